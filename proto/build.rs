@@ -1,0 +1,99 @@
+//! Generates the wire types from `proto/`, with serde attributes that make their JSON the ECS JSON.
+
+use std::error::Error;
+
+use prost_types::field_descriptor_proto::{Label, Type};
+use prost_types::{DescriptorProto, FileDescriptorSet};
+
+const FILES: [&str; 3] = [
+    "berth/ecs/v1/ecs.proto",
+    "berth/agent/v1/agent.proto",
+    "berth/v1/berth.proto",
+];
+
+const ECS: &str = "berth.ecs.v1";
+
+/// Shapes of answers: ECS sends their lists also when they are empty.
+/// All `*Response` messages belong here too.
+const ALWAYS_LISTS: [&str; 5] = [
+    "Cluster",
+    "ContainerInstance",
+    "Container",
+    "Task",
+    "TaskDefinition",
+];
+
+/// Lists of a container definition that ECS sends also when they are empty.
+const ALWAYS_LISTS_OF_CONTAINER_DEFINITION: [&str; 4] =
+    ["environment", "mountPoints", "portMappings", "volumesFrom"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=proto");
+    let descriptors = protox::compile(FILES, ["proto"])?;
+    let mut config = tonic_prost_build::Config::new();
+    config.btree_map(["."]);
+    for (message, attributes) in ecs_messages(&descriptors) {
+        config.message_attribute(
+            format!(".{ECS}.{message}"),
+            "#[derive(serde::Serialize, serde::Deserialize)]",
+        );
+        for (field, attribute) in attributes {
+            config.field_attribute(format!(".{ECS}.{message}.{field}"), attribute);
+        }
+    }
+    // Without the generated `connect`, whose name the agent's rpc has: clients are made from a channel.
+    tonic_prost_build::configure()
+        .build_transport(false)
+        .compile_fds_with_config(descriptors, config)?;
+    Ok(())
+}
+
+/// Each ECS message with the serde attribute of each of its fields.
+fn ecs_messages(descriptors: &FileDescriptorSet) -> Vec<(String, Vec<(String, String)>)> {
+    descriptors
+        .file
+        .iter()
+        .filter(|file| file.package() == ECS)
+        .flat_map(|file| &file.message_type)
+        .map(|message| (message.name().to_owned(), field_attributes(message)))
+        .collect()
+}
+
+fn field_attributes(message: &DescriptorProto) -> Vec<(String, String)> {
+    let always = message.name().ends_with("Response") || ALWAYS_LISTS.contains(&message.name());
+    let is_map = |type_name: &str| {
+        message.nested_type.iter().any(|nested| {
+            nested.options.as_ref().is_some_and(|o| o.map_entry())
+                && type_name.ends_with(&format!(".{}", nested.name()))
+        })
+    };
+    message
+        .field
+        .iter()
+        .map(|field| {
+            let json = field.json_name();
+            let attribute = if field.label() == Label::Repeated {
+                let map = field.r#type() == Type::Message && is_map(field.type_name());
+                let keep_empty = !map
+                    && (always
+                        || (message.name() == "ContainerDefinition"
+                            && ALWAYS_LISTS_OF_CONTAINER_DEFINITION.contains(&json)));
+                let skip = match (keep_empty, map) {
+                    (true, _) => "",
+                    (false, false) => ", skip_serializing_if = \"Vec::is_empty\"",
+                    (false, true) => {
+                        ", skip_serializing_if = \"::std::collections::BTreeMap::is_empty\""
+                    }
+                };
+                format!(
+                    "#[serde(rename = \"{json}\", default, deserialize_with = \"crate::null_is_absent\"{skip})]"
+                )
+            } else {
+                format!(
+                    "#[serde(rename = \"{json}\", default, skip_serializing_if = \"Option::is_none\")]"
+                )
+            };
+            (field.name().to_owned(), attribute)
+        })
+        .collect()
+}

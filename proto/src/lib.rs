@@ -1,0 +1,37 @@
+//! The wire, and nothing else: ECS's operations and shapes (`ecs`), the agent's stream (`agent`) and what Berth's
+//! gRPC API adds (`v1`), generated from `proto/`.
+//!
+//! The ECS messages carry serde attributes so that their JSON is the ECS JSON protocol's: member names as ECS spells
+//! them, absent members left out. No logic lives here; the cores do not know this crate.
+
+use serde::{Deserialize, Deserializer};
+
+/// ECS's operations and shapes.
+pub mod ecs {
+    /// As of the ECS API 2014-11-13.
+    pub mod v1 {
+        tonic::include_proto!("berth.ecs.v1");
+    }
+}
+
+/// The stream between agents and their scheduler.
+pub mod agent {
+    /// The stream's first version.
+    pub mod v1 {
+        tonic::include_proto!("berth.agent.v1");
+    }
+}
+
+/// What the gRPC API adds to ECS's.
+pub mod v1 {
+    tonic::include_proto!("berth.v1");
+}
+
+/// A list or map that is `null` in JSON counts as absent, as it does for every other member.
+fn null_is_absent<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
