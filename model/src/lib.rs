@@ -1,1 +1,15 @@
-//! x
+//! What the words mean: ids and ARNs, quantities, task definitions parsed and valid, placement rules, statuses, faults.
+//!
+//! Pure: no I/O, no clock, no randomness, no async. Everything else stands on it; it stands on nothing of ours.
+
+pub mod arn;
+pub mod fault;
+pub mod id;
+pub mod overrides;
+pub mod placement;
+pub mod quantity;
+pub mod query;
+pub mod status;
+pub mod tag;
+pub mod task_definition;
+pub mod time;

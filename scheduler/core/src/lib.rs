@@ -1,1 +1,13 @@
-//! x
+//! What the scheduler decides, as pure functions: a [`command`] and the [`state`] give [`change`]s or a refusal
+//! (`decide`), and [`fold`] adds changes to the state. [`place`] chooses instances and says why it could not.
+//!
+//! No I/O, no clock, no randomness, no async, no wire types: time, ids and seeds come in through [`command::Env`].
+
+pub mod change;
+pub mod command;
+pub mod decide;
+pub mod fold;
+pub mod invariant;
+pub mod place;
+pub mod snapshot;
+pub mod state;

@@ -1,0 +1,307 @@
+//! Amazon Resource Names as Berth writes and reads them: always the long format of ECS.
+//!
+//! Wherever a request takes a name or id it takes the ARN too; a [`Namespace`] knows which ARNs are ours.
+
+use std::fmt;
+
+use crate::fault::Fault;
+use crate::id::{ClusterName, DefinitionId, DefinitionRevision, Family, InstanceId, TaskId, shortened};
+
+/// The region and account that every ARN of one scheduler carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespace {
+    region: String,
+    account: String,
+}
+
+/// What the part of a task-definition reference after the colon says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DefinitionReference {
+    /// The family.
+    pub family: Family,
+    /// The revision; the newest ACTIVE one where absent.
+    pub revision: Option<DefinitionRevision>,
+}
+
+impl Namespace {
+    /// The namespace of a region and an account.
+    ///
+    /// # Errors
+    /// Names the option whose value cannot stand in an ARN.
+    pub fn new(region: &str, account: &str) -> Result<Self, String> {
+        let region_ok = !region.is_empty()
+            && region
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        if !region_ok {
+            return Err(format!(
+                "region '{region}' must be lower-case letters, digits and hyphens"
+            ));
+        }
+        if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(format!("account '{account}' must be twelve digits"));
+        }
+        Ok(Self {
+            region: region.to_owned(),
+            account: account.to_owned(),
+        })
+    }
+
+    fn write(&self, resource: fmt::Arguments<'_>) -> String {
+        format!("arn:aws:ecs:{}:{}:{resource}", self.region, self.account)
+    }
+
+    /// `arn:aws:ecs:REGION:ACCOUNT:cluster/CLUSTER`
+    #[must_use]
+    pub fn cluster(&self, name: &ClusterName) -> String {
+        self.write(format_args!("cluster/{name}"))
+    }
+
+    /// `arn:aws:ecs:REGION:ACCOUNT:task/CLUSTER/ID`
+    #[must_use]
+    pub fn task(&self, cluster: &ClusterName, id: TaskId) -> String {
+        self.write(format_args!("task/{cluster}/{id}"))
+    }
+
+    /// `arn:aws:ecs:REGION:ACCOUNT:container-instance/CLUSTER/ID`
+    #[must_use]
+    pub fn instance(&self, cluster: &ClusterName, id: InstanceId) -> String {
+        self.write(format_args!("container-instance/{cluster}/{id}"))
+    }
+
+    /// `arn:aws:ecs:REGION:ACCOUNT:container/CLUSTER/TASK/UUID`: the UUID follows from the task and the name.
+    #[must_use]
+    pub fn container(&self, cluster: &ClusterName, task: TaskId, name: &str) -> String {
+        let bits = container_bits(task, name);
+        self.write(format_args!(
+            "container/{cluster}/{task}/{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+            bits >> 96,
+            (bits >> 80) & 0xffff,
+            (bits >> 64) & 0xffff,
+            (bits >> 48) & 0xffff,
+            bits & 0xffff_ffff_ffff
+        ))
+    }
+
+    /// `arn:aws:ecs:REGION:ACCOUNT:task-definition/FAMILY:REVISION`
+    #[must_use]
+    pub fn definition(&self, id: &DefinitionId) -> String {
+        self.write(format_args!("task-definition/{id}"))
+    }
+
+    /// The cluster that a request's `cluster` member names: a name, an ARN, or nothing for `default`.
+    ///
+    /// # Errors
+    /// `InvalidParameterException` for what is neither, or an ARN of another account or region.
+    pub fn parse_cluster(&self, text: Option<&str>) -> Result<ClusterName, Fault> {
+        let text = text.unwrap_or(ClusterName::DEFAULT);
+        match self.resource("cluster", text)? {
+            Some(name) => ClusterName::parse(name),
+            None => ClusterName::parse(text),
+        }
+    }
+
+    /// The task that the text names by id or ARN.
+    ///
+    /// # Errors
+    /// `InvalidParameterException` for what is neither, or when the ARN names another cluster.
+    pub fn parse_task(&self, cluster: &ClusterName, text: &str) -> Result<TaskId, Fault> {
+        let id = self.in_cluster("task", "taskId", cluster, text)?;
+        id.parse().map_err(|_| bad_identifier("taskId", text))
+    }
+
+    /// The container instance that the text names by id or ARN.
+    ///
+    /// # Errors
+    /// `InvalidParameterException` for what is neither, or when the ARN names another cluster.
+    pub fn parse_instance(&self, cluster: &ClusterName, text: &str) -> Result<InstanceId, Fault> {
+        let id = self.in_cluster("container-instance", "containerInstance", cluster, text)?;
+        id.parse().map_err(|_| bad_identifier("containerInstance", text))
+    }
+
+    /// The task definition that `family`, `family:revision` or an ARN names.
+    ///
+    /// # Errors
+    /// `InvalidParameterException` `Invalid revision number. Number: x`, or for what is no reference at all;
+    /// `ClientException` for a family that cannot be one.
+    pub fn parse_definition(&self, text: &str) -> Result<DefinitionReference, Fault> {
+        let name = self.resource("task-definition", text)?.unwrap_or(text);
+        let (family, revision) = match name.split_once(':') {
+            Some((family, revision)) => (family, Some(parse_revision(revision)?)),
+            None => (name, None),
+        };
+        Ok(DefinitionReference {
+            family: Family::parse(family)?,
+            revision,
+        })
+    }
+
+    /// The id in `text`, which may be the bare id, `CLUSTER/ID` or an ARN.
+    fn in_cluster<'t>(&self, kind: &str, field: &str, cluster: &ClusterName, text: &'t str) -> Result<&'t str, Fault> {
+        let Some(path) = self.resource(kind, text)? else {
+            return Ok(text);
+        };
+        // The short format of before 2021 has no cluster.
+        let Some((named, id)) = path.split_once('/') else {
+            return Ok(path);
+        };
+        if named != cluster.as_str() {
+            return Err(Fault::invalid(format!(
+                "Invalid identifier: {field} '{}' is for cluster {}. Your cluster is {cluster}.",
+                shortened(text),
+                shortened(named)
+            )));
+        }
+        Ok(id)
+    }
+
+    /// What follows `kind/` in an ARN of ours; nothing when the text is no ARN.
+    fn resource<'t>(&self, kind: &str, text: &'t str) -> Result<Option<&'t str>, Fault> {
+        let Some(rest) = text.strip_prefix("arn:") else {
+            return Ok(None);
+        };
+        let invalid = || {
+            Fault::invalid(format!(
+                "The ARN provided is invalid. '{}' is not the ARN of a {kind}.",
+                shortened(text)
+            ))
+        };
+        let mut parts = rest.splitn(5, ':');
+        let (Some(_partition), Some("ecs"), Some(region), Some(account), Some(resource)) =
+            (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(invalid());
+        };
+        if account != self.account {
+            return Err(Fault::invalid(format!(
+                "AccountIDs mismatch: '{}' is of account {}, this is account {}.",
+                shortened(text),
+                shortened(account),
+                self.account
+            )));
+        }
+        if region != self.region {
+            return Err(Fault::invalid(format!(
+                "Regions mismatch: '{}' is of region {}, this is region {}.",
+                shortened(text),
+                shortened(region),
+                self.region
+            )));
+        }
+        let name = resource
+            .strip_prefix(kind)
+            .and_then(|rest| rest.strip_prefix('/'))
+            .ok_or_else(invalid)?;
+        Ok(Some(name))
+    }
+}
+
+fn parse_revision(text: &str) -> Result<DefinitionRevision, Fault> {
+    match text.parse::<u32>() {
+        Ok(number) if number > 0 && !text.starts_with('+') => Ok(DefinitionRevision(number)),
+        Ok(_) | Err(_) => Err(Fault::invalid(format!(
+            "Invalid revision number. Number: {}",
+            shortened(text)
+        ))),
+    }
+}
+
+fn bad_identifier(field: &str, text: &str) -> Fault {
+    Fault::invalid(format!(
+        "Invalid identifier: {field} '{}' must be 32 lower-case hexadecimal digits, or an ARN that ends in them.",
+        shortened(text)
+    ))
+}
+
+/// FNV-1a over the name, started from the task's id: stable for ever, distinct within a task.
+fn container_bits(task: TaskId, name: &str) -> u128 {
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    name.bytes().fold(task.to_bits(), |hash, byte| {
+        (hash ^ u128::from(byte)).wrapping_mul(PRIME)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ours() -> Namespace {
+        Namespace::new("us-east-1", "000000000000").unwrap()
+    }
+
+    fn cluster() -> ClusterName {
+        ClusterName::parse("prod").unwrap()
+    }
+
+    #[test]
+    fn a_task_is_named_by_id_or_by_arn() {
+        let id: TaskId = "00d6b2d3a1f04be8b4f00a1b2c3d4e5f".parse().unwrap();
+        for text in [
+            "00d6b2d3a1f04be8b4f00a1b2c3d4e5f",
+            "arn:aws:ecs:us-east-1:000000000000:task/prod/00d6b2d3a1f04be8b4f00a1b2c3d4e5f",
+            "arn:aws:ecs:us-east-1:000000000000:task/00d6b2d3a1f04be8b4f00a1b2c3d4e5f",
+        ] {
+            assert_eq!(ours().parse_task(&cluster(), text), Ok(id), "{text}");
+        }
+        assert_eq!(ours().parse_task(&cluster(), &ours().task(&cluster(), id)), Ok(id));
+    }
+
+    #[test]
+    fn an_arn_of_elsewhere_is_refused_with_its_difference() {
+        for (arn, says) in [
+            (
+                "arn:aws:ecs:us-east-1:999999999999:task/prod/00d6b2d3a1f04be8b4f00a1b2c3d4e5f",
+                "AccountIDs mismatch",
+            ),
+            (
+                "arn:aws:ecs:eu-west-1:000000000000:task/prod/00d6b2d3a1f04be8b4f00a1b2c3d4e5f",
+                "Regions mismatch",
+            ),
+            (
+                "arn:aws:ecs:us-east-1:000000000000:task/test/00d6b2d3a1f04be8b4f00a1b2c3d4e5f",
+                "is for cluster test",
+            ),
+            (
+                "arn:aws:ecs:us-east-1:000000000000:service/prod/x",
+                "is not the ARN of a task",
+            ),
+            ("arn:aws:s3:::bucket", "is not the ARN of a task"),
+            ("arn:", "is not the ARN of a task"),
+            ("nonsense", "32 lower-case hexadecimal digits"),
+        ] {
+            let fault = ours().parse_task(&cluster(), arn).unwrap_err();
+            assert!(fault.message.contains(says), "{arn}: {fault}");
+        }
+    }
+
+    #[test]
+    fn a_definition_is_named_by_family_revision_or_arn() {
+        let parse = |text| {
+            ours()
+                .parse_definition(text)
+                .map(|r| (r.family.to_string(), r.revision.map(|r| r.0)))
+        };
+        assert_eq!(parse("web"), Ok(("web".into(), None)));
+        assert_eq!(parse("web:3"), Ok(("web".into(), Some(3))));
+        assert_eq!(
+            parse("arn:aws:ecs:us-east-1:000000000000:task-definition/web:3"),
+            Ok(("web".into(), Some(3)))
+        );
+        for bad in ["web:foo", "web:0", "web:-1", "web:+1", "web:"] {
+            let fault = parse(bad).unwrap_err();
+            assert!(
+                fault.message.starts_with("Invalid revision number. Number: "),
+                "{bad}: {fault}"
+            );
+        }
+        assert!(parse("").is_err());
+    }
+
+    #[test]
+    fn containers_of_a_task_have_distinct_stable_arns() {
+        let task = TaskId::from_bits(7);
+        let a = ours().container(&cluster(), task, "a");
+        assert_eq!(a, ours().container(&cluster(), task, "a"));
+        assert_ne!(a, ours().container(&cluster(), task, "b"));
+    }
+}

@@ -1,0 +1,124 @@
+//! The faults of the ECS API: a class that clients match on and a message.
+//!
+//! Cores and validation return faults as values; only the API's mouths turn them into a wire error.
+//! Classes and texts are those of the ECS API reference ("Common errors" and each operation's list).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The class of a fault, as ECS names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FaultClass {
+    /// The caller's request cannot be carried out as it stands.
+    Client,
+    /// A member of the request has a value that breaks a rule.
+    InvalidParameter,
+    /// Berth failed, not the caller.
+    Server,
+    /// The cluster does not exist or is INACTIVE.
+    ClusterNotFound,
+    /// The cluster still has container instances.
+    ClusterContainsContainerInstances,
+    /// The cluster still has tasks.
+    ClusterContainsTasks,
+    /// A `clientToken` was used before with other parameters.
+    Conflict,
+    /// A quota is used up.
+    LimitExceeded,
+    /// ECS has the operation or the option, this scheduler has not.
+    UnsupportedFeature,
+    /// The body is not what the protocol asks for.
+    Serialization,
+    /// ECS has no such operation.
+    UnknownOperation,
+    /// Too many requests wait; try again later.
+    Throttling,
+}
+
+impl FaultClass {
+    /// The exception's name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Client => "ClientException",
+            Self::InvalidParameter => "InvalidParameterException",
+            Self::Server => "ServerException",
+            Self::ClusterNotFound => "ClusterNotFoundException",
+            Self::ClusterContainsContainerInstances => "ClusterContainsContainerInstancesException",
+            Self::ClusterContainsTasks => "ClusterContainsTasksException",
+            Self::Conflict => "ConflictException",
+            Self::LimitExceeded => "LimitExceededException",
+            Self::UnsupportedFeature => "UnsupportedFeatureException",
+            Self::Serialization => "SerializationException",
+            Self::UnknownOperation => "UnknownOperationException",
+            Self::Throttling => "ThrottlingException",
+        }
+    }
+}
+
+impl fmt::Display for FaultClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A refusal: nothing of what was asked has been done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{class}: {message}")]
+pub struct Fault {
+    /// What clients match on.
+    pub class: FaultClass,
+    /// What people read: names the field, the value and the rule.
+    pub message: String,
+    /// Ids of the resources in the way; only [`FaultClass::Conflict`] carries them.
+    pub resource_ids: Vec<String>,
+}
+
+impl Fault {
+    /// A fault of the given class.
+    #[must_use]
+    pub fn new(class: FaultClass, message: impl Into<String>) -> Self {
+        Self {
+            class,
+            message: message.into(),
+            resource_ids: Vec::new(),
+        }
+    }
+
+    /// `ClientException`.
+    #[must_use]
+    pub fn client(message: impl Into<String>) -> Self {
+        Self::new(FaultClass::Client, message)
+    }
+
+    /// `InvalidParameterException`.
+    #[must_use]
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(FaultClass::InvalidParameter, message)
+    }
+
+    /// `ServerException`.
+    #[must_use]
+    pub fn server(message: impl Into<String>) -> Self {
+        Self::new(FaultClass::Server, message)
+    }
+
+    /// `ClusterNotFoundException` for a name that no cluster has.
+    #[must_use]
+    pub fn cluster_not_found() -> Self {
+        Self::new(FaultClass::ClusterNotFound, "Cluster not found.")
+    }
+
+    /// `ClusterNotFoundException` for a cluster that was deleted.
+    #[must_use]
+    pub fn cluster_inactive() -> Self {
+        Self::new(FaultClass::ClusterNotFound, "The referenced cluster was inactive.")
+    }
+
+    /// `UnsupportedFeatureException`.
+    #[must_use]
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(FaultClass::UnsupportedFeature, message)
+    }
+}

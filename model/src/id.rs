@@ -1,0 +1,233 @@
+//! Ids and names, each a type of its own so that they cannot be mixed up.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::fault::Fault;
+
+/// Longest name of a cluster or a family, in characters.
+const MAX_NAME: usize = 255;
+
+/// The text is not 32 lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{text}' is not an id: 32 lower-case hexadecimal digits are")]
+pub struct InvalidId {
+    text: String,
+}
+
+macro_rules! hex_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u128);
+
+        impl $name {
+            /// The id with these bits.
+            #[must_use]
+            pub const fn from_bits(bits: u128) -> Self {
+                Self(bits)
+            }
+
+            /// The bits of the id.
+            #[must_use]
+            pub const fn to_bits(self) -> u128 {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:032x}", self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                parse_hex(text).map(Self).ok_or_else(|| InvalidId { text: text.to_owned() })
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+hex_id! {
+    /// A task, for ever: written as 32 lower-case hex digits. Ids of one scheduler grow with time, so that their order
+    /// is the order of creation.
+    TaskId
+}
+
+hex_id! {
+    /// A container instance: chosen once by its agent, written as 32 lower-case hex digits.
+    InstanceId
+}
+
+fn parse_hex(text: &str) -> Option<u128> {
+    let digits = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    (text.len() == 32 && text.bytes().all(digits))
+        .then(|| u128::from_str_radix(text, 16).ok())
+        .flatten()
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+name! {
+    /// The name of a cluster: 1 to 255 of letters, digits, `-` and `_`.
+    ClusterName
+}
+
+name! {
+    /// A family of task definitions: 1 to 255 of letters, digits, `-` and `_`.
+    Family
+}
+
+impl ClusterName {
+    /// The cluster that a request means when it names none.
+    pub const DEFAULT: &'static str = "default";
+
+    /// The name, when it is one.
+    ///
+    /// # Errors
+    /// `InvalidParameterException` naming the rule that the text breaks.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        check_name("clusterName", text).map_err(Fault::invalid)?;
+        Ok(Self(text.into()))
+    }
+}
+
+impl Family {
+    /// The family, when the text is one.
+    ///
+    /// # Errors
+    /// `ClientException` naming the rule that the text breaks.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        check_name("family", text).map_err(Fault::client)?;
+        Ok(Self(text.into()))
+    }
+}
+
+/// Letters, digits, hyphens and underscores, 1 to 255 of them: ECS's rule for clusters, families and containers.
+pub(crate) fn is_name(text: &str) -> bool {
+    (1..=MAX_NAME).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+fn check_name(field: &str, text: &str) -> Result<(), String> {
+    if is_name(text) {
+        return Ok(());
+    }
+    Err(format!(
+        "{field} '{}' is invalid. Up to {MAX_NAME} letters (uppercase and lowercase), numbers, underscores, and hyphens are allowed, and at least one is needed.",
+        shortened(text)
+    ))
+}
+
+/// The text for an error message: cut where it would drown the message.
+pub(crate) fn shortened(text: &str) -> String {
+    const LONGEST: usize = 128;
+    if text.chars().count() <= LONGEST {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(LONGEST).collect();
+    format!("{head}...")
+}
+
+/// The revision of a task definition within its family: 1, 2, 3 ...
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DefinitionRevision(pub u32);
+
+impl fmt::Display for DefinitionRevision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One revision of one family.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DefinitionId {
+    /// The family.
+    pub family: Family,
+    /// The revision within it.
+    pub revision: DefinitionRevision,
+}
+
+impl fmt::Display for DefinitionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.family, self.revision)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_32_lower_case_hex_digits() {
+        let text = "00d6b2d3a1f04be8b4f00a1b2c3d4e5f";
+        let id: TaskId = text.parse().unwrap();
+        assert_eq!(id.to_string(), text);
+        for bad in [
+            "",
+            "00D6B2D3A1F04BE8B4F00A1B2C3D4E5F",
+            "00d6",
+            "+0d6b2d3a1f04be8b4f00a1b2c3d4e5f",
+        ] {
+            assert!(bad.parse::<TaskId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_keep_the_rule_of_ecs() {
+        assert!(ClusterName::parse("my_cluster-1").is_ok());
+        for bad in ["", "a b", "a/b", "ä", &"x".repeat(256)] {
+            assert!(ClusterName::parse(bad).is_err(), "{bad}");
+        }
+    }
+}

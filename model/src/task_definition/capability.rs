@@ -1,0 +1,123 @@
+//! The attributes that an instance must have to run a definition: ECS derives `requiresAttributes` from its content.
+//!
+//! An agent advertises what it can do under these names; placement refuses an instance that lacks one and names it.
+//! Names beginning with `ecs.` or `com.amazonaws.` are those of the ECS agent; `berth.` ones stand where it has none.
+
+use super::{NetworkMode, TaskDefinition};
+
+/// Prefix of log drivers: the driver's name follows.
+pub const LOG_DRIVER_PREFIX: &str = "com.amazonaws.ecs.capability.logging-driver.";
+/// `privileged`.
+pub const PRIVILEGED: &str = "com.amazonaws.ecs.capability.privileged-container";
+/// `dependsOn`.
+pub const CONTAINER_ORDERING: &str = "ecs.capability.container-ordering";
+/// `healthCheck`.
+pub const HEALTH_CHECK: &str = "ecs.capability.container-health-check";
+/// `restartPolicy`.
+pub const RESTART_POLICY: &str = "ecs.capability.container-restart-policy";
+/// Network mode `awsvpc`.
+pub const TASK_ENI: &str = "ecs.capability.task-eni";
+/// Task-level `cpu` and `memory`, which limit all containers together.
+pub const TASK_LIMIT: &str = "ecs.capability.task-cpu-mem-limit";
+/// `pidMode` and `ipcMode`.
+pub const PID_IPC: &str = "ecs.capability.pid-ipc-namespace-sharing";
+/// `containerPortRange`.
+pub const PORT_RANGE: &str = "ecs.capability.network.container-port-range";
+/// `secrets`.
+pub const SECRETS: &str = "ecs.capability.secrets.ssm.environment-variables";
+/// `environmentFiles`.
+pub const ENVIRONMENT_FILES: &str = "ecs.capability.env-files.s3";
+/// `repositoryCredentials`.
+pub const REPOSITORY_CREDENTIALS: &str = "ecs.capability.private-registry-authentication.secretsmanager";
+/// `taskRoleArn`.
+pub const TASK_ROLE: &str = "com.amazonaws.ecs.capability.task-iam-role";
+/// `firelensConfiguration`.
+pub const FIRELENS: &str = "ecs.capability.firelens.fluentd";
+/// Prefix of volume drivers: the driver's name follows.
+pub const VOLUME_DRIVER_PREFIX: &str = "ecs.capability.docker-plugin.";
+/// `efsVolumeConfiguration`.
+pub const EFS: &str = "ecs.capability.efs";
+/// `linuxParameters`.
+pub const LINUX_PARAMETERS: &str = "berth.capability.linux-parameters";
+/// `systemControls`.
+pub const SYSTEM_CONTROLS: &str = "berth.capability.system-controls";
+
+/// Members of a container that no attribute of their own above covers, and those with one.
+const CONTAINER_MEMBERS: [(&str, &str); 11] = [
+    ("dependsOn", CONTAINER_ORDERING),
+    ("healthCheck", HEALTH_CHECK),
+    ("restartPolicy", RESTART_POLICY),
+    ("secrets", SECRETS),
+    ("environmentFiles", ENVIRONMENT_FILES),
+    ("repositoryCredentials", REPOSITORY_CREDENTIALS),
+    ("firelensConfiguration", FIRELENS),
+    ("linuxParameters", LINUX_PARAMETERS),
+    ("systemControls", SYSTEM_CONTROLS),
+    ("resourceRequirements", "berth.capability.resource-requirements"),
+    ("credentialSpecs", "berth.capability.credential-specs"),
+];
+
+/// Kinds of volumes by the member that makes them.
+const VOLUME_MEMBERS: [(&str, &str); 4] = [
+    ("efsVolumeConfiguration", EFS),
+    ("fsxWindowsFileServerVolumeConfiguration", "berth.capability.fsx-volume"),
+    ("s3filesVolumeConfiguration", "berth.capability.s3files-volume"),
+    ("configuredAtLaunch", "berth.capability.volume-configured-at-launch"),
+];
+
+/// The names of all attributes that the definition needs, sorted, each once.
+#[must_use]
+pub fn required_by(definition: &TaskDefinition) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let mut need = |condition: bool, name: &str| {
+        if condition {
+            names.push(name.to_owned());
+        }
+    };
+    need(definition.network_mode() == NetworkMode::Awsvpc, TASK_ENI);
+    need(definition.cpu.is_some() || definition.memory.is_some(), TASK_LIMIT);
+    need(definition.pid_mode.is_some() || definition.ipc_mode.is_some(), PID_IPC);
+    need(given(definition.rest.get("taskRoleArn")), TASK_ROLE);
+    for volume in &definition.volumes {
+        for (member, name) in VOLUME_MEMBERS {
+            need(given(volume.rest.get(member)), name);
+        }
+        if let Some(docker) = volume.rest.get("dockerVolumeConfiguration") {
+            let driver = docker
+                .get("driver")
+                .and_then(|driver| driver.as_str())
+                .unwrap_or("local");
+            need(true, &format!("{VOLUME_DRIVER_PREFIX}{driver}"));
+        }
+    }
+    for container in &definition.container_definitions {
+        need(container.privileged == Some(true), PRIVILEGED);
+        need(
+            container
+                .port_mappings
+                .iter()
+                .any(|mapping| mapping.container_port_range.is_some()),
+            PORT_RANGE,
+        );
+        if let Some(log) = &container.log_configuration {
+            need(true, &format!("{LOG_DRIVER_PREFIX}{}", log.log_driver));
+        }
+        for (member, name) in CONTAINER_MEMBERS {
+            need(given(container.rest.get(member)), name);
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+/// Whether a member says anything: an empty list does not.
+fn given(member: Option<&serde_json::Value>) -> bool {
+    use serde_json::Value;
+    match member {
+        None | Some(Value::Null | Value::Bool(false)) => false,
+        Some(Value::Array(list)) => !list.is_empty(),
+        Some(Value::String(text)) => !text.is_empty(),
+        Some(Value::Bool(true) | Value::Number(_) | Value::Object(_)) => true,
+    }
+}

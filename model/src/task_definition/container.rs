@@ -1,0 +1,255 @@
+//! One container of a task definition.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::quantity::{CpuUnits, MemoryMib, Protocol};
+
+/// A container, as ECS's ContainerDefinition has it. Numbers are signed as on the wire; validation has seen them.
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerDefinition {
+    /// Unique in the task.
+    #[serde(default)]
+    pub name: String,
+    /// What Docker runs.
+    #[serde(default)]
+    pub image: String,
+    /// CPU units; a share, never a cap.
+    #[serde(default)]
+    pub cpu: i32,
+    /// Hard limit in MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<i32>,
+    /// Soft limit in MiB, which placement counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_reservation: Option<i32>,
+    /// `name:alias` of containers that it reaches by name; bridge mode only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<String>,
+    /// Ports that the host forwards.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub port_mappings: Vec<PortMapping>,
+    /// Whether the task ends with it; true where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub essential: Option<bool>,
+    /// Replaces the image's entry point when not empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entry_point: Vec<String>,
+    /// Replaces the image's command when not empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Environment variables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environment: Vec<KeyValuePair>,
+    /// Volumes of the task inside the container.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mount_points: Vec<MountPoint>,
+    /// Containers whose mounts it takes over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes_from: Vec<VolumeFrom>,
+    /// Seconds between the stop signal and SIGKILL; the agent's default where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_timeout: Option<i32>,
+    /// Host name inside the container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// User (and group) to run as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Directory to start in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_directory: Option<String>,
+    /// No network at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disable_networking: Option<bool>,
+    /// All of the host's devices and capabilities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privileged: Option<bool>,
+    /// The root file system cannot be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readonly_root_filesystem: Option<bool>,
+    /// Standard input stays open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interactive: Option<bool>,
+    /// A terminal is allocated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pseudo_terminal: Option<bool>,
+    /// Name servers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dns_servers: Vec<String>,
+    /// Search domains.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dns_search_domains: Vec<String>,
+    /// Lines of `/etc/hosts`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extra_hosts: Vec<HostEntry>,
+    /// Labels of the caller on the container.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub docker_labels: BTreeMap<String, String>,
+    /// Security options of Docker.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub docker_security_options: Vec<String>,
+    /// Limits of the container's processes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ulimits: Vec<Ulimit>,
+    /// Where its output goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_configuration: Option<LogConfiguration>,
+    /// Everything else that the caller gave, kept and echoed.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// A name with a value.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyValuePair {
+    /// The name.
+    #[serde(default)]
+    pub name: String,
+    /// The value; empty where absent.
+    #[serde(default)]
+    pub value: String,
+}
+
+/// A port of the container and how the host offers it.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PortMapping {
+    /// The port inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_port: Option<i32>,
+    /// The port of the host; 0 or absent means one that is free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_port: Option<i32>,
+    /// `tcp` or `udp`; tcp where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// A range of ports instead of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_port_range: Option<String>,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// A volume inside a container.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MountPoint {
+    /// The volume's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_volume: Option<String>,
+    /// The absolute path inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container_path: Option<String>,
+    /// Whether it can only be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_only: Option<bool>,
+}
+
+/// Mounts taken over from another container of the task.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumeFrom {
+    /// The other container's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_container: Option<String>,
+    /// Whether they can only be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_only: Option<bool>,
+}
+
+/// A line of `/etc/hosts`.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HostEntry {
+    /// The name.
+    #[serde(default)]
+    pub hostname: String,
+    /// The address.
+    #[serde(default)]
+    pub ip_address: String,
+}
+
+/// A limit of the container's processes.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ulimit {
+    /// `nofile`, `nproc` ...
+    #[serde(default)]
+    pub name: String,
+    /// The limit that warns.
+    #[serde(default)]
+    pub soft_limit: i32,
+    /// The limit that holds.
+    #[serde(default)]
+    pub hard_limit: i32,
+}
+
+/// Docker's log driver and its options.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogConfiguration {
+    /// The driver's name.
+    #[serde(default)]
+    pub log_driver: String,
+    /// Options that the driver understands.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+/// The two parts of an entry of `links`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Link<'a> {
+    /// The container that is reached.
+    pub container: &'a str,
+    /// The name under which it is reached: its own where none is given.
+    pub alias: &'a str,
+}
+
+impl<'a> Link<'a> {
+    /// Reads `name` or `name:alias`.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Self {
+        let (container, alias) = text.split_once(':').unwrap_or((text, text));
+        Self { container, alias }
+    }
+}
+
+impl ContainerDefinition {
+    /// CPU units that it reserves.
+    #[must_use]
+    pub fn cpu(&self) -> CpuUnits {
+        CpuUnits(u32::try_from(self.cpu).unwrap_or(0))
+    }
+
+    /// Memory that it reserves: the soft limit where it has one, else the hard one.
+    #[must_use]
+    pub fn reserved_memory(&self) -> MemoryMib {
+        let mib = self.memory_reservation.or(self.memory).unwrap_or(0);
+        MemoryMib(u32::try_from(mib).unwrap_or(0))
+    }
+
+    /// Whether the task ends when this container does.
+    #[must_use]
+    pub fn is_essential(&self) -> bool {
+        self.essential.unwrap_or(true)
+    }
+}
+
+impl PortMapping {
+    /// The transport: TCP where none is given.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        match self.protocol.as_deref() {
+            Some("udp") => Protocol::Udp,
+            Some(_) | None => Protocol::Tcp,
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The decisions: a command and the state it meets give what happens, or a refusal.
+//!
+//! One module a subject; each command is a struct that implements [`crate::command::Command`].
+
+pub mod cluster;
+pub mod definition;
+pub mod instance;
+pub mod report;
+pub mod run;
+pub mod start;
+pub mod stop;
+pub mod upkeep;
+
+mod launch;

@@ -1,0 +1,82 @@
+//! CreateCluster and DeleteCluster.
+
+use berth_model::fault::{Fault, FaultClass};
+use berth_model::id::ClusterName;
+use berth_model::status::ClusterStatus;
+use berth_model::tag::Tag;
+
+use crate::change::Change;
+use crate::command::{Command, Decision, Env};
+use crate::state::{ClusterKey, State};
+
+/// Makes a cluster. One that is ACTIVE stays as it is, one that is INACTIVE comes back empty (ECS API, CreateCluster).
+#[derive(Debug, Clone)]
+pub struct CreateCluster {
+    /// Its name.
+    pub name: ClusterName,
+    /// Its tags.
+    pub tags: Vec<Tag>,
+}
+
+/// Turns an empty cluster INACTIVE.
+#[derive(Debug, Clone)]
+pub struct DeleteCluster {
+    /// Its name.
+    pub name: ClusterName,
+}
+
+impl Command for CreateCluster {
+    type Outcome = ();
+
+    fn decide(&self, state: &State, _env: &mut Env) -> Result<Decision<()>, Fault> {
+        let known = state.cluster(&self.name);
+        if known.is_some_and(|cluster| cluster.status == ClusterStatus::Active) {
+            return Ok(Decision::unchanged(()));
+        }
+        // A name that comes back keeps its number: its old tasks and instances are its history.
+        let key = known.map_or_else(|| next_key(state), |cluster| cluster.key);
+        let created = Change::ClusterCreated {
+            name: self.name.clone(),
+            key,
+            tags: self.tags.clone(),
+        };
+        Ok(Decision {
+            changes: vec![created],
+            outcome: (),
+        })
+    }
+}
+
+fn next_key(state: &State) -> ClusterKey {
+    ClusterKey(state.cluster_names.get_max().map_or(1, |(last, _)| last.0 + 1))
+}
+
+impl Command for DeleteCluster {
+    type Outcome = ();
+
+    fn decide(&self, state: &State, _env: &mut Env) -> Result<Decision<()>, Fault> {
+        let cluster = state.cluster(&self.name).ok_or_else(Fault::cluster_not_found)?;
+        if cluster.status == ClusterStatus::Inactive {
+            return Ok(Decision::unchanged(()));
+        }
+        if cluster.instances > 0 {
+            return Err(Fault::new(
+                FaultClass::ClusterContainsContainerInstances,
+                "The Cluster cannot be deleted while Container Instances are active or draining.",
+            ));
+        }
+        if cluster.live > 0 {
+            return Err(Fault::new(
+                FaultClass::ClusterContainsTasks,
+                "The Cluster cannot be deleted while Tasks are active.",
+            ));
+        }
+        let deleted = Change::ClusterDeleted {
+            name: self.name.clone(),
+        };
+        Ok(Decision {
+            changes: vec![deleted],
+            outcome: (),
+        })
+    }
+}

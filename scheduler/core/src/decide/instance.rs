@@ -1,0 +1,209 @@
+//! Container instances: their agents come and go, their operators drain and deregister them.
+
+use std::sync::Arc;
+
+use berth_model::fault::Fault;
+use berth_model::id::{ClusterName, InstanceId};
+use berth_model::status::{InstanceStatus, StopCode, TaskStatus};
+
+use crate::change::{Change, Observation};
+use crate::command::{Command, Decision, Env};
+use crate::state::{ClusterKey, ContainerState, InstanceFacts, InstanceKey, State, Stop, Task, TaskTimes};
+
+/// An agent's stream has come: its instance joins, or is there again.
+#[derive(Debug, Clone)]
+pub struct ConnectInstance {
+    /// The cluster that the agent is configured for.
+    pub cluster: ClusterName,
+    /// The id that the agent chose.
+    pub instance: InstanceId,
+    /// What the agent says of its host.
+    pub facts: Arc<InstanceFacts>,
+}
+
+/// How an agent is received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reception {
+    /// It serves the cluster.
+    Welcome(InstanceKey),
+    /// Its instance was deregistered: it may only stop what it still runs.
+    Deregistered(InstanceKey),
+}
+
+/// An agent's stream has been gone for too long.
+#[derive(Debug, Clone, Copy)]
+pub struct DisconnectInstance {
+    /// Its instance.
+    pub key: InstanceKey,
+}
+
+/// UpdateContainerInstancesState.
+#[derive(Debug, Clone)]
+pub struct SetInstancesStatus {
+    /// Their cluster.
+    pub cluster: ClusterName,
+    /// The instances.
+    pub instances: Vec<InstanceId>,
+    /// ACTIVE or DRAINING.
+    pub status: InstanceStatus,
+}
+
+/// Which instances took the status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusSet {
+    /// The cluster's number.
+    pub cluster: ClusterKey,
+    /// Those that have it now.
+    pub set: Vec<InstanceId>,
+    /// Those that cannot, with ECS's reason.
+    pub failures: Vec<(InstanceId, &'static str)>,
+}
+
+/// DeregisterContainerInstance.
+#[derive(Debug, Clone)]
+pub struct DeregisterInstance {
+    /// Its cluster.
+    pub cluster: ClusterName,
+    /// The instance.
+    pub instance: InstanceId,
+    /// Whether it goes although it has tasks.
+    pub force: bool,
+}
+
+impl Command for ConnectInstance {
+    type Outcome = Reception;
+
+    fn decide(&self, state: &State, env: &mut Env) -> Result<Decision<Reception>, Fault> {
+        let cluster = state.active_cluster(&self.cluster)?.key;
+        let key = InstanceKey {
+            cluster,
+            instance: self.instance,
+        };
+        let known = state.instance(key);
+        if known.is_some_and(|instance| instance.status == InstanceStatus::Inactive) {
+            return Ok(Decision::unchanged(Reception::Deregistered(key)));
+        }
+        let changes = match known {
+            Some(instance) if *instance.facts == *self.facts && instance.connected => Vec::new(),
+            Some(instance) if *instance.facts == *self.facts => vec![connection(key, true)],
+            Some(_) | None => vec![Change::InstanceRegistered {
+                cluster,
+                instance: self.instance,
+                facts: Arc::clone(&self.facts),
+                at: env.now(),
+            }],
+        };
+        Ok(Decision {
+            changes,
+            outcome: Reception::Welcome(key),
+        })
+    }
+}
+
+impl Command for DisconnectInstance {
+    type Outcome = ();
+
+    fn decide(&self, state: &State, _env: &mut Env) -> Result<Decision<()>, Fault> {
+        let connected = state.instance(self.key).is_some_and(|instance| instance.connected);
+        let changes = if connected {
+            vec![connection(self.key, false)]
+        } else {
+            Vec::new()
+        };
+        Ok(Decision { changes, outcome: () })
+    }
+}
+
+fn connection(key: InstanceKey, connected: bool) -> Change {
+    Change::InstanceConnection {
+        cluster: key.cluster,
+        instance: key.instance,
+        connected,
+    }
+}
+
+impl Command for SetInstancesStatus {
+    type Outcome = StatusSet;
+
+    fn decide(&self, state: &State, _env: &mut Env) -> Result<Decision<StatusSet>, Fault> {
+        let cluster = state.active_cluster(&self.cluster)?.key;
+        let mut changes = Vec::new();
+        let mut outcome = StatusSet {
+            cluster,
+            set: Vec::new(),
+            failures: Vec::new(),
+        };
+        for id in &self.instances {
+            match state
+                .instance(InstanceKey { cluster, instance: *id })
+                .map(|known| known.status)
+            {
+                None => outcome.failures.push((*id, "MISSING")),
+                Some(InstanceStatus::Inactive) => outcome.failures.push((*id, "INACTIVE")),
+                Some(status) => {
+                    outcome.set.push(*id);
+                    if status != self.status {
+                        changes.push(Change::InstanceStatusSet {
+                            cluster,
+                            instance: *id,
+                            status: self.status,
+                        });
+                    }
+                }
+            }
+        }
+        Ok(Decision { changes, outcome })
+    }
+}
+
+impl Command for DeregisterInstance {
+    type Outcome = InstanceKey;
+
+    fn decide(&self, state: &State, env: &mut Env) -> Result<Decision<InstanceKey>, Fault> {
+        let cluster = state.active_cluster(&self.cluster)?.key;
+        let key = InstanceKey {
+            cluster,
+            instance: self.instance,
+        };
+        let instance = state
+            .instance(key)
+            .ok_or_else(|| Fault::invalid(format!("Referenced container instance {} not found.", self.instance)))?;
+        if instance.status == InstanceStatus::Inactive {
+            return Ok(Decision::unchanged(key));
+        }
+        if instance.live > 0 && !self.force {
+            return Err(Fault::invalid("Found running tasks on the instance."));
+        }
+        let mut changes: Vec<Change> = state.live_tasks_on(key).map(|task| abandoned(key, task, env)).collect();
+        changes.push(Change::InstanceStatusSet {
+            cluster,
+            instance: self.instance,
+            status: InstanceStatus::Inactive,
+        });
+        Ok(Decision { changes, outcome: key })
+    }
+}
+
+/// The end of a task whose instance was deregistered over its head: nobody will report it any more.
+fn abandoned(key: InstanceKey, task: &Task, env: &Env) -> Change {
+    let stop = task.stop.as_deref().cloned().unwrap_or_else(|| Stop {
+        code: Some(StopCode::UserInitiated),
+        reason: "Container instance deregistration forced by user".into(),
+    });
+    let containers = task.containers.iter().map(|container| ContainerState {
+        last: berth_model::status::ContainerStatus::Stopped,
+        ..container.clone()
+    });
+    Change::TaskObserved {
+        cluster: key.cluster,
+        task: task.id,
+        observed: Arc::new(Observation {
+            last_status: TaskStatus::Stopped,
+            containers: containers.collect(),
+            stop_code: stop.code,
+            stopped_reason: Some(stop.reason),
+            times: TaskTimes::default(),
+        }),
+        at: env.now(),
+    }
+}

@@ -1,0 +1,161 @@
+//! What RunTask and StartTask have in common: the call, its token, and the facts that it leaves.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use berth_model::arn::DefinitionReference;
+use berth_model::fault::{Fault, FaultClass};
+use berth_model::id::{ClusterName, InstanceId, TaskId};
+use berth_model::overrides::TaskOverride;
+use berth_model::tag::Tag;
+use berth_model::task_definition::TaskDefinition;
+
+use super::definition::runnable;
+use crate::change::{Change, ClientToken, Launch, Placement};
+use crate::command::Env;
+use crate::place::Refusal;
+use crate::state::{ClusterKey, RegisteredDefinition, State, TaskKey};
+
+/// What a caller says of the tasks it wants.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The cluster.
+    pub cluster: ClusterName,
+    /// What to run.
+    pub definition: DefinitionReference,
+    /// What differs from the definition.
+    pub overrides: TaskOverride,
+    /// The group; `family:<family>` where absent.
+    pub group: Option<Arc<str>>,
+    /// What the caller says of itself.
+    pub started_by: Option<Arc<str>>,
+    /// Tags of each task.
+    pub tags: Vec<Tag>,
+    /// Whether each task gets its definition's tags too.
+    pub propagate_definition_tags: bool,
+    /// Whether sessions may be opened in the containers.
+    pub enable_execute_command: bool,
+    /// The token by which the caller may ask again.
+    pub client_token: Option<ClientToken>,
+}
+
+/// What became of the call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launched {
+    /// The cluster's number.
+    pub cluster: ClusterKey,
+    /// The tasks, new or those that an earlier call with the token started.
+    pub tasks: Vec<TaskId>,
+    /// Why not all were placed.
+    pub failures: Vec<Failure>,
+}
+
+/// Why an instance takes no task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// There is no such instance.
+    Missing(InstanceId),
+    /// The instance cannot take it.
+    Refused(Refusal),
+}
+
+/// A call that may go on: its tasks are not there yet and its definition can be run.
+pub(super) struct Admitted<'s> {
+    pub(super) cluster: ClusterKey,
+    pub(super) registered: &'s RegisteredDefinition,
+    pub(super) effective: Cow<'s, TaskDefinition>,
+    pub(super) group: Arc<str>,
+}
+
+impl Call {
+    /// The tasks that an earlier call with the same token has started.
+    pub(super) fn replay(&self, state: &State, cluster: ClusterKey) -> Result<Option<Launched>, Fault> {
+        let Some(token) = &self.client_token else {
+            return Ok(None);
+        };
+        let Some(tasks) = state.tasks_of_token(cluster, &token.token) else {
+            return Ok(None);
+        };
+        let same = tasks
+            .iter()
+            .filter_map(|task| state.task(TaskKey { cluster, task: *task }))
+            .filter_map(|task| task.launch.client_token.as_ref())
+            .all(|earlier| earlier.fingerprint == token.fingerprint);
+        if !same {
+            let mut fault = Fault::new(
+                FaultClass::Conflict,
+                format!("clientToken '{}' was used before with other parameters.", token.token),
+            );
+            fault.resource_ids = tasks.iter().map(ToString::to_string).collect();
+            return Err(fault);
+        }
+        Ok(Some(Launched {
+            cluster,
+            tasks: tasks.to_vec(),
+            failures: Vec::new(),
+        }))
+    }
+
+    pub(super) fn admit<'s>(&self, state: &'s State, cluster: ClusterKey) -> Result<Admitted<'s>, Fault> {
+        let registered = runnable(state, &self.definition)?.as_ref();
+        let effective = self.overrides.checked(&registered.definition)?;
+        let group = self
+            .group
+            .clone()
+            .unwrap_or_else(|| format!("family:{}", registered.id.family).into());
+        Ok(Admitted {
+            cluster,
+            registered,
+            effective,
+            group,
+        })
+    }
+}
+
+impl Admitted<'_> {
+    /// The processor that the definition asks for, as instances name theirs.
+    pub(super) fn cpu_architecture(&self) -> Option<&'static str> {
+        let platform = self.effective.runtime_platform.as_ref()?;
+        match platform.cpu_architecture.as_deref()? {
+            "ARM64" => Some("arm64"),
+            _ => Some("x86_64"),
+        }
+    }
+
+    /// The change that places one copy on each of the instances.
+    pub(super) fn placed(&self, call: &Call, instances: &[InstanceId], env: &mut Env) -> (Vec<TaskId>, Option<Change>) {
+        if instances.is_empty() {
+            return (Vec::new(), None);
+        }
+        let mut tags = call.tags.clone();
+        if call.propagate_definition_tags {
+            let own = |key: &str| call.tags.iter().any(|tag| tag.key == key);
+            tags.extend(self.registered.tags.iter().filter(|tag| !own(&tag.key)).cloned());
+        }
+        let launch = Launch {
+            definition: self.registered.id.clone(),
+            demand: self.effective.demand(),
+            group: Arc::clone(&self.group),
+            started_by: call.started_by.clone(),
+            overrides: call.overrides.clone(),
+            tags,
+            enable_execute_command: call.enable_execute_command,
+            client_token: call.client_token.clone(),
+            created_at: env.now(),
+        };
+        let placements: Vec<Placement> = instances
+            .iter()
+            .map(|instance| Placement {
+                task: env.task_id(),
+                instance: *instance,
+            })
+            .collect();
+        let tasks = placements.iter().map(|placement| placement.task).collect();
+        let change = Change::TasksPlaced {
+            cluster: self.cluster,
+            launch: Arc::new(launch),
+            placements,
+        };
+        (tasks, Some(change))
+    }
+}

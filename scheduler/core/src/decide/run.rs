@@ -1,0 +1,79 @@
+//! RunTask: the scheduler chooses the instances.
+
+use berth_model::fault::Fault;
+use berth_model::placement::{Constraint, MAX_CONSTRAINTS, Strategy};
+use berth_model::status::InstanceStatus;
+
+pub use super::launch::{Call, Failure, Launched};
+use crate::command::{Command, Decision, Env};
+use crate::place::{self, Request};
+use crate::state::State;
+
+/// Places up to `count` copies; those that find no place are failures, not errors (ECS API, RunTask).
+#[derive(Debug, Clone)]
+pub struct RunTask {
+    /// What to run, and for whom.
+    pub call: Call,
+    /// 1 to 10.
+    pub count: u32,
+    /// Rules of this call.
+    pub constraints: Vec<Constraint>,
+    /// How to choose.
+    pub strategies: Vec<Strategy>,
+}
+
+impl Command for RunTask {
+    type Outcome = Launched;
+
+    fn decide(&self, state: &State, env: &mut Env) -> Result<Decision<Launched>, Fault> {
+        let cluster = state.active_cluster(&self.call.cluster)?;
+        if let Some(earlier) = self.call.replay(state, cluster.key)? {
+            return Ok(Decision::unchanged(earlier));
+        }
+        let admitted = self.call.admit(state, cluster.key)?;
+        let member_of = &admitted.registered.constraints;
+        let constraints = self.constraints.len() + member_of.len();
+        if constraints > MAX_CONSTRAINTS {
+            return Err(Fault::invalid(format!(
+                "placementConstraints of the request and the task definition are {constraints} together, at most {MAX_CONSTRAINTS} are allowed."
+            )));
+        }
+        let demand = admitted.effective.demand();
+        let request = Request {
+            demand: &demand,
+            required_attributes: &admitted.registered.required_attributes,
+            cpu_architecture: admitted.cpu_architecture(),
+            member_of,
+            constraints: &self.constraints,
+            strategies: &self.strategies,
+            group: &admitted.group,
+            count: self.count,
+            seed: env.draw(),
+        };
+        if cluster.instances == 0 {
+            return Err(no_instances());
+        }
+        let active = |status| status == InstanceStatus::Active;
+        let mut candidates = state
+            .instances_of(cluster.key)
+            .filter(|instance| active(instance.status))
+            .peekable();
+        if candidates.peek().is_none() {
+            return Err(no_instances());
+        }
+        let solution = place::solve(candidates, &request);
+        let (tasks, change) = admitted.placed(&self.call, &solution.placed, env);
+        Ok(Decision {
+            changes: change.into_iter().collect(),
+            outcome: Launched {
+                cluster: cluster.key,
+                tasks,
+                failures: solution.refusals.into_iter().map(Failure::Refused).collect(),
+            },
+        })
+    }
+}
+
+fn no_instances() -> Fault {
+    Fault::invalid("No Container Instances were found in your cluster.")
+}

@@ -1,0 +1,51 @@
+//! StopTask.
+
+use std::sync::Arc;
+
+use berth_model::fault::Fault;
+use berth_model::id::{ClusterName, TaskId};
+use berth_model::status::{DesiredStatus, StopCode};
+
+use crate::change::Change;
+use crate::command::{Command, Decision, Env};
+use crate::state::{State, TaskKey};
+
+/// Asks for a task to be stopped; one that stops or has stopped stays as it is (ECS API, StopTask).
+#[derive(Debug, Clone)]
+pub struct StopTask {
+    /// Its cluster.
+    pub cluster: ClusterName,
+    /// The task.
+    pub task: TaskId,
+    /// Why, in the caller's words.
+    pub reason: Option<Arc<str>>,
+}
+
+impl Command for StopTask {
+    type Outcome = TaskKey;
+
+    fn decide(&self, state: &State, env: &mut Env) -> Result<Decision<TaskKey>, Fault> {
+        let cluster = state.active_cluster(&self.cluster)?.key;
+        let key = TaskKey {
+            cluster,
+            task: self.task,
+        };
+        let task = state
+            .task(key)
+            .ok_or_else(|| Fault::invalid(format!("The referenced task was not found. taskId: {}", self.task)))?;
+        if task.desired == DesiredStatus::Stopped {
+            return Ok(Decision::unchanged(key));
+        }
+        let requested = Change::TaskStopRequested {
+            cluster,
+            task: self.task,
+            code: StopCode::UserInitiated,
+            reason: self.reason.clone().unwrap_or_else(|| "Task stopped by user".into()),
+            at: env.now(),
+        };
+        Ok(Decision {
+            changes: vec![requested],
+            outcome: key,
+        })
+    }
+}

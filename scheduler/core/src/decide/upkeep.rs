@@ -1,0 +1,48 @@
+//! What the scheduler asks of itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use berth_model::fault::Fault;
+use berth_model::id::TaskId;
+
+use crate::change::Change;
+use crate::command::{Command, Decision, Env};
+use crate::state::{ClusterKey, State};
+
+/// Drops tasks from the state that stopped long ago (ECS keeps them for an hour; the journal keeps its history).
+#[derive(Debug, Clone, Copy)]
+pub struct ForgetStoppedTasks {
+    /// How long a stopped task is kept.
+    pub retention: Duration,
+    /// Tasks to drop at once, at most.
+    pub limit: usize,
+}
+
+impl Command for ForgetStoppedTasks {
+    /// How many were dropped.
+    type Outcome = usize;
+
+    fn decide(&self, state: &State, env: &mut Env) -> Result<Decision<usize>, Fault> {
+        let retention = i64::try_from(self.retention.as_millis()).unwrap_or(i64::MAX);
+        let before = env.now().as_millis().saturating_sub(retention);
+        let mut old: BTreeMap<ClusterKey, Vec<TaskId>> = BTreeMap::new();
+        let mut count = 0;
+        for (_, key) in state
+            .stopped_tasks()
+            .take_while(|(at, _)| *at < before)
+            .take(self.limit)
+        {
+            old.entry(key.cluster).or_default().push(key.task);
+            count += 1;
+        }
+        let changes = old
+            .into_iter()
+            .map(|(cluster, tasks)| Change::TasksForgotten { cluster, tasks })
+            .collect();
+        Ok(Decision {
+            changes,
+            outcome: count,
+        })
+    }
+}

@@ -1,0 +1,341 @@
+//! The only writer of state: adds what happened.
+//!
+//! Total: a change that names something the state does not have (which no decision makes) leaves that part alone
+//! rather than failing, so that a journal can always be replayed to its end.
+
+use std::sync::Arc;
+
+use berth_model::id::TaskId;
+use berth_model::status::{ClusterStatus, DefinitionStatus, DesiredStatus, InstanceStatus, TaskStatus};
+use berth_model::time::Timestamp;
+
+use crate::change::{Change, Launch, Observation, Placement, Record};
+use crate::state::{Cluster, ClusterKey, Instance, InstanceKey, RegisteredDefinition, State, Stop, Task, TaskKey};
+
+/// Adds a record: its changes, and its revision.
+pub fn fold_record(state: &mut State, record: &Record) {
+    for change in record.entries.iter().flat_map(|entry| &entry.changes) {
+        fold(state, change);
+    }
+    state.revision = record.revision;
+}
+
+/// Adds one change.
+pub fn fold(state: &mut State, change: &Change) {
+    match change {
+        Change::ClusterCreated { name, key, tags } => {
+            let cluster = Cluster {
+                name: name.clone(),
+                key: *key,
+                status: ClusterStatus::Active,
+                tags: tags.clone(),
+                instances: 0,
+                pending: 0,
+                running: 0,
+                live: 0,
+            };
+            state.clusters.insert(name.clone(), Arc::new(cluster));
+            state.cluster_names.insert(*key, name.clone());
+        }
+        Change::ClusterDeleted { name } => {
+            if let Some(cluster) = state.clusters.get_mut(name) {
+                Arc::make_mut(cluster).status = ClusterStatus::Inactive;
+            }
+        }
+        Change::DefinitionRegistered {
+            id,
+            definition,
+            tags,
+            at,
+        } => {
+            let registered = RegisteredDefinition::new(id.clone(), Arc::clone(definition), tags.clone(), *at);
+            let family = state.families.entry(id.family.clone()).or_default();
+            Arc::make_mut(family)
+                .revisions
+                .insert(id.revision, Arc::new(registered));
+        }
+        Change::DefinitionDeregistered { id, at } => {
+            if let Some(family) = state.families.get_mut(&id.family)
+                && let Some(definition) = Arc::make_mut(family).revisions.get_mut(&id.revision)
+            {
+                let definition = Arc::make_mut(definition);
+                definition.status = DefinitionStatus::Inactive;
+                definition.deregistered_at = Some(*at);
+            }
+        }
+        Change::InstanceRegistered {
+            cluster,
+            instance,
+            facts,
+            at,
+        } => {
+            let key = InstanceKey {
+                cluster: *cluster,
+                instance: *instance,
+            };
+            if state.instances.contains_key(&key) {
+                with_instance(state, key, |known| {
+                    known.facts = Arc::clone(facts);
+                    known.connected = true;
+                });
+            } else {
+                add_instance(state, key, Instance::new(*instance, Arc::clone(facts), *at));
+            }
+        }
+        Change::InstanceConnection {
+            cluster,
+            instance,
+            connected,
+        } => {
+            let key = InstanceKey {
+                cluster: *cluster,
+                instance: *instance,
+            };
+            with_instance(state, key, |known| known.connected = *connected);
+        }
+        Change::InstanceStatusSet {
+            cluster,
+            instance,
+            status,
+        } => {
+            let key = InstanceKey {
+                cluster: *cluster,
+                instance: *instance,
+            };
+            let before = state.instances.get(&key).map(|known| known.status);
+            with_instance(state, key, |known| known.status = *status);
+            if *status == InstanceStatus::Inactive && before.is_some_and(|before| before != InstanceStatus::Inactive) {
+                with_cluster(state, *cluster, |cluster| {
+                    cluster.instances = cluster.instances.saturating_sub(1)
+                });
+            }
+        }
+        Change::TasksPlaced {
+            cluster,
+            launch,
+            placements,
+        } => place(state, *cluster, launch, placements),
+        Change::TaskStopRequested {
+            cluster,
+            task,
+            code,
+            reason,
+            at,
+        } => {
+            let key = TaskKey {
+                cluster: *cluster,
+                task: *task,
+            };
+            let stop = Stop {
+                code: Some(*code),
+                reason: Arc::clone(reason),
+            };
+            request_stop(state, key, stop, *at);
+        }
+        Change::TaskObserved {
+            cluster,
+            task,
+            observed,
+            at,
+        } => {
+            let key = TaskKey {
+                cluster: *cluster,
+                task: *task,
+            };
+            observe(state, key, observed, *at);
+        }
+        Change::TasksForgotten { cluster, tasks } => {
+            for task in tasks {
+                forget(
+                    state,
+                    TaskKey {
+                        cluster: *cluster,
+                        task: *task,
+                    },
+                );
+            }
+        }
+    }
+}
+
+/// Adds an instance that has no tasks yet.
+pub(crate) fn add_instance(state: &mut State, key: InstanceKey, instance: Instance) {
+    let counts = instance.status != InstanceStatus::Inactive;
+    state.instances.insert(key, Arc::new(instance));
+    if counts {
+        with_cluster(state, key.cluster, |cluster| cluster.instances += 1);
+    }
+}
+
+/// Adds a task that was placed before and has come as far as it says.
+pub(crate) fn add_task(state: &mut State, cluster: ClusterKey, task: Task) {
+    let placement = Placement {
+        task: task.id,
+        instance: task.instance,
+    };
+    let version = task.version;
+    let key = TaskKey { cluster, task: task.id };
+    place(state, cluster, &Arc::clone(&task.launch), &[placement]);
+    replace(state, key, task);
+    if let Some(task) = state.tasks.get_mut(&key) {
+        Arc::make_mut(task).version = version;
+    }
+}
+
+fn with_instance(state: &mut State, key: InstanceKey, edit: impl FnOnce(&mut Instance)) {
+    if let Some(instance) = state.instances.get_mut(&key) {
+        let instance = Arc::make_mut(instance);
+        edit(instance);
+        instance.version += 1;
+    }
+}
+
+fn with_cluster(state: &mut State, key: ClusterKey, edit: impl FnOnce(&mut Cluster)) {
+    if let Some(name) = state.cluster_names.get(&key)
+        && let Some(cluster) = state.clusters.get_mut(name)
+    {
+        edit(Arc::make_mut(cluster));
+    }
+}
+
+fn place(state: &mut State, cluster: ClusterKey, launch: &Arc<Launch>, placements: &[Placement]) {
+    for placement in placements {
+        let instance = InstanceKey {
+            cluster,
+            instance: placement.instance,
+        };
+        let key = TaskKey {
+            cluster,
+            task: placement.task,
+        };
+        with_instance(state, instance, |instance| {
+            instance.take(&launch.demand);
+            instance.join_group(&launch.group);
+            instance.pending += 1;
+            instance.live += 1;
+        });
+        state.live_by_instance.insert((instance, placement.task));
+        state
+            .tasks
+            .insert(key, Arc::new(Task::new(*placement, Arc::clone(launch))));
+    }
+    let count = u32::try_from(placements.len()).unwrap_or(u32::MAX);
+    with_cluster(state, cluster, |cluster| {
+        cluster.pending += count;
+        cluster.live += count;
+    });
+    if let Some(token) = &launch.client_token {
+        let tasks: Arc<[TaskId]> = placements.iter().map(|placement| placement.task).collect();
+        state.client_tokens.insert((cluster, Arc::clone(&token.token)), tasks);
+    }
+}
+
+fn request_stop(state: &mut State, key: TaskKey, stop: Stop, at: Timestamp) {
+    let Some(task) = state.tasks.get(&key) else {
+        return;
+    };
+    if task.desired == DesiredStatus::Stopped {
+        return;
+    }
+    let mut next = Task::clone(task);
+    next.desired = DesiredStatus::Stopped;
+    next.times.stopping = next.times.stopping.or(Some(at));
+    next.stop = Some(Arc::new(stop));
+    replace(state, key, next);
+}
+
+fn observe(state: &mut State, key: TaskKey, observed: &Observation, at: Timestamp) {
+    let Some(mut next) = state.tasks.get(&key).and_then(|task| task.observe(observed)) else {
+        return;
+    };
+    if next.is_stopped() {
+        next.stopped_at = Some(at);
+        next.times.stopping = next.times.stopping.or(Some(at));
+        next.times.execution_stopped = next.times.execution_stopped.or(Some(at));
+    }
+    replace(state, key, next);
+}
+
+/// Puts the next state of a task in place of the last, and keeps every count and index true.
+fn replace(state: &mut State, key: TaskKey, mut next: Task) {
+    let Some(last) = state.tasks.get(&key).map(Arc::clone) else {
+        return;
+    };
+    next.version = last.version + 1;
+    let next = Arc::new(next);
+    let instance = InstanceKey {
+        cluster: key.cluster,
+        instance: next.instance,
+    };
+    with_instance(state, instance, |instance| settle(instance, &last, &next));
+    with_cluster(state, key.cluster, |cluster| {
+        recount(&mut cluster.pending, last.is_pending(), next.is_pending());
+        recount(&mut cluster.running, is_running(&last), is_running(&next));
+        recount(&mut cluster.live, !last.is_stopped(), !next.is_stopped());
+    });
+    if next.is_stopped() && !last.is_stopped() {
+        state.live_by_instance.remove(&(instance, key.task));
+        state.stopped.insert((stopped_millis(&next), key));
+    }
+    state.tasks.insert(key, next);
+}
+
+fn settle(instance: &mut Instance, last: &Task, next: &Task) {
+    recount(&mut instance.pending, last.is_pending(), next.is_pending());
+    recount(&mut instance.running, is_running(last), is_running(next));
+    recount(&mut instance.live, !last.is_stopped(), !next.is_stopped());
+    for port in last.bound_ports().iter() {
+        instance.used_ports.release(port);
+    }
+    for port in next.bound_ports().iter() {
+        instance.used_ports.take(port);
+    }
+    if last.desired == DesiredStatus::Running && next.desired == DesiredStatus::Stopped {
+        instance.leave_group(&next.launch.group);
+    }
+    if next.is_stopped() && !last.is_stopped() {
+        instance.release(&next.launch.demand);
+    }
+}
+
+fn recount(count: &mut u32, before: bool, after: bool) {
+    match (before, after) {
+        (false, true) => *count += 1,
+        (true, false) => *count = count.saturating_sub(1),
+        (true, true) | (false, false) => {}
+    }
+}
+
+fn is_running(task: &Task) -> bool {
+    task.last == TaskStatus::Running
+}
+
+fn stopped_millis(task: &Task) -> i64 {
+    task.stopped_at.map_or(0, Timestamp::as_millis)
+}
+
+fn forget(state: &mut State, key: TaskKey) {
+    let Some(task) = state.tasks.get(&key).map(Arc::clone) else {
+        return;
+    };
+    if !task.is_stopped() {
+        return;
+    }
+    state.tasks.remove(&key);
+    state.stopped.remove(&(stopped_millis(&task), key));
+    if let Some(token) = &task.launch.client_token {
+        let token = (key.cluster, Arc::clone(&token.token));
+        let all_gone = state.client_tokens.get(&token).is_some_and(|tasks| {
+            let gone = |task: &TaskId| {
+                !state.tasks.contains_key(&TaskKey {
+                    cluster: key.cluster,
+                    task: *task,
+                })
+            };
+            tasks.iter().all(gone)
+        });
+        if all_gone {
+            state.client_tokens.remove(&token);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What is true of every state: checked by property tests, by simulation, and by debug builds after each record.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use berth_model::quantity::{CpuUnits, MemoryMib};
+use berth_model::status::{DesiredStatus, InstanceStatus, TaskStatus};
+
+use crate::state::{HeldPorts, InstanceKey, State, Task};
+
+/// Everything that is wrong with the state, in words; nothing when it is sound.
+#[must_use]
+pub fn violations(state: &State) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut by_instance: BTreeMap<InstanceKey, Vec<&Task>> = BTreeMap::new();
+    for (key, task) in &state.tasks {
+        if task.id != key.task {
+            wrong.push(format!("task {} is kept under {}", task.id, key.task));
+        }
+        let instance = InstanceKey {
+            cluster: key.cluster,
+            instance: task.instance,
+        };
+        let indexed = state.live_by_instance.contains(&(instance, task.id));
+        if indexed == task.is_stopped() {
+            wrong.push(format!(
+                "task {} is {} and live index says {indexed}",
+                task.id, task.last
+            ));
+        }
+        if task.last >= TaskStatus::Stopping && task.desired == DesiredStatus::Running {
+            wrong.push(format!("task {} is {} and meant to run", task.id, task.last));
+        }
+        if !task.is_stopped() {
+            by_instance.entry(instance).or_default().push(task);
+        }
+    }
+    let stopped = state.tasks.values().filter(|task| task.is_stopped()).count();
+    if stopped != state.stopped.len() {
+        wrong.push(format!(
+            "{stopped} tasks have stopped, the index has {}",
+            state.stopped.len()
+        ));
+    }
+    if state.live_by_instance.len() + stopped != state.tasks.len() {
+        wrong.push("the live index has tasks that do not exist".to_owned());
+    }
+    for (key, _) in state.instances() {
+        let tasks = by_instance.remove(&key).unwrap_or_default();
+        check_instance(state, key, &tasks, &mut wrong);
+    }
+    for (key, tasks) in by_instance {
+        wrong.push(format!(
+            "{} tasks run on instance {} which does not exist",
+            tasks.len(),
+            key.instance
+        ));
+    }
+    check_clusters(state, &mut wrong);
+    wrong
+}
+
+fn check_instance(state: &State, key: InstanceKey, tasks: &[&Task], wrong: &mut Vec<String>) {
+    let Some(instance) = state.instance(key) else {
+        return;
+    };
+    let id = instance.id;
+    let mut cpu = CpuUnits(0);
+    let mut memory = MemoryMib(0);
+    let mut ports = HeldPorts::default();
+    let mut fixed = BTreeSet::new();
+    for task in tasks {
+        for port in task.launch.demand.ports.iter().filter(|port| !fixed.insert(*port)) {
+            wrong.push(format!(
+                "port {}/{} of instance {id} was given to two tasks",
+                port.port,
+                port.protocol.name()
+            ));
+        }
+        cpu += task.launch.demand.cpu;
+        memory += task.launch.demand.memory;
+        for port in task.launch.demand.ports.iter().chain(task.bound_ports().iter()) {
+            ports.take(port);
+        }
+    }
+    if (instance.used_cpu, instance.used_memory) != (cpu, memory) {
+        wrong.push(format!(
+            "instance {id} counts {} CPU units and {} MiB used, its tasks reserve {cpu} and {memory}",
+            instance.used_cpu, instance.used_memory
+        ));
+    }
+    if instance.used_ports != ports {
+        wrong.push(format!("instance {id} counts other ports than its tasks hold"));
+    }
+    let count =
+        |test: fn(&Task) -> bool| u32::try_from(tasks.iter().filter(|task| test(task)).count()).unwrap_or(u32::MAX);
+    let counts = (
+        count(Task::is_pending),
+        count(|task| task.last == TaskStatus::Running),
+        count(|_| true),
+    );
+    if counts != (instance.pending, instance.running, instance.live) {
+        wrong.push(format!(
+            "instance {id} counts {:?} tasks, it has {counts:?}",
+            (instance.pending, instance.running, instance.live)
+        ));
+    }
+    let mut groups: BTreeMap<_, u32> = BTreeMap::new();
+    for task in tasks.iter().filter(|task| task.desired == DesiredStatus::Running) {
+        *groups.entry(task.launch.group.clone()).or_default() += 1;
+    }
+    if groups != instance.groups {
+        wrong.push(format!("instance {id} counts other groups than its tasks are in"));
+    }
+}
+
+fn check_clusters(state: &State, wrong: &mut Vec<String>) {
+    for cluster in state.clusters() {
+        let mut counts = (0, 0, 0, 0);
+        for instance in state.instances_of(cluster.key) {
+            counts.0 += u32::from(instance.status != InstanceStatus::Inactive);
+            counts.1 += instance.pending;
+            counts.2 += instance.running;
+            counts.3 += instance.live;
+        }
+        let kept = (cluster.instances, cluster.pending, cluster.running, cluster.live);
+        if counts != kept {
+            wrong.push(format!("cluster {} counts {kept:?}, it has {counts:?}", cluster.name));
+        }
+    }
+}
+
+/// Instances whose tasks reserve more than the host has.
+///
+/// Not a violation when a host came back smaller than it was; never the work of a placement.
+#[must_use]
+pub fn overcommitted(state: &State) -> Vec<InstanceKey> {
+    state
+        .instances()
+        .filter(|(_, instance)| instance.used_cpu > instance.facts.cpu || instance.used_memory > instance.facts.memory)
+        .map(|(key, _)| key)
+        .collect()
+}

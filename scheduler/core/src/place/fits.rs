@@ -1,0 +1,206 @@
+//! Whether an instance can take a copy: one rule for placing, for StartTask and for checking again before a write.
+
+use std::fmt;
+
+use berth_model::placement::Constraint;
+use berth_model::quantity::{HostPort, MemoryMib};
+use berth_model::query;
+use berth_model::status::InstanceStatus;
+use berth_model::time::Timestamp;
+
+use super::Request;
+use crate::state::Instance;
+
+/// One thing that keeps a copy off an instance.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Misfit {
+    /// The instance is deregistered or draining.
+    NotActive(&'static str),
+    /// Its agent is not connected.
+    Agent,
+    /// It lacks an attribute that the definition needs.
+    Attribute(String),
+    /// It does not satisfy an expression.
+    MemberOf(String),
+    /// It has a task of the group already.
+    Distinct,
+    /// It lacks CPU units.
+    Cpu {
+        /// What a copy takes.
+        needed: u32,
+        /// What is free.
+        free: u32,
+    },
+    /// It lacks memory.
+    Memory {
+        /// What a copy takes.
+        needed: MemoryMib,
+        /// What is free.
+        free: MemoryMib,
+    },
+    /// A port is taken or reserved.
+    Port {
+        /// The port.
+        port: HostPort,
+        /// Whether the host keeps it for itself.
+        reserved: bool,
+    },
+}
+
+impl Misfit {
+    /// The `reason` of ECS's failures (ECS API, "API failure reasons").
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotActive(status) => status,
+            Self::Agent => "AGENT",
+            Self::Attribute(_) => "ATTRIBUTE",
+            Self::MemberOf(_) => "MemberOf placement constraint unsatisfied.",
+            Self::Distinct => "DistinctInstance placement constraint unsatisfied.",
+            Self::Cpu { .. } => "RESOURCE:CPU",
+            Self::Memory { .. } => "RESOURCE:MEMORY",
+            Self::Port { .. } => "RESOURCE:PORTS",
+        }
+    }
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotActive(status) => write!(f, "the instance is {status}"),
+            Self::Agent => f.write_str("the agent is not connected"),
+            Self::Attribute(name) => write!(f, "the attribute {name} is missing"),
+            Self::MemberOf(expression) => write!(f, "the instance does not satisfy {expression}"),
+            Self::Distinct => f.write_str("the instance has a task of the group already"),
+            Self::Cpu { needed, free } => {
+                write!(
+                    f,
+                    "{needed} CPU units are needed, {free} are free, {} are missing",
+                    needed - free
+                )
+            }
+            Self::Memory { needed, free } => {
+                let missing = needed.saturating_sub(*free);
+                write!(
+                    f,
+                    "{needed} MiB of memory are needed, {free} are free, {missing} are missing"
+                )
+            }
+            Self::Port { port, reserved } => {
+                let why = if *reserved { "reserved by the host" } else { "taken" };
+                write!(f, "port {}/{} is {why}", port.port, port.protocol.name())
+            }
+        }
+    }
+}
+
+/// Everything that keeps one copy of the request off the instance; empty when it fits.
+///
+/// `placed` copies of the same request are on their way there already.
+#[must_use]
+pub fn fits(instance: &Instance, request: &Request<'_>, placed: u32) -> Vec<Misfit> {
+    let mut misfits = eligibility(instance, request);
+    room(instance, request, placed, |misfit| misfits.push(misfit));
+    misfits
+}
+
+/// What no amount of room changes: status, agent, attributes, expressions.
+pub(super) fn eligibility(instance: &Instance, request: &Request<'_>) -> Vec<Misfit> {
+    let mut misfits = Vec::new();
+    if instance.status != InstanceStatus::Active {
+        misfits.push(Misfit::NotActive(instance.status.name()));
+    }
+    if !instance.connected {
+        misfits.push(Misfit::Agent);
+    }
+    for name in request.required_attributes {
+        if instance.attribute(name).is_none() {
+            misfits.push(Misfit::Attribute(name.clone()));
+        }
+    }
+    if let Some(architecture) = request.cpu_architecture
+        && instance.attribute("ecs.cpu-architecture").flatten() != Some(architecture)
+    {
+        misfits.push(Misfit::Attribute(format!("ecs.cpu-architecture={architecture}")));
+    }
+    let from_request = request.constraints.iter().filter_map(|constraint| match constraint {
+        Constraint::MemberOf(expression) => Some(expression),
+        Constraint::DistinctInstance => None,
+    });
+    for expression in request.member_of.iter().chain(from_request) {
+        if !expression.matches(&Described(instance)) {
+            misfits.push(Misfit::MemberOf(expression.to_string()));
+        }
+    }
+    misfits
+}
+
+/// What room there is: the rules that each placed copy can change.
+pub(super) fn room(instance: &Instance, request: &Request<'_>, placed: u32, mut report: impl FnMut(Misfit)) {
+    let demand = request.demand;
+    if request.constraints.contains(&Constraint::DistinctInstance)
+        && (placed > 0 || instance.tasks_of_group(request.group) > 0)
+    {
+        report(Misfit::Distinct);
+    }
+    let free_cpu = instance
+        .free_cpu()
+        .0
+        .saturating_sub(demand.cpu.0.saturating_mul(placed));
+    if free_cpu < demand.cpu.0 {
+        report(Misfit::Cpu {
+            needed: demand.cpu.0,
+            free: free_cpu,
+        });
+    }
+    let free_memory = instance
+        .free_memory()
+        .0
+        .saturating_sub(demand.memory.0.saturating_mul(placed));
+    if free_memory < demand.memory.0 {
+        report(Misfit::Memory {
+            needed: demand.memory,
+            free: MemoryMib(free_memory),
+        });
+    }
+    for port in demand.ports.iter() {
+        let reserved = instance.facts.reserved_ports.contains(port);
+        if reserved || placed > 0 || instance.used_ports.contains(port) {
+            report(Misfit::Port { port, reserved });
+        }
+    }
+}
+
+/// An instance as the query language sees it.
+#[derive(Debug)]
+pub(crate) struct Described<'a>(pub(crate) &'a Instance);
+
+impl query::InstanceFacts for Described<'_> {
+    fn agent_connected(&self) -> bool {
+        self.0.connected
+    }
+
+    fn agent_version(&self) -> Option<&str> {
+        Some(&self.0.facts.agent_version)
+    }
+
+    fn ec2_instance_id(&self) -> Option<&str> {
+        self.0.facts.ec2_instance_id.as_deref()
+    }
+
+    fn registered_at(&self) -> Timestamp {
+        self.0.registered_at
+    }
+
+    fn running_tasks_count(&self) -> u64 {
+        u64::from(self.0.running)
+    }
+
+    fn attribute(&self, name: &str) -> Option<Option<&str>> {
+        self.0.attribute(name)
+    }
+
+    fn any_task_group(&self, test: &mut dyn FnMut(&str) -> bool) -> bool {
+        self.0.groups.keys().any(|group| test(group))
+    }
+}

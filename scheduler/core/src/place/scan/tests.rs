@@ -1,0 +1,190 @@
+use std::sync::Arc;
+
+use berth_model::id::InstanceId;
+use berth_model::placement::Constraint;
+use berth_model::quantity::{CpuUnits, Demand, HostPort, MemoryMib, PortSet, Protocol};
+use berth_model::query::Expression;
+use berth_model::time::Timestamp;
+
+use super::*;
+use crate::state::InstanceFacts;
+
+fn instance(id: u128, zone: &str) -> Instance {
+    let facts = InstanceFacts {
+        cpu: CpuUnits(1024),
+        memory: MemoryMib(1000),
+        reserved_ports: PortSet::from_iter([tcp(22)]),
+        attributes: [("ecs.availability-zone".to_owned(), Some(zone.to_owned()))].into(),
+        ..InstanceFacts::default()
+    };
+    Instance::new(InstanceId::from_bits(id), Arc::new(facts), Timestamp::default())
+}
+
+fn tcp(port: u16) -> HostPort {
+    HostPort {
+        protocol: Protocol::Tcp,
+        port,
+    }
+}
+
+fn demand(cpu: u32, memory: u32) -> Demand {
+    Demand {
+        cpu: CpuUnits(cpu),
+        memory: MemoryMib(memory),
+        ports: PortSet::default(),
+    }
+}
+
+fn request(demand: &Demand, count: u32) -> Request<'_> {
+    Request {
+        demand,
+        required_attributes: &[],
+        cpu_architecture: None,
+        member_of: &[],
+        constraints: &[],
+        strategies: &[],
+        group: "family:web",
+        count,
+        seed: 1,
+    }
+}
+
+fn placed(solution: &Solution) -> Vec<u128> {
+    solution.placed.iter().map(|id| id.to_bits()).collect()
+}
+
+fn reasons(solution: &Solution) -> Vec<(u128, Vec<&'static str>)> {
+    let texts = |refusal: &Refusal| refusal.misfits.iter().map(Misfit::reason).collect();
+    solution
+        .refusals
+        .iter()
+        .map(|refusal| (refusal.instance.to_bits(), texts(refusal)))
+        .collect()
+}
+
+#[test]
+fn without_a_strategy_tasks_spread_over_zones_then_instances() {
+    let cluster = [instance(1, "a"), instance(2, "a"), instance(3, "b")];
+    let demand = demand(10, 10);
+    let solution = solve(&cluster, &request(&demand, 6));
+    assert_eq!(placed(&solution), [1, 3, 2, 3, 1, 3]);
+    assert!(solution.refusals.is_empty());
+}
+
+#[test]
+fn binpack_leaves_the_least_and_goes_on_when_full() {
+    let mut cluster = [instance(1, "a"), instance(2, "a")];
+    cluster[1].used_memory = MemoryMib(500);
+    let demand = demand(0, 250);
+    let strategies = [Strategy::Binpack(PackBy::Memory)];
+    let solution = solve(
+        &cluster,
+        &Request {
+            strategies: &strategies,
+            ..request(&demand, 4)
+        },
+    );
+    assert_eq!(placed(&solution), [2, 2, 1, 1]);
+}
+
+#[test]
+fn what_does_not_fit_is_refused_with_its_dimension_and_shortfall() {
+    let mut cluster = [instance(1, "a"), instance(2, "a"), instance(3, "a")];
+    cluster[0].used_cpu = CpuUnits(1000);
+    cluster[1].used_memory = MemoryMib(960);
+    cluster[2].connected = false;
+    let demand = demand(100, 100);
+    let solution = solve(&cluster, &request(&demand, 1));
+    assert_eq!(
+        reasons(&solution),
+        [
+            (1, vec!["RESOURCE:CPU"]),
+            (2, vec!["RESOURCE:MEMORY"]),
+            (3, vec!["AGENT"])
+        ]
+    );
+    let says = solution.refusals[1].misfits[0].to_string();
+    assert_eq!(says, "100 MiB of memory are needed, 40 are free, 60 are missing");
+}
+
+#[test]
+fn partial_placement_explains_what_is_left() {
+    let cluster = [instance(1, "a")];
+    let demand = demand(400, 10);
+    let solution = solve(&cluster, &request(&demand, 5));
+    assert_eq!(placed(&solution), [1, 1]);
+    assert_eq!(solution.refusals[0].misfits, [Misfit::Cpu { needed: 400, free: 224 }]);
+}
+
+#[test]
+fn a_fixed_port_goes_once_to_an_instance_and_never_to_a_reserved_one() {
+    let cluster = [instance(1, "a"), instance(2, "a")];
+    let mut web = demand(1, 1);
+    web.ports.insert(tcp(80));
+    let solution = solve(&cluster, &request(&web, 3));
+    assert_eq!(placed(&solution), [1, 2]);
+    assert_eq!(
+        reasons(&solution),
+        [(1, vec!["RESOURCE:PORTS"]), (2, vec!["RESOURCE:PORTS"])]
+    );
+    let mut ssh = demand(1, 1);
+    ssh.ports.insert(tcp(22));
+    let solution = solve(&cluster, &request(&ssh, 1));
+    assert_eq!(
+        solution.refusals[0].misfits[0].to_string(),
+        "port 22/tcp is reserved by the host"
+    );
+}
+
+#[test]
+fn distinct_instance_counts_tasks_of_the_group_and_of_the_call() {
+    let mut cluster = [instance(1, "a"), instance(2, "a"), instance(3, "a")];
+    cluster[0].groups.insert("family:web".into(), 1);
+    let demand = demand(1, 1);
+    let constraints = [Constraint::DistinctInstance];
+    let solution = solve(
+        &cluster,
+        &Request {
+            constraints: &constraints,
+            ..request(&demand, 3)
+        },
+    );
+    assert_eq!(placed(&solution), [2, 3]);
+    assert_eq!(solution.refusals.len(), 3);
+}
+
+#[test]
+fn constraints_and_attributes_name_what_is_missing() {
+    let cluster = [instance(1, "a"), instance(2, "b")];
+    let demand = demand(1, 1);
+    let expression = Expression::parse("attribute:ecs.availability-zone == c").unwrap();
+    let constraints = [Constraint::MemberOf(expression)];
+    let attributes = ["ecs.capability.task-eni".to_owned()];
+    let solution = solve(
+        &cluster,
+        &Request {
+            constraints: &constraints,
+            required_attributes: &attributes,
+            ..request(&demand, 1)
+        },
+    );
+    let expected = vec!["ATTRIBUTE", "MemberOf placement constraint unsatisfied."];
+    assert_eq!(reasons(&solution), [(1, expected.clone()), (2, expected)]);
+}
+
+#[test]
+fn random_is_decided_by_the_seed() {
+    let cluster: Vec<_> = (0..20).map(|id| instance(id, "a")).collect();
+    let demand = demand(1, 1);
+    let strategies = [Strategy::Random];
+    let with = |seed| {
+        let request = Request {
+            strategies: &strategies,
+            seed,
+            ..request(&demand, 10)
+        };
+        placed(&solve(&cluster, &request))
+    };
+    assert_eq!(with(5), with(5));
+    assert_ne!(with(5), with(6));
+}

@@ -1,0 +1,270 @@
+//! The state as pieces that can be written and read: what a snapshot holds.
+//!
+//! Indexes and counts are not written; they follow from the pieces.
+
+use std::sync::Arc;
+
+use berth_model::id::{DefinitionId, InstanceId, TaskId};
+use berth_model::status::{DefinitionStatus, DesiredStatus, InstanceStatus, TaskStatus};
+use berth_model::tag::Tag;
+use berth_model::task_definition::TaskDefinition;
+use berth_model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::change::{Launch, Revision};
+use crate::fold;
+use crate::state::{
+    Cluster, ClusterKey, ContainerState, Instance, InstanceFacts, InstanceKey, RegisteredDefinition, State, Stop, Task,
+    TaskKey, TaskTimes,
+};
+
+/// One piece of a snapshot. Read in the order in which they were written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Piece {
+    /// A cluster.
+    Cluster(Arc<Cluster>),
+    /// A revision of a task definition.
+    Definition {
+        /// Family and revision.
+        id: DefinitionId,
+        /// What it says.
+        definition: Arc<TaskDefinition>,
+        /// Its status.
+        status: DefinitionStatus,
+        /// Its tags.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tags: Vec<Tag>,
+        /// When it was registered.
+        registered_at: Timestamp,
+        /// When it was deregistered.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deregistered_at: Option<Timestamp>,
+    },
+    /// An instance, without its tasks.
+    Instance {
+        /// Its cluster.
+        cluster: ClusterKey,
+        /// Its id.
+        id: InstanceId,
+        /// What its agent says of the host.
+        facts: Arc<InstanceFacts>,
+        /// Its status.
+        status: InstanceStatus,
+        /// Whether its agent's stream was there.
+        connected: bool,
+        /// When it joined.
+        registered_at: Timestamp,
+        /// Its version.
+        version: u64,
+    },
+    /// Tasks of one call that have not been forgotten: what they share is written once.
+    Tasks {
+        /// Their cluster.
+        cluster: ClusterKey,
+        /// What they have in common.
+        launch: Arc<Launch>,
+        /// Each without the common part.
+        tasks: Vec<TaskPiece>,
+    },
+    /// The tasks that a client token started.
+    ClientToken {
+        /// The cluster.
+        cluster: ClusterKey,
+        /// The token.
+        token: Arc<str>,
+        /// The tasks, forgotten ones included.
+        tasks: Arc<[TaskId]>,
+    },
+}
+
+/// A task without what it shares with the others of its call.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TaskPiece {
+    id: TaskId,
+    instance: InstanceId,
+    desired: DesiredStatus,
+    last: TaskStatus,
+    version: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stop: Option<Arc<Stop>>,
+    #[serde(default)]
+    times: TaskTimes,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stopped_at: Option<Timestamp>,
+    #[serde(default)]
+    containers: Arc<[ContainerState]>,
+}
+
+/// The pieces of a state, in the order in which [`Restoration`] wants them.
+pub fn pieces(state: &State) -> impl Iterator<Item = Piece> + '_ {
+    let clusters = state
+        .clusters
+        .values()
+        .map(|cluster| Piece::Cluster(Arc::clone(cluster)));
+    let definitions = state
+        .families
+        .values()
+        .flat_map(|family| family.iter())
+        .map(|registered| Piece::Definition {
+            id: registered.id.clone(),
+            definition: Arc::clone(&registered.definition),
+            status: registered.status,
+            tags: registered.tags.clone(),
+            registered_at: registered.registered_at,
+            deregistered_at: registered.deregistered_at,
+        });
+    let instances = state.instances().map(|(key, instance)| Piece::Instance {
+        cluster: key.cluster,
+        id: key.instance,
+        facts: Arc::clone(&instance.facts),
+        status: instance.status,
+        connected: instance.connected,
+        registered_at: instance.registered_at,
+        version: instance.version,
+    });
+    let tokens = state
+        .client_tokens
+        .iter()
+        .map(|((cluster, token), tasks)| Piece::ClientToken {
+            cluster: *cluster,
+            token: Arc::clone(token),
+            tasks: Arc::clone(tasks),
+        });
+    clusters
+        .chain(definitions)
+        .chain(instances)
+        .chain(tasks(state))
+        .chain(tokens)
+}
+
+/// The tasks; those of one call that lie side by side share a piece.
+fn tasks(state: &State) -> impl Iterator<Item = Piece> + '_ {
+    let mut rest = state.tasks.iter().peekable();
+    std::iter::from_fn(move || {
+        let (first, task) = rest.next()?;
+        let launch = Arc::clone(&task.launch);
+        let mut tasks = vec![TaskPiece::of(task)];
+        let shares = |key: &TaskKey, task: &Task| key.cluster == first.cluster && Arc::ptr_eq(&task.launch, &launch);
+        while let Some((_, task)) = rest.next_if(|(key, task)| shares(key, task)) {
+            tasks.push(TaskPiece::of(task));
+        }
+        Some(Piece::Tasks {
+            cluster: first.cluster,
+            launch,
+            tasks,
+        })
+    })
+}
+
+/// A state that is being put together from pieces.
+#[derive(Debug, Default)]
+pub struct Restoration {
+    state: State,
+    versions: Vec<(InstanceKey, u64)>,
+}
+
+impl Restoration {
+    /// Adds the next piece.
+    pub fn add(&mut self, piece: Piece) {
+        let state = &mut self.state;
+        match piece {
+            Piece::Cluster(cluster) => {
+                let empty = Cluster {
+                    instances: 0,
+                    pending: 0,
+                    running: 0,
+                    live: 0,
+                    ..Cluster::clone(&cluster)
+                };
+                state.cluster_names.insert(cluster.key, cluster.name.clone());
+                state.clusters.insert(cluster.name.clone(), Arc::new(empty));
+            }
+            Piece::Definition {
+                id,
+                definition,
+                status,
+                tags,
+                registered_at,
+                deregistered_at,
+            } => {
+                let family = state.families.entry(id.family.clone()).or_default();
+                let revision = id.revision;
+                let registered = RegisteredDefinition {
+                    status,
+                    deregistered_at,
+                    ..RegisteredDefinition::new(id, definition, tags, registered_at)
+                };
+                Arc::make_mut(family).revisions.insert(revision, Arc::new(registered));
+            }
+            Piece::Instance {
+                cluster,
+                id,
+                facts,
+                status,
+                connected,
+                registered_at,
+                version,
+            } => {
+                let instance = Instance {
+                    status,
+                    connected,
+                    ..Instance::new(id, facts, registered_at)
+                };
+                let key = InstanceKey { cluster, instance: id };
+                fold::add_instance(state, key, instance);
+                self.versions.push((key, version));
+            }
+            Piece::Tasks { cluster, launch, tasks } => {
+                for task in tasks {
+                    fold::add_task(state, cluster, task.with(Arc::clone(&launch)));
+                }
+            }
+            Piece::ClientToken { cluster, token, tasks } => {
+                state.client_tokens.insert((cluster, token), tasks);
+            }
+        }
+    }
+
+    /// The state, once all pieces are there.
+    #[must_use]
+    pub fn finish(mut self, revision: Revision) -> State {
+        for (key, version) in self.versions {
+            if let Some(instance) = self.state.instances.get_mut(&key) {
+                Arc::make_mut(instance).version = version;
+            }
+        }
+        self.state.revision = revision;
+        self.state
+    }
+}
+
+impl TaskPiece {
+    fn of(task: &Task) -> Self {
+        Self {
+            id: task.id,
+            instance: task.instance,
+            desired: task.desired,
+            last: task.last,
+            version: task.version,
+            stop: task.stop.clone(),
+            times: task.times,
+            stopped_at: task.stopped_at,
+            containers: Arc::clone(&task.containers),
+        }
+    }
+
+    fn with(self, launch: Arc<Launch>) -> Task {
+        Task {
+            id: self.id,
+            instance: self.instance,
+            launch,
+            desired: self.desired,
+            last: self.last,
+            version: self.version,
+            stop: self.stop,
+            times: self.times,
+            stopped_at: self.stopped_at,
+            containers: self.containers,
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The sum of the journal up to a revision, with its indexes.
+//!
+//! A `State` is cheap to clone: its maps share what has not changed, so that a published one stays as it is while the
+//! next is made from it. Only [`crate::fold`] writes it.
+
+mod cluster;
+mod definition;
+mod instance;
+mod task;
+
+use std::sync::Arc;
+
+use berth_model::fault::Fault;
+use berth_model::id::{ClusterName, DefinitionId, Family, InstanceId, TaskId};
+use berth_model::status::ClusterStatus;
+use imbl::{OrdMap, OrdSet};
+
+use crate::change::Revision;
+pub use cluster::{Cluster, ClusterKey};
+pub use definition::{FamilyRevisions, RegisteredDefinition};
+pub use instance::{HeldPorts, Instance, InstanceFacts};
+pub use task::{ContainerState, NetworkBinding, Stop, Task, TaskTimes};
+
+/// A task's place in the state: ids are unique, the cluster in front keeps a cluster's tasks together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskKey {
+    /// The cluster.
+    pub cluster: ClusterKey,
+    /// The task.
+    pub task: TaskId,
+}
+
+/// An instance's place in the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstanceKey {
+    /// The cluster.
+    pub cluster: ClusterKey,
+    /// The instance.
+    pub instance: InstanceId,
+}
+
+/// Everything that the scheduler knows, as of one revision.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    pub(crate) revision: Revision,
+    pub(crate) clusters: OrdMap<ClusterName, Arc<Cluster>>,
+    pub(crate) cluster_names: OrdMap<ClusterKey, ClusterName>,
+    pub(crate) families: OrdMap<Family, Arc<FamilyRevisions>>,
+    pub(crate) instances: OrdMap<InstanceKey, Arc<Instance>>,
+    pub(crate) tasks: OrdMap<TaskKey, Arc<Task>>,
+    /// Tasks by the instance that they are placed on, those that have stopped excepted.
+    pub(crate) live_by_instance: OrdSet<(InstanceKey, TaskId)>,
+    /// Tasks that have stopped, oldest end first.
+    pub(crate) stopped: OrdSet<(i64, TaskKey)>,
+    /// The tasks that a client token has started.
+    pub(crate) client_tokens: OrdMap<(ClusterKey, Arc<str>), Arc<[TaskId]>>,
+}
+
+impl State {
+    /// The revision that this is the state of.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The cluster of the name, ACTIVE or INACTIVE.
+    #[must_use]
+    pub fn cluster(&self, name: &ClusterName) -> Option<&Cluster> {
+        self.clusters.get(name).map(Arc::as_ref)
+    }
+
+    /// The cluster of the name, which must be ACTIVE.
+    ///
+    /// # Errors
+    /// `ClusterNotFoundException` where there is none or it was deleted.
+    pub fn active_cluster(&self, name: &ClusterName) -> Result<&Cluster, Fault> {
+        let cluster = self.cluster(name).ok_or_else(Fault::cluster_not_found)?;
+        match cluster.status {
+            ClusterStatus::Active => Ok(cluster),
+            ClusterStatus::Inactive => Err(Fault::cluster_inactive()),
+        }
+    }
+
+    /// The clusters by name.
+    pub fn clusters(&self) -> impl Iterator<Item = &Cluster> {
+        self.clusters.values().map(Arc::as_ref)
+    }
+
+    /// The name of a cluster that exists or existed.
+    #[must_use]
+    pub fn cluster_name(&self, key: ClusterKey) -> Option<&ClusterName> {
+        self.cluster_names.get(&key)
+    }
+
+    /// The families by name.
+    pub fn families(&self) -> impl Iterator<Item = (&Family, &FamilyRevisions)> {
+        self.families
+            .iter()
+            .map(|(family, revisions)| (family, revisions.as_ref()))
+    }
+
+    /// The revisions of a family.
+    #[must_use]
+    pub fn family(&self, family: &Family) -> Option<&FamilyRevisions> {
+        self.families.get(family).map(Arc::as_ref)
+    }
+
+    /// One revision of a family.
+    #[must_use]
+    pub fn definition(&self, id: &DefinitionId) -> Option<&Arc<RegisteredDefinition>> {
+        self.family(&id.family)?.get(id.revision)
+    }
+
+    /// An instance, whatever its status.
+    #[must_use]
+    pub fn instance(&self, key: InstanceKey) -> Option<&Instance> {
+        self.instances.get(&key).map(Arc::as_ref)
+    }
+
+    /// The instances of a cluster by id, whatever their status.
+    pub fn instances_of(&self, cluster: ClusterKey) -> impl Iterator<Item = &Instance> {
+        let first = InstanceKey {
+            cluster,
+            instance: InstanceId::from_bits(0),
+        };
+        let last = InstanceKey {
+            cluster,
+            instance: InstanceId::from_bits(u128::MAX),
+        };
+        self.instances
+            .range(first..=last)
+            .map(|(_, instance)| instance.as_ref())
+    }
+
+    /// All instances of all clusters.
+    pub fn instances(&self) -> impl Iterator<Item = (InstanceKey, &Instance)> {
+        self.instances.iter().map(|(key, instance)| (*key, instance.as_ref()))
+    }
+
+    /// A task, running or stopped and not yet forgotten.
+    #[must_use]
+    pub fn task(&self, key: TaskKey) -> Option<&Arc<Task>> {
+        self.tasks.get(&key)
+    }
+
+    /// The tasks of a cluster whose id is greater than `after`, oldest first.
+    pub fn tasks_of(&self, cluster: ClusterKey, after: Option<TaskId>) -> impl Iterator<Item = &Arc<Task>> {
+        use std::ops::Bound;
+        let start = match after {
+            None => Bound::Included(TaskKey {
+                cluster,
+                task: TaskId::from_bits(0),
+            }),
+            Some(task) => Bound::Excluded(TaskKey { cluster, task }),
+        };
+        let end = Bound::Included(TaskKey {
+            cluster,
+            task: TaskId::from_bits(u128::MAX),
+        });
+        self.tasks.range((start, end)).map(|(_, task)| task)
+    }
+
+    /// The tasks that are placed on an instance and have not stopped, oldest first.
+    pub fn live_tasks_on(&self, key: InstanceKey) -> impl Iterator<Item = &Arc<Task>> {
+        let range = (key, TaskId::from_bits(0))..=(key, TaskId::from_bits(u128::MAX));
+        self.live_by_instance.range(range).filter_map(move |(_, task)| {
+            self.tasks.get(&TaskKey {
+                cluster: key.cluster,
+                task: *task,
+            })
+        })
+    }
+
+    /// The tasks that have stopped, oldest end first, with the time of their end in milliseconds.
+    pub fn stopped_tasks(&self) -> impl Iterator<Item = (i64, TaskKey)> + '_ {
+        self.stopped.iter().copied()
+    }
+
+    /// The tasks that a client token has started in a cluster.
+    #[must_use]
+    pub fn tasks_of_token(&self, cluster: ClusterKey, token: &Arc<str>) -> Option<&Arc<[TaskId]>> {
+        self.client_tokens.get(&(cluster, Arc::clone(token)))
+    }
+}

@@ -1,0 +1,32 @@
+//! Clusters.
+
+use berth_model::id::ClusterName;
+use berth_model::status::ClusterStatus;
+use berth_model::tag::Tag;
+use serde::{Deserialize, Serialize};
+
+/// The number of a cluster: given once, never to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClusterKey(pub u32);
+
+/// A cluster with its counts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// Its name.
+    pub name: ClusterName,
+    /// Its number.
+    pub key: ClusterKey,
+    /// ACTIVE until it is deleted.
+    pub status: ClusterStatus,
+    /// Its tags.
+    pub tags: Vec<Tag>,
+    /// Instances that are ACTIVE or DRAINING.
+    pub instances: u32,
+    /// Tasks on their way to RUNNING.
+    pub pending: u32,
+    /// Tasks that are RUNNING.
+    pub running: u32,
+    /// Tasks that have not stopped.
+    pub live: u32,
+}

@@ -1,0 +1,173 @@
+//! Container instances.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use berth_model::id::InstanceId;
+use berth_model::quantity::{CpuUnits, Demand, HostPort, MemoryMib, PortSet};
+use berth_model::status::InstanceStatus;
+use berth_model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What an instance's agent says of its host.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct InstanceFacts {
+    /// CPU units that tasks may reserve.
+    pub cpu: CpuUnits,
+    /// Memory that tasks may reserve.
+    pub memory: MemoryMib,
+    /// Host ports that no task may ask for.
+    pub reserved_ports: PortSet,
+    /// Attributes; a capability has no value.
+    pub attributes: BTreeMap<String, Option<String>>,
+    /// The agent's version.
+    pub agent_version: String,
+    /// Docker's version.
+    pub docker_version: String,
+    /// The EC2 id of the host, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ec2_instance_id: Option<String>,
+}
+
+/// Host ports and how many tasks say that they hold each.
+///
+/// More than one does for a moment, when a port goes from a task whose end was not reported yet to the next.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeldPorts(BTreeMap<HostPort, u32>);
+
+impl HeldPorts {
+    /// Whether any task holds the port.
+    #[must_use]
+    pub fn contains(&self, port: HostPort) -> bool {
+        self.0.contains_key(&port)
+    }
+
+    /// The ports in order.
+    pub fn iter(&self) -> impl Iterator<Item = HostPort> + '_ {
+        self.0.keys().copied()
+    }
+
+    pub(crate) fn take(&mut self, port: HostPort) {
+        *self.0.entry(port).or_default() += 1;
+    }
+
+    pub(crate) fn release(&mut self, port: HostPort) {
+        if let Some(holders) = self.0.get_mut(&port) {
+            *holders = holders.saturating_sub(1);
+            if *holders == 0 {
+                self.0.remove(&port);
+            }
+        }
+    }
+}
+
+/// A host that runs tasks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Instance {
+    /// Its id.
+    pub id: InstanceId,
+    /// What its agent says of the host.
+    pub facts: Arc<InstanceFacts>,
+    /// Whether it takes tasks.
+    pub status: InstanceStatus,
+    /// Whether its agent's stream is there.
+    pub connected: bool,
+    /// When it joined.
+    pub registered_at: Timestamp,
+    /// Raised by each change that a client can see.
+    pub version: u64,
+    /// CPU units that its tasks reserve.
+    pub used_cpu: CpuUnits,
+    /// Memory that its tasks reserve.
+    pub used_memory: MemoryMib,
+    /// Host ports that its tasks hold.
+    pub used_ports: HeldPorts,
+    /// Tasks on their way to RUNNING.
+    pub pending: u32,
+    /// Tasks that are RUNNING.
+    pub running: u32,
+    /// Tasks that have not stopped.
+    pub live: u32,
+    /// Tasks that are meant to run, by group.
+    pub groups: BTreeMap<Arc<str>, u32>,
+}
+
+impl Instance {
+    /// A new instance without tasks.
+    #[must_use]
+    pub fn new(id: InstanceId, facts: Arc<InstanceFacts>, registered_at: Timestamp) -> Self {
+        Self {
+            id,
+            facts,
+            status: InstanceStatus::Active,
+            connected: true,
+            registered_at,
+            version: 1,
+            used_cpu: CpuUnits(0),
+            used_memory: MemoryMib(0),
+            used_ports: HeldPorts::default(),
+            pending: 0,
+            running: 0,
+            live: 0,
+            groups: BTreeMap::new(),
+        }
+    }
+
+    /// CPU units that no task reserves.
+    #[must_use]
+    pub fn free_cpu(&self) -> CpuUnits {
+        self.facts.cpu.saturating_sub(self.used_cpu)
+    }
+
+    /// Memory that no task reserves.
+    #[must_use]
+    pub fn free_memory(&self) -> MemoryMib {
+        self.facts.memory.saturating_sub(self.used_memory)
+    }
+
+    /// Tasks of the group that are meant to run here.
+    #[must_use]
+    pub fn tasks_of_group(&self, group: &str) -> u32 {
+        self.groups.get(group).copied().unwrap_or(0)
+    }
+
+    /// An attribute's value; nothing where the instance lacks it, and an inner nothing where it has no value.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<Option<&str>> {
+        self.facts.attributes.get(name).map(Option::as_deref)
+    }
+
+    pub(crate) fn take(&mut self, demand: &Demand) {
+        self.used_cpu += demand.cpu;
+        self.used_memory += demand.memory;
+        for port in demand.ports.iter() {
+            self.used_ports.take(port);
+        }
+    }
+
+    pub(crate) fn release(&mut self, demand: &Demand) {
+        self.used_cpu = self.used_cpu.saturating_sub(demand.cpu);
+        self.used_memory = self.used_memory.saturating_sub(demand.memory);
+        for port in demand.ports.iter() {
+            self.used_ports.release(port);
+        }
+    }
+
+    pub(crate) fn join_group(&mut self, group: &Arc<str>) {
+        match self.groups.get_mut(group) {
+            Some(count) => *count += 1,
+            None => {
+                self.groups.insert(Arc::clone(group), 1);
+            }
+        }
+    }
+
+    pub(crate) fn leave_group(&mut self, group: &Arc<str>) {
+        if let Some(count) = self.groups.get_mut(group) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.groups.remove(group);
+            }
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! Random histories: whatever is asked, in whatever order, the state stays sound, placements never take more than an
+//! instance has, and a replay or a snapshot gives the same state.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_model::arn::DefinitionReference;
+use berth_model::fault::Fault;
+use berth_model::id::{ClusterName, Family, InstanceId, TaskId};
+use berth_model::overrides::TaskOverride;
+use berth_model::placement::{Constraint, PackBy, Strategy as Placing};
+use berth_model::quantity::{CpuUnits, MemoryMib, PortSet, Protocol};
+use berth_model::status::{ContainerStatus, HealthStatus, InstanceStatus, StopCode, TaskStatus};
+use berth_model::time::Timestamp;
+use berth_scheduler_core::change::{Entry, Observation, Record, Revision};
+use berth_scheduler_core::command::{Command, Env};
+use berth_scheduler_core::decide::cluster::{CreateCluster, DeleteCluster};
+use berth_scheduler_core::decide::definition::{DeregisterDefinition, RegisterDefinition};
+use berth_scheduler_core::decide::instance::{
+    ConnectInstance, DeregisterInstance, DisconnectInstance, SetInstancesStatus,
+};
+use berth_scheduler_core::decide::report::ReportTasks;
+use berth_scheduler_core::decide::run::{Call, RunTask};
+use berth_scheduler_core::decide::start::StartTask;
+use berth_scheduler_core::decide::stop::StopTask;
+use berth_scheduler_core::decide::upkeep::ForgetStoppedTasks;
+use berth_scheduler_core::fold::fold_record;
+use berth_scheduler_core::invariant;
+use berth_scheduler_core::snapshot::{self, Restoration};
+use berth_scheduler_core::state::{
+    ClusterKey, ContainerState, InstanceFacts, InstanceKey, NetworkBinding, State, TaskTimes,
+};
+use proptest::prelude::*;
+
+/// One step of a history, over small sets of names so that steps meet.
+#[derive(Debug, Clone)]
+enum Step {
+    Create,
+    Delete,
+    Register {
+        cpu: u32,
+        memory: u32,
+        port: u16,
+    },
+    Deregister {
+        revision: u32,
+    },
+    Connect {
+        instance: u128,
+        cpu: u32,
+    },
+    Disconnect {
+        instance: u128,
+    },
+    Drain {
+        instance: u128,
+        status: InstanceStatus,
+    },
+    Remove {
+        instance: u128,
+        force: bool,
+    },
+    Run {
+        count: u32,
+        distinct: bool,
+        pack: bool,
+    },
+    Start {
+        instances: Vec<u128>,
+    },
+    Stop {
+        nth: usize,
+    },
+    Report {
+        nth: usize,
+        status: TaskStatus,
+        port: u16,
+        own: bool,
+    },
+    Forget {
+        age: u64,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let instance = 1_u128..4;
+    let status = prop_oneof![Just(InstanceStatus::Active), Just(InstanceStatus::Draining)];
+    let seen = prop_oneof![
+        Just(TaskStatus::Pending),
+        Just(TaskStatus::Running),
+        Just(TaskStatus::Stopping),
+        Just(TaskStatus::Stopped),
+    ];
+    prop_oneof![
+        1 => Just(Step::Create),
+        1 => Just(Step::Delete),
+        2 => (0_u32..600, 6_u32..600, 0_u16..3).prop_map(|(cpu, memory, port)| Step::Register { cpu, memory, port }),
+        1 => (1_u32..4).prop_map(|revision| Step::Deregister { revision }),
+        3 => (instance.clone(), 1_u32..3).prop_map(|(instance, cpu)| Step::Connect { instance, cpu: cpu * 1024 }),
+        1 => instance.clone().prop_map(|instance| Step::Disconnect { instance }),
+        1 => (instance.clone(), status).prop_map(|(instance, status)| Step::Drain { instance, status }),
+        1 => (instance.clone(), any::<bool>()).prop_map(|(instance, force)| Step::Remove { instance, force }),
+        6 => (1_u32..5, any::<bool>(), any::<bool>()).prop_map(|(count, distinct, pack)| Step::Run { count, distinct, pack }),
+        2 => prop::collection::vec(instance, 1..4).prop_map(|instances| Step::Start { instances }),
+        2 => (0_usize..20).prop_map(|nth| Step::Stop { nth }),
+        8 => (0_usize..20, seen, 0_u16..4, prop::bool::weighted(0.9))
+            .prop_map(|(nth, status, port, own)| Step::Report { nth, status, port, own }),
+        1 => (0_u64..50).prop_map(|age| Step::Forget { age }),
+    ]
+}
+
+struct History {
+    state: State,
+    records: Vec<Record>,
+    now: i64,
+}
+
+impl History {
+    /// Decides the command and adds its changes, as the engine does.
+    fn submit<C: Command>(&mut self, command: &C) -> Result<C::Outcome, Fault> {
+        self.now += 10;
+        let mut env = Env::new(Timestamp::from_millis(self.now), u64::try_from(self.now).unwrap());
+        let decision = command.decide(&self.state, &mut env)?;
+        if !decision.changes.is_empty() {
+            let record = Record {
+                v: Record::FORMAT,
+                revision: self.state.revision().next(),
+                entries: vec![Entry {
+                    at: env.now(),
+                    by: "test".into(),
+                    changes: decision.changes,
+                }],
+            };
+            fold_record(&mut self.state, &record);
+            self.records.push(record);
+        }
+        Ok(decision.outcome)
+    }
+
+    fn nth_task(&self, nth: usize) -> (TaskId, InstanceId) {
+        let tasks: Vec<_> = self.state.tasks_of(ClusterKey(1), None).collect();
+        match tasks.len() {
+            0 => (TaskId::from_bits(99), InstanceId::from_bits(1)),
+            count => (tasks[nth % count].id, tasks[nth % count].instance),
+        }
+    }
+
+    /// Takes the step; a refusal is as good an answer as any.
+    fn take(&mut self, step: &Step) {
+        let ignored = match step {
+            Step::Create => self.submit(&CreateCluster {
+                name: cluster(),
+                tags: Vec::new(),
+            }),
+            Step::Delete => self.submit(&DeleteCluster { name: cluster() }),
+            Step::Register { cpu, memory, port } => self.submit(&register(*cpu, *memory, *port)).map(drop),
+            Step::Deregister { revision } => {
+                let reference = DefinitionReference {
+                    family: family(),
+                    revision: Some(berth_model::id::DefinitionRevision(*revision)),
+                };
+                self.submit(&DeregisterDefinition { reference }).map(drop)
+            }
+            Step::Connect { instance, cpu } => self
+                .submit(&ConnectInstance {
+                    cluster: cluster(),
+                    instance: InstanceId::from_bits(*instance),
+                    facts: facts(*cpu),
+                })
+                .map(drop),
+            Step::Disconnect { instance } => self.submit(&DisconnectInstance { key: key(*instance) }),
+            Step::Drain { instance, status } => self
+                .submit(&SetInstancesStatus {
+                    cluster: cluster(),
+                    instances: vec![InstanceId::from_bits(*instance)],
+                    status: *status,
+                })
+                .map(drop),
+            Step::Remove { instance, force } => self
+                .submit(&DeregisterInstance {
+                    cluster: cluster(),
+                    instance: InstanceId::from_bits(*instance),
+                    force: *force,
+                })
+                .map(drop),
+            Step::Run { count, distinct, pack } => self.run(*count, *distinct, *pack),
+            Step::Start { instances } => self
+                .submit(&StartTask {
+                    call: call(),
+                    instances: instances.iter().map(|id| InstanceId::from_bits(*id)).collect(),
+                })
+                .map(drop),
+            Step::Stop { nth } => {
+                let task = self.nth_task(*nth).0;
+                self.submit(&StopTask {
+                    cluster: cluster(),
+                    task,
+                    reason: None,
+                })
+                .map(drop)
+            }
+            Step::Report { nth, status, port, own } => {
+                let (task, instance) = self.nth_task(*nth);
+                let instance = if *own { instance } else { InstanceId::from_bits(77) };
+                self.submit(&ReportTasks {
+                    instance: InstanceKey {
+                        cluster: ClusterKey(1),
+                        instance,
+                    },
+                    reports: vec![(task, observation(*status, *port))],
+                })
+            }
+            Step::Forget { age } => self
+                .submit(&ForgetStoppedTasks {
+                    retention: Duration::from_millis(*age),
+                    limit: 3,
+                })
+                .map(drop),
+        };
+        drop(ignored);
+    }
+
+    fn run(&mut self, count: u32, distinct: bool, pack: bool) -> Result<(), Fault> {
+        let before = invariant::overcommitted(&self.state);
+        let command = RunTask {
+            call: call(),
+            count,
+            constraints: if distinct {
+                vec![Constraint::DistinctInstance]
+            } else {
+                Vec::new()
+            },
+            strategies: if pack {
+                vec![Placing::Binpack(PackBy::Cpu)]
+            } else {
+                Vec::new()
+            },
+        };
+        let launched = self.submit(&command)?;
+        assert!(launched.tasks.len() <= usize::try_from(count).unwrap());
+        let complete = launched.tasks.len() == usize::try_from(count).unwrap();
+        assert_eq!(
+            launched.failures.is_empty(),
+            complete,
+            "a shortfall is explained, a success is not"
+        );
+        assert_eq!(
+            before,
+            invariant::overcommitted(&self.state),
+            "a placement took more than there was"
+        );
+        Ok(())
+    }
+}
+
+fn cluster() -> ClusterName {
+    ClusterName::parse("test").unwrap()
+}
+
+fn family() -> Family {
+    Family::parse("web").unwrap()
+}
+
+fn key(instance: u128) -> InstanceKey {
+    InstanceKey {
+        cluster: ClusterKey(1),
+        instance: InstanceId::from_bits(instance),
+    }
+}
+
+fn facts(cpu: u32) -> Arc<InstanceFacts> {
+    Arc::new(InstanceFacts {
+        cpu: CpuUnits(cpu),
+        memory: MemoryMib(2048),
+        reserved_ports: PortSet::default(),
+        ..InstanceFacts::default()
+    })
+}
+
+fn register(cpu: u32, memory: u32, port: u16) -> RegisterDefinition {
+    let ports = match port {
+        0 => serde_json::json!([]),
+        port => serde_json::json!([{"containerPort": 80, "hostPort": 8000 + port}]),
+    };
+    let definition = serde_json::json!({
+        "family": "web",
+        "containerDefinitions": [{"name": "app", "image": "busybox", "cpu": cpu, "memory": memory, "portMappings": ports}],
+    });
+    RegisterDefinition {
+        family: family(),
+        definition: Arc::new(serde_json::from_value(definition).unwrap()),
+        tags: Vec::new(),
+    }
+}
+
+fn call() -> Call {
+    Call {
+        cluster: cluster(),
+        definition: DefinitionReference {
+            family: family(),
+            revision: None,
+        },
+        overrides: TaskOverride::default(),
+        group: None,
+        started_by: None,
+        tags: Vec::new(),
+        propagate_definition_tags: false,
+        enable_execute_command: false,
+        client_token: None,
+    }
+}
+
+fn observation(status: TaskStatus, port: u16) -> Arc<Observation> {
+    let last = match status {
+        TaskStatus::Stopped => ContainerStatus::Stopped,
+        TaskStatus::Running | TaskStatus::Stopping => ContainerStatus::Running,
+        _ => ContainerStatus::Pending,
+    };
+    let binding = NetworkBinding {
+        bind_ip: "0.0.0.0".into(),
+        container_port: 80,
+        host_port: 32768 + port,
+        protocol: Protocol::Tcp,
+    };
+    Arc::new(Observation {
+        last_status: status,
+        containers: Arc::new([ContainerState {
+            name: "app".into(),
+            last,
+            runtime_id: None,
+            image_digest: None,
+            exit_code: None,
+            reason: None,
+            bindings: if port == 0 { Vec::new() } else { vec![binding] },
+            health: HealthStatus::Unknown,
+        }]),
+        stop_code: (status == TaskStatus::Stopped).then_some(StopCode::EssentialContainerExited),
+        stopped_reason: None,
+        times: TaskTimes::default(),
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn every_history_leaves_a_sound_state(steps in prop::collection::vec(step(), 1..80)) {
+        let mut history = History { state: State::default(), records: Vec::new(), now: 1_000_000 };
+        history.take(&Step::Create);
+        history.take(&Step::Connect { instance: 1, cpu: 2048 });
+        history.take(&Step::Register { cpu: 100, memory: 100, port: 0 });
+        for step in &steps {
+            history.take(step);
+            prop_assert_eq!(invariant::violations(&history.state), Vec::<String>::new(), "after {:?}", step);
+        }
+
+        let mut replayed = State::default();
+        for record in &history.records {
+            let bytes = serde_json::to_vec(record).unwrap();
+            fold_record(&mut replayed, &serde_json::from_slice(&bytes).unwrap());
+        }
+        prop_assert!(replayed == history.state, "a replay of the journal gives another state");
+
+        let mut restored = Restoration::default();
+        for piece in snapshot::pieces(&history.state) {
+            let bytes = serde_json::to_vec(&piece).unwrap();
+            restored.add(serde_json::from_slice(&bytes).unwrap());
+        }
+        prop_assert_eq!(restored.finish(history.state.revision()), history.state);
+    }
+}
+
+#[test]
+fn records_are_numbered_without_gaps() {
+    let mut history = History {
+        state: State::default(),
+        records: Vec::new(),
+        now: 0,
+    };
+    history.take(&Step::Create);
+    history.take(&Step::Create);
+    history.take(&Step::Register {
+        cpu: 1,
+        memory: 6,
+        port: 0,
+    });
+    let numbers: Vec<_> = history.records.iter().map(|record| record.revision).collect();
+    assert_eq!(numbers, [Revision(1), Revision(2)]);
+}
