@@ -22,6 +22,8 @@ pub enum FaultClass {
     ClusterContainsContainerInstances,
     /// The cluster still has tasks.
     ClusterContainsTasks,
+    /// The service does not exist.
+    ServiceNotFound,
     /// A `clientToken` was used before with other parameters.
     Conflict,
     /// A quota is used up.
@@ -47,6 +49,7 @@ impl FaultClass {
             Self::ClusterNotFound => "ClusterNotFoundException",
             Self::ClusterContainsContainerInstances => "ClusterContainsContainerInstancesException",
             Self::ClusterContainsTasks => "ClusterContainsTasksException",
+            Self::ServiceNotFound => "ServiceNotFoundException",
             Self::Conflict => "ConflictException",
             Self::LimitExceeded => "LimitExceededException",
             Self::UnsupportedFeature => "UnsupportedFeatureException",

@@ -27,6 +27,7 @@ use crate::time::Timestamp;
 
 use self::tree::{Node, Test};
 
+mod cursor;
 mod error;
 mod grammar;
 mod pattern;

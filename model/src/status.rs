@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
-        $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        $(#[$doc])*
         pub enum $name {
             $($(#[$variant_doc])* #[serde(rename = $text)] $variant,)+
         }
@@ -147,5 +147,25 @@ named! {
         Active = "ACTIVE",
         /// It was deregistered; what runs on it goes on.
         Inactive = "INACTIVE",
+    }
+}
+
+named! {
+    /// Where a task runs, as a request names it.
+    #[derive(Default)]
+    LaunchType {
+        /// On container instances: what a request means that does not say.
+        #[default]
+        Ec2 = "EC2",
+        /// On container instances outside of AWS.
+        External = "EXTERNAL",
+    }
+}
+
+impl LaunchType {
+    /// Whether it need not be said.
+    #[must_use]
+    pub const fn is_default(&self) -> bool {
+        matches!(self, Self::Ec2)
     }
 }

@@ -1,1 +1,119 @@
-//! x
+//! The scheduler: one process that keeps the journal, decides, and speaks with clients and agents.
+//!
+//! Requests, reports and timers become commands; the [`engine`] decides them and makes their changes durable; what
+//! follows goes out to the agents. Nothing else writes state.
+
+pub mod api;
+mod clock;
+pub mod config;
+pub mod drive;
+pub mod engine;
+pub mod journal;
+pub mod nodes;
+pub mod server;
+
+use std::io::Read;
+use std::sync::Arc;
+
+use anyhow::Context;
+use berth_model::arn::Namespace;
+use berth_scheduler_core::change::Record;
+use berth_scheduler_core::state::State;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+use crate::api::Api;
+use crate::config::{LogFormat, Options};
+use crate::drive::Growth;
+use crate::engine::{Engine, Observer, recover};
+use crate::journal::embedded::Embedded;
+use crate::nodes::{Link, Registry};
+
+/// Runs the scheduler until it is told to stop.
+///
+/// # Errors
+/// When it cannot start: a wrong option, a journal that cannot be opened or read, a port that is taken.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    start_log(options.log_format);
+    let namespace = Namespace::new(&options.region, &options.account).map_err(anyhow::Error::msg)?;
+    let namespace = Arc::new(namespace);
+    let directory = &options.data_dir;
+    std::fs::create_dir_all(directory).with_context(|| format!("cannot make --data-dir {}", directory.display()))?;
+    let journal = Arc::new(Embedded::open(&directory.join("journal.redb"))?);
+    let state = recover(&*journal).await?;
+    tracing::info!(revision = %state.revision(), tasks = state.task_count(), "state recovered");
+
+    let registry = Arc::new(Registry::default());
+    let growth = Arc::new(Growth::default());
+    let observers = Observers(vec![Arc::clone(&registry) as _, Arc::clone(&growth) as _]);
+    let engine = Engine::start(state, Arc::clone(&journal), Arc::new(observers), seed()?)?;
+    let shutdown = CancellationToken::new();
+
+    tokio::spawn(nodes::watch_presence(engine.clone(), Arc::clone(&registry)));
+    tokio::spawn(drive::forget_stopped(engine.clone(), options.stopped_task_retention));
+    tokio::spawn(drive::keep_short(engine.clone(), journal, growth, options.history_days));
+
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}", options.listen))?;
+    let api = Arc::new(Api::new(engine.clone(), Arc::clone(&registry), Arc::clone(&namespace)));
+    let link = Link::new(engine, registry, namespace, shutdown.clone());
+    tracing::info!(address = %listener.local_addr()?, "serving");
+    tell_systemd(sd_notify::NotifyState::Ready);
+    tokio::spawn(stop_on_signal(shutdown.clone())?);
+    server::serve(listener, api, link, shutdown).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+struct Observers(Vec<Arc<dyn Observer>>);
+
+impl Observer for Observers {
+    fn published(&self, state: &State, record: &Record, bytes: usize) {
+        for observer in &self.0 {
+            observer.published(state, record, bytes);
+        }
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().init(),
+    }
+}
+
+/// A start for the ids that the operating system vouches for.
+fn seed() -> anyhow::Result<u64> {
+    let mut bytes = [0; 8];
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut bytes))
+        .context("cannot read /dev/urandom")?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+fn tell_systemd(state: sd_notify::NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::debug!(%error, "systemd not told");
+    }
+}
+
+fn stop_on_signal(shutdown: CancellationToken) -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        tell_systemd(sd_notify::NotifyState::Stopping);
+        shutdown.cancel();
+    })
+}

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use berth_model::id::{ClusterName, DefinitionId, InstanceId, TaskId};
 use berth_model::overrides::TaskOverride;
 use berth_model::quantity::Demand;
-use berth_model::status::{InstanceStatus, StopCode, TaskStatus};
+use berth_model::status::{InstanceStatus, LaunchType, StopCode, TaskStatus};
 use berth_model::tag::Tag;
 use berth_model::task_definition::TaskDefinition;
 use berth_model::time::Timestamp;
@@ -188,9 +188,9 @@ pub struct Launch {
     /// Tags of each task.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
-    /// Whether sessions may be opened in the containers.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub enable_execute_command: bool,
+    /// Where the caller asked for it to run.
+    #[serde(default, skip_serializing_if = "LaunchType::is_default")]
+    pub launch_type: LaunchType,
     /// The token by which the caller may ask again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_token: Option<ClientToken>,

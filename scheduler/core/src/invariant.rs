@@ -1,6 +1,7 @@
 //! What is true of every state: checked by property tests, by simulation, and by debug builds after each record.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::status::{DesiredStatus, InstanceStatus, TaskStatus};
@@ -106,7 +107,7 @@ fn check_instance(state: &State, key: InstanceKey, tasks: &[&Task], wrong: &mut 
     }
     let mut groups: BTreeMap<_, u32> = BTreeMap::new();
     for task in tasks.iter().filter(|task| task.desired == DesiredStatus::Running) {
-        *groups.entry(task.launch.group.clone()).or_default() += 1;
+        *groups.entry(Arc::clone(&task.launch.group)).or_default() += 1;
     }
     if groups != instance.groups {
         wrong.push(format!("instance {id} counts other groups than its tasks are in"));

@@ -56,6 +56,12 @@ pub struct Refusal {
     pub misfits: Vec<Misfit>,
 }
 
+/// Whether the instance satisfies an expression of the query language.
+#[must_use]
+pub fn satisfies(instance: &Instance, expression: &Expression) -> bool {
+    expression.matches(&fits::Described(instance))
+}
+
 /// Places as many of the copies as fit, best first, and explains the rest.
 #[must_use]
 pub fn solve<'i>(candidates: impl IntoIterator<Item = &'i Instance>, request: &Request<'_>) -> Solution {

@@ -63,6 +63,17 @@ impl State {
         self.revision
     }
 
+    /// Names the state after the record whose changes it has. For the engine, which folds a record change by change.
+    pub fn advance_to(&mut self, revision: Revision) {
+        self.revision = revision;
+    }
+
+    /// Tasks that are not forgotten, in all clusters.
+    #[must_use]
+    pub fn task_count(&self) -> usize {
+        self.tasks.len()
+    }
+
     /// The cluster of the name, ACTIVE or INACTIVE.
     #[must_use]
     pub fn cluster(&self, name: &ClusterName) -> Option<&Cluster> {

@@ -12,7 +12,7 @@ use berth_model::id::{ClusterName, Family, InstanceId, TaskId};
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, PackBy, Strategy as Placing};
 use berth_model::quantity::{CpuUnits, MemoryMib, PortSet, Protocol};
-use berth_model::status::{ContainerStatus, HealthStatus, InstanceStatus, StopCode, TaskStatus};
+use berth_model::status::{ContainerStatus, HealthStatus, InstanceStatus, LaunchType, StopCode, TaskStatus};
 use berth_model::time::Timestamp;
 use berth_scheduler_core::change::{Entry, Observation, Record, Revision};
 use berth_scheduler_core::command::{Command, Env};
@@ -307,16 +307,18 @@ fn call() -> Call {
         started_by: None,
         tags: Vec::new(),
         propagate_definition_tags: false,
-        enable_execute_command: false,
+        launch_type: LaunchType::Ec2,
         client_token: None,
     }
 }
 
 fn observation(status: TaskStatus, port: u16) -> Arc<Observation> {
-    let last = match status {
-        TaskStatus::Stopped => ContainerStatus::Stopped,
-        TaskStatus::Running | TaskStatus::Stopping => ContainerStatus::Running,
-        _ => ContainerStatus::Pending,
+    let last = if status == TaskStatus::Stopped {
+        ContainerStatus::Stopped
+    } else if status >= TaskStatus::Running {
+        ContainerStatus::Running
+    } else {
+        ContainerStatus::Pending
     };
     let binding = NetworkBinding {
         bind_ip: "0.0.0.0".into(),

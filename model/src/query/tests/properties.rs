@@ -51,14 +51,18 @@ impl Plain {
                 operator,
                 version: [major, minor],
             } => format!("agentVersion {operator} {major}.{minor}"),
-            Self::Not(word, inner) => match **inner {
-                Self::And(..) | Self::Or(..) => format!("{word} ({})", inner.text()),
-                _ => format!("{word} {}", inner.text()),
-            },
+            Self::Not(word, inner) if matches!(**inner, Self::And(..) | Self::Or(..)) => {
+                format!("{word} ({})", inner.text())
+            }
+            Self::Not(word, inner) => format!("{word} {}", inner.text()),
             Self::And(word, left, right) => {
-                let part = |part: &Self| match part {
-                    Self::Or(..) => format!("({})", part.text()),
-                    _ => part.text(),
+                let part = |part: &Self| {
+                    let text = part.text();
+                    if matches!(part, Self::Or(..)) {
+                        format!("({text})")
+                    } else {
+                        text
+                    }
                 };
                 format!("{} {word} {}", part(left), part(right))
             }
@@ -249,7 +253,7 @@ fn reads_back(expression: &Expression) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
     #[test]
     fn holds_as_a_naive_reading_does(plain in plain(), instances in prop::collection::vec(any_instance(), 1..8)) {

@@ -7,6 +7,7 @@ use berth_model::arn::DefinitionReference;
 use berth_model::fault::{Fault, FaultClass};
 use berth_model::id::{ClusterName, InstanceId, TaskId};
 use berth_model::overrides::TaskOverride;
+use berth_model::status::LaunchType;
 use berth_model::tag::Tag;
 use berth_model::task_definition::TaskDefinition;
 
@@ -33,8 +34,8 @@ pub struct Call {
     pub tags: Vec<Tag>,
     /// Whether each task gets its definition's tags too.
     pub propagate_definition_tags: bool,
-    /// Whether sessions may be opened in the containers.
-    pub enable_execute_command: bool,
+    /// Where the caller asks for it to run.
+    pub launch_type: LaunchType,
     /// The token by which the caller may ask again.
     pub client_token: Option<ClientToken>,
 }
@@ -139,7 +140,7 @@ impl Admitted<'_> {
             started_by: call.started_by.clone(),
             overrides: call.overrides.clone(),
             tags,
-            enable_execute_command: call.enable_execute_command,
+            launch_type: call.launch_type,
             client_token: call.client_token.clone(),
             created_at: env.now(),
         };

@@ -80,6 +80,7 @@ impl FamilyRevisions {
     }
 
     /// The revisions, oldest first.
+    #[must_use]
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Arc<RegisteredDefinition>> {
         self.revisions.values()
     }

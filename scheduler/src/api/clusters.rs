@@ -1,0 +1,110 @@
+//! CreateCluster, DescribeClusters, ListClusters, DeleteCluster.
+
+use berth_model::fault::Fault;
+use berth_model::id::ClusterName;
+use berth_model::status::ClusterStatus;
+use berth_proto::ecs::v1 as ecs;
+use berth_scheduler_core::decide::cluster::{CreateCluster, DeleteCluster};
+use berth_scheduler_core::state::State;
+
+use super::page::Page;
+use super::request::{at_most, given, includes, refuse_unsupported, tags};
+use super::{Api, Caller, describe};
+
+/// Clusters in one DescribeClusters (ECS API).
+const MAX_DESCRIBED: usize = 100;
+const FIELDS: [&str; 5] = ["ATTACHMENTS", "CONFIGURATIONS", "SETTINGS", "STATISTICS", "TAGS"];
+
+pub(super) async fn create(
+    api: &Api,
+    request: ecs::CreateClusterRequest,
+    caller: &Caller,
+) -> Result<ecs::CreateClusterResponse, Fault> {
+    refuse_unsupported(&[
+        ("capacityProviders", !request.capacity_providers.is_empty()),
+        (
+            "defaultCapacityProviderStrategy",
+            !request.default_capacity_provider_strategy.is_empty(),
+        ),
+        ("configuration", request.configuration.is_some()),
+        ("serviceConnectDefaults", request.service_connect_defaults.is_some()),
+    ])?;
+    let name = ClusterName::parse(given(request.cluster_name.as_ref()).unwrap_or(ClusterName::DEFAULT))?;
+    let command = CreateCluster {
+        name: name.clone(),
+        tags: tags(request.tags)?,
+    };
+    api.submit(command, caller).await?;
+    Ok(ecs::CreateClusterResponse {
+        cluster: one(api, &api.engine.view(), &name),
+    })
+}
+
+pub(super) async fn describe(
+    api: &Api,
+    request: ecs::DescribeClustersRequest,
+    _caller: &Caller,
+) -> Result<ecs::DescribeClustersResponse, Fault> {
+    at_most("clusters", &request.clusters, MAX_DESCRIBED)?;
+    let with_tags = includes(&request.include, &FIELDS, "TAGS")?;
+    let asked = match request.clusters.is_empty() {
+        true => vec![ClusterName::DEFAULT.to_owned()],
+        false => request.clusters,
+    };
+    let state = api.engine.view();
+    let mut response = ecs::DescribeClustersResponse::default();
+    for text in asked {
+        let name = api.cluster(Some(&text))?;
+        match one(api, &state, &name) {
+            Some(mut cluster) => {
+                if !with_tags {
+                    cluster.tags.clear();
+                }
+                response.clusters.push(cluster);
+            }
+            None => response.failures.push(describe::missing(api.namespace.cluster(&name))),
+        }
+    }
+    Ok(response)
+}
+
+pub(super) async fn list(
+    api: &Api,
+    request: ecs::ListClustersRequest,
+    _caller: &Caller,
+) -> Result<ecs::ListClustersResponse, Fault> {
+    let page = Page::read(request.max_results, request.next_token.as_ref())?;
+    let state = api.engine.view();
+    let after = page.after.clone();
+    let rest = state
+        .clusters()
+        .filter(|cluster| cluster.status == ClusterStatus::Active)
+        .filter(|cluster| after.as_deref().is_none_or(|after| cluster.name.as_str() > after));
+    let (clusters, next_token) = page.take(rest, |cluster| cluster.name.to_string());
+    Ok(ecs::ListClustersResponse {
+        cluster_arns: clusters
+            .into_iter()
+            .map(|cluster| api.namespace.cluster(&cluster.name))
+            .collect(),
+        next_token,
+    })
+}
+
+pub(super) async fn delete(
+    api: &Api,
+    request: ecs::DeleteClusterRequest,
+    caller: &Caller,
+) -> Result<ecs::DeleteClusterResponse, Fault> {
+    let cluster = super::request::required("cluster", request.cluster.as_ref())?;
+    let name = api.cluster(Some(cluster))?;
+    api.submit(DeleteCluster { name: name.clone() }, caller).await?;
+    Ok(ecs::DeleteClusterResponse {
+        cluster: one(api, &api.engine.view(), &name),
+    })
+}
+
+fn one(api: &Api, state: &State, name: &ClusterName) -> Option<ecs::Cluster> {
+    state
+        .cluster(name)
+        .map(|cluster| describe::cluster(cluster, &api.namespace))
+}

@@ -1,0 +1,302 @@
+//! From the state to ECS's shapes: how a cluster, a definition, an instance and a task look to a client.
+
+use berth_model::arn::Namespace;
+use berth_model::id::ClusterName;
+use berth_model::overrides::TaskOverride;
+use berth_model::quantity::{HostPort, Protocol};
+use berth_model::status::{ContainerStatus, TaskStatus};
+use berth_model::tag::Tag;
+use berth_model::task_definition::ContainerDefinition;
+use berth_model::time::Timestamp;
+use berth_proto::ecs::v1 as ecs;
+use berth_scheduler_core::state::{
+    Cluster, ClusterKey, ContainerState, Instance, InstanceKey, RegisteredDefinition, State, Task,
+};
+
+use super::request::convert;
+
+/// Launch types that ECS reports for a definition which no Fargate could run.
+const COMPATIBILITIES: [&str; 2] = ["EXTERNAL", "EC2"];
+
+/// The failure of something that does not exist.
+pub(super) fn missing(arn: String) -> ecs::Failure {
+    ecs::Failure {
+        arn: Some(arn),
+        reason: Some("MISSING".to_owned()),
+        detail: None,
+    }
+}
+
+pub(super) fn tags(tags: &[Tag]) -> Vec<ecs::Tag> {
+    tags.iter()
+        .map(|tag| ecs::Tag {
+            key: Some(tag.key.clone()),
+            value: Some(tag.value.clone()),
+        })
+        .collect()
+}
+
+pub(super) fn cluster(cluster: &Cluster, namespace: &Namespace) -> ecs::Cluster {
+    let count = |count: u32| Some(i32::try_from(count).unwrap_or(i32::MAX));
+    ecs::Cluster {
+        cluster_arn: Some(namespace.cluster(&cluster.name)),
+        cluster_name: Some(cluster.name.to_string()),
+        status: Some(cluster.status.name().to_owned()),
+        registered_container_instances_count: count(cluster.instances),
+        running_tasks_count: count(cluster.running),
+        pending_tasks_count: count(cluster.pending),
+        active_services_count: Some(0),
+        tags: tags(&cluster.tags),
+        ..ecs::Cluster::default()
+    }
+}
+
+/// A revision, as the API and the agents see it.
+pub(crate) fn task_definition(registered: &RegisteredDefinition, namespace: &Namespace) -> ecs::TaskDefinition {
+    // Both sides have ECS's members; what was registered came through the same wire shape.
+    let mut shape: ecs::TaskDefinition = convert(&*registered.definition).unwrap_or_default();
+    for container in &mut shape.container_definitions {
+        container.cpu = container.cpu.or(Some(0));
+        container.essential = container.essential.or(Some(true));
+        for mapping in &mut container.port_mappings {
+            mapping.protocol = mapping
+                .protocol
+                .take()
+                .or_else(|| Some(Protocol::Tcp.name().to_owned()));
+            if mapping.container_port.is_some() {
+                mapping.host_port = mapping.host_port.or(Some(0));
+            }
+        }
+    }
+    shape.task_definition_arn = Some(namespace.definition(&registered.id));
+    shape.revision = i32::try_from(registered.id.revision.0).ok();
+    shape.status = Some(registered.status.name().to_owned());
+    shape.registered_at = Some(registered.registered_at.as_epoch_seconds());
+    shape.deregistered_at = registered.deregistered_at.map(Timestamp::as_epoch_seconds);
+    shape.compatibilities = COMPATIBILITIES.map(str::to_owned).to_vec();
+    shape.requires_attributes = registered
+        .required_attributes
+        .iter()
+        .map(|name| ecs::Attribute {
+            name: Some(name.clone()),
+            ..ecs::Attribute::default()
+        })
+        .collect();
+    shape
+}
+
+/// Overrides, as the API and the agents see them.
+pub(crate) fn overrides(overrides: &TaskOverride) -> ecs::TaskOverride {
+    // Both sides have ECS's members; what was overridden came through the same wire shape.
+    convert(overrides).unwrap_or_default()
+}
+
+pub(super) fn instance(instance: &Instance, cluster: &ClusterName, namespace: &Namespace) -> ecs::ContainerInstance {
+    let facts = &instance.facts;
+    let ports = |protocol: Protocol, used: bool| -> Vec<String> {
+        let reserved = facts.reserved_ports.iter();
+        let taken = instance
+            .used_ports
+            .iter()
+            .filter(|port| used && !facts.reserved_ports.contains(*port));
+        let mut ports: Vec<HostPort> = reserved.chain(taken).filter(|port| port.protocol == protocol).collect();
+        ports.sort_unstable();
+        ports.iter().map(|port| port.port.to_string()).collect()
+    };
+    let registered = resources(facts.cpu.0, facts.memory.0, |protocol| ports(protocol, false));
+    let remaining = resources(instance.free_cpu().0, instance.free_memory().0, |protocol| {
+        ports(protocol, true)
+    });
+    ecs::ContainerInstance {
+        container_instance_arn: Some(namespace.instance(cluster, instance.id)),
+        ec2_instance_id: facts.ec2_instance_id.clone(),
+        version: i64::try_from(instance.version).ok(),
+        version_info: Some(ecs::VersionInfo {
+            agent_version: Some(facts.agent_version.clone()),
+            agent_hash: None,
+            docker_version: Some(format!("DockerVersion: {}", facts.docker_version)),
+        }),
+        remaining_resources: remaining,
+        registered_resources: registered,
+        status: Some(instance.status.name().to_owned()),
+        agent_connected: Some(instance.connected),
+        running_tasks_count: i32::try_from(instance.running).ok(),
+        pending_tasks_count: i32::try_from(instance.pending).ok(),
+        attributes: facts
+            .attributes
+            .iter()
+            .map(|(name, value)| ecs::Attribute {
+                name: Some(name.clone()),
+                value: value.clone(),
+                ..ecs::Attribute::default()
+            })
+            .collect(),
+        registered_at: Some(instance.registered_at.as_epoch_seconds()),
+        ..ecs::ContainerInstance::default()
+    }
+}
+
+/// CPU, memory and ports as ECS lists them: the ports are those that are taken.
+fn resources(cpu: u32, memory: u32, ports: impl Fn(Protocol) -> Vec<String>) -> Vec<ecs::Resource> {
+    let integer = |name: &str, value: u32| ecs::Resource {
+        name: Some(name.to_owned()),
+        r#type: Some("INTEGER".to_owned()),
+        double_value: Some(0.0),
+        long_value: Some(0),
+        integer_value: Some(i32::try_from(value).unwrap_or(i32::MAX)),
+        string_set_value: Vec::new(),
+    };
+    let set = |name: &str, values: Vec<String>| ecs::Resource {
+        name: Some(name.to_owned()),
+        r#type: Some("STRINGSET".to_owned()),
+        double_value: Some(0.0),
+        long_value: Some(0),
+        integer_value: Some(0),
+        string_set_value: values,
+    };
+    vec![
+        integer("CPU", cpu),
+        integer("MEMORY", memory),
+        set("PORTS", ports(Protocol::Tcp)),
+        set("PORTS_UDP", ports(Protocol::Udp)),
+    ]
+}
+
+pub(super) fn task(
+    state: &State,
+    task: &Task,
+    key: ClusterKey,
+    cluster: &ClusterName,
+    namespace: &Namespace,
+) -> ecs::Task {
+    let launch = &task.launch;
+    let registered = state.definition(&launch.definition);
+    let instance = state.instance(InstanceKey {
+        cluster: key,
+        instance: task.instance,
+    });
+    let seconds = |at: Option<Timestamp>| at.map(Timestamp::as_epoch_seconds);
+    let attribute = |name: &str| instance.and_then(|instance| instance.attribute(name).flatten());
+    let definition = registered.map(|registered| launch.overrides.applied(&registered.definition));
+    let containers: &[ContainerDefinition] = definition
+        .as_deref()
+        .map_or(&[], |definition| &definition.container_definitions);
+    let is_essential = |name: &str| {
+        containers
+            .iter()
+            .any(|container| container.name == name && container.is_essential())
+    };
+    let connected = instance.is_some_and(|instance| instance.connected);
+    ecs::Task {
+        task_arn: Some(namespace.task(cluster, task.id)),
+        task_definition_arn: Some(namespace.definition(&launch.definition)),
+        cluster_arn: Some(namespace.cluster(cluster)),
+        container_instance_arn: Some(namespace.instance(cluster, task.instance)),
+        attributes: attribute("ecs.cpu-architecture")
+            .map(|value| ecs::Attribute {
+                name: Some("ecs.cpu-architecture".to_owned()),
+                value: Some(value.to_owned()),
+                ..ecs::Attribute::default()
+            })
+            .into_iter()
+            .collect(),
+        availability_zone: attribute("ecs.availability-zone").map(str::to_owned),
+        connectivity: Some(if connected { "CONNECTED" } else { "DISCONNECTED" }.to_owned()),
+        connectivity_at: Some(launch.created_at.as_epoch_seconds()),
+        containers: containers
+            .iter()
+            .map(|definition| {
+                let seen = task.containers.iter().find(|seen| *seen.name == *definition.name);
+                container(task, definition, seen, cluster, namespace)
+            })
+            .collect(),
+        cpu: Some(launch.demand.cpu.to_string()),
+        memory: Some(launch.demand.memory.to_string()),
+        created_at: Some(launch.created_at.as_epoch_seconds()),
+        desired_status: Some(task.desired.name().to_owned()),
+        last_status: Some(task.last.name().to_owned()),
+        enable_execute_command: Some(false),
+        group: Some(launch.group.to_string()),
+        health_status: Some(task.health(is_essential).name().to_owned()),
+        launch_type: Some(launch.launch_type.name().to_owned()),
+        overrides: Some(echoed_overrides(&launch.overrides, containers)),
+        pull_started_at: seconds(task.times.pull_started),
+        pull_stopped_at: seconds(task.times.pull_stopped),
+        started_at: seconds(task.times.started),
+        stopping_at: seconds(task.times.stopping),
+        execution_stopped_at: seconds(task.times.execution_stopped),
+        stopped_at: seconds(task.stopped_at),
+        started_by: launch.started_by.as_deref().map(str::to_owned),
+        stop_code: task
+            .stop
+            .as_ref()
+            .and_then(|stop| stop.code)
+            .map(|code| code.name().to_owned()),
+        stopped_reason: task.stop.as_ref().map(|stop| stop.reason.to_string()),
+        tags: tags(&launch.tags),
+        version: i64::try_from(task.version).ok(),
+        ..ecs::Task::default()
+    }
+}
+
+/// ECS names every container of the task in its overrides, overridden or not.
+fn echoed_overrides(given: &TaskOverride, containers: &[ContainerDefinition]) -> ecs::TaskOverride {
+    let mut shape = match given.is_empty() {
+        true => ecs::TaskOverride::default(),
+        false => overrides(given),
+    };
+    for container in containers {
+        let named = |change: &ecs::ContainerOverride| change.name.as_deref() == Some(&*container.name);
+        if !shape.container_overrides.iter().any(named) {
+            shape.container_overrides.push(ecs::ContainerOverride {
+                name: Some(container.name.clone()),
+                ..ecs::ContainerOverride::default()
+            });
+        }
+    }
+    shape
+}
+
+fn container(
+    task: &Task,
+    definition: &ContainerDefinition,
+    seen: Option<&ContainerState>,
+    cluster: &ClusterName,
+    namespace: &Namespace,
+) -> ecs::Container {
+    // Until its agent speaks of it, a container stands where its task does.
+    let unseen = if task.last == TaskStatus::Stopped {
+        ContainerStatus::Stopped
+    } else {
+        ContainerStatus::Pending
+    };
+    let text = |text: Option<&std::sync::Arc<str>>| text.map(|text| text.to_string());
+    ecs::Container {
+        container_arn: Some(namespace.container(cluster, task.id, &definition.name)),
+        task_arn: Some(namespace.task(cluster, task.id)),
+        name: Some(definition.name.clone()),
+        image: Some(definition.image.clone()),
+        image_digest: text(seen.and_then(|seen| seen.image_digest.as_ref())),
+        runtime_id: text(seen.and_then(|seen| seen.runtime_id.as_ref())),
+        last_status: Some(seen.map_or(unseen, |seen| seen.last).name().to_owned()),
+        exit_code: seen.and_then(|seen| seen.exit_code),
+        reason: text(seen.and_then(|seen| seen.reason.as_ref())),
+        network_bindings: seen.map_or_else(Vec::new, |seen| {
+            seen.bindings
+                .iter()
+                .map(|binding| ecs::NetworkBinding {
+                    bind_ip: Some(binding.bind_ip.to_string()),
+                    container_port: Some(i32::from(binding.container_port)),
+                    host_port: Some(i32::from(binding.host_port)),
+                    protocol: Some(binding.protocol.name().to_owned()),
+                    ..ecs::NetworkBinding::default()
+                })
+                .collect()
+        }),
+        health_status: Some(seen.map_or("UNKNOWN", |seen| seen.health.name()).to_owned()),
+        cpu: Some(definition.cpu.to_string()),
+        memory: definition.memory.map(|mib| mib.to_string()),
+        memory_reservation: definition.memory_reservation.map(|mib| mib.to_string()),
+        ..ecs::Container::default()
+    }
+}

@@ -1,0 +1,81 @@
+//! From faults to wire errors: the only place that does it.
+
+use axum::body::Body;
+use axum::response::Response;
+use berth_model::fault::{Fault, FaultClass};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+use tonic::{Code, Status};
+
+/// The content type of the ECS JSON protocol.
+pub(super) const AMZ_JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
+/// The gRPC metadata that carries the fault's class.
+pub(super) const FAULT_KEY: &str = "berth-fault";
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct JsonFault<'a> {
+    #[serde(rename = "__type")]
+    class: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    resource_ids: &'a [String],
+}
+
+/// The error of the ECS JSON protocol: HTTP 400, or 500 when it is ours, with class and message.
+pub(super) fn json(fault: &Fault) -> Response {
+    let status = if fault.class == FaultClass::Server {
+        StatusCode::INTERNAL_SERVER_ERROR
+    } else {
+        StatusCode::BAD_REQUEST
+    };
+    let body = JsonFault {
+        class: fault.class.name(),
+        message: &fault.message,
+        resource_ids: &fault.resource_ids,
+    };
+    // A struct of strings always has a JSON form.
+    let bytes = serde_json::to_vec(&body).unwrap_or_default();
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, AMZ_JSON);
+    response
+}
+
+/// The gRPC status: the class as metadata, the text as message.
+pub(super) fn status(fault: &Fault) -> Status {
+    let code = match fault.class {
+        FaultClass::Client | FaultClass::InvalidParameter | FaultClass::Serialization => Code::InvalidArgument,
+        FaultClass::Server => Code::Internal,
+        FaultClass::ClusterNotFound | FaultClass::ServiceNotFound => Code::NotFound,
+        FaultClass::ClusterContainsContainerInstances | FaultClass::ClusterContainsTasks => Code::FailedPrecondition,
+        FaultClass::Conflict => Code::AlreadyExists,
+        FaultClass::LimitExceeded | FaultClass::Throttling => Code::ResourceExhausted,
+        FaultClass::UnsupportedFeature | FaultClass::UnknownOperation => Code::Unimplemented,
+    };
+    let mut status = Status::new(code, fault.message.clone());
+    let metadata = status.metadata_mut();
+    metadata.insert(
+        FAULT_KEY,
+        tonic::metadata::MetadataValue::from_static(fault.class.name()),
+    );
+    if let Ok(ids) = fault.resource_ids.join(",").parse()
+        && !fault.resource_ids.is_empty()
+    {
+        metadata.insert("berth-resource-ids", ids);
+    }
+    status
+}
+
+/// The class of an error that the gRPC library found before any operation saw the request.
+pub(super) fn class_of(code: Code) -> FaultClass {
+    const LIMITS: [Code; 3] = [Code::ResourceExhausted, Code::OutOfRange, Code::InvalidArgument];
+    if code == Code::Unimplemented {
+        FaultClass::UnknownOperation
+    } else if LIMITS.contains(&code) {
+        FaultClass::Client
+    } else {
+        // What cannot be decoded is reported as internal, although it is the caller's.
+        FaultClass::Serialization
+    }
+}

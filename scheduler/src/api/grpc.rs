@@ -1,0 +1,88 @@
+//! The gRPC mouth: each method of the generated services calls the operation of its name.
+
+use std::sync::Arc;
+
+use berth_proto::ecs::v1 as ecs;
+use berth_proto::ecs::v1::ecs_server::Ecs;
+use berth_proto::v1::berth_server::Berth;
+use berth_proto::v1::{DescribeUsageRequest, DescribeUsageResponse};
+use http::HeaderValue;
+use tonic::transport::server::TcpConnectInfo;
+use tonic::{Code, Request, Response, Status};
+
+use super::operations::{for_each_operation, unserved};
+use super::{Api, Caller, clusters, definitions, faults, instances, tasks, usage};
+
+/// ECS's operations over gRPC.
+#[derive(Debug, Clone)]
+pub struct GrpcApi(pub Arc<Api>);
+
+/// What Berth adds to them.
+#[derive(Debug, Clone)]
+pub struct Additions(pub Arc<Api>);
+
+fn caller<T>(request: &Request<T>) -> Caller {
+    let address = request
+        .extensions()
+        .get::<TcpConnectInfo>()
+        .and_then(TcpConnectInfo::remote_addr)
+        .map(|address| address.ip().to_string());
+    Caller {
+        principal: format!("grpc {}", address.unwrap_or_default()).into(),
+    }
+}
+
+macro_rules! grpc_mouth {
+    (
+        served { $($name:literal $rpc:ident $request:ident $response:ident = $serve:path;)+ }
+        unserved { $($no_name:literal $no_rpc:ident $no_request:ident $no_response:ident;)+ }
+    ) => {
+        #[tonic::async_trait]
+        impl Ecs for GrpcApi {
+            $(
+                async fn $rpc(&self, request: Request<ecs::$request>) -> Result<Response<ecs::$response>, Status> {
+                    let caller = caller(&request);
+                    let served = $serve(&self.0, request.into_inner(), &caller).await;
+                    served.map(Response::new).map_err(|fault| faults::status(&fault))
+                }
+            )+
+            $(
+                async fn $no_rpc(&self, _: Request<ecs::$no_request>) -> Result<Response<ecs::$no_response>, Status> {
+                    Err(faults::status(&unserved($no_name)))
+                }
+            )+
+        }
+    };
+}
+
+for_each_operation!(grpc_mouth);
+
+#[tonic::async_trait]
+impl Berth for Additions {
+    async fn describe_usage(
+        &self,
+        request: Request<DescribeUsageRequest>,
+    ) -> Result<Response<DescribeUsageResponse>, Status> {
+        let described = usage::describe(&self.0, request.get_ref());
+        described.map(Response::new).map_err(|fault| faults::status(&fault))
+    }
+}
+
+/// Gives an error that the gRPC library made by itself (bytes that are no message, an unknown method, a message that
+/// is too large) its ECS class, as every other error has one.
+pub fn name_fault<B>(mut response: http::Response<B>) -> http::Response<B> {
+    let headers = response.headers_mut();
+    let code = headers
+        .get("grpc-status")
+        .map(|status| Code::from_bytes(status.as_bytes()));
+    if let Some(code) = code
+        && code != Code::Ok
+        && !headers.contains_key(faults::FAULT_KEY)
+    {
+        headers.insert(
+            faults::FAULT_KEY,
+            HeaderValue::from_static(faults::class_of(code).name()),
+        );
+    }
+    response
+}

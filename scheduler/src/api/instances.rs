@@ -1,0 +1,163 @@
+//! ListContainerInstances, DescribeContainerInstances, UpdateContainerInstancesState, DeregisterContainerInstance.
+
+use berth_model::fault::Fault;
+use berth_model::id::InstanceId;
+use berth_model::query::Expression;
+use berth_model::status::InstanceStatus;
+use berth_proto::ecs::v1 as ecs;
+use berth_scheduler_core::decide::instance::{DeregisterInstance, SetInstancesStatus};
+use berth_scheduler_core::place;
+use berth_scheduler_core::state::{Instance, InstanceKey};
+
+use super::page::Page;
+use super::request::{at_most, given, includes, one_of, required};
+use super::{Api, Caller, describe};
+
+/// Instances in one DescribeContainerInstances and in one UpdateContainerInstancesState (ECS API).
+const MAX_DESCRIBED: usize = 100;
+const MAX_UPDATED: usize = 10;
+const STATUSES: [&str; 5] = [
+    "ACTIVE",
+    "DRAINING",
+    "REGISTERING",
+    "DEREGISTERING",
+    "REGISTRATION_FAILED",
+];
+
+pub(super) async fn list(
+    api: &Api,
+    request: ecs::ListContainerInstancesRequest,
+    _caller: &Caller,
+) -> Result<ecs::ListContainerInstancesResponse, Fault> {
+    let name = api.cluster(given(request.cluster.as_ref()))?;
+    let filter = given(request.filter.as_ref())
+        .map(|text| Expression::parse(text).map_err(|error| Fault::invalid(format!("filter is invalid: {error}"))))
+        .transpose()?;
+    let status = given(request.status.as_ref());
+    if let Some(status) = status {
+        one_of("status", status, &STATUSES)?;
+    }
+    let page = Page::read(request.max_results, request.next_token.as_ref())?;
+    let after = page
+        .after
+        .as_deref()
+        .map(|key| api.namespace.parse_instance(&name, key))
+        .transpose()?;
+    let state = api.engine.view();
+    let cluster = state.active_cluster(&name)?;
+    let listed = |instance: &&Instance| match status {
+        None => instance.status != InstanceStatus::Inactive,
+        Some(status) => instance.status.name() == status,
+    };
+    let rest = state
+        .instances_of(cluster.key)
+        .filter(listed)
+        .filter(|instance| after.is_none_or(|after| instance.id > after))
+        .filter(|instance| filter.as_ref().is_none_or(|filter| place::satisfies(instance, filter)));
+    let (instances, next_token) = page.take(rest, |instance| instance.id.to_string());
+    Ok(ecs::ListContainerInstancesResponse {
+        container_instance_arns: instances
+            .into_iter()
+            .map(|instance| api.namespace.instance(&name, instance.id))
+            .collect(),
+        next_token,
+    })
+}
+
+pub(super) async fn describe(
+    api: &Api,
+    request: ecs::DescribeContainerInstancesRequest,
+    _caller: &Caller,
+) -> Result<ecs::DescribeContainerInstancesResponse, Fault> {
+    let name = api.cluster(given(request.cluster.as_ref()))?;
+    if request.container_instances.is_empty() {
+        return Err(Fault::client("Container Instances cannot be empty."));
+    }
+    at_most("containerInstances", &request.container_instances, MAX_DESCRIBED)?;
+    includes(&request.include, &["TAGS", "CONTAINER_INSTANCE_HEALTH"], "TAGS")?;
+    let state = api.engine.view();
+    let cluster = state.active_cluster(&name)?.key;
+    let mut response = ecs::DescribeContainerInstancesResponse::default();
+    for text in &request.container_instances {
+        let instance = api.namespace.parse_instance(&name, text)?;
+        match state.instance(InstanceKey { cluster, instance }) {
+            Some(known) => response
+                .container_instances
+                .push(describe::instance(known, &name, &api.namespace)),
+            None => response
+                .failures
+                .push(describe::missing(api.namespace.instance(&name, instance))),
+        }
+    }
+    Ok(response)
+}
+
+pub(super) async fn update_state(
+    api: &Api,
+    request: ecs::UpdateContainerInstancesStateRequest,
+    caller: &Caller,
+) -> Result<ecs::UpdateContainerInstancesStateResponse, Fault> {
+    let name = api.cluster(given(request.cluster.as_ref()))?;
+    if request.container_instances.is_empty() {
+        return Err(Fault::invalid("Container Instances cannot be empty."));
+    }
+    at_most("containerInstances", &request.container_instances, MAX_UPDATED)?;
+    let status = match given(request.status.as_ref()) {
+        Some("ACTIVE") => InstanceStatus::Active,
+        Some("DRAINING") => InstanceStatus::Draining,
+        other => {
+            return Err(Fault::invalid(format!(
+                "Container instance status should be one of [ACTIVE, DRAINING]. status is '{}'.",
+                other.unwrap_or_default()
+            )));
+        }
+    };
+    let instances: Result<Vec<InstanceId>, Fault> = request
+        .container_instances
+        .iter()
+        .map(|text| api.namespace.parse_instance(&name, text))
+        .collect();
+    let command = SetInstancesStatus {
+        cluster: name.clone(),
+        instances: instances?,
+        status,
+    };
+    let outcome = api.submit(command, caller).await?;
+    let state = api.engine.view();
+    let cluster = outcome.cluster;
+    let described = outcome
+        .set
+        .into_iter()
+        .filter_map(|instance| state.instance(InstanceKey { cluster, instance }))
+        .map(|known| describe::instance(known, &name, &api.namespace));
+    let failures = outcome.failures.into_iter().map(|(instance, reason)| ecs::Failure {
+        arn: Some(api.namespace.instance(&name, instance)),
+        reason: Some(reason.to_owned()),
+        detail: None,
+    });
+    Ok(ecs::UpdateContainerInstancesStateResponse {
+        container_instances: described.collect(),
+        failures: failures.collect(),
+    })
+}
+
+pub(super) async fn deregister(
+    api: &Api,
+    request: ecs::DeregisterContainerInstanceRequest,
+    caller: &Caller,
+) -> Result<ecs::DeregisterContainerInstanceResponse, Fault> {
+    let name = api.cluster(given(request.cluster.as_ref()))?;
+    let text = required("containerInstance", request.container_instance.as_ref())?;
+    let command = DeregisterInstance {
+        cluster: name.clone(),
+        instance: api.namespace.parse_instance(&name, text)?,
+        force: request.force.unwrap_or(false),
+    };
+    let key = api.submit(command, caller).await?;
+    let state = api.engine.view();
+    Ok(ecs::DeregisterContainerInstanceResponse {
+        container_instance: state
+            .instance(key)
+            .map(|known| describe::instance(known, &name, &api.namespace)),
+    })
+}

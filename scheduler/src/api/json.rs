@@ -1,0 +1,149 @@
+//! The JSON mouth: the ECS JSON 1.1 protocol, as the AWS CLI and the SDKs speak it.
+//!
+//! `POST /` with the operation in `X-Amz-Target` and a JSON object as body; answers are JSON objects, errors carry
+//! `__type` and `message`.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use berth_model::fault::{Fault, FaultClass};
+use berth_proto::ecs::v1 as ecs;
+use http::request::Parts;
+use http::{HeaderValue, Method, header};
+use http_body_util::BodyExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::operations::{for_each_operation, unserved};
+use super::{Api, Caller, clusters, definitions, faults, instances, tasks};
+
+/// Bytes of a request body: far above the 64 KiB of a task definition, the largest thing that ECS takes.
+const MAX_BODY: usize = 1024 * 1024;
+/// Bytes that are read and thrown away, so that the caller sees the error instead of a broken connection.
+const MAX_DRAIN: usize = 64 * 1024 * 1024;
+/// What every target begins with.
+const TARGET_PREFIX: &str = "AmazonEC2ContainerServiceV20141113.";
+
+/// Answers one request of the protocol; `peer` is the caller's address.
+pub async fn answer(api: Arc<Api>, peer: &str, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut response = match attempt(&api, peer, &parts, body).await {
+        Ok(body) => {
+            let mut response = Response::new(Body::from(body));
+            response.headers_mut().insert(header::CONTENT_TYPE, faults::AMZ_JSON);
+            response
+        }
+        Err(fault) => faults::json(&fault),
+    };
+    // SDKs show it in their errors; the caller's own id is the one it can search for.
+    if let Some(id) = parts.headers.get("amz-sdk-invocation-id") {
+        response
+            .headers_mut()
+            .insert("x-amzn-requestid", HeaderValue::clone(id));
+    }
+    response
+}
+
+async fn attempt(api: &Api, peer: &str, parts: &Parts, body: Body) -> Result<Vec<u8>, Fault> {
+    let body = collect(body).await?;
+    let operation = operation(parts)?;
+    dispatch(api, operation, &body, &caller(peer, parts)).await
+}
+
+fn operation(parts: &Parts) -> Result<&str, Fault> {
+    let unknown = |text: String| Fault::new(FaultClass::UnknownOperation, text);
+    if parts.method != Method::POST || parts.uri.path() != "/" {
+        return Err(unknown(format!(
+            "{} {} is no request of the ECS API: use POST /.",
+            parts.method,
+            parts.uri.path()
+        )));
+    }
+    let target = parts
+        .headers
+        .get("x-amz-target")
+        .and_then(|target| target.to_str().ok())
+        .ok_or_else(|| unknown("The header X-Amz-Target must name the operation.".to_owned()))?;
+    target
+        .strip_prefix(TARGET_PREFIX)
+        .ok_or_else(|| unknown(format!("X-Amz-Target '{target}' must begin with {TARGET_PREFIX}")))
+}
+
+/// Whose access key the request carries. Nobody has checked the signature.
+fn caller(peer: &str, parts: &Parts) -> Caller {
+    let key = parts
+        .headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once("Credential="))
+        .and_then(|(_, rest)| rest.split('/').next());
+    Caller {
+        principal: match key {
+            Some(key) => format!("ecs {peer} {key}").into(),
+            None => format!("ecs {peer}").into(),
+        },
+    }
+}
+
+async fn collect(mut body: Body) -> Result<Vec<u8>, Fault> {
+    let mut bytes = Vec::new();
+    let mut length = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let frame = frame
+            .map_err(|error| Fault::new(FaultClass::Serialization, format!("The body cannot be read: {error}")))?;
+        let Some(data) = frame.data_ref() else { continue };
+        length = length.saturating_add(data.len());
+        if length <= MAX_BODY {
+            bytes.extend_from_slice(data);
+        } else if length > MAX_DRAIN {
+            break;
+        } else {
+            bytes = Vec::new();
+        }
+    }
+    if length > MAX_BODY {
+        return Err(Fault::client(format!(
+            "The request body is too long. Actual length: '{length}'. Max allowed length is '{MAX_BODY}' bytes."
+        )));
+    }
+    Ok(bytes)
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let wrong = |text: String| Fault::new(FaultClass::Serialization, text);
+    let request = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let member = error.path().to_string();
+        match member.as_str() {
+            "." => wrong(format!("The body is no valid request: {}", error.inner())),
+            _ => wrong(format!("{member}: {}", error.inner())),
+        }
+    })?;
+    deserializer
+        .end()
+        .map_err(|error| wrong(format!("The body is no valid request: {error}")))?;
+    Ok(request)
+}
+
+fn write<T: Serialize>(response: &T) -> Result<Vec<u8>, Fault> {
+    serde_json::to_vec(response).map_err(|error| Fault::server(format!("the answer cannot be written: {error}")))
+}
+
+macro_rules! json_mouth {
+    (
+        served { $($name:literal $rpc:ident $request:ident $response:ident = $serve:path;)+ }
+        unserved { $($no_name:literal $no_rpc:ident $no_request:ident $no_response:ident;)+ }
+    ) => {
+        async fn dispatch(api: &Api, operation: &str, body: &[u8], caller: &Caller) -> Result<Vec<u8>, Fault> {
+            match operation {
+                $($name => write(&$serve(api, read::<ecs::$request>(body)?, caller).await?),)+
+                $($no_name)|+ => Err(unserved(operation)),
+                other => Err(Fault::new(FaultClass::UnknownOperation, format!("'{other}' is no operation of the ECS API."))),
+            }
+        }
+    };
+}
+
+for_each_operation!(json_mouth);

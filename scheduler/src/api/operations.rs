@@ -1,0 +1,78 @@
+//! The one list of operations, from which both mouths are made.
+
+/// Calls the macro `$mouth` with every ECS operation: those that are served, with the function that serves them, and
+/// those that ECS has and this scheduler has not yet.
+macro_rules! for_each_operation {
+    ($mouth:ident) => {
+        $mouth! {
+            served {
+                "CreateCluster" create_cluster CreateClusterRequest CreateClusterResponse = clusters::create;
+                "DescribeClusters" describe_clusters DescribeClustersRequest DescribeClustersResponse = clusters::describe;
+                "ListClusters" list_clusters ListClustersRequest ListClustersResponse = clusters::list;
+                "DeleteCluster" delete_cluster DeleteClusterRequest DeleteClusterResponse = clusters::delete;
+                "RegisterTaskDefinition" register_task_definition RegisterTaskDefinitionRequest RegisterTaskDefinitionResponse = definitions::register;
+                "DescribeTaskDefinition" describe_task_definition DescribeTaskDefinitionRequest DescribeTaskDefinitionResponse = definitions::describe;
+                "DeregisterTaskDefinition" deregister_task_definition DeregisterTaskDefinitionRequest DeregisterTaskDefinitionResponse = definitions::deregister;
+                "ListTaskDefinitions" list_task_definitions ListTaskDefinitionsRequest ListTaskDefinitionsResponse = definitions::list;
+                "ListTaskDefinitionFamilies" list_task_definition_families ListTaskDefinitionFamiliesRequest ListTaskDefinitionFamiliesResponse = definitions::list_families;
+                "RunTask" run_task RunTaskRequest RunTaskResponse = tasks::run;
+                "StartTask" start_task StartTaskRequest StartTaskResponse = tasks::start;
+                "StopTask" stop_task StopTaskRequest StopTaskResponse = tasks::stop;
+                "DescribeTasks" describe_tasks DescribeTasksRequest DescribeTasksResponse = tasks::describe;
+                "ListTasks" list_tasks ListTasksRequest ListTasksResponse = tasks::list;
+                "ListContainerInstances" list_container_instances ListContainerInstancesRequest ListContainerInstancesResponse = instances::list;
+                "DescribeContainerInstances" describe_container_instances DescribeContainerInstancesRequest DescribeContainerInstancesResponse = instances::describe;
+                "UpdateContainerInstancesState" update_container_instances_state UpdateContainerInstancesStateRequest UpdateContainerInstancesStateResponse = instances::update_state;
+                "DeregisterContainerInstance" deregister_container_instance DeregisterContainerInstanceRequest DeregisterContainerInstanceResponse = instances::deregister;
+            }
+            unserved {
+                "UpdateCluster" update_cluster UpdateClusterRequest UpdateClusterResponse;
+                "UpdateClusterSettings" update_cluster_settings UpdateClusterSettingsRequest UpdateClusterSettingsResponse;
+                "PutClusterCapacityProviders" put_cluster_capacity_providers PutClusterCapacityProvidersRequest PutClusterCapacityProvidersResponse;
+                "DeleteTaskDefinitions" delete_task_definitions DeleteTaskDefinitionsRequest DeleteTaskDefinitionsResponse;
+                "GetTaskProtection" get_task_protection GetTaskProtectionRequest GetTaskProtectionResponse;
+                "UpdateTaskProtection" update_task_protection UpdateTaskProtectionRequest UpdateTaskProtectionResponse;
+                "ExecuteCommand" execute_command ExecuteCommandRequest ExecuteCommandResponse;
+                "CreateService" create_service CreateServiceRequest CreateServiceResponse;
+                "UpdateService" update_service UpdateServiceRequest UpdateServiceResponse;
+                "DeleteService" delete_service DeleteServiceRequest DeleteServiceResponse;
+                "DescribeServices" describe_services DescribeServicesRequest DescribeServicesResponse;
+                "ListServices" list_services ListServicesRequest ListServicesResponse;
+                "ListServicesByNamespace" list_services_by_namespace ListServicesByNamespaceRequest ListServicesByNamespaceResponse;
+                "ListServiceDeployments" list_service_deployments ListServiceDeploymentsRequest ListServiceDeploymentsResponse;
+                "DescribeServiceDeployments" describe_service_deployments DescribeServiceDeploymentsRequest DescribeServiceDeploymentsResponse;
+                "StopServiceDeployment" stop_service_deployment StopServiceDeploymentRequest StopServiceDeploymentResponse;
+                "ContinueServiceDeployment" continue_service_deployment ContinueServiceDeploymentRequest ContinueServiceDeploymentResponse;
+                "DescribeServiceRevisions" describe_service_revisions DescribeServiceRevisionsRequest DescribeServiceRevisionsResponse;
+                "CreateTaskSet" create_task_set CreateTaskSetRequest CreateTaskSetResponse;
+                "DescribeTaskSets" describe_task_sets DescribeTaskSetsRequest DescribeTaskSetsResponse;
+                "UpdateTaskSet" update_task_set UpdateTaskSetRequest UpdateTaskSetResponse;
+                "DeleteTaskSet" delete_task_set DeleteTaskSetRequest DeleteTaskSetResponse;
+                "UpdateServicePrimaryTaskSet" update_service_primary_task_set UpdateServicePrimaryTaskSetRequest UpdateServicePrimaryTaskSetResponse;
+                "RegisterContainerInstance" register_container_instance RegisterContainerInstanceRequest RegisterContainerInstanceResponse;
+                "UpdateContainerAgent" update_container_agent UpdateContainerAgentRequest UpdateContainerAgentResponse;
+                "PutAttributes" put_attributes PutAttributesRequest PutAttributesResponse;
+                "DeleteAttributes" delete_attributes DeleteAttributesRequest DeleteAttributesResponse;
+                "ListAttributes" list_attributes ListAttributesRequest ListAttributesResponse;
+                "CreateCapacityProvider" create_capacity_provider CreateCapacityProviderRequest CreateCapacityProviderResponse;
+                "DescribeCapacityProviders" describe_capacity_providers DescribeCapacityProvidersRequest DescribeCapacityProvidersResponse;
+                "UpdateCapacityProvider" update_capacity_provider UpdateCapacityProviderRequest UpdateCapacityProviderResponse;
+                "DeleteCapacityProvider" delete_capacity_provider DeleteCapacityProviderRequest DeleteCapacityProviderResponse;
+                "TagResource" tag_resource TagResourceRequest TagResourceResponse;
+                "UntagResource" untag_resource UntagResourceRequest UntagResourceResponse;
+                "ListTagsForResource" list_tags_for_resource ListTagsForResourceRequest ListTagsForResourceResponse;
+                "ListAccountSettings" list_account_settings ListAccountSettingsRequest ListAccountSettingsResponse;
+                "PutAccountSetting" put_account_setting PutAccountSettingRequest PutAccountSettingResponse;
+                "PutAccountSettingDefault" put_account_setting_default PutAccountSettingDefaultRequest PutAccountSettingDefaultResponse;
+                "DeleteAccountSetting" delete_account_setting DeleteAccountSettingRequest DeleteAccountSettingResponse;
+            }
+        }
+    };
+}
+
+pub(super) use for_each_operation;
+
+/// The fault of an operation that ECS has and this scheduler has not.
+pub(super) fn unserved(operation: &str) -> berth_model::fault::Fault {
+    berth_model::fault::Fault::unsupported(format!("{operation} is not supported by this scheduler."))
+}

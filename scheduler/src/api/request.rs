@@ -1,0 +1,84 @@
+//! Reading members of requests: what several operations check in the same way.
+
+use berth_model::fault::Fault;
+use berth_model::tag::{self, Tag};
+use berth_proto::ecs::v1 as ecs;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Rereads a wire shape as the model's type of the same JSON, or the other way round.
+///
+/// Both have ECS's member names, so that the JSON is the common form and no member is copied by hand.
+///
+/// # Errors
+/// `ClientException` naming the member when the types differ.
+pub(crate) fn convert<T: DeserializeOwned>(shape: &impl Serialize) -> Result<T, Fault> {
+    let value = serde_json::to_value(shape).map_err(|error| Fault::server(format!("cannot be written: {error}")))?;
+    serde_path_to_error::deserialize(value)
+        .map_err(|error| Fault::client(format!("{}: {}", error.path(), error.inner())))
+}
+
+/// The text of a member, unless it is empty.
+pub(super) fn given(member: Option<&String>) -> Option<&str> {
+    member.map(String::as_str).filter(|text| !text.is_empty())
+}
+
+/// A member that must be given.
+pub(super) fn required<'a>(name: &str, member: Option<&'a String>) -> Result<&'a str, Fault> {
+    given(member).ok_or_else(|| Fault::invalid(format!("{name} can not be empty.")))
+}
+
+pub(super) fn tags(tags: Vec<ecs::Tag>) -> Result<Vec<Tag>, Fault> {
+    let tags: Vec<Tag> = tags
+        .into_iter()
+        .map(|tag| Tag {
+            key: tag.key.unwrap_or_default(),
+            value: tag.value.unwrap_or_default(),
+        })
+        .collect();
+    tag::validate(&tags)?;
+    Ok(tags)
+}
+
+/// Checks the length of a batch.
+pub(super) fn at_most<T>(name: &str, list: &[T], limit: usize) -> Result<(), Fault> {
+    if list.len() <= limit {
+        return Ok(());
+    }
+    Err(Fault::invalid(format!(
+        "{name} has {} entries, at most {limit} are allowed.",
+        list.len()
+    )))
+}
+
+/// Checks a value against those that ECS knows.
+pub(super) fn one_of(name: &str, value: &str, values: &[&str]) -> Result<(), Fault> {
+    if values.contains(&value) {
+        return Ok(());
+    }
+    Err(Fault::invalid(format!(
+        "{name} '{value}' should be one of [{}].",
+        values.join(", ")
+    )))
+}
+
+/// Whether `include` asks for the part; refuses a part that ECS does not know.
+pub(super) fn includes(include: &[String], known: &[&str], part: &str) -> Result<bool, Fault> {
+    for name in include {
+        one_of("include", name, known)?;
+    }
+    Ok(include.iter().any(|name| name == part))
+}
+
+/// The first of the members that is given although this scheduler cannot honour it.
+///
+/// # Errors
+/// `UnsupportedFeatureException` naming it: nothing that a caller asks for is silently left out.
+pub(super) fn refuse_unsupported(members: &[(&str, bool)]) -> Result<(), Fault> {
+    match members.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((name, _)) => Err(Fault::unsupported(format!(
+            "{name} is not supported by this scheduler."
+        ))),
+    }
+}

@@ -1,0 +1,408 @@
+//! RunTask, StartTask, StopTask, DescribeTasks, ListTasks.
+
+use std::sync::Arc;
+
+use berth_model::fault::{Fault, FaultClass};
+use berth_model::id::{ClusterName, InstanceId, TaskId};
+use berth_model::overrides::TaskOverride;
+use berth_model::placement::{self, RawConstraint, RawStrategy};
+use berth_model::status::{DesiredStatus, LaunchType};
+use berth_model::tag::Tag;
+use berth_proto::ecs::v1 as ecs;
+use berth_scheduler_core::change::ClientToken;
+use berth_scheduler_core::decide::run::{Call, Failure, Launched, RunTask};
+use berth_scheduler_core::decide::start::StartTask;
+use berth_scheduler_core::decide::stop::StopTask;
+use berth_scheduler_core::state::{Task, TaskKey};
+use serde::Serialize;
+
+use super::page::Page;
+use super::request::{at_most, convert, given, includes, one_of, refuse_unsupported, required, tags};
+use super::{Api, Caller, describe};
+
+/// Limits of the ECS API on these operations.
+const MAX_COUNT: i32 = 10;
+const MAX_INSTANCES: usize = 10;
+const MAX_DESCRIBED: usize = 100;
+const MAX_GROUP: usize = 255;
+const MAX_STARTED_BY: usize = 128;
+const MAX_REASON: usize = 1024;
+const MAX_TOKEN: usize = 64;
+/// Failures in one answer; the first of them says how many there are.
+const MAX_FAILURES: usize = 100;
+
+pub(super) async fn run(
+    api: &Api,
+    request: ecs::RunTaskRequest,
+    caller: &Caller,
+) -> Result<ecs::RunTaskResponse, Fault> {
+    refuse_unsupported(&[
+        (
+            "capacityProviderStrategy",
+            !request.capacity_provider_strategy.is_empty(),
+        ),
+        ("networkConfiguration", request.network_configuration.is_some()),
+        ("platformVersion", request.platform_version.is_some()),
+        ("volumeConfigurations", !request.volume_configurations.is_empty()),
+        ("enableExecuteCommand", request.enable_execute_command == Some(true)),
+    ])?;
+    let count = request.count.unwrap_or(1);
+    let count = u32::try_from(count)
+        .ok()
+        .filter(|_| (1..=MAX_COUNT).contains(&count))
+        .ok_or_else(|| Fault::invalid(format!("count {count} should be between 1 and {MAX_COUNT}.")))?;
+    let client_token = client_token(&request)?;
+    let raw_constraints = request
+        .placement_constraints
+        .into_iter()
+        .map(|constraint| RawConstraint {
+            kind: constraint.r#type,
+            expression: constraint.expression,
+        });
+    let raw_strategies = request.placement_strategy.into_iter().map(|strategy| RawStrategy {
+        kind: strategy.r#type,
+        field: strategy.field,
+    });
+    let constraints = placement::parse_constraints(&raw_constraints.collect::<Vec<_>>())?;
+    let strategies = placement::parse_strategies(&raw_strategies.collect::<Vec<_>>())?;
+    let wishes = Wishes {
+        cluster: request.cluster,
+        task_definition: request.task_definition,
+        overrides: request.overrides,
+        group: request.group,
+        started_by: request.started_by,
+        tags: request.tags,
+        propagate_tags: request.propagate_tags,
+        launch_type: request.launch_type,
+        managed_tags: request.enable_ecs_managed_tags == Some(true),
+    };
+    let call = wishes.call(api, client_token)?;
+    let cluster = call.cluster.clone();
+    let command = RunTask {
+        call,
+        count,
+        constraints,
+        strategies,
+    };
+    let launched = api.submit(command, caller).await?;
+    let (tasks, failures) = answer(api, &cluster, launched);
+    Ok(ecs::RunTaskResponse { tasks, failures })
+}
+
+pub(super) async fn start(
+    api: &Api,
+    request: ecs::StartTaskRequest,
+    caller: &Caller,
+) -> Result<ecs::StartTaskResponse, Fault> {
+    refuse_unsupported(&[
+        ("networkConfiguration", request.network_configuration.is_some()),
+        ("volumeConfigurations", !request.volume_configurations.is_empty()),
+        ("enableExecuteCommand", request.enable_execute_command == Some(true)),
+    ])?;
+    if request.container_instances.is_empty() {
+        return Err(Fault::invalid("Container Instances cannot be empty."));
+    }
+    at_most("containerInstances", &request.container_instances, MAX_INSTANCES)?;
+    let wishes = Wishes {
+        cluster: request.cluster,
+        task_definition: request.task_definition,
+        overrides: request.overrides,
+        group: request.group,
+        started_by: request.started_by,
+        tags: request.tags,
+        propagate_tags: request.propagate_tags,
+        launch_type: None,
+        managed_tags: request.enable_ecs_managed_tags == Some(true),
+    };
+    let call = wishes.call(api, None)?;
+    let cluster = call.cluster.clone();
+    let instances: Result<Vec<InstanceId>, Fault> = request
+        .container_instances
+        .iter()
+        .map(|text| api.namespace.parse_instance(&cluster, text))
+        .collect();
+    let command = StartTask {
+        call,
+        instances: instances?,
+    };
+    let launched = api.submit(command, caller).await?;
+    let (tasks, failures) = answer(api, &cluster, launched);
+    Ok(ecs::StartTaskResponse { tasks, failures })
+}
+
+/// The members that RunTask and StartTask share.
+struct Wishes {
+    cluster: Option<String>,
+    task_definition: Option<String>,
+    overrides: Option<ecs::TaskOverride>,
+    group: Option<String>,
+    started_by: Option<String>,
+    tags: Vec<ecs::Tag>,
+    propagate_tags: Option<String>,
+    launch_type: Option<String>,
+    managed_tags: bool,
+}
+
+impl Wishes {
+    fn call(self, api: &Api, client_token: Option<ClientToken>) -> Result<Call, Fault> {
+        let cluster = api.cluster(given(self.cluster.as_ref()))?;
+        let definition = required("taskDefinition", self.task_definition.as_ref())?;
+        let overrides: TaskOverride = match &self.overrides {
+            Some(overrides) => {
+                convert(overrides).map_err(|fault| Fault::invalid(format!("overrides.{}", fault.message)))?
+            }
+            None => TaskOverride::default(),
+        };
+        let launch_type = match given(self.launch_type.as_ref()) {
+            None => LaunchType::default(),
+            Some(name) => LaunchType::from_name(name).ok_or_else(|| {
+                Fault::invalid(format!(
+                    "launch type should be one of [EC2,EXTERNAL]. launchType is '{name}'."
+                ))
+            })?,
+        };
+        let propagate = given(self.propagate_tags.as_ref()).unwrap_or("NONE");
+        one_of("propagateTags", propagate, &["TASK_DEFINITION", "NONE"])?;
+        let mut tags = tags(self.tags)?;
+        if self.managed_tags {
+            tags.push(Tag {
+                key: "aws:ecs:clusterName".to_owned(),
+                value: cluster.to_string(),
+            });
+        }
+        Ok(Call {
+            definition: api.namespace.parse_definition(definition)?,
+            overrides,
+            group: short("group", self.group, MAX_GROUP)?,
+            started_by: short("startedBy", self.started_by, MAX_STARTED_BY)?,
+            tags,
+            propagate_definition_tags: propagate == "TASK_DEFINITION",
+            launch_type,
+            client_token,
+            cluster,
+        })
+    }
+}
+
+fn short(name: &str, text: Option<String>, limit: usize) -> Result<Option<Arc<str>>, Fault> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let length = text.chars().count();
+    if length > limit {
+        return Err(Fault::invalid(format!(
+            "{name} has {length} characters, at most {limit} are allowed."
+        )));
+    }
+    Ok(Some(text.into()))
+}
+
+/// The token with a digest of everything else that was asked.
+fn client_token(request: &ecs::RunTaskRequest) -> Result<Option<ClientToken>, Fault> {
+    let Some(token) = given(request.client_token.as_ref()) else {
+        return Ok(None);
+    };
+    if token.len() > MAX_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Fault::invalid(format!(
+            "clientToken has {} bytes; it must be up to {MAX_TOKEN} visible ASCII characters.",
+            token.len()
+        )));
+    }
+    let mut rest = request.clone();
+    rest.client_token = None;
+    Ok(Some(ClientToken {
+        token: token.into(),
+        fingerprint: fingerprint(&rest)?,
+    }))
+}
+
+/// FNV-1a over the JSON form: the same on every build, as it goes into the journal.
+fn fingerprint(shape: &impl Serialize) -> Result<u64, Fault> {
+    let bytes = serde_json::to_vec(shape).map_err(|error| Fault::server(format!("cannot be written: {error}")))?;
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    Ok(hash)
+}
+
+fn answer(api: &Api, cluster: &ClusterName, launched: Launched) -> (Vec<ecs::Task>, Vec<ecs::Failure>) {
+    let state = api.engine.view();
+    let tasks = launched
+        .tasks
+        .iter()
+        .filter_map(|task| {
+            state.task(TaskKey {
+                cluster: launched.cluster,
+                task: *task,
+            })
+        })
+        .map(|task| describe::task(&state, task, launched.cluster, cluster, &api.namespace))
+        .collect();
+    let total = launched.failures.len();
+    let mut failures: Vec<ecs::Failure> = launched
+        .failures
+        .into_iter()
+        .take(MAX_FAILURES)
+        .map(|failure| failed(api, cluster, failure))
+        .collect();
+    if total > MAX_FAILURES
+        && let Some(detail) = failures.first_mut().and_then(|first| first.detail.as_mut())
+    {
+        detail.push_str(&format!(
+            "; {total} container instances were refused, {MAX_FAILURES} are listed"
+        ));
+    }
+    (tasks, failures)
+}
+
+fn failed(api: &Api, cluster: &ClusterName, failure: Failure) -> ecs::Failure {
+    match failure {
+        Failure::Missing(instance) => describe::missing(api.namespace.instance(cluster, instance)),
+        Failure::Refused(refusal) => {
+            let texts: Vec<String> = refusal.misfits.iter().map(ToString::to_string).collect();
+            ecs::Failure {
+                arn: Some(api.namespace.instance(cluster, refusal.instance)),
+                reason: refusal.misfits.first().map(|misfit| misfit.reason().to_owned()),
+                detail: Some(texts.join("; ")),
+            }
+        }
+    }
+}
+
+pub(super) async fn stop(
+    api: &Api,
+    request: ecs::StopTaskRequest,
+    caller: &Caller,
+) -> Result<ecs::StopTaskResponse, Fault> {
+    let name = api.cluster(given(request.cluster.as_ref()))?;
+    let command = StopTask {
+        task: api
+            .namespace
+            .parse_task(&name, required("task", request.task.as_ref())?)?,
+        cluster: name.clone(),
+        reason: short("reason", request.reason, MAX_REASON)?,
+    };
+    let key = api.submit(command, caller).await?;
+    let state = api.engine.view();
+    Ok(ecs::StopTaskResponse {
+        task: state
+            .task(key)
+            .map(|task| describe::task(&state, task, key.cluster, &name, &api.namespace)),
+    })
+}
+
+pub(super) async fn describe(
+    api: &Api,
+    request: ecs::DescribeTasksRequest,
+    _caller: &Caller,
+) -> Result<ecs::DescribeTasksResponse, Fault> {
+    let name = api.cluster(given(request.cluster.as_ref()))?;
+    if request.tasks.is_empty() {
+        return Err(Fault::invalid("Tasks cannot be empty."));
+    }
+    at_most("tasks", &request.tasks, MAX_DESCRIBED)?;
+    let with_tags = includes(&request.include, &["TAGS"], "TAGS")?;
+    let state = api.engine.view();
+    let cluster = state.active_cluster(&name)?.key;
+    let mut response = ecs::DescribeTasksResponse::default();
+    for text in &request.tasks {
+        let task = api.namespace.parse_task(&name, text)?;
+        match state.task(TaskKey { cluster, task }) {
+            Some(known) => {
+                let mut described = describe::task(&state, known, cluster, &name, &api.namespace);
+                if !with_tags {
+                    described.tags.clear();
+                }
+                response.tasks.push(described);
+            }
+            None => response
+                .failures
+                .push(describe::missing(api.namespace.task(&name, task))),
+        }
+    }
+    Ok(response)
+}
+
+pub(super) async fn list(
+    api: &Api,
+    request: ecs::ListTasksRequest,
+    _caller: &Caller,
+) -> Result<ecs::ListTasksResponse, Fault> {
+    let name = api.cluster(given(request.cluster.as_ref()))?;
+    refuse_unsupported(&[("daemonName", request.daemon_name.is_some())])?;
+    if request.service_name.is_some() {
+        return Err(Fault::new(FaultClass::ServiceNotFound, "Service not found."));
+    }
+    let filter = TaskFilter::read(api, &name, &request)?;
+    let page = Page::read(request.max_results, request.next_token.as_ref())?;
+    let after: Option<TaskId> = page
+        .after
+        .as_deref()
+        .map(|key| api.namespace.parse_task(&name, key))
+        .transpose()?;
+    let state = api.engine.view();
+    let cluster = state.active_cluster(&name)?.key;
+    let rest = state.tasks_of(cluster, after).filter(|task| filter.selects(task));
+    let (tasks, next_token) = page.take(rest, |task| task.id.to_string());
+    Ok(ecs::ListTasksResponse {
+        task_arns: tasks
+            .into_iter()
+            .map(|task| api.namespace.task(&name, task.id))
+            .collect(),
+        next_token,
+    })
+}
+
+struct TaskFilter {
+    /// Nothing matches where the caller asks for PENDING, which no task is meant to be (ECS API, ListTasks).
+    desired: Option<DesiredStatus>,
+    instance: Option<InstanceId>,
+    family: Option<String>,
+    started_by: Option<String>,
+    launch_type: Option<LaunchType>,
+}
+
+impl TaskFilter {
+    fn read(api: &Api, cluster: &ClusterName, request: &ecs::ListTasksRequest) -> Result<Self, Fault> {
+        let desired = given(request.desired_status.as_ref()).unwrap_or("RUNNING");
+        one_of("desiredStatus", desired, &["RUNNING", "PENDING", "STOPPED"])?;
+        let launch_type = given(request.launch_type.as_ref());
+        if let Some(name) = launch_type {
+            one_of("launchType", name, &["EC2", "FARGATE", "EXTERNAL", "MANAGED_INSTANCES"])?;
+        }
+        let instance = given(request.container_instance.as_ref());
+        let started_by = given(request.started_by.as_ref());
+        if started_by.is_some() && (instance.is_some() || given(request.family.as_ref()).is_some()) {
+            return Err(Fault::invalid(
+                "startedBy must be the only filter: leave out containerInstance and family.",
+            ));
+        }
+        Ok(Self {
+            desired: match launch_type {
+                // Nothing runs there.
+                Some("FARGATE" | "MANAGED_INSTANCES") => None,
+                Some(_) | None => DesiredStatus::from_name(desired),
+            },
+            instance: instance
+                .map(|text| api.namespace.parse_instance(cluster, text))
+                .transpose()?,
+            family: given(request.family.as_ref()).map(str::to_owned),
+            started_by: started_by.map(str::to_owned),
+            launch_type: launch_type.and_then(LaunchType::from_name),
+        })
+    }
+
+    fn selects(&self, task: &Task) -> bool {
+        let launch = &task.launch;
+        self.desired == Some(task.desired)
+            && self.instance.is_none_or(|instance| task.instance == instance)
+            && self
+                .family
+                .as_deref()
+                .is_none_or(|family| launch.definition.family.as_str() == family)
+            && (self.started_by.is_none() || launch.started_by.as_deref() == self.started_by.as_deref())
+            && self
+                .launch_type
+                .is_none_or(|launch_type| launch.launch_type == launch_type)
+    }
+}

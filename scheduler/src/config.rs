@@ -1,0 +1,75 @@
+//! The options of `berth-scheduler`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+
+/// Berth's scheduler: keeps the state of the clusters, places tasks, serves the ECS API and the agents.
+///
+/// One port serves gRPC, the ECS JSON protocol (the AWS CLI: `aws ecs --endpoint-url http://127.0.0.1:7700 ...`) and
+/// the agents' streams. Everything it knows lies in the data directory; stopped at any moment, in any way, it goes on
+/// from there.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "berth-scheduler", version, after_help = EXIT_CODES)]
+pub struct Options {
+    /// Address to serve on. There is no authentication yet: keep it on loopback or in a network that you trust
+    #[arg(long, env = "BERTH_LISTEN", default_value = "127.0.0.1:7700", value_name = "ADDRESS")]
+    pub listen: SocketAddr,
+
+    /// Directory of the journal; made if it is missing
+    #[arg(
+        long,
+        env = "BERTH_DATA_DIR",
+        default_value = "/var/lib/berth-scheduler",
+        value_name = "DIR"
+    )]
+    pub data_dir: PathBuf,
+
+    /// Region in the ARNs
+    #[arg(long, env = "BERTH_REGION", default_value = "us-east-1")]
+    pub region: String,
+
+    /// Account in the ARNs: twelve digits
+    #[arg(long, env = "BERTH_ACCOUNT", default_value = "000000000000")]
+    pub account: String,
+
+    /// Seconds for which a stopped task can be described
+    #[arg(long, env = "BERTH_STOPPED_TASK_RETENTION", default_value = "3600", value_name = "SECONDS", value_parser = seconds)]
+    pub stopped_task_retention: Duration,
+
+    /// Days for which the journal keeps what happened
+    #[arg(long, env = "BERTH_HISTORY_DAYS", default_value = "7", value_name = "DAYS", value_parser = days)]
+    pub history_days: Duration,
+
+    /// How log lines look
+    #[arg(long, env = "BERTH_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
+    pub log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+const EXIT_CODES: &str = "\
+Log level: RUST_LOG, e.g. RUST_LOG=berth_scheduler=debug (default: info).
+
+Exit codes: 0 stopped as asked, 1 could not start, 2 wrong options, 4 the journal failed (start it again: it goes on
+from what is on disk).";
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse()
+        .map(Duration::from_secs)
+        .map_err(|_| format!("'{text}' is no number of seconds"))
+}
+
+fn days(text: &str) -> Result<Duration, String> {
+    let days: u32 = text.parse().map_err(|_| format!("'{text}' is no number of days"))?;
+    Ok(Duration::from_secs(u64::from(days) * 24 * 60 * 60))
+}

@@ -1,0 +1,231 @@
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use berth_model::id::ClusterName;
+use berth_scheduler_core::change::{Change, Revision};
+use berth_scheduler_core::decide::cluster::{CreateCluster, DeleteCluster};
+use berth_scheduler_core::state::ClusterKey;
+use tokio::sync::Semaphore;
+
+use super::*;
+use crate::journal::Snapshot;
+
+/// A journal in memory, whose appends can be held up and whose next place can be taken by another writer.
+#[derive(Default)]
+struct Memory {
+    records: Mutex<Vec<Vec<u8>>>,
+    snapshot: Mutex<Option<Snapshot>>,
+    rival: Mutex<Option<Vec<Change>>>,
+    gate: Option<Semaphore>,
+    appends: AtomicUsize,
+}
+
+impl Memory {
+    fn push(&self, changes: Vec<Change>) {
+        let mut records = self.records.lock().unwrap();
+        let record = Record {
+            v: Record::FORMAT,
+            revision: Revision(u64::try_from(records.len()).unwrap() + 1),
+            entries: vec![Entry {
+                at: clock::now(),
+                by: "rival".into(),
+                changes,
+            }],
+        };
+        records.push(encode(&record));
+    }
+}
+
+impl Journal for Memory {
+    async fn append(&self, expected: Revision, record: Vec<u8>) -> Result<Appended, JournalError> {
+        self.appends.fetch_add(1, Ordering::SeqCst);
+        if let Some(gate) = &self.gate {
+            gate.acquire().await.unwrap().forget();
+        }
+        if let Some(changes) = self.rival.lock().unwrap().take() {
+            self.push(changes);
+        }
+        let mut records = self.records.lock().unwrap();
+        let head = Revision(u64::try_from(records.len()).unwrap());
+        if expected != head {
+            return Ok(Appended::Conflict { head });
+        }
+        records.push(record);
+        Ok(Appended::Committed(expected.next()))
+    }
+
+    async fn read(&self, from: Revision, limit: usize) -> Result<Found, JournalError> {
+        let records = self.records.lock().unwrap();
+        let numbered = (1..).map(Revision).zip(records.iter().cloned());
+        Ok(Found::Records(
+            numbered
+                .skip_while(|(revision, _)| *revision < from)
+                .take(limit)
+                .collect(),
+        ))
+    }
+
+    async fn put_snapshot(
+        &self,
+        at: Revision,
+        chunks: impl Iterator<Item = Vec<u8>> + Send,
+    ) -> Result<(), JournalError> {
+        *self.snapshot.lock().unwrap() = Some(Snapshot {
+            revision: at,
+            chunks: chunks.collect(),
+        });
+        Ok(())
+    }
+
+    async fn latest_snapshot(&self) -> Result<Option<Snapshot>, JournalError> {
+        Ok(self.snapshot.lock().unwrap().clone())
+    }
+
+    async fn truncate(&self, _before: Revision) -> Result<(), JournalError> {
+        Ok(())
+    }
+}
+
+struct Nobody;
+
+impl Observer for Nobody {
+    fn published(&self, _state: &State, _record: &Record, _bytes: usize) {}
+}
+
+fn start(journal: &Arc<Memory>) -> Engine {
+    Engine::start(State::default(), Arc::clone(journal), Arc::new(Nobody), 1).unwrap()
+}
+
+fn name(text: &str) -> ClusterName {
+    ClusterName::parse(text).unwrap()
+}
+
+fn create(text: &str) -> CreateCluster {
+    CreateCluster {
+        name: name(text),
+        tags: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn an_answer_comes_after_the_record_is_durable_and_the_state_has_it() {
+    let journal = Arc::new(Memory {
+        gate: Some(Semaphore::new(0)),
+        ..Memory::default()
+    });
+    let engine = start(&journal);
+    let mut submitted = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.submit(create("a"), "test".into()).await }
+    });
+    let early = tokio::time::timeout(Duration::from_millis(50), &mut submitted).await;
+    assert!(early.is_err(), "answered before the record was durable");
+    assert!(
+        engine.view().cluster(&name("a")).is_none(),
+        "published before the record was durable"
+    );
+    journal.gate.as_ref().unwrap().add_permits(1);
+    submitted.await.unwrap().unwrap();
+    assert!(engine.view().cluster(&name("a")).is_some());
+}
+
+#[tokio::test]
+async fn commands_that_wait_share_the_next_record() {
+    let journal = Arc::new(Memory {
+        gate: Some(Semaphore::new(0)),
+        ..Memory::default()
+    });
+    let engine = start(&journal);
+    let spawn = |text: String| {
+        let engine = engine.clone();
+        tokio::spawn(async move { engine.submit(create(&text), "test".into()).await })
+    };
+    let first = spawn("first".to_owned());
+    while journal.appends.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let waiting: Vec<_> = (0..50).map(|n| spawn(format!("c{n}"))).collect();
+    while engine.queue.capacity() > QUEUE - 50 {
+        tokio::task::yield_now().await;
+    }
+    journal.gate.as_ref().unwrap().add_permits(2);
+    first.await.unwrap().unwrap();
+    for submitted in waiting {
+        submitted.await.unwrap().unwrap();
+    }
+    assert_eq!(journal.records.lock().unwrap().len(), 2);
+    assert_eq!(engine.view().revision(), Revision(2));
+    assert_eq!(engine.view().clusters().count(), 51);
+}
+
+#[tokio::test]
+async fn a_command_that_lost_the_race_is_decided_again_on_the_new_state() {
+    let journal = Arc::new(Memory::default());
+    let engine = start(&journal);
+    *journal.rival.lock().unwrap() = Some(vec![Change::ClusterCreated {
+        name: name("theirs"),
+        key: ClusterKey(1),
+        tags: Vec::new(),
+    }]);
+    engine.submit(create("ours"), "test".into()).await.unwrap();
+    let state = engine.view();
+    assert_eq!(state.revision(), Revision(2));
+    assert_eq!(state.cluster(&name("theirs")).unwrap().key, ClusterKey(1));
+    assert_eq!(
+        state.cluster(&name("ours")).unwrap().key,
+        ClusterKey(2),
+        "the number was decided anew"
+    );
+
+    *journal.rival.lock().unwrap() = Some(vec![Change::ClusterDeleted { name: name("ours") }]);
+    engine
+        .submit(DeleteCluster { name: name("ours") }, "test".into())
+        .await
+        .unwrap();
+    assert_eq!(engine.view().revision(), Revision(3), "nothing was left to write");
+}
+
+#[tokio::test]
+async fn a_refusal_changes_nothing() {
+    let journal = Arc::new(Memory::default());
+    let engine = start(&journal);
+    let refused = engine.submit(DeleteCluster { name: name("none") }, "test".into()).await;
+    assert_eq!(refused, Err(Fault::cluster_not_found()));
+    assert!(journal.records.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_start_gives_the_state_of_snapshot_and_tail() {
+    let journal = Arc::new(Memory::default());
+    let engine = start(&journal);
+    for text in ["a", "b", "c"] {
+        engine.submit(create(text), "test".into()).await.unwrap();
+    }
+    write_snapshot(&*journal, &engine.view()).await.unwrap();
+    engine.submit(create("d"), "test".into()).await.unwrap();
+    assert_eq!(recover(&*journal).await.unwrap(), *engine.view());
+    journal.snapshot.lock().unwrap().take();
+    assert_eq!(recover(&*journal).await.unwrap(), *engine.view());
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_understood_keeps_the_scheduler_from_starting() {
+    let journal = Memory::default();
+    journal.push(Vec::new());
+    journal
+        .records
+        .lock()
+        .unwrap()
+        .push(br#"{"v":2,"revision":2,"entries":[]}"#.to_vec());
+    let error = recover(&journal).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            RecoveryError::Record {
+                revision: Revision(2),
+                ..
+            }
+        ),
+        "{error}"
+    );
+}

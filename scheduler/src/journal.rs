@@ -1,0 +1,97 @@
+//! The journal: the order of all changes, durable, behind one trait.
+//!
+//! Bytes in, bytes out: what a record says is the core's business. Only the engine (and its snapshots) calls it.
+
+pub mod embedded;
+
+use std::future::Future;
+
+use berth_scheduler_core::change::Revision;
+
+/// What became of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// The record is durable under this revision.
+    Committed(Revision),
+    /// Another record came first: nothing was written, the journal's newest revision is `head`.
+    Conflict {
+        /// The newest revision.
+        head: Revision,
+    },
+}
+
+/// What a read found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Records with their revisions, in order; none when the journal ends before `from`.
+    Records(Vec<(Revision, Vec<u8>)>),
+    /// The records were truncated; a snapshot has their sum.
+    Compacted {
+        /// The oldest record that is left.
+        oldest: Revision,
+    },
+}
+
+/// A snapshot as it was put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The revision whose state it holds.
+    pub revision: Revision,
+    /// Its chunks in order.
+    pub chunks: Vec<Vec<u8>>,
+}
+
+/// Why the journal could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The file cannot be opened as a journal.
+    #[error("cannot open the journal at {path}")]
+    Open {
+        /// Where it lies.
+        path: String,
+        /// Why.
+        #[source]
+        source: Box<redb::Error>,
+    },
+    /// A read or write failed. After a failed write nobody knows what is on disk: the process must end.
+    #[error("the journal failed to {operation}")]
+    Storage {
+        /// What was tried.
+        operation: &'static str,
+        /// Why.
+        #[source]
+        source: Box<redb::Error>,
+    },
+    /// The journal's thread is gone.
+    #[error("the journal is closed")]
+    Closed,
+}
+
+/// An ordered, durable list of records with optimistic appends.
+///
+/// Revisions are dense: the record after `r` has revision `r + 1`. A future that is dropped may or may not have had its
+/// effect; it never has half of one.
+pub trait Journal: Send + Sync + 'static {
+    /// Appends the record that follows `expected`, and answers once it is durable.
+    fn append(
+        &self,
+        expected: Revision,
+        record: Vec<u8>,
+    ) -> impl Future<Output = Result<Appended, JournalError>> + Send;
+
+    /// Reads up to `limit` records, the first being `from`.
+    fn read(&self, from: Revision, limit: usize) -> impl Future<Output = Result<Found, JournalError>> + Send;
+
+    /// Puts a snapshot of the state at a revision; it replaces the one before it.
+    fn put_snapshot(
+        &self,
+        at: Revision,
+        chunks: impl Iterator<Item = Vec<u8>> + Send,
+    ) -> impl Future<Output = Result<(), JournalError>> + Send;
+
+    /// The newest complete snapshot.
+    fn latest_snapshot(&self) -> impl Future<Output = Result<Option<Snapshot>, JournalError>> + Send;
+
+    /// Deletes the records before a revision; never those that no snapshot covers.
+    fn truncate(&self, before: Revision) -> impl Future<Output = Result<(), JournalError>> + Send;
+}

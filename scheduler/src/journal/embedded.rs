@@ -1,0 +1,313 @@
+//! The journal of one machine: a redb file, written by one thread of its own.
+//!
+//! A record is durable when its answer is sent: each append is one transaction with one fsync. The file is locked by
+//! the process that has it open.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use berth_scheduler_core::change::Revision;
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Appended, Found, Journal, JournalError, Snapshot};
+
+const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
+/// Chunks of snapshots by revision and place.
+const SNAPSHOTS: TableDefinition<'_, (u64, u32), &[u8]> = TableDefinition::new("snapshots");
+/// The revision of the newest complete snapshot, under [`COMPLETE`].
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+const COMPLETE: &str = "complete snapshot";
+
+/// Writes that may wait for the thread.
+const QUEUE: usize = 64;
+/// Records that one transaction deletes, so that an append never waits long behind a truncation.
+const TRUNCATE_AT_ONCE: u64 = 1000;
+
+/// The journal in one file.
+#[derive(Debug)]
+pub struct Embedded {
+    database: Arc<Database>,
+    writes: mpsc::Sender<Write>,
+}
+
+#[derive(Debug)]
+enum Write {
+    Append {
+        expected: Revision,
+        record: Vec<u8>,
+        answer: oneshot::Sender<Result<Appended, JournalError>>,
+    },
+    Chunk {
+        at: Revision,
+        place: u32,
+        bytes: Vec<u8>,
+        answer: oneshot::Sender<Result<(), JournalError>>,
+    },
+    Complete {
+        at: Revision,
+        chunks: u32,
+        answer: oneshot::Sender<Result<(), JournalError>>,
+    },
+    Truncate {
+        before: Revision,
+        answer: oneshot::Sender<Result<ControlFlow<()>, JournalError>>,
+    },
+}
+
+impl Embedded {
+    /// Opens the journal, or makes an empty one.
+    ///
+    /// # Errors
+    /// [`JournalError::Open`] when the file is no journal, is damaged, or another process has it open.
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        let failed = |source: redb::Error| JournalError::Open {
+            path: path.display().to_string(),
+            source: Box::new(source),
+        };
+        let database = Arc::new(Database::create(path).map_err(|error| failed(error.into()))?);
+        let head = prepare(&database).map_err(failed)?;
+        let (writes, queue) = mpsc::channel(QUEUE);
+        let writer = Writer {
+            database: Arc::clone(&database),
+            head,
+        };
+        std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer.run(queue))
+            .map_err(|error| failed(redb::Error::Io(error)))?;
+        Ok(Self { database, writes })
+    }
+
+    async fn write<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<T, JournalError>>) -> Write,
+    ) -> Result<T, JournalError> {
+        let (answer, answered) = oneshot::channel();
+        self.writes
+            .send(request(answer))
+            .await
+            .map_err(|_| JournalError::Closed)?;
+        answered.await.map_err(|_| JournalError::Closed)?
+    }
+
+    async fn read_blocking<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        read: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, JournalError> {
+        let database = Arc::clone(&self.database);
+        tokio::task::spawn_blocking(move || read(&database))
+            .await
+            .map_err(|_| JournalError::Closed)?
+            .map_err(|source| storage(operation, source))
+    }
+}
+
+fn storage(operation: &'static str, source: impl Into<redb::Error>) -> JournalError {
+    JournalError::Storage {
+        operation,
+        source: Box::new(source.into()),
+    }
+}
+
+/// Makes the tables and finds the newest revision.
+fn prepare(database: &Database) -> Result<Revision, redb::Error> {
+    let transaction = database.begin_write()?;
+    let newest;
+    {
+        let records = transaction.open_table(RECORDS)?;
+        newest = records.last()?.map(|(revision, _)| Revision(revision.value()));
+        transaction.open_table(SNAPSHOTS)?;
+    }
+    let complete = transaction
+        .open_table(META)?
+        .get(COMPLETE)?
+        .map(|at| Revision(at.value()));
+    transaction.commit()?;
+    Ok(newest.max(complete).unwrap_or_default())
+}
+
+impl Journal for Embedded {
+    async fn append(&self, expected: Revision, record: Vec<u8>) -> Result<Appended, JournalError> {
+        self.write(|answer| Write::Append {
+            expected,
+            record,
+            answer,
+        })
+        .await
+    }
+
+    async fn read(&self, from: Revision, limit: usize) -> Result<Found, JournalError> {
+        self.read_blocking("read records", move |database| {
+            let records = database.begin_read()?.open_table(RECORDS)?;
+            if let Some((oldest, _)) = records.first()?
+                && oldest.value() > from.0
+            {
+                return Ok(Found::Compacted {
+                    oldest: Revision(oldest.value()),
+                });
+            }
+            let mut found = Vec::new();
+            for record in records.range(from.0..)?.take(limit) {
+                let (revision, bytes) = record?;
+                found.push((Revision(revision.value()), bytes.value().to_vec()));
+            }
+            Ok(Found::Records(found))
+        })
+        .await
+    }
+
+    async fn put_snapshot(
+        &self,
+        at: Revision,
+        chunks: impl Iterator<Item = Vec<u8>> + Send,
+    ) -> Result<(), JournalError> {
+        let mut count = 0;
+        for bytes in chunks {
+            let place = count;
+            self.write(|answer| Write::Chunk {
+                at,
+                place,
+                bytes,
+                answer,
+            })
+            .await?;
+            count += 1;
+        }
+        self.write(|answer| Write::Complete {
+            at,
+            chunks: count,
+            answer,
+        })
+        .await
+    }
+
+    async fn latest_snapshot(&self) -> Result<Option<Snapshot>, JournalError> {
+        self.read_blocking("read the snapshot", |database| {
+            let transaction = database.begin_read()?;
+            let Some(at) = transaction.open_table(META)?.get(COMPLETE)?.map(|at| at.value()) else {
+                return Ok(None);
+            };
+            let snapshots = transaction.open_table(SNAPSHOTS)?;
+            let mut chunks = Vec::new();
+            for chunk in snapshots.range((at, 0)..=(at, u32::MAX))? {
+                chunks.push(chunk?.1.value().to_vec());
+            }
+            Ok(Some(Snapshot {
+                revision: Revision(at),
+                chunks,
+            }))
+        })
+        .await
+    }
+
+    async fn truncate(&self, before: Revision) -> Result<(), JournalError> {
+        while self
+            .write(|answer| Write::Truncate { before, answer })
+            .await?
+            .is_continue()
+        {}
+        Ok(())
+    }
+}
+
+/// The thread that has the file's only write transactions.
+struct Writer {
+    database: Arc<Database>,
+    head: Revision,
+}
+
+impl Writer {
+    fn run(mut self, mut queue: mpsc::Receiver<Write>) {
+        // A caller that does not wait for its answer any more is no reason to stop.
+        while let Some(write) = queue.blocking_recv() {
+            match write {
+                Write::Append {
+                    expected,
+                    record,
+                    answer,
+                } => drop(answer.send(self.append(expected, &record))),
+                Write::Chunk {
+                    at,
+                    place,
+                    bytes,
+                    answer,
+                } => drop(answer.send(self.put_chunk(at, place, &bytes))),
+                Write::Complete { at, chunks, answer } => drop(answer.send(self.complete(at, chunks))),
+                Write::Truncate { before, answer } => drop(answer.send(self.truncate(before))),
+            }
+        }
+    }
+
+    fn append(&mut self, expected: Revision, record: &[u8]) -> Result<Appended, JournalError> {
+        if expected != self.head {
+            return Ok(Appended::Conflict { head: self.head });
+        }
+        let revision = expected.next();
+        self.transact("append a record", Durability::Immediate, |transaction| {
+            transaction.open_table(RECORDS)?.insert(revision.0, record)?;
+            Ok(())
+        })?;
+        self.head = revision;
+        Ok(Appended::Committed(revision))
+    }
+
+    fn put_chunk(&self, at: Revision, place: u32, bytes: &[u8]) -> Result<(), JournalError> {
+        // Made durable by whatever commits next; without `complete` nobody looks at it.
+        self.transact("write a snapshot", Durability::None, |transaction| {
+            transaction.open_table(SNAPSHOTS)?.insert((at.0, place), bytes)?;
+            Ok(())
+        })
+    }
+
+    fn complete(&self, at: Revision, chunks: u32) -> Result<(), JournalError> {
+        self.transact("complete a snapshot", Durability::Immediate, |transaction| {
+            transaction.open_table(META)?.insert(COMPLETE, at.0)?;
+            let mut snapshots = transaction.open_table(SNAPSHOTS)?;
+            snapshots.retain(|(revision, place), _| revision == at.0 && place < chunks)?;
+            Ok(())
+        })
+    }
+
+    /// Deletes some of the records; says whether there are more.
+    fn truncate(&self, before: Revision) -> Result<ControlFlow<()>, JournalError> {
+        self.transact("truncate", Durability::Immediate, |transaction| {
+            let covered = transaction.open_table(META)?.get(COMPLETE)?.map_or(0, |at| at.value());
+            let mut records = transaction.open_table(RECORDS)?;
+            let Some(oldest) = records.first()?.map(|(revision, _)| revision.value()) else {
+                return Ok(ControlFlow::Break(()));
+            };
+            // The record after the snapshot's revision is the first that is needed.
+            let end = before
+                .0
+                .min(covered.saturating_add(1))
+                .min(oldest.saturating_add(TRUNCATE_AT_ONCE));
+            if oldest >= end {
+                return Ok(ControlFlow::Break(()));
+            }
+            records.retain_in(oldest..end, |_, _| false)?;
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    fn transact<T>(
+        &self,
+        operation: &'static str,
+        durability: Durability,
+        work: impl FnOnce(&redb::WriteTransaction) -> Result<T, redb::Error>,
+    ) -> Result<T, JournalError> {
+        let attempt = || -> Result<T, redb::Error> {
+            let mut transaction = self.database.begin_write()?;
+            transaction.set_durability(durability)?;
+            let done = work(&transaction)?;
+            transaction.commit()?;
+            Ok(done)
+        };
+        attempt().map_err(|source| storage(operation, source))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+//! The agents' streams: who is there, what each must run, what each says.
+//!
+//! One task a stream. What an agent must run is never kept here: it is read from the published state whenever that
+//! may have changed, and the difference to what was sent goes out. Nothing here decides or writes state; what agents
+//! say goes to the engine as commands.
+
+mod assignments;
+mod session;
+mod wire;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use berth_model::arn::Namespace;
+use berth_proto::agent::v1::agent_link_server::AgentLink;
+use berth_proto::agent::v1::{AgentMessage, SchedulerMessage, Usage};
+use berth_scheduler_core::change::{Change, Record};
+use berth_scheduler_core::decide::instance::DisconnectInstance;
+use berth_scheduler_core::state::{InstanceKey, State, TaskKey};
+use tokio::sync::{Notify, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::engine::{Engine, Observer};
+
+/// How often each side of a stream says something.
+pub const HEARTBEAT: Duration = Duration::from_secs(4);
+/// Silence after which an agent counts as gone: three heartbeats.
+const SILENCE: Duration = Duration::from_secs(12);
+/// How long a closed stream may take to come back before its instance is recorded as disconnected.
+const RETURN: Duration = Duration::from_secs(2);
+/// Messages that may wait for one agent.
+const OUTBOX: usize = 16;
+
+/// The streams that are there now.
+#[derive(Debug, Default)]
+pub struct Registry {
+    sessions: Mutex<HashMap<InstanceKey, Presence>>,
+}
+
+/// What is known of an instance's stream.
+#[derive(Debug)]
+struct Presence {
+    /// The stream, or when the last one ended.
+    stream: Result<Handle, Instant>,
+    usage: Option<(Usage, Instant)>,
+}
+
+/// A live stream, seen from outside.
+#[derive(Debug, Clone)]
+struct Handle {
+    /// Wakes the session: its assignments may have changed.
+    wake: Arc<Notify>,
+    /// Ends the session: another stream has taken its place.
+    end: CancellationToken,
+}
+
+impl Registry {
+    fn lock(&self) -> MutexGuard<'_, HashMap<InstanceKey, Presence>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts the new stream of an instance in the place of an old one, which ends.
+    fn arrive(&self, key: InstanceKey, handle: Handle) {
+        let mut sessions = self.lock();
+        let usage = match sessions.remove(&key) {
+            Some(Presence { stream: Ok(old), usage }) => {
+                old.end.cancel();
+                usage
+            }
+            Some(Presence { stream: Err(_), usage }) => usage,
+            None => None,
+        };
+        sessions.insert(
+            key,
+            Presence {
+                stream: Ok(handle),
+                usage,
+            },
+        );
+    }
+
+    /// The stream has ended, unless another is there already.
+    fn leave(&self, key: InstanceKey, handle: &Handle) {
+        let mut sessions = self.lock();
+        if let Some(presence) = sessions.get_mut(&key)
+            && presence
+                .stream
+                .as_ref()
+                .is_ok_and(|current| Arc::ptr_eq(&current.wake, &handle.wake))
+        {
+            presence.stream = Err(Instant::now());
+        }
+    }
+
+    fn put_usage(&self, key: InstanceKey, usage: Usage) {
+        if let Some(presence) = self.lock().get_mut(&key) {
+            presence.usage = Some((usage, Instant::now()));
+        }
+    }
+
+    /// The newest usage figures of a connected instance, and how old they are.
+    #[must_use]
+    pub fn usage(&self, key: InstanceKey) -> Option<(Usage, Duration)> {
+        let sessions = self.lock();
+        let presence = sessions.get(&key).filter(|presence| presence.stream.is_ok())?;
+        let (usage, at) = presence.usage.as_ref()?;
+        Some((usage.clone(), at.elapsed()))
+    }
+
+    fn wake(&self, keys: impl Iterator<Item = InstanceKey>) {
+        let sessions = self.lock();
+        for key in keys {
+            if let Some(Ok(handle)) = sessions.get(&key).map(|presence| &presence.stream) {
+                handle.wake.notify_one();
+            }
+        }
+    }
+
+    /// Whether the instance's stream is there or may be about to come back.
+    fn is_present(&self, key: InstanceKey, started: Instant) -> bool {
+        match self.lock().get(&key).map(|presence| &presence.stream) {
+            Some(Ok(_)) => true,
+            Some(Err(ended)) => ended.elapsed() < RETURN,
+            // After a start of the scheduler every agent gets the time to find it.
+            None => started.elapsed() < SILENCE,
+        }
+    }
+}
+
+impl Observer for Registry {
+    fn published(&self, state: &State, record: &Record, _bytes: usize) {
+        let changes = record.entries.iter().flat_map(|entry| &entry.changes);
+        self.wake(changes.flat_map(|change| touched(state, change)));
+    }
+}
+
+/// The instances whose assignments a change may alter.
+fn touched(state: &State, change: &Change) -> Vec<InstanceKey> {
+    match change {
+        Change::TasksPlaced {
+            cluster, placements, ..
+        } => placements
+            .iter()
+            .map(|placement| InstanceKey {
+                cluster: *cluster,
+                instance: placement.instance,
+            })
+            .collect(),
+        Change::TaskStopRequested { cluster, task, .. } | Change::TaskObserved { cluster, task, .. } => {
+            let key = TaskKey {
+                cluster: *cluster,
+                task: *task,
+            };
+            let instance = state.task(key).map(|task| task.instance);
+            instance
+                .map(|instance| InstanceKey {
+                    cluster: *cluster,
+                    instance,
+                })
+                .into_iter()
+                .collect()
+        }
+        Change::InstanceStatusSet { cluster, instance, .. } => vec![InstanceKey {
+            cluster: *cluster,
+            instance: *instance,
+        }],
+        Change::ClusterCreated { .. }
+        | Change::ClusterDeleted { .. }
+        | Change::DefinitionRegistered { .. }
+        | Change::DefinitionDeregistered { .. }
+        | Change::InstanceRegistered { .. }
+        | Change::InstanceConnection { .. }
+        | Change::TasksForgotten { .. } => Vec::new(),
+    }
+}
+
+/// Records as disconnected every instance whose agent has been gone for too long. Runs until the engine is gone.
+pub async fn watch_presence(engine: Engine, registry: Arc<Registry>) {
+    let started = Instant::now();
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tick.tick().await;
+        let state = engine.view();
+        let gone: Vec<InstanceKey> = state
+            .instances()
+            .filter(|(key, instance)| instance.connected && !registry.is_present(*key, started))
+            .map(|(key, _)| key)
+            .collect();
+        for key in gone {
+            tracing::warn!(instance = %key.instance, "agent is gone");
+            if let Err(fault) = engine.submit(DisconnectInstance { key }, "scheduler".into()).await {
+                tracing::warn!(instance = %key.instance, error = %fault, "disconnection not recorded");
+            }
+        }
+    }
+}
+
+/// The gRPC service that agents dial.
+#[derive(Debug)]
+pub struct Link {
+    engine: Engine,
+    registry: Arc<Registry>,
+    namespace: Arc<Namespace>,
+    shutdown: CancellationToken,
+}
+
+impl Link {
+    /// A service over the engine; its streams end when `shutdown` is cancelled.
+    #[must_use]
+    pub fn new(
+        engine: Engine,
+        registry: Arc<Registry>,
+        namespace: Arc<Namespace>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self {
+            engine,
+            registry,
+            namespace,
+            shutdown,
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl AgentLink for Link {
+    type ConnectStream = ReceiverStream<Result<SchedulerMessage, Status>>;
+
+    async fn connect(
+        &self,
+        request: Request<Streaming<AgentMessage>>,
+    ) -> Result<Response<Self::ConnectStream>, Status> {
+        let (outbox, messages) = mpsc::channel(OUTBOX);
+        let session = session::Session::new(self, request.into_inner(), outbox);
+        // The task ends with its stream: by the agent, by silence, by a newer stream, or at shutdown.
+        tokio::spawn(session.run());
+        Ok(Response::new(ReceiverStream::new(messages)))
+    }
+}

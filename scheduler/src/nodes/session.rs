@@ -1,0 +1,360 @@
+//! One agent's stream, from its Hello to its end.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_model::arn::Namespace;
+use berth_model::fault::{Fault, FaultClass};
+use berth_model::id::{ClusterName, InstanceId, TaskId};
+use berth_model::status::{InstanceStatus, TaskStatus};
+use berth_proto::agent::v1::agent_message::Message as FromAgent;
+use berth_proto::agent::v1::scheduler_message::Message as ToAgent;
+use berth_proto::agent::v1::{
+    AgentMessage, Heartbeat, Hello, Refusal, ReportsRecorded, SchedulerMessage, StopConfirmation, StopProposal,
+    TaskReport, Welcome,
+};
+use berth_scheduler_core::command::Principal;
+use berth_scheduler_core::decide::instance::{ConnectInstance, Reception};
+use berth_scheduler_core::decide::report::ReportTasks;
+use berth_scheduler_core::state::InstanceKey;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
+
+use super::assignments::Sent;
+use super::{HEARTBEAT, Handle, Link, Registry, SILENCE, wire};
+use crate::engine::Engine;
+
+/// How long an agent may take to say who it is.
+const INTRODUCTION: Duration = Duration::from_secs(10);
+/// How long a message may wait for an agent that does not read.
+const DELIVERY: Duration = Duration::from_secs(10);
+/// Assignments of one agent are sent this far apart, so that many placements share a message; the first after a pause
+/// goes at once.
+const GATHER: Duration = Duration::from_millis(20);
+/// When an agent that was refused may try again.
+const RETRY: Duration = Duration::from_secs(5);
+/// When the agent of a deregistered instance may try again: somebody must act first.
+const RETRY_DEREGISTERED: Duration = Duration::from_secs(60);
+
+/// The end of a stream, and whose doing it was.
+enum End {
+    /// The agent closed it, or the connection broke.
+    Closed,
+    /// The agent was silent for too long.
+    Silent,
+    /// The agent does not read.
+    Stuck,
+    /// A newer stream took its place, or the scheduler stops.
+    Superseded,
+    /// The agent was refused.
+    Refused(Fault),
+}
+
+pub(super) struct Session {
+    engine: Engine,
+    registry: Arc<Registry>,
+    namespace: Arc<Namespace>,
+    shutdown: CancellationToken,
+    inbox: Streaming<AgentMessage>,
+    outbox: mpsc::Sender<Result<SchedulerMessage, Status>>,
+}
+
+/// An agent that was let in.
+struct Guest {
+    key: InstanceKey,
+    cluster: ClusterName,
+    by: Principal,
+    handle: Handle,
+    sent: Sent,
+}
+
+impl Session {
+    pub(super) fn new(
+        link: &Link,
+        inbox: Streaming<AgentMessage>,
+        outbox: mpsc::Sender<Result<SchedulerMessage, Status>>,
+    ) -> Self {
+        Self {
+            engine: link.engine.clone(),
+            registry: Arc::clone(&link.registry),
+            namespace: Arc::clone(&link.namespace),
+            shutdown: link.shutdown.clone(),
+            inbox,
+            outbox,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let hello = match timeout(INTRODUCTION, self.inbox.message()).await {
+            Ok(Ok(Some(AgentMessage {
+                message: Some(FromAgent::Hello(hello)),
+            }))) => hello,
+            Ok(Ok(_)) => {
+                let fault = Fault::client("The first message of an agent must be a Hello.");
+                self.refuse(&fault, RETRY).await;
+                return;
+            }
+            Ok(Err(_)) | Err(_) => return,
+        };
+        let instance = hello.instance_id.clone();
+        match self.receive(hello).await {
+            Ok(mut guest) => {
+                tracing::info!(%instance, cluster = %guest.cluster, "agent connected");
+                let end = self.attend(&mut guest).await;
+                self.registry.leave(guest.key, &guest.handle);
+                tracing::info!(%instance, reason = end.reason(), "agent's stream ended");
+            }
+            Err((fault, retry)) => {
+                tracing::warn!(%instance, error = %fault, "agent refused");
+                self.refuse(&fault, retry).await;
+            }
+        }
+    }
+
+    async fn refuse(&self, fault: &Fault, retry: Duration) {
+        let refusal = Refusal {
+            fault: fault.class.name().to_owned(),
+            message: fault.message.clone(),
+            retry_after_ms: u32::try_from(retry.as_millis()).unwrap_or(u32::MAX),
+        };
+        // It ends here either way.
+        if self.send(ToAgent::Refusal(refusal)).await.is_err() {
+            tracing::debug!("refusal not delivered");
+        }
+    }
+
+    /// Lets the agent in: its instance joins, what it says of its tasks is recorded, and it is welcomed.
+    async fn receive(&self, hello: Hello) -> Result<Guest, (Fault, Duration)> {
+        let soon = |fault| (fault, RETRY);
+        let (cluster, instance) = self.identify(&hello).map_err(soon)?;
+        let facts = wire::facts(hello.facts.unwrap_or_default()).map_err(soon)?;
+        let by: Principal = format!("agent {instance}").into();
+        let connect = ConnectInstance {
+            cluster: cluster.clone(),
+            instance,
+            facts: Arc::new(facts),
+        };
+        let runs_something = hello
+            .tasks
+            .iter()
+            .any(|task| task.last_status != TaskStatus::Stopped.name());
+        let key = match self.engine.submit(connect, Principal::clone(&by)).await.map_err(soon)? {
+            Reception::Welcome(key) => key,
+            Reception::Deregistered(key) if runs_something => key,
+            Reception::Deregistered(_) => {
+                let fault = Fault::new(
+                    FaultClass::InvalidParameter,
+                    format!(
+                        "Container instance {instance} is INACTIVE: it was deregistered. Remove the agent's state to join as a new instance."
+                    ),
+                );
+                return Err((fault, RETRY_DEREGISTERED));
+            }
+        };
+        let handle = Handle {
+            wake: Arc::new(Notify::new()),
+            end: self.shutdown.child_token(),
+        };
+        let guest = Guest {
+            key,
+            cluster,
+            by,
+            handle,
+            sent: Sent::default(),
+        };
+        self.registry.arrive(key, guest.handle.clone());
+        let welcome = Welcome {
+            container_instance_arn: self.namespace.instance(&guest.cluster, instance),
+            heartbeat_interval_ms: u32::try_from(HEARTBEAT.as_millis()).unwrap_or(u32::MAX),
+        };
+        let introduced = async {
+            self.send(ToAgent::Welcome(welcome)).await?;
+            let ended = self.record(&guest, hello.tasks).await?;
+            self.send(ToAgent::Recorded(ReportsRecorded {
+                sequence: 0,
+                ended_task_arns: ended,
+            }))
+            .await
+        };
+        if let Err(end) = introduced.await {
+            self.registry.leave(key, &guest.handle);
+            return Err((end.into_fault(), RETRY));
+        }
+        Ok(guest)
+    }
+
+    fn identify(&self, hello: &Hello) -> Result<(ClusterName, InstanceId), Fault> {
+        if hello.cluster.is_empty() {
+            return Err(Fault::invalid(
+                "cluster must be given: an agent has no default cluster.",
+            ));
+        }
+        let cluster = self.namespace.parse_cluster(Some(&hello.cluster))?;
+        let instance = self.namespace.parse_instance(&cluster, &hello.instance_id)?;
+        Ok((cluster, instance))
+    }
+
+    async fn attend(&mut self, guest: &mut Guest) -> End {
+        let mut heartbeat = interval(HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard = Instant::now();
+        let mut next_update = Some(Instant::now());
+        let mut last_update: Option<Instant> = None;
+        loop {
+            let due = next_update.unwrap_or_else(|| Instant::now() + SILENCE);
+            let step = tokio::select! {
+                () = guest.handle.end.cancelled() => Err(End::Superseded),
+                message = self.inbox.message() => match message {
+                    Ok(Some(message)) => {
+                        heard = Instant::now();
+                        self.hear(guest, message).await
+                    }
+                    Ok(None) | Err(_) => Err(End::Closed),
+                },
+                () = guest.handle.wake.notified() => {
+                    let earliest = last_update.map_or_else(Instant::now, |last| last + GATHER);
+                    next_update = next_update.or(Some(earliest));
+                    Ok(())
+                }
+                () = sleep_until(due), if next_update.is_some() => {
+                    next_update = None;
+                    last_update = Some(Instant::now());
+                    self.assign(guest).await
+                }
+                _ = heartbeat.tick() => {
+                    if heard.elapsed() > SILENCE {
+                        Err(End::Silent)
+                    } else {
+                        self.send(ToAgent::Heartbeat(Heartbeat {})).await
+                    }
+                }
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    async fn hear(&self, guest: &Guest, message: AgentMessage) -> Result<(), End> {
+        match message.message {
+            Some(FromAgent::Reports(reports)) => {
+                self.record(guest, reports.tasks).await?;
+                self.send(ToAgent::Recorded(ReportsRecorded {
+                    sequence: reports.sequence,
+                    ended_task_arns: Vec::new(),
+                }))
+                .await
+            }
+            Some(FromAgent::StopProposal(proposal)) => self.consider(guest, proposal).await,
+            Some(FromAgent::Usage(usage)) => {
+                self.registry.put_usage(guest.key, usage);
+                Ok(())
+            }
+            Some(FromAgent::Applied(applied)) => {
+                tracing::debug!(instance = %guest.key.instance, version = applied.version, "assignments applied");
+                Ok(())
+            }
+            // A second Hello says nothing that the first did not.
+            Some(FromAgent::Heartbeat(_) | FromAgent::Hello(_)) | None => Ok(()),
+        }
+    }
+
+    /// Records the reports; gives the ARNs of the tasks whose end is durable now.
+    async fn record(&self, guest: &Guest, tasks: Vec<TaskReport>) -> Result<Vec<String>, End> {
+        let mut reports = Vec::with_capacity(tasks.len());
+        let mut ended = Vec::new();
+        for report in tasks {
+            let arn = report.task_arn.clone();
+            let stopped = report.last_status == TaskStatus::Stopped.name();
+            let read = self
+                .namespace
+                .parse_task(&guest.cluster, &arn)
+                .and_then(|task| Ok((task, wire::observation(report)?)));
+            match read {
+                Ok((task, observation)) => reports.push((task, Arc::new(observation))),
+                // One report that cannot be read must not keep the others from being heard.
+                Err(fault) => {
+                    tracing::warn!(instance = %guest.key.instance, task = arn, error = %fault, "report ignored")
+                }
+            }
+            if stopped {
+                ended.push(arn);
+            }
+        }
+        if !reports.is_empty() {
+            let command = ReportTasks {
+                instance: guest.key,
+                reports,
+            };
+            self.engine
+                .submit(command, Principal::clone(&guest.by))
+                .await
+                .map_err(End::Refused)?;
+        }
+        Ok(ended)
+    }
+
+    async fn assign(&self, guest: &mut Guest) -> Result<(), End> {
+        let state = self.engine.view();
+        match guest.sent.update(&state, guest.key, &guest.cluster, &self.namespace) {
+            None => Ok(()),
+            Some(assignments) => self.send(ToAgent::Assignments(assignments)).await,
+        }
+    }
+
+    /// Confirms the stop of those proposed tasks that are none of this instance's.
+    async fn consider(&self, guest: &Guest, proposal: StopProposal) -> Result<(), End> {
+        let state = self.engine.view();
+        let active = state
+            .instance(guest.key)
+            .is_some_and(|instance| instance.status != InstanceStatus::Inactive);
+        let mine: BTreeSet<TaskId> = match active {
+            true => state.live_tasks_on(guest.key).map(|task| task.id).collect(),
+            false => BTreeSet::new(),
+        };
+        let is_mine = |arn: &str| {
+            self.namespace
+                .parse_task(&guest.cluster, arn)
+                .is_ok_and(|task| mine.contains(&task))
+        };
+        let task_arns: Vec<String> = proposal.task_arns.into_iter().filter(|arn| !is_mine(arn)).collect();
+        if task_arns.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(instance = %guest.key.instance, tasks = ?task_arns, "stop of unknown tasks confirmed");
+        self.send(ToAgent::StopConfirmation(StopConfirmation { task_arns }))
+            .await
+    }
+
+    async fn send(&self, message: ToAgent) -> Result<(), End> {
+        let message = SchedulerMessage { message: Some(message) };
+        match self.outbox.send_timeout(Ok(message), DELIVERY).await {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::SendTimeoutError::Closed(_)) => Err(End::Closed),
+            Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(End::Stuck),
+        }
+    }
+}
+
+impl End {
+    fn reason(&self) -> &str {
+        match self {
+            Self::Closed => "closed",
+            Self::Silent => "silent",
+            Self::Stuck => "does not read",
+            Self::Superseded => "superseded",
+            Self::Refused(_) => "refused",
+        }
+    }
+
+    fn into_fault(self) -> Fault {
+        let text = format!("The agent's stream is {}.", self.reason());
+        if let Self::Refused(fault) = self {
+            return fault;
+        }
+        Fault::client(text)
+    }
+}

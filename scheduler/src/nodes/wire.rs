@@ -1,0 +1,133 @@
+//! From the stream's messages to the core's words. What an agent sends is input from outside: it is checked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use berth_model::fault::Fault;
+use berth_model::quantity::{CpuUnits, HostPort, MemoryMib, PortSet, Protocol};
+use berth_model::status::{ContainerStatus, HealthStatus, StopCode, TaskStatus};
+use berth_model::time::Timestamp;
+use berth_proto::agent::v1::{ContainerReport, HostFacts, TaskReport};
+use berth_proto::ecs::v1 as ecs;
+use berth_scheduler_core::change::Observation;
+use berth_scheduler_core::state::{ContainerState, InstanceFacts, NetworkBinding, TaskTimes};
+
+/// Characters of a reason (ECS API, `reason` of a state change).
+const MAX_REASON: usize = 1024;
+
+/// What the agent says of its host.
+pub(super) fn facts(facts: HostFacts) -> Result<InstanceFacts, Fault> {
+    if facts.cpu_units == 0 || facts.memory_mib == 0 {
+        return Err(Fault::invalid(format!(
+            "facts: cpu_units is {} and memory_mib is {}, both must be more than 0.",
+            facts.cpu_units, facts.memory_mib
+        )));
+    }
+    let mut reserved: Vec<HostPort> = Vec::new();
+    for (protocol, ports) in [
+        (Protocol::Tcp, &facts.reserved_tcp_ports),
+        (Protocol::Udp, &facts.reserved_udp_ports),
+    ] {
+        for port in ports {
+            reserved.push(HostPort {
+                protocol,
+                port: checked_port("facts.reserved ports", *port)?,
+            });
+        }
+    }
+    let attributes: BTreeMap<_, _> = facts
+        .attributes
+        .into_iter()
+        .map(|attribute| (attribute.name, attribute.value))
+        .collect();
+    Ok(InstanceFacts {
+        cpu: CpuUnits(facts.cpu_units),
+        memory: MemoryMib(facts.memory_mib),
+        reserved_ports: PortSet::from_iter(reserved),
+        attributes,
+        agent_version: facts.agent_version,
+        docker_version: facts.docker_version,
+        ec2_instance_id: Some(facts.ec2_instance_id).filter(|id| !id.is_empty()),
+    })
+}
+
+fn checked_port(field: &str, port: u32) -> Result<u16, Fault> {
+    u16::try_from(port).map_err(|_| Fault::invalid(format!("{field}: {port} is no port, 0 to 65535 are.")))
+}
+
+/// What the agent says of a task.
+pub(super) fn observation(report: TaskReport) -> Result<Observation, Fault> {
+    let unknown =
+        |field: &str, value: &str| Fault::invalid(format!("{field} '{value}' of {} is unknown.", report.task_arn));
+    let last_status =
+        TaskStatus::from_name(&report.last_status).ok_or_else(|| unknown("last_status", &report.last_status))?;
+    let stop_code = match report.stop_code.as_str() {
+        "" => None,
+        name => Some(StopCode::from_name(name).ok_or_else(|| unknown("stop_code", name))?),
+    };
+    let containers: Result<Vec<ContainerState>, Fault> = report.containers.into_iter().map(container).collect();
+    let time = |seconds: Option<f64>| seconds.map(Timestamp::from_epoch_seconds);
+    Ok(Observation {
+        last_status,
+        containers: containers?.into(),
+        stop_code,
+        stopped_reason: text(report.stopped_reason),
+        times: TaskTimes {
+            pull_started: time(report.pull_started_at),
+            pull_stopped: time(report.pull_stopped_at),
+            started: time(report.started_at),
+            stopping: time(report.stopping_at),
+            execution_stopped: time(report.execution_stopped_at),
+        },
+    })
+}
+
+fn container(report: ContainerReport) -> Result<ContainerState, Fault> {
+    let unknown = |field: &str, value: &str| {
+        Fault::invalid(format!("{field} '{value}' of container '{}' is unknown.", report.name))
+    };
+    let last =
+        ContainerStatus::from_name(&report.last_status).ok_or_else(|| unknown("last_status", &report.last_status))?;
+    let health = match report.health_status.as_str() {
+        "" => HealthStatus::Unknown,
+        name => HealthStatus::from_name(name).ok_or_else(|| unknown("health_status", name))?,
+    };
+    let bindings: Result<Vec<NetworkBinding>, Fault> = report.network_bindings.into_iter().map(binding).collect();
+    Ok(ContainerState {
+        name: report.name.into(),
+        last,
+        runtime_id: text(report.runtime_id),
+        image_digest: text(report.image_digest),
+        exit_code: report.exit_code,
+        reason: text(report.reason),
+        bindings: bindings?,
+        health,
+    })
+}
+
+fn binding(binding: ecs::NetworkBinding) -> Result<NetworkBinding, Fault> {
+    let port = |field: &str, port: Option<i32>| {
+        u16::try_from(port.unwrap_or(0))
+            .map_err(|_| Fault::invalid(format!("{field} {} is no port, 0 to 65535 are.", port.unwrap_or(0))))
+    };
+    Ok(NetworkBinding {
+        container_port: port("container_port", binding.container_port)?,
+        host_port: port("host_port", binding.host_port)?,
+        bind_ip: binding.bind_ip.unwrap_or_default().into(),
+        protocol: match binding.protocol.as_deref() {
+            Some("udp") => Protocol::Udp,
+            Some(_) | None => Protocol::Tcp,
+        },
+    })
+}
+
+/// The text, cut to what ECS allows; nothing where it is empty.
+fn text(text: String) -> Option<Arc<str>> {
+    if text.is_empty() {
+        return None;
+    }
+    match text.char_indices().nth(MAX_REASON) {
+        Some((end, _)) => Some(text[..end].into()),
+        None => Some(text.into()),
+    }
+}

@@ -1,0 +1,117 @@
+//! The port: accepts connections and leads each request to its mouth.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use berth_proto::agent::v1::agent_link_server::AgentLinkServer;
+use berth_proto::ecs::v1::ecs_server::EcsServer;
+use berth_proto::v1::berth_server::BerthServer;
+use http::Request;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::transport::server::TcpConnectInfo;
+use tower::{ServiceExt, service_fn};
+
+use crate::api::{self, Additions, Api, GrpcApi};
+use crate::nodes::{HEARTBEAT, Link};
+
+/// How long a client may take to send the head of an HTTP/1 request.
+const HEADER_DEADLINE: Duration = Duration::from_secs(30);
+/// How long an HTTP/2 ping may go unanswered before the connection counts as dead.
+const PING_DEADLINE: Duration = Duration::from_secs(8);
+/// How long open requests get to end at shutdown.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Bytes of one gRPC message from an agent: its Hello names every task that it has.
+const MAX_AGENT_MESSAGE: usize = 16 * 1024 * 1024;
+
+/// Serves until `shutdown` is cancelled and open requests have ended, or their time is up.
+pub async fn serve(listener: TcpListener, api: Arc<Api>, link: Link, shutdown: CancellationToken) {
+    let grpc = grpc(&api, link);
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let serve = connection(stream, peer, grpc.clone(), Arc::clone(&api), shutdown.clone());
+                connections.spawn(serve);
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: others will close theirs.
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    connections.close();
+    if tokio::time::timeout(DRAIN, connections.wait()).await.is_err() {
+        tracing::warn!(open = connections.len(), "connections cut at shutdown");
+    }
+}
+
+fn grpc(api: &Arc<Api>, link: Link) -> Router {
+    let mut routes = tonic::service::Routes::builder();
+    routes.add_service(EcsServer::new(GrpcApi(Arc::clone(api))));
+    routes.add_service(BerthServer::new(Additions(Arc::clone(api))));
+    routes.add_service(AgentLinkServer::new(link).max_decoding_message_size(MAX_AGENT_MESSAGE));
+    routes.routes().prepare().into_axum_router()
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, grpc: Router, api: Arc<Api>, shutdown: CancellationToken) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY not set");
+    }
+    let info = TcpConnectInfo {
+        local_addr: stream.local_addr().ok(),
+        remote_addr: Some(peer),
+    };
+    let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(info.clone());
+        lead(request.map(Body::new), peer, grpc.clone(), Arc::clone(&api))
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_DEADLINE);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HEARTBEAT)
+        .keep_alive_timeout(PING_DEADLINE);
+    let serving = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    tokio::pin!(serving);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "connection ended");
+    }
+}
+
+/// gRPC by its content type, everything else to the JSON mouth.
+async fn lead(request: Request<Body>, peer: SocketAddr, grpc: Router, api: Arc<Api>) -> Result<Response, Infallible> {
+    let is_grpc = request
+        .headers()
+        .get(http::header::CONTENT_TYPE)
+        .is_some_and(|content| content.as_bytes().starts_with(b"application/grpc"));
+    if is_grpc {
+        return grpc.oneshot(request).await.map(api::name_fault);
+    }
+    Ok(api::answer(api, &peer.ip().to_string(), request).await)
+}
