@@ -14,7 +14,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use berth_model::fault::{Fault, FaultClass};
 use berth_scheduler_core::change::{Entry, Record};
-use berth_scheduler_core::command::{Command, Env, Principal};
+use berth_scheduler_core::command::{Command, Env, Memory, Principal, nth_draw};
 use berth_scheduler_core::fold::{fold, fold_record};
 use berth_scheduler_core::invariant;
 use berth_scheduler_core::state::State;
@@ -69,7 +69,9 @@ impl Engine {
             view: Arc::clone(&view),
             journal,
             observer,
-            seeds: Env::new(clock::now(), seed),
+            seed,
+            decisions: 0,
+            memory: Memory::default(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
@@ -120,7 +122,9 @@ struct Appender<J> {
     view: Arc<ArcSwap<State>>,
     journal: Arc<J>,
     observer: Arc<dyn Observer>,
-    seeds: Env,
+    seed: u64,
+    decisions: u64,
+    memory: Memory,
 }
 
 impl<J: Journal> Appender<J> {
@@ -167,7 +171,9 @@ impl<J: Journal> Appender<J> {
             entries: Vec::new(),
         };
         for pending in batch {
-            let mut env = Env::new(clock::now(), self.seeds.draw());
+            self.decisions += 1;
+            let seed = nth_draw(self.seed, self.decisions);
+            let mut env = Env::new(clock::now(), seed, &mut self.memory);
             let changes = pending.decide(&state, &mut env);
             if !changes.is_empty() {
                 changes.iter().for_each(|change| fold(&mut state, change));

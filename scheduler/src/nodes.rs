@@ -1,23 +1,24 @@
 //! The agents' streams: who is there, what each must run, what each says.
 //!
-//! One task a stream. What an agent must run is never kept here: it is read from the published state whenever that
-//! may have changed, and the difference to what was sent goes out. Nothing here decides or writes state; what agents
-//! say goes to the engine as commands.
+//! One task a stream. What an agent must run is never kept here: each record says which tasks of which instances it
+//! touched, and what the published state has of them goes out. Nothing here decides or writes state; what agents say
+//! goes to the engine as commands.
 
 mod assignments;
 mod session;
 mod wire;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use berth_model::arn::Namespace;
+use berth_model::id::{InstanceId, TaskId};
 use berth_proto::agent::v1::agent_link_server::AgentLink;
 use berth_proto::agent::v1::{AgentMessage, SchedulerMessage, Usage};
 use berth_scheduler_core::change::{Change, Record};
 use berth_scheduler_core::decide::instance::DisconnectInstance;
-use berth_scheduler_core::state::{InstanceKey, State, TaskKey};
+use berth_scheduler_core::state::{ClusterKey, InstanceKey, State, TaskKey};
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -51,10 +52,48 @@ struct Presence {
 /// A live stream, seen from outside.
 #[derive(Debug, Clone)]
 struct Handle {
-    /// Wakes the session: its assignments may have changed.
-    wake: Arc<Notify>,
+    changes: Arc<Changes>,
     /// Ends the session: another stream has taken its place.
     end: CancellationToken,
+}
+
+/// What has changed for an instance since its session last looked.
+#[derive(Debug, Default)]
+struct Changes {
+    touched: Mutex<Touched>,
+    wake: Notify,
+}
+
+/// The tasks that records have touched.
+#[derive(Debug, Default)]
+struct Touched {
+    tasks: BTreeSet<TaskId>,
+    /// The instance itself changed: everything must be looked at.
+    all: bool,
+}
+
+impl Changes {
+    fn add(&self, what: Touch) {
+        let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        match what {
+            Touch::Task(task) => {
+                touched.tasks.insert(task);
+            }
+            Touch::Instance => touched.all = true,
+        }
+        self.wake.notify_one();
+    }
+
+    fn take(&self) -> Touched {
+        std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What a change touches on an instance.
+#[derive(Debug, Clone, Copy)]
+enum Touch {
+    Task(TaskId),
+    Instance,
 }
 
 impl Registry {
@@ -89,7 +128,7 @@ impl Registry {
             && presence
                 .stream
                 .as_ref()
-                .is_ok_and(|current| Arc::ptr_eq(&current.wake, &handle.wake))
+                .is_ok_and(|current| Arc::ptr_eq(&current.changes, &handle.changes))
         {
             presence.stream = Err(Instant::now());
         }
@@ -110,11 +149,11 @@ impl Registry {
         Some((usage.clone(), at.elapsed()))
     }
 
-    fn wake(&self, keys: impl Iterator<Item = InstanceKey>) {
+    fn tell(&self, touches: impl Iterator<Item = (InstanceKey, Touch)>) {
         let sessions = self.lock();
-        for key in keys {
+        for (key, touch) in touches {
             if let Some(Ok(handle)) = sessions.get(&key).map(|presence| &presence.stream) {
-                handle.wake.notify_one();
+                handle.changes.add(touch);
             }
         }
     }
@@ -133,40 +172,32 @@ impl Registry {
 impl Observer for Registry {
     fn published(&self, state: &State, record: &Record, _bytes: usize) {
         let changes = record.entries.iter().flat_map(|entry| &entry.changes);
-        self.wake(changes.flat_map(|change| touched(state, change)));
+        self.tell(changes.flat_map(|change| touched(state, change)));
     }
 }
 
-/// The instances whose assignments a change may alter.
-fn touched(state: &State, change: &Change) -> Vec<InstanceKey> {
+/// The tasks and instances whose assignments a change may alter.
+fn touched(state: &State, change: &Change) -> Vec<(InstanceKey, Touch)> {
+    let on = |cluster: ClusterKey, instance: InstanceId| InstanceKey { cluster, instance };
     match change {
         Change::TasksPlaced {
             cluster, placements, ..
         } => placements
             .iter()
-            .map(|placement| InstanceKey {
-                cluster: *cluster,
-                instance: placement.instance,
-            })
+            .map(|placement| (on(*cluster, placement.instance), Touch::Task(placement.task)))
             .collect(),
         Change::TaskStopRequested { cluster, task, .. } | Change::TaskObserved { cluster, task, .. } => {
             let key = TaskKey {
                 cluster: *cluster,
                 task: *task,
             };
-            let instance = state.task(key).map(|task| task.instance);
-            instance
-                .map(|instance| InstanceKey {
-                    cluster: *cluster,
-                    instance,
-                })
+            let known = state.task(key);
+            known
+                .map(|known| (on(*cluster, known.instance), Touch::Task(*task)))
                 .into_iter()
                 .collect()
         }
-        Change::InstanceStatusSet { cluster, instance, .. } => vec![InstanceKey {
-            cluster: *cluster,
-            instance: *instance,
-        }],
+        Change::InstanceStatusSet { cluster, instance, .. } => vec![(on(*cluster, *instance), Touch::Instance)],
         Change::ClusterCreated { .. }
         | Change::ClusterDeleted { .. }
         | Change::DefinitionRegistered { .. }

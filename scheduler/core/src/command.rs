@@ -7,14 +7,31 @@ use berth_model::id::TaskId;
 use berth_model::time::Timestamp;
 
 use crate::change::Change;
-use crate::state::State;
+use crate::place::Scan;
+use crate::state::{ClusterKey, State};
 
 /// What a decision may use besides the state: the world comes in as values.
 #[derive(Debug)]
-pub struct Env {
+pub struct Env<'m> {
     now: Timestamp,
     seed: u64,
     drawn: u64,
+    memory: &'m mut Memory,
+}
+
+/// What one decision leaves for the next so that it need not look at everything again. Never changes what is decided.
+#[derive(Debug, Default)]
+pub struct Memory {
+    pub(crate) scan: Option<RememberedScan>,
+}
+
+/// The scan of the last placement, and when it holds.
+#[derive(Debug)]
+pub(crate) struct RememberedScan {
+    pub(crate) cluster: ClusterKey,
+    /// The state's count of instance changes once the scan's own placements are folded.
+    pub(crate) instance_changes: u64,
+    pub(crate) scan: Scan,
 }
 
 /// What a command leads to.
@@ -36,7 +53,7 @@ pub trait Command: Send {
     ///
     /// # Errors
     /// The fault that refuses the command; then nothing changes.
-    fn decide(&self, state: &State, env: &mut Env) -> Result<Decision<Self::Outcome>, Fault>;
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<Self::Outcome>, Fault>;
 }
 
 impl<O> Decision<O> {
@@ -49,11 +66,20 @@ impl<O> Decision<O> {
     }
 }
 
-impl Env {
+impl<'m> Env<'m> {
     /// The surroundings of one decision.
     #[must_use]
-    pub const fn new(now: Timestamp, seed: u64) -> Self {
-        Self { now, seed, drawn: 0 }
+    pub const fn new(now: Timestamp, seed: u64, memory: &'m mut Memory) -> Self {
+        Self {
+            now,
+            seed,
+            drawn: 0,
+            memory,
+        }
+    }
+
+    pub(crate) const fn memory(&mut self) -> &mut Memory {
+        self.memory
     }
 
     /// The time of the decision.
@@ -62,13 +88,10 @@ impl Env {
         self.now
     }
 
-    /// The next number of the decision's sequence (SplitMix64 over the seed).
+    /// The next number of the decision's sequence.
     pub const fn draw(&mut self) -> u64 {
         self.drawn = self.drawn.wrapping_add(1);
-        let mut z = self.seed.wrapping_add(self.drawn.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        nth_draw(self.seed, self.drawn)
     }
 
     /// A new task id: a version 7 UUID of the decision's time (RFC 9562), so that ids grow with time.
@@ -81,6 +104,15 @@ impl Env {
     }
 }
 
+/// The number at a place of the sequence that a seed begins (SplitMix64).
+#[must_use]
+pub const fn nth_draw(seed: u64, nth: u64) -> u64 {
+    let mut z = seed.wrapping_add(nth.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
 /// Who asks: goes into the journal with the changes.
 pub type Principal = Arc<str>;
 
@@ -90,8 +122,9 @@ mod tests {
 
     #[test]
     fn task_ids_are_version_7_and_grow_with_time() {
-        let earlier = Env::new(Timestamp::from_millis(1_700_000_000_000), 7).task_id();
-        let later = Env::new(Timestamp::from_millis(1_700_000_000_001), 3).task_id();
+        let id = |millis, seed| Env::new(Timestamp::from_millis(millis), seed, &mut Memory::default()).task_id();
+        let earlier = id(1_700_000_000_000, 7);
+        let later = id(1_700_000_000_001, 3);
         assert!(earlier < later);
         let text = later.to_string();
         assert_eq!(&text[12..13], "7");
@@ -101,7 +134,8 @@ mod tests {
     #[test]
     fn the_same_seed_draws_the_same_ids() {
         let ids = |seed| {
-            let mut env = Env::new(Timestamp::from_millis(5), seed);
+            let mut memory = Memory::default();
+            let mut env = Env::new(Timestamp::from_millis(5), seed, &mut memory);
             [env.task_id(), env.task_id()]
         };
         assert_eq!(ids(1), ids(1));

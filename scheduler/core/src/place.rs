@@ -6,6 +6,8 @@
 mod fits;
 mod scan;
 
+use std::sync::Arc;
+
 use berth_model::id::InstanceId;
 use berth_model::placement::{Constraint, Strategy};
 use berth_model::quantity::Demand;
@@ -14,28 +16,25 @@ use berth_model::query::Expression;
 use crate::state::Instance;
 
 pub use fits::{Misfit, fits};
+pub use scan::Scan;
 
-/// What is to be placed.
-#[derive(Debug)]
-pub struct Request<'a> {
+/// What is to be placed, but for how many and by which seed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
     /// What each copy takes.
-    pub demand: &'a Demand,
+    pub demand: Demand,
     /// Attributes that an instance must have.
-    pub required_attributes: &'a [String],
+    pub required_attributes: Arc<[String]>,
     /// The processor that the images are made for, as `ecs.cpu-architecture` names it.
-    pub cpu_architecture: Option<&'a str>,
+    pub cpu_architecture: Option<&'static str>,
     /// `memberOf` constraints of the definition.
-    pub member_of: &'a [Expression],
+    pub member_of: Arc<[Expression]>,
     /// Constraints of the request.
-    pub constraints: &'a [Constraint],
+    pub constraints: Vec<Constraint>,
     /// Strategies, the first first; ECS's default for services where there is none.
-    pub strategies: &'a [Strategy],
+    pub strategies: Vec<Strategy>,
     /// Whose tasks `spread` and `distinctInstance` count.
-    pub group: &'a str,
-    /// How many copies.
-    pub count: u32,
-    /// Decides `random`.
-    pub seed: u64,
+    pub group: Arc<str>,
 }
 
 /// Where the copies go.
@@ -56,14 +55,19 @@ pub struct Refusal {
     pub misfits: Vec<Misfit>,
 }
 
+/// Places as many of `count` copies as fit, best first, and explains the rest. `seed` decides `random`.
+#[must_use]
+pub fn solve<'i>(
+    candidates: impl IntoIterator<Item = &'i Arc<Instance>>,
+    request: &Request,
+    count: u32,
+    seed: u64,
+) -> Solution {
+    Scan::new(candidates, request.clone()).place(count, seed)
+}
+
 /// Whether the instance satisfies an expression of the query language.
 #[must_use]
 pub fn satisfies(instance: &Instance, expression: &Expression) -> bool {
     expression.matches(&fits::Described(instance))
-}
-
-/// Places as many of the copies as fit, best first, and explains the rest.
-#[must_use]
-pub fn solve<'i>(candidates: impl IntoIterator<Item = &'i Instance>, request: &Request<'_>) -> Solution {
-    scan::solve(candidates, request)
 }

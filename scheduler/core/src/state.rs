@@ -40,7 +40,7 @@ pub struct InstanceKey {
 }
 
 /// Everything that the scheduler knows, as of one revision.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct State {
     pub(crate) revision: Revision,
     pub(crate) clusters: OrdMap<ClusterName, Arc<Cluster>>,
@@ -54,6 +54,8 @@ pub struct State {
     pub(crate) stopped: OrdSet<(i64, TaskKey)>,
     /// The tasks that a client token has started.
     pub(crate) client_tokens: OrdMap<(ClusterKey, Arc<str>), Arc<[TaskId]>>,
+    /// How often any instance has changed: who remembers it knows whether instances are still as they were.
+    pub(crate) instance_changes: u64,
 }
 
 impl State {
@@ -129,7 +131,7 @@ impl State {
     }
 
     /// The instances of a cluster by id, whatever their status.
-    pub fn instances_of(&self, cluster: ClusterKey) -> impl Iterator<Item = &Instance> {
+    pub fn instances_of(&self, cluster: ClusterKey) -> impl Iterator<Item = &Arc<Instance>> {
         let first = InstanceKey {
             cluster,
             instance: InstanceId::from_bits(0),
@@ -138,9 +140,7 @@ impl State {
             cluster,
             instance: InstanceId::from_bits(u128::MAX),
         };
-        self.instances
-            .range(first..=last)
-            .map(|(_, instance)| instance.as_ref())
+        self.instances.range(first..=last).map(|(_, instance)| instance)
     }
 
     /// All instances of all clusters.
@@ -191,5 +191,20 @@ impl State {
     #[must_use]
     pub fn tasks_of_token(&self, cluster: ClusterKey, token: &Arc<str>) -> Option<&Arc<[TaskId]>> {
         self.client_tokens.get(&(cluster, Arc::clone(token)))
+    }
+}
+
+/// Two states are equal when they know the same, however they came to know it.
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        self.revision == other.revision
+            && self.clusters == other.clusters
+            && self.cluster_names == other.cluster_names
+            && self.families == other.families
+            && self.instances == other.instances
+            && self.tasks == other.tasks
+            && self.live_by_instance == other.live_by_instance
+            && self.stopped == other.stopped
+            && self.client_tokens == other.client_tokens
     }
 }

@@ -1,7 +1,7 @@
 //! Random histories: whatever is asked, in whatever order, the state stays sound, placements never take more than an
 //! instance has, and a replay or a snapshot gives the same state.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use berth_model::quantity::{CpuUnits, MemoryMib, PortSet, Protocol};
 use berth_model::status::{ContainerStatus, HealthStatus, InstanceStatus, LaunchType, StopCode, TaskStatus};
 use berth_model::time::Timestamp;
 use berth_scheduler_core::change::{Entry, Observation, Record, Revision};
-use berth_scheduler_core::command::{Command, Env};
+use berth_scheduler_core::command::{Command, Env, Memory};
 use berth_scheduler_core::decide::cluster::{CreateCluster, DeleteCluster};
 use berth_scheduler_core::decide::definition::{DeregisterDefinition, RegisterDefinition};
 use berth_scheduler_core::decide::instance::{
@@ -115,20 +115,27 @@ struct History {
     state: State,
     records: Vec<Record>,
     now: i64,
+    memory: Memory,
 }
 
 impl History {
     /// Decides the command and adds its changes, as the engine does.
     fn submit<C: Command>(&mut self, command: &C) -> Result<C::Outcome, Fault> {
         self.now += 10;
-        let mut env = Env::new(Timestamp::from_millis(self.now), u64::try_from(self.now).unwrap());
-        let decision = command.decide(&self.state, &mut env)?;
+        let seed = u64::try_from(self.now).unwrap();
+        let now = Timestamp::from_millis(self.now);
+        let decision = command.decide(&self.state, &mut Env::new(now, seed, &mut self.memory))?;
+        let forgetful = command.decide(&self.state, &mut Env::new(now, seed, &mut Memory::default()))?;
+        assert_eq!(
+            decision.changes, forgetful.changes,
+            "what is remembered changed what is decided"
+        );
         if !decision.changes.is_empty() {
             let record = Record {
                 v: Record::FORMAT,
                 revision: self.state.revision().next(),
                 entries: vec![Entry {
-                    at: env.now(),
+                    at: now,
                     by: "test".into(),
                     changes: decision.changes,
                 }],
@@ -349,7 +356,7 @@ proptest! {
 
     #[test]
     fn every_history_leaves_a_sound_state(steps in prop::collection::vec(step(), 1..80)) {
-        let mut history = History { state: State::default(), records: Vec::new(), now: 1_000_000 };
+        let mut history = History { state: State::default(), records: Vec::new(), now: 1_000_000, memory: Memory::default() };
         history.take(&Step::Create);
         history.take(&Step::Connect { instance: 1, cpu: 2048 });
         history.take(&Step::Register { cpu: 100, memory: 100, port: 0 });
@@ -380,6 +387,7 @@ fn records_are_numbered_without_gaps() {
         state: State::default(),
         records: Vec::new(),
         now: 0,
+        memory: Memory::default(),
     };
     history.take(&Step::Create);
     history.take(&Step::Create);

@@ -1,5 +1,7 @@
 //! ListContainerInstances, DescribeContainerInstances, UpdateContainerInstancesState, DeregisterContainerInstance.
 
+use std::sync::Arc;
+
 use berth_model::fault::Fault;
 use berth_model::id::InstanceId;
 use berth_model::query::Expression;
@@ -45,7 +47,7 @@ pub(super) async fn list(
         .transpose()?;
     let state = api.engine.view();
     let cluster = state.active_cluster(&name)?;
-    let listed = |instance: &&Instance| match status {
+    let listed = |instance: &&Arc<Instance>| match status {
         None => instance.status != InstanceStatus::Inactive,
         Some(status) => instance.status.name() == status,
     };

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 /// A command with its caller.
 pub(super) trait Pending: Send {
     /// Decides the command against the state; forgets what was decided before.
-    fn decide(&mut self, state: &State, env: &mut Env) -> Vec<Change>;
+    fn decide(&mut self, state: &State, env: &mut Env<'_>) -> Vec<Change>;
 
     /// Who asked.
     fn by(&self) -> Principal;
@@ -38,7 +38,7 @@ impl<C: Command> Waiting<C> {
 }
 
 impl<C: Command> Pending for Waiting<C> {
-    fn decide(&mut self, state: &State, env: &mut Env) -> Vec<Change> {
+    fn decide(&mut self, state: &State, env: &mut Env<'_>) -> Vec<Change> {
         match self.command.decide(state, env) {
             Ok(decision) => {
                 self.decided = Some(Ok(decision.outcome));

@@ -1,13 +1,15 @@
 //! What one agent has been told, and the difference to what it must run now.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use berth_model::arn::Namespace;
 use berth_model::id::{ClusterName, DefinitionId, TaskId};
 use berth_model::status::{DesiredStatus, InstanceStatus};
 use berth_proto::agent::v1::{Assignment, Assignments};
-use berth_scheduler_core::state::{InstanceKey, State, Task};
+use berth_scheduler_core::state::{InstanceKey, State, Task, TaskKey};
 
+use super::Touched;
 use crate::api::describe;
 
 /// The assignments that an agent has been sent on this stream.
@@ -18,43 +20,81 @@ pub(super) struct Sent {
     definitions: BTreeSet<DefinitionId>,
 }
 
+/// An instance in a state.
+pub(super) struct Place<'a> {
+    pub(super) state: &'a State,
+    pub(super) key: InstanceKey,
+    pub(super) cluster: &'a ClusterName,
+    pub(super) namespace: &'a Namespace,
+}
+
+impl Place<'_> {
+    /// A deregistered instance has nothing to run: its agent proposes to stop what it has.
+    fn is_active(&self) -> bool {
+        let instance = self.state.instance(self.key);
+        instance.is_some_and(|instance| instance.status != InstanceStatus::Inactive)
+    }
+
+    /// The task, if the instance must know of it.
+    fn assigned(&self, task: TaskId) -> Option<&Arc<Task>> {
+        let key = TaskKey {
+            cluster: self.key.cluster,
+            task,
+        };
+        let task = self.state.task(key)?;
+        (!task.is_stopped() && task.instance == self.key.instance).then_some(task)
+    }
+}
+
 impl Sent {
-    /// The message that brings the agent up to the state: the complete set the first time, then the difference, or
-    /// nothing where there is none.
-    pub(super) fn update(
-        &mut self,
-        state: &State,
-        key: InstanceKey,
-        cluster: &ClusterName,
-        namespace: &Namespace,
-    ) -> Option<Assignments> {
+    /// The message that brings the agent up to the state: the complete set the first time, then what differs among
+    /// the touched tasks, or nothing where nothing does.
+    pub(super) fn update(&mut self, place: &Place<'_>, touched: &Touched) -> Option<Assignments> {
         let complete = self.version == 0;
         let mut message = Assignments {
             complete,
             applies_to: self.version,
             ..Assignments::default()
         };
-        let active = state
-            .instance(key)
-            .is_some_and(|instance| instance.status != InstanceStatus::Inactive);
-        let mut now = BTreeMap::new();
-        // A deregistered instance has nothing to run: its agent proposes to stop what it has.
-        for task in state.live_tasks_on(key).filter(|_| active) {
-            now.insert(task.id, task.desired);
-            if self.tasks.get(&task.id) != Some(&task.desired) {
-                self.add_definition(state, task, namespace, &mut message);
-                message.assignments.push(assignment(task, cluster, namespace));
+        let active = place.is_active();
+        if complete || touched.all {
+            let live: BTreeSet<TaskId> = place.state.live_tasks_on(place.key).map(|task| task.id).collect();
+            let known: Vec<TaskId> = self.tasks.keys().copied().collect();
+            for task in known.into_iter().chain(live) {
+                self.bring_up(task, active, place, &mut message);
+            }
+        } else {
+            for task in &touched.tasks {
+                self.bring_up(*task, active, place, &mut message);
             }
         }
-        let over = self.tasks.keys().filter(|task| !now.contains_key(task));
-        message.forgotten_task_arns = over.map(|task| namespace.task(cluster, *task)).collect();
         if !complete && message.assignments.is_empty() && message.forgotten_task_arns.is_empty() {
             return None;
         }
         self.version += 1;
-        self.tasks = now;
         message.results_in = self.version;
         Some(message)
+    }
+
+    /// Adds to the message what the agent does not know of the task.
+    fn bring_up(&mut self, id: TaskId, active: bool, place: &Place<'_>, message: &mut Assignments) {
+        match place.assigned(id).filter(|_| active) {
+            Some(task) if self.tasks.get(&id) != Some(&task.desired) => {
+                self.tasks.insert(id, task.desired);
+                self.add_definition(place.state, task, place.namespace, message);
+                message
+                    .assignments
+                    .push(assignment(task, place.cluster, place.namespace));
+            }
+            Some(_) => {}
+            None => {
+                if self.tasks.remove(&id).is_some() {
+                    message
+                        .forgotten_task_arns
+                        .push(place.namespace.task(place.cluster, id));
+                }
+            }
+        }
     }
 
     fn add_definition(&mut self, state: &State, task: &Task, namespace: &Namespace, message: &mut Assignments) {

@@ -18,13 +18,13 @@ use berth_scheduler_core::command::Principal;
 use berth_scheduler_core::decide::instance::{ConnectInstance, Reception};
 use berth_scheduler_core::decide::report::ReportTasks;
 use berth_scheduler_core::state::InstanceKey;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use super::assignments::Sent;
-use super::{HEARTBEAT, Handle, Link, Registry, SILENCE, wire};
+use super::assignments::{Place, Sent};
+use super::{Changes, HEARTBEAT, Handle, Link, Registry, SILENCE, wire};
 use crate::engine::Engine;
 
 /// How long an agent may take to say who it is.
@@ -155,7 +155,7 @@ impl Session {
             }
         };
         let handle = Handle {
-            wake: Arc::new(Notify::new()),
+            changes: Arc::new(Changes::default()),
             end: self.shutdown.child_token(),
         };
         let guest = Guest {
@@ -214,7 +214,7 @@ impl Session {
                     }
                     Ok(None) | Err(_) => Err(End::Closed),
                 },
-                () = guest.handle.wake.notified() => {
+                () = guest.handle.changes.wake.notified() => {
                     let earliest = last_update.map_or_else(Instant::now, |last| last + GATHER);
                     next_update = next_update.or(Some(earliest));
                     Ok(())
@@ -298,8 +298,16 @@ impl Session {
     }
 
     async fn assign(&self, guest: &mut Guest) -> Result<(), End> {
+        // What is touched from here on is looked at the next time; the state has all that is touched already.
+        let touched = guest.handle.changes.take();
         let state = self.engine.view();
-        match guest.sent.update(&state, guest.key, &guest.cluster, &self.namespace) {
+        let place = Place {
+            state: &state,
+            key: guest.key,
+            cluster: &guest.cluster,
+            namespace: &self.namespace,
+        };
+        match guest.sent.update(&place, &touched) {
             None => Ok(()),
             Some(assignments) => self.send(ToAgent::Assignments(assignments)).await,
         }

@@ -28,7 +28,7 @@ pub struct DeleteCluster {
 impl Command for CreateCluster {
     type Outcome = ();
 
-    fn decide(&self, state: &State, _env: &mut Env) -> Result<Decision<()>, Fault> {
+    fn decide(&self, state: &State, _env: &mut Env<'_>) -> Result<Decision<()>, Fault> {
         let known = state.cluster(&self.name);
         if known.is_some_and(|cluster| cluster.status == ClusterStatus::Active) {
             return Ok(Decision::unchanged(()));
@@ -54,7 +54,7 @@ fn next_key(state: &State) -> ClusterKey {
 impl Command for DeleteCluster {
     type Outcome = ();
 
-    fn decide(&self, state: &State, _env: &mut Env) -> Result<Decision<()>, Fault> {
+    fn decide(&self, state: &State, _env: &mut Env<'_>) -> Result<Decision<()>, Fault> {
         let cluster = state.cluster(&self.name).ok_or_else(Fault::cluster_not_found)?;
         if cluster.status == ClusterStatus::Inactive {
             return Ok(Decision::unchanged(()));

@@ -37,7 +37,7 @@ pub struct DeregisterDefinition {
 impl Command for RegisterDefinition {
     type Outcome = DefinitionId;
 
-    fn decide(&self, state: &State, env: &mut Env) -> Result<Decision<DefinitionId>, Fault> {
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<DefinitionId>, Fault> {
         let family = state.family(&self.family);
         let revision = family.map_or(DefinitionRevision(1), |revisions| revisions.next_revision());
         if revision.0 > MAX_REVISIONS {
@@ -69,7 +69,7 @@ impl Command for RegisterDefinition {
 impl Command for DeregisterDefinition {
     type Outcome = DefinitionId;
 
-    fn decide(&self, state: &State, env: &mut Env) -> Result<Decision<DefinitionId>, Fault> {
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<DefinitionId>, Fault> {
         if self.reference.revision.is_none() {
             return Err(Fault::client("Revision is missing."));
         }

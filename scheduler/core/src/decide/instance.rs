@@ -73,7 +73,7 @@ pub struct DeregisterInstance {
 impl Command for ConnectInstance {
     type Outcome = Reception;
 
-    fn decide(&self, state: &State, env: &mut Env) -> Result<Decision<Reception>, Fault> {
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<Reception>, Fault> {
         let cluster = state.active_cluster(&self.cluster)?.key;
         let key = InstanceKey {
             cluster,
@@ -103,7 +103,7 @@ impl Command for ConnectInstance {
 impl Command for DisconnectInstance {
     type Outcome = ();
 
-    fn decide(&self, state: &State, _env: &mut Env) -> Result<Decision<()>, Fault> {
+    fn decide(&self, state: &State, _env: &mut Env<'_>) -> Result<Decision<()>, Fault> {
         let connected = state.instance(self.key).is_some_and(|instance| instance.connected);
         let changes = if connected {
             vec![connection(self.key, false)]
@@ -125,7 +125,7 @@ fn connection(key: InstanceKey, connected: bool) -> Change {
 impl Command for SetInstancesStatus {
     type Outcome = StatusSet;
 
-    fn decide(&self, state: &State, _env: &mut Env) -> Result<Decision<StatusSet>, Fault> {
+    fn decide(&self, state: &State, _env: &mut Env<'_>) -> Result<Decision<StatusSet>, Fault> {
         let cluster = state.active_cluster(&self.cluster)?.key;
         let mut changes = Vec::new();
         let mut outcome = StatusSet {
@@ -159,7 +159,7 @@ impl Command for SetInstancesStatus {
 impl Command for DeregisterInstance {
     type Outcome = InstanceKey;
 
-    fn decide(&self, state: &State, env: &mut Env) -> Result<Decision<InstanceKey>, Fault> {
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<InstanceKey>, Fault> {
         let cluster = state.active_cluster(&self.cluster)?.key;
         let key = InstanceKey {
             cluster,
@@ -185,7 +185,7 @@ impl Command for DeregisterInstance {
 }
 
 /// The end of a task whose instance was deregistered over its head: nobody will report it any more.
-fn abandoned(key: InstanceKey, task: &Task, env: &Env) -> Change {
+fn abandoned(key: InstanceKey, task: &Task, env: &Env<'_>) -> Change {
     let stop = task.stop.as_deref().cloned().unwrap_or_else(|| Stop {
         code: Some(StopCode::UserInitiated),
         reason: "Container instance deregistration forced by user".into(),

@@ -7,6 +7,7 @@ use berth_model::arn::DefinitionReference;
 use berth_model::fault::{Fault, FaultClass};
 use berth_model::id::{ClusterName, InstanceId, TaskId};
 use berth_model::overrides::TaskOverride;
+use berth_model::placement::{Constraint, Strategy};
 use berth_model::status::LaunchType;
 use berth_model::tag::Tag;
 use berth_model::task_definition::TaskDefinition;
@@ -14,7 +15,7 @@ use berth_model::task_definition::TaskDefinition;
 use super::definition::runnable;
 use crate::change::{Change, ClientToken, Launch, Placement};
 use crate::command::Env;
-use crate::place::Refusal;
+use crate::place::{Refusal, Request};
 use crate::state::{ClusterKey, RegisteredDefinition, State, TaskKey};
 
 /// What a caller says of the tasks it wants.
@@ -114,8 +115,21 @@ impl Call {
 }
 
 impl Admitted<'_> {
+    /// What is to be placed.
+    pub(super) fn request(&self, constraints: Vec<Constraint>, strategies: Vec<Strategy>) -> Request {
+        Request {
+            demand: self.effective.demand(),
+            required_attributes: Arc::clone(&self.registered.required_attributes),
+            cpu_architecture: self.cpu_architecture(),
+            member_of: Arc::clone(&self.registered.constraints),
+            constraints,
+            strategies,
+            group: Arc::clone(&self.group),
+        }
+    }
+
     /// The processor that the definition asks for, as instances name theirs.
-    pub(super) fn cpu_architecture(&self) -> Option<&'static str> {
+    fn cpu_architecture(&self) -> Option<&'static str> {
         let platform = self.effective.runtime_platform.as_ref()?;
         match platform.cpu_architecture.as_deref()? {
             "ARM64" => Some("arm64"),
@@ -124,7 +138,12 @@ impl Admitted<'_> {
     }
 
     /// The change that places one copy on each of the instances.
-    pub(super) fn placed(&self, call: &Call, instances: &[InstanceId], env: &mut Env) -> (Vec<TaskId>, Option<Change>) {
+    pub(super) fn placed(
+        &self,
+        call: &Call,
+        instances: &[InstanceId],
+        env: &mut Env<'_>,
+    ) -> (Vec<TaskId>, Option<Change>) {
         if instances.is_empty() {
             return (Vec::new(), None);
         }

@@ -23,7 +23,7 @@ pub struct ReportTasks {
 impl Command for ReportTasks {
     type Outcome = ();
 
-    fn decide(&self, state: &State, env: &mut Env) -> Result<Decision<()>, Fault> {
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<()>, Fault> {
         let changes = self
             .reports
             .iter()

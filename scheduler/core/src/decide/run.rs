@@ -1,13 +1,15 @@
 //! RunTask: the scheduler chooses the instances.
 
+use std::sync::Arc;
+
 use berth_model::fault::Fault;
 use berth_model::placement::{Constraint, MAX_CONSTRAINTS, Strategy};
 use berth_model::status::InstanceStatus;
 
 pub use super::launch::{Call, Failure, Launched};
-use crate::command::{Command, Decision, Env};
-use crate::place::{self, Request};
-use crate::state::State;
+use crate::command::{Command, Decision, Env, Memory, RememberedScan};
+use crate::place::{Request, Scan, Solution};
+use crate::state::{ClusterKey, Instance, State};
 
 /// Places up to `count` copies; those that find no place are failures, not errors (ECS API, RunTask).
 #[derive(Debug, Clone)]
@@ -25,7 +27,7 @@ pub struct RunTask {
 impl Command for RunTask {
     type Outcome = Launched;
 
-    fn decide(&self, state: &State, env: &mut Env) -> Result<Decision<Launched>, Fault> {
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<Launched>, Fault> {
         let cluster = state.active_cluster(&self.call.cluster)?;
         if let Some(earlier) = self.call.replay(state, cluster.key)? {
             return Ok(Decision::unchanged(earlier));
@@ -38,30 +40,15 @@ impl Command for RunTask {
                 "placementConstraints of the request and the task definition are {constraints} together, at most {MAX_CONSTRAINTS} are allowed."
             )));
         }
-        let demand = admitted.effective.demand();
-        let request = Request {
-            demand: &demand,
-            required_attributes: &admitted.registered.required_attributes,
-            cpu_architecture: admitted.cpu_architecture(),
-            member_of,
-            constraints: &self.constraints,
-            strategies: &self.strategies,
-            group: &admitted.group,
-            count: self.count,
-            seed: env.draw(),
-        };
-        if cluster.instances == 0 {
-            return Err(no_instances());
+        let request = admitted.request(self.constraints.clone(), self.strategies.clone());
+        let active = |instance: &Arc<Instance>| instance.status == InstanceStatus::Active;
+        if cluster.instances == 0 || !state.instances_of(cluster.key).any(active) {
+            return Err(Fault::invalid("No Container Instances were found in your cluster."));
         }
-        let active = |status| status == InstanceStatus::Active;
-        let mut candidates = state
-            .instances_of(cluster.key)
-            .filter(|instance| active(instance.status))
-            .peekable();
-        if candidates.peek().is_none() {
-            return Err(no_instances());
-        }
-        let solution = place::solve(candidates, &request);
+        let seed = env.draw();
+        let solution = remembered(state, cluster.key, request, env.memory(), |scan| {
+            scan.place(self.count, seed)
+        });
         let (tasks, change) = admitted.placed(&self.call, &solution.placed, env);
         Ok(Decision {
             changes: change.into_iter().collect(),
@@ -74,6 +61,33 @@ impl Command for RunTask {
     }
 }
 
-fn no_instances() -> Fault {
-    Fault::invalid("No Container Instances were found in your cluster.")
+/// Places with the scan of the placement before, if it was for the same request and nothing else has changed an
+/// instance since: equal copies that are asked for in many calls cost one look at the cluster.
+fn remembered(
+    state: &State,
+    cluster: ClusterKey,
+    request: Request,
+    memory: &mut Memory,
+    place: impl FnOnce(&mut Scan) -> Solution,
+) -> Solution {
+    let holds = |last: &RememberedScan| {
+        last.cluster == cluster && last.instance_changes == state.instance_changes && *last.scan.request() == request
+    };
+    let mut scan = match memory.scan.take().filter(holds) {
+        Some(last) => last.scan,
+        None => {
+            let candidates = state
+                .instances_of(cluster)
+                .filter(|instance| instance.status == InstanceStatus::Active);
+            Scan::new(candidates, request)
+        }
+    };
+    let solution = place(&mut scan);
+    let own = u64::try_from(solution.placed.len()).unwrap_or(u64::MAX);
+    memory.scan = Some(RememberedScan {
+        cluster,
+        instance_changes: state.instance_changes.saturating_add(own),
+        scan,
+    });
+    solution
 }

@@ -5,7 +5,7 @@ use berth_model::id::InstanceId;
 
 use super::launch::{Call, Failure, Launched};
 use crate::command::{Command, Decision, Env};
-use crate::place::{Refusal, Request, fits};
+use crate::place::{Refusal, fits};
 use crate::state::{InstanceKey, State};
 
 /// Starts one copy on each of the instances that can take it; no strategy, the same checks (ECS API, StartTask).
@@ -20,21 +20,10 @@ pub struct StartTask {
 impl Command for StartTask {
     type Outcome = Launched;
 
-    fn decide(&self, state: &State, env: &mut Env) -> Result<Decision<Launched>, Fault> {
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<Launched>, Fault> {
         let cluster = state.active_cluster(&self.call.cluster)?.key;
         let admitted = self.call.admit(state, cluster)?;
-        let demand = admitted.effective.demand();
-        let request = Request {
-            demand: &demand,
-            required_attributes: &admitted.registered.required_attributes,
-            cpu_architecture: admitted.cpu_architecture(),
-            member_of: &admitted.registered.constraints,
-            constraints: &[],
-            strategies: &[],
-            group: &admitted.group,
-            count: 1,
-            seed: 0,
-        };
+        let request = admitted.request(Vec::new(), Vec::new());
         let mut placed: Vec<InstanceId> = Vec::new();
         let mut failures = Vec::new();
         for id in &self.instances {

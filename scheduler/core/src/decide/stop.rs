@@ -24,7 +24,7 @@ pub struct StopTask {
 impl Command for StopTask {
     type Outcome = TaskKey;
 
-    fn decide(&self, state: &State, env: &mut Env) -> Result<Decision<TaskKey>, Fault> {
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<TaskKey>, Fault> {
         let cluster = state.active_cluster(&self.cluster)?.key;
         let key = TaskKey {
             cluster,

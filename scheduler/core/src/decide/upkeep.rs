@@ -23,7 +23,7 @@ impl Command for ForgetStoppedTasks {
     /// How many were dropped.
     type Outcome = usize;
 
-    fn decide(&self, state: &State, env: &mut Env) -> Result<Decision<usize>, Fault> {
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<usize>, Fault> {
         let retention = i64::try_from(self.retention.as_millis()).unwrap_or(i64::MAX);
         let before = env.now().as_millis().saturating_sub(retention);
         let mut old: BTreeMap<ClusterKey, Vec<TaskId>> = BTreeMap::new();

@@ -98,14 +98,14 @@ impl fmt::Display for Misfit {
 ///
 /// `placed` copies of the same request are on their way there already.
 #[must_use]
-pub fn fits(instance: &Instance, request: &Request<'_>, placed: u32) -> Vec<Misfit> {
+pub fn fits(instance: &Instance, request: &Request, placed: u32) -> Vec<Misfit> {
     let mut misfits = eligibility(instance, request);
     room(instance, request, placed, |misfit| misfits.push(misfit));
     misfits
 }
 
 /// What no amount of room changes: status, agent, attributes, expressions.
-pub(super) fn eligibility(instance: &Instance, request: &Request<'_>) -> Vec<Misfit> {
+pub(super) fn eligibility(instance: &Instance, request: &Request) -> Vec<Misfit> {
     let mut misfits = Vec::new();
     if instance.status != InstanceStatus::Active {
         misfits.push(Misfit::NotActive(instance.status.name()));
@@ -113,7 +113,7 @@ pub(super) fn eligibility(instance: &Instance, request: &Request<'_>) -> Vec<Mis
     if !instance.connected {
         misfits.push(Misfit::Agent);
     }
-    for name in request.required_attributes {
+    for name in request.required_attributes.iter() {
         if instance.attribute(name).is_none() {
             misfits.push(Misfit::Attribute(name.clone()));
         }
@@ -136,10 +136,10 @@ pub(super) fn eligibility(instance: &Instance, request: &Request<'_>) -> Vec<Mis
 }
 
 /// What room there is: the rules that each placed copy can change.
-pub(super) fn room(instance: &Instance, request: &Request<'_>, placed: u32, mut report: impl FnMut(Misfit)) {
-    let demand = request.demand;
+pub(super) fn room(instance: &Instance, request: &Request, placed: u32, mut report: impl FnMut(Misfit)) {
+    let demand = &request.demand;
     if request.constraints.contains(&Constraint::DistinctInstance)
-        && (placed > 0 || instance.tasks_of_group(request.group) > 0)
+        && (placed > 0 || instance.tasks_of_group(&request.group) > 0)
     {
         report(Misfit::Distinct);
     }

@@ -1,6 +1,7 @@
 //! The plain exact scan: looks at every candidate for every copy. It is the oracle of anything quicker.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use berth_model::placement::{PackBy, SpreadKey, Strategy};
 
@@ -11,82 +12,154 @@ use crate::state::Instance;
 /// Without a strategy tasks go as those of an ECS service do: over the zones first, then over the instances.
 const ZONE: &str = "ecs.availability-zone";
 
-/// A candidate and what this call has put there.
-struct Seat<'i> {
-    instance: &'i Instance,
+/// The candidates of one request, and what has been placed on them: it can go on placing equal copies for as long as
+/// nothing else changes the instances.
+#[derive(Debug)]
+pub struct Scan {
+    request: Request,
+    seats: Vec<Seat>,
+    rules: Vec<Rule>,
+}
+
+/// A candidate and what this scan has put there.
+#[derive(Debug)]
+struct Seat {
+    instance: Arc<Instance>,
     ineligible: Vec<Misfit>,
     placed: u32,
-    group: u32,
     full: bool,
+    /// Tasks of the group that are meant to run here.
+    group: u32,
 }
 
-pub(super) fn solve<'i>(candidates: impl IntoIterator<Item = &'i Instance>, request: &Request<'_>) -> Solution {
-    let mut seats: Vec<Seat<'i>> = candidates
-        .into_iter()
-        .map(|instance| Seat {
-            instance,
-            ineligible: eligibility(instance, request),
-            placed: 0,
-            group: instance.tasks_of_group(request.group),
-            full: false,
-        })
-        .collect();
-    let default = [
-        Strategy::Spread(SpreadKey::Attribute(ZONE.to_owned())),
-        Strategy::Spread(SpreadKey::Instance),
-    ];
-    let strategies = if request.strategies.is_empty() {
-        &default[..]
-    } else {
-        request.strategies
-    };
-    for seat in &mut seats {
-        seat.full = !seat.has_room(request);
-    }
-    let mut placed = Vec::new();
-    for turn in 0..request.count {
-        let Some(chosen) = choose(&seats, strategies, request, turn) else {
-            break;
+/// A strategy with what it counts: the smaller the key of a seat, the better.
+#[derive(Debug)]
+enum Rule {
+    Random,
+    Instance,
+    Domain {
+        /// The domain of each seat.
+        of_seat: Vec<u32>,
+        /// Tasks of the group in each domain, on full instances too.
+        tasks: Vec<u32>,
+    },
+    Least(PackBy),
+}
+
+impl Scan {
+    /// Looks at the candidates.
+    #[must_use]
+    pub fn new<'i>(candidates: impl IntoIterator<Item = &'i Arc<Instance>>, request: Request) -> Self {
+        let seats: Vec<Seat> = candidates
+            .into_iter()
+            .map(|instance| Seat::new(instance, &request))
+            .collect();
+        let default = [
+            Strategy::Spread(SpreadKey::Attribute(ZONE.to_owned())),
+            Strategy::Spread(SpreadKey::Instance),
+        ];
+        let strategies = match request.strategies.is_empty() {
+            true => &default[..],
+            false => &request.strategies,
         };
-        let seat = &mut seats[chosen];
-        placed.push(seat.instance.id);
+        let rules = strategies.iter().map(|strategy| Rule::new(strategy, &seats)).collect();
+        Self { request, seats, rules }
+    }
+
+    /// What it places copies of.
+    #[must_use]
+    pub const fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// Places as many of `count` further copies as fit, best first, and explains the rest.
+    #[must_use]
+    pub fn place(&mut self, count: u32, seed: u64) -> Solution {
+        let mut placed = Vec::new();
+        for turn in 0..count {
+            let Some(chosen) = self.choose(seed, turn) else { break };
+            placed.push(self.seats[chosen].instance.id);
+            self.take(chosen);
+        }
+        let all_placed = u32::try_from(placed.len()) == Ok(count);
+        let refusals = match all_placed {
+            true => Vec::new(),
+            false => self
+                .seats
+                .iter()
+                .filter_map(|seat| seat.refusal(&self.request))
+                .collect(),
+        };
+        Solution { placed, refusals }
+    }
+
+    /// The seat of the next copy: each strategy keeps the best of what the one before it left; then the smallest id.
+    fn choose(&self, seed: u64, turn: u32) -> Option<usize> {
+        let mut best: Option<usize> = None;
+        for (at, seat) in self.seats.iter().enumerate() {
+            if !seat.full && best.is_none_or(|best| self.is_better(at, best, seed, turn)) {
+                best = Some(at);
+            }
+        }
+        best
+    }
+
+    fn is_better(&self, a: usize, b: usize, seed: u64, turn: u32) -> bool {
+        for rule in &self.rules {
+            let key = |at: usize| rule.key(at, &self.seats[at], &self.request, seed, turn);
+            let (a, b) = (key(a), key(b));
+            if a != b {
+                return a < b;
+            }
+        }
+        self.seats[a].instance.id < self.seats[b].instance.id
+    }
+
+    fn take(&mut self, chosen: usize) {
+        let seat = &mut self.seats[chosen];
         seat.placed += 1;
         seat.group += 1;
-        seat.full = !seat.has_room(request);
+        seat.full = !seat.has_room(&self.request);
+        for rule in &mut self.rules {
+            if let Rule::Domain { of_seat, tasks } = rule {
+                tasks[of_seat[chosen] as usize] += 1;
+            }
+        }
     }
-    let all_placed = u32::try_from(placed.len()) == Ok(request.count);
-    let refusals = if all_placed {
-        Vec::new()
-    } else {
-        seats.into_iter().filter_map(|seat| seat.refusal(request)).collect()
-    };
-    Solution { placed, refusals }
 }
 
-impl Seat<'_> {
-    fn has_room(&self, request: &Request<'_>) -> bool {
+impl Seat {
+    fn new(instance: &Arc<Instance>, request: &Request) -> Self {
+        let mut seat = Self {
+            instance: Arc::clone(instance),
+            ineligible: eligibility(instance, request),
+            placed: 0,
+            full: false,
+            group: instance.tasks_of_group(&request.group),
+        };
+        seat.full = !seat.has_room(request);
+        seat
+    }
+
+    fn has_room(&self, request: &Request) -> bool {
         let mut free = self.ineligible.is_empty();
         if free {
-            room(self.instance, request, self.placed, |_| free = false);
+            room(&self.instance, request, self.placed, |_| free = false);
         }
         free
     }
 
-    fn refusal(self, request: &Request<'_>) -> Option<Refusal> {
-        let mut misfits = self.ineligible;
-        room(self.instance, request, self.placed, |misfit| misfits.push(misfit));
+    fn refusal(&self, request: &Request) -> Option<Refusal> {
+        let mut misfits = self.ineligible.clone();
+        room(&self.instance, request, self.placed, |misfit| misfits.push(misfit));
         (!misfits.is_empty()).then_some(Refusal {
             instance: self.instance.id,
             misfits,
         })
     }
 
-    fn value(&self, attribute: &str) -> Option<&str> {
-        self.instance.attribute(attribute).flatten()
-    }
-
     /// What stays free of the resource once the next copy is there.
-    fn left(&self, by: PackBy, request: &Request<'_>) -> u32 {
+    fn left(&self, by: PackBy, request: &Request) -> u32 {
         let (free, each) = match by {
             PackBy::Cpu => (self.instance.free_cpu().0, request.demand.cpu.0),
             PackBy::Memory => (self.instance.free_memory().0, request.demand.memory.0),
@@ -95,43 +168,51 @@ impl Seat<'_> {
     }
 }
 
-/// The seat of the next copy: each strategy keeps the best of what the one before it left; then the smallest id.
-fn choose(seats: &[Seat<'_>], strategies: &[Strategy], request: &Request<'_>, turn: u32) -> Option<usize> {
-    let mut best: Vec<usize> = (0..seats.len()).filter(|at| !seats[*at].full).collect();
-    for strategy in strategies {
-        if best.len() <= 1 {
-            break;
-        }
+impl Rule {
+    fn new(strategy: &Strategy, seats: &[Seat]) -> Self {
         match strategy {
-            Strategy::Random => best = vec![best[draw(request.seed, turn, best.len())]],
-            Strategy::Spread(SpreadKey::Instance) => keep_least(&mut best, |at| seats[at].group),
-            Strategy::Spread(SpreadKey::Attribute(name)) => {
-                // Full instances count too: their tasks are in the domain all the same.
-                let mut domains: BTreeMap<Option<&str>, u32> = BTreeMap::new();
-                for seat in seats {
-                    *domains.entry(seat.value(name)).or_default() += seat.group;
-                }
-                keep_least(&mut best, |at| domains.get(&seats[at].value(name)).copied());
-            }
-            Strategy::Binpack(by) => keep_least(&mut best, |at| seats[at].left(*by, request)),
+            Strategy::Random => Self::Random,
+            Strategy::Spread(SpreadKey::Instance) => Self::Instance,
+            Strategy::Spread(SpreadKey::Attribute(name)) => Self::domains(name, seats),
+            Strategy::Binpack(by) => Self::Least(*by),
         }
     }
-    best.into_iter().min_by_key(|at| seats[*at].instance.id)
-}
 
-fn keep_least<K: Ord>(best: &mut Vec<usize>, key: impl Fn(usize) -> K) {
-    if let Some(least) = best.iter().map(|at| key(*at)).min() {
-        best.retain(|at| key(*at) == least);
+    /// Instances without the attribute are a domain of their own.
+    fn domains(name: &str, seats: &[Seat]) -> Self {
+        let mut known: BTreeMap<Option<&str>, u32> = BTreeMap::new();
+        let mut of_seat = Vec::with_capacity(seats.len());
+        let mut tasks: Vec<u32> = Vec::new();
+        for seat in seats {
+            let next = u32::try_from(known.len()).unwrap_or(u32::MAX);
+            let domain = *known.entry(seat.instance.attribute(name).flatten()).or_insert(next);
+            of_seat.push(domain);
+            if domain == next {
+                tasks.push(0);
+            }
+            tasks[domain as usize] += seat.group;
+        }
+        Self::Domain { of_seat, tasks }
+    }
+
+    fn key(&self, at: usize, seat: &Seat, request: &Request, seed: u64, turn: u32) -> u64 {
+        match self {
+            Self::Random => mix(seed, turn, seat.instance.id.to_bits()),
+            Self::Instance => u64::from(seat.group),
+            Self::Domain { of_seat, tasks } => u64::from(tasks[of_seat[at] as usize]),
+            Self::Least(by) => u64::from(seat.left(*by, request)),
+        }
     }
 }
 
-/// One of `count`, by the seed and the turn.
-fn draw(seed: u64, turn: u32, count: usize) -> usize {
-    let mut z = seed ^ u64::from(turn).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 33)).wrapping_mul(0xFF51_AFD7_ED55_8CCD);
-    z ^= z >> 33;
-    let count = u64::try_from(count).unwrap_or(u64::MAX).max(1);
-    usize::try_from(z % count).unwrap_or(0)
+/// A number that follows from all three and looks like chance: the smallest of many is any of them.
+const fn mix(seed: u64, turn: u32, id: u128) -> u64 {
+    #[expect(clippy::cast_possible_truncation, reason = "both halves are used")]
+    let mut z =
+        seed ^ (turn as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (id as u64) ^ ((id >> 64) as u64).rotate_left(32);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
 }
 
 #[cfg(test)]

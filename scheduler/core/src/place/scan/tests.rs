@@ -6,10 +6,11 @@ use berth_model::quantity::{CpuUnits, Demand, HostPort, MemoryMib, PortSet, Prot
 use berth_model::query::Expression;
 use berth_model::time::Timestamp;
 
+use super::super::solve;
 use super::*;
 use crate::state::InstanceFacts;
 
-fn instance(id: u128, zone: &str) -> Instance {
+fn instance(id: u128, zone: &str) -> Arc<Instance> {
     let facts = InstanceFacts {
         cpu: CpuUnits(1024),
         memory: MemoryMib(1000),
@@ -17,7 +18,11 @@ fn instance(id: u128, zone: &str) -> Instance {
         attributes: [("ecs.availability-zone".to_owned(), Some(zone.to_owned()))].into(),
         ..InstanceFacts::default()
     };
-    Instance::new(InstanceId::from_bits(id), Arc::new(facts), Timestamp::default())
+    Arc::new(Instance::new(
+        InstanceId::from_bits(id),
+        Arc::new(facts),
+        Timestamp::default(),
+    ))
 }
 
 fn tcp(port: u16) -> HostPort {
@@ -35,17 +40,15 @@ fn demand(cpu: u32, memory: u32) -> Demand {
     }
 }
 
-fn request(demand: &Demand, count: u32) -> Request<'_> {
+fn request(demand: &Demand) -> Request {
     Request {
-        demand,
-        required_attributes: &[],
+        demand: demand.clone(),
+        required_attributes: Arc::new([]),
         cpu_architecture: None,
-        member_of: &[],
-        constraints: &[],
-        strategies: &[],
-        group: "family:web",
-        count,
-        seed: 1,
+        member_of: Arc::new([]),
+        constraints: Vec::new(),
+        strategies: Vec::new(),
+        group: "family:web".into(),
     }
 }
 
@@ -66,7 +69,7 @@ fn reasons(solution: &Solution) -> Vec<(u128, Vec<&'static str>)> {
 fn without_a_strategy_tasks_spread_over_zones_then_instances() {
     let cluster = [instance(1, "a"), instance(2, "a"), instance(3, "b")];
     let demand = demand(10, 10);
-    let solution = solve(&cluster, &request(&demand, 6));
+    let solution = solve(&cluster, &request(&demand), 6, 1);
     assert_eq!(placed(&solution), [1, 3, 2, 3, 1, 3]);
     assert!(solution.refusals.is_empty());
 }
@@ -74,27 +77,24 @@ fn without_a_strategy_tasks_spread_over_zones_then_instances() {
 #[test]
 fn binpack_leaves_the_least_and_goes_on_when_full() {
     let mut cluster = [instance(1, "a"), instance(2, "a")];
-    cluster[1].used_memory = MemoryMib(500);
+    Arc::make_mut(&mut cluster[1]).used_memory = MemoryMib(500);
     let demand = demand(0, 250);
-    let strategies = [Strategy::Binpack(PackBy::Memory)];
-    let solution = solve(
-        &cluster,
-        &Request {
-            strategies: &strategies,
-            ..request(&demand, 4)
-        },
-    );
+    let request = Request {
+        strategies: vec![Strategy::Binpack(PackBy::Memory)],
+        ..request(&demand)
+    };
+    let solution = solve(&cluster, &request, 4, 1);
     assert_eq!(placed(&solution), [2, 2, 1, 1]);
 }
 
 #[test]
 fn what_does_not_fit_is_refused_with_its_dimension_and_shortfall() {
     let mut cluster = [instance(1, "a"), instance(2, "a"), instance(3, "a")];
-    cluster[0].used_cpu = CpuUnits(1000);
-    cluster[1].used_memory = MemoryMib(960);
-    cluster[2].connected = false;
+    Arc::make_mut(&mut cluster[0]).used_cpu = CpuUnits(1000);
+    Arc::make_mut(&mut cluster[1]).used_memory = MemoryMib(960);
+    Arc::make_mut(&mut cluster[2]).connected = false;
     let demand = demand(100, 100);
-    let solution = solve(&cluster, &request(&demand, 1));
+    let solution = solve(&cluster, &request(&demand), 1, 1);
     assert_eq!(
         reasons(&solution),
         [
@@ -111,7 +111,7 @@ fn what_does_not_fit_is_refused_with_its_dimension_and_shortfall() {
 fn partial_placement_explains_what_is_left() {
     let cluster = [instance(1, "a")];
     let demand = demand(400, 10);
-    let solution = solve(&cluster, &request(&demand, 5));
+    let solution = solve(&cluster, &request(&demand), 5, 1);
     assert_eq!(placed(&solution), [1, 1]);
     assert_eq!(solution.refusals[0].misfits, [Misfit::Cpu { needed: 400, free: 224 }]);
 }
@@ -121,7 +121,7 @@ fn a_fixed_port_goes_once_to_an_instance_and_never_to_a_reserved_one() {
     let cluster = [instance(1, "a"), instance(2, "a")];
     let mut web = demand(1, 1);
     web.ports.insert(tcp(80));
-    let solution = solve(&cluster, &request(&web, 3));
+    let solution = solve(&cluster, &request(&web), 3, 1);
     assert_eq!(placed(&solution), [1, 2]);
     assert_eq!(
         reasons(&solution),
@@ -129,7 +129,7 @@ fn a_fixed_port_goes_once_to_an_instance_and_never_to_a_reserved_one() {
     );
     let mut ssh = demand(1, 1);
     ssh.ports.insert(tcp(22));
-    let solution = solve(&cluster, &request(&ssh, 1));
+    let solution = solve(&cluster, &request(&ssh), 1, 1);
     assert_eq!(
         solution.refusals[0].misfits[0].to_string(),
         "port 22/tcp is reserved by the host"
@@ -139,16 +139,13 @@ fn a_fixed_port_goes_once_to_an_instance_and_never_to_a_reserved_one() {
 #[test]
 fn distinct_instance_counts_tasks_of_the_group_and_of_the_call() {
     let mut cluster = [instance(1, "a"), instance(2, "a"), instance(3, "a")];
-    cluster[0].groups.insert("family:web".into(), 1);
+    Arc::make_mut(&mut cluster[0]).groups.insert("family:web".into(), 1);
     let demand = demand(1, 1);
-    let constraints = [Constraint::DistinctInstance];
-    let solution = solve(
-        &cluster,
-        &Request {
-            constraints: &constraints,
-            ..request(&demand, 3)
-        },
-    );
+    let request = Request {
+        constraints: vec![Constraint::DistinctInstance],
+        ..request(&demand)
+    };
+    let solution = solve(&cluster, &request, 3, 1);
     assert_eq!(placed(&solution), [2, 3]);
     assert_eq!(solution.refusals.len(), 3);
 }
@@ -158,16 +155,12 @@ fn constraints_and_attributes_name_what_is_missing() {
     let cluster = [instance(1, "a"), instance(2, "b")];
     let demand = demand(1, 1);
     let expression = Expression::parse("attribute:ecs.availability-zone == c").unwrap();
-    let constraints = [Constraint::MemberOf(expression)];
-    let attributes = ["ecs.capability.task-eni".to_owned()];
-    let solution = solve(
-        &cluster,
-        &Request {
-            constraints: &constraints,
-            required_attributes: &attributes,
-            ..request(&demand, 1)
-        },
-    );
+    let request = Request {
+        constraints: vec![Constraint::MemberOf(expression)],
+        required_attributes: Arc::new(["ecs.capability.task-eni".to_owned()]),
+        ..request(&demand)
+    };
+    let solution = solve(&cluster, &request, 1, 1);
     let expected = vec!["ATTRIBUTE", "MemberOf placement constraint unsatisfied."];
     assert_eq!(reasons(&solution), [(1, expected.clone()), (2, expected)]);
 }
@@ -176,15 +169,26 @@ fn constraints_and_attributes_name_what_is_missing() {
 fn random_is_decided_by_the_seed() {
     let cluster: Vec<_> = (0..20).map(|id| instance(id, "a")).collect();
     let demand = demand(1, 1);
-    let strategies = [Strategy::Random];
-    let with = |seed| {
-        let request = Request {
-            strategies: &strategies,
-            seed,
-            ..request(&demand, 10)
-        };
-        placed(&solve(&cluster, &request))
+    let request = Request {
+        strategies: vec![Strategy::Random],
+        ..request(&demand)
     };
+    let with = |seed| placed(&solve(&cluster, &request, 10, seed));
     assert_eq!(with(5), with(5));
     assert_ne!(with(5), with(6));
+}
+
+#[test]
+fn a_scan_that_goes_on_places_as_a_new_one_would() {
+    let cluster: Vec<_> = (0..7)
+        .map(|id| instance(id, ["a", "b", "c"][id as usize % 3]))
+        .collect();
+    let demand = demand(100, 120);
+    let at_once = solve(&cluster, &request(&demand), 20, 1);
+    let mut scan = Scan::new(&cluster, request(&demand));
+    let in_parts: Vec<_> = [3, 1, 6, 10]
+        .into_iter()
+        .flat_map(|count| scan.place(count, 1).placed)
+        .collect();
+    assert_eq!(at_once.placed, in_parts);
 }
