@@ -31,9 +31,9 @@ use crate::engine::Engine;
 const INTRODUCTION: Duration = Duration::from_secs(10);
 /// How long a message may wait for an agent that does not read.
 const DELIVERY: Duration = Duration::from_secs(10);
-/// Assignments of one agent are sent this far apart, so that many placements share a message; the first after a pause
-/// goes at once.
-const GATHER: Duration = Duration::from_millis(20);
+/// Assignments of one agent are sent this far apart, so that placements in quick succession share a message; the first
+/// after a pause goes at once.
+const GATHER: Duration = Duration::from_millis(100);
 /// When an agent that was refused may try again.
 const RETRY: Duration = Duration::from_secs(5);
 /// When the agent of a deregistered instance may try again: somebody must act first.
