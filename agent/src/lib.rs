@@ -1,1 +1,194 @@
-//! x
+//! The agent of one Docker host: dials the scheduler, runs what it is assigned, reports every change.
+//!
+//! [`run`] is the whole program; `main` calls it. Decisions are made in `berth-agent-core`; here is what touches the
+//! world. The driver owns all state; everything else sends it events or carries out what it asks for.
+
+mod backoff;
+mod config;
+mod docker;
+mod driver;
+mod event;
+mod host;
+mod link;
+mod log;
+mod perform;
+mod pulse;
+mod spool;
+mod state;
+mod watch;
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use berth_agent_core::machine::Policy;
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use backoff::Backoff;
+use docker::{Bounds, Docker, DockerInfo};
+use driver::{Driver, Parts};
+use event::Event;
+use perform::Performer;
+use pulse::Pulse;
+use spool::Spool;
+use state::StateDir;
+
+pub use config::{Config, ConfigError};
+
+/// Events that wait for the driver; whoever has one more waits.
+const EVENTS: usize = 1024;
+const USAGE_INTERVAL: Duration = Duration::from_secs(10);
+/// For the stream to end properly.
+const FAREWELL: Duration = Duration::from_secs(2);
+const PULLS: usize = 3;
+const STOPS: usize = 16;
+const REMOVALS: usize = 4;
+
+/// The state directory is not this agent's to use, however often it is started.
+#[derive(Debug, thiserror::Error)]
+#[error("the state directory cannot be used")]
+pub struct NotOurs(#[source] state::StateError);
+
+/// Runs the agent until SIGTERM or SIGINT. Containers keep running.
+///
+/// # Errors
+/// [`NotOurs`] where another start does not help; anything else may be tried again.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    log::begin(config.log_format);
+    let stop = stop_on_signal()?;
+    let state = StateDir::open(&config.state_dir, config.cluster_name()).map_err(|error| match error {
+        state::StateError::InUse(_) | state::StateError::OtherCluster { .. } | state::StateError::Unreadable { .. } => {
+            anyhow::Error::new(NotOurs(error))
+        }
+        state::StateError::Io { .. } | state::StateError::Write(_) => anyhow::Error::new(error),
+    })?;
+    let spool = Spool::open(state.path()).context("open the records of tasks")?;
+    let records = spool.load().context("load the records of tasks")?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        instance = %state.instance(),
+        cluster = config.cluster,
+        records = records.len(),
+        "agent started"
+    );
+    let pulse = Pulse::default();
+    pulse::tell(&[NotifyState::Ready, NotifyState::Status("waiting for Docker")]);
+    let watchdog = tokio::spawn(pulse.clone().keep_watchdog());
+
+    let Some((docker, info)) = first_answer(&config, &state, &stop).await else {
+        return Ok(());
+    };
+    let Some(found) = first_list(&docker, &stop).await else {
+        return Ok(());
+    };
+    pulse::tell(&[NotifyState::Status("running")]);
+    let (events, inbox) = mpsc::channel(EVENTS);
+    let driver = Driver::new(
+        Parts {
+            instance: state.instance(),
+            cluster: config.cluster.clone(),
+            cluster_name: config.cluster_name().to_owned(),
+            facts: host::facts(&config, &info),
+            policy: Policy {
+                stop_timeout: config.stop_timeout,
+                retention: config.retention,
+            },
+            performer: Performer::new(docker.clone(), events.clone()),
+            spool,
+            events: events.clone(),
+            pulse,
+        },
+        records,
+        found,
+    );
+    let watch = tokio::spawn(watch::watch(docker, events.clone()));
+    let usage = tokio::spawn(report_usage(events.clone()));
+    let link = tokio::spawn(link::run(config.schedulers.clone(), events, stop.clone()));
+    driver.run(inbox, stop).await;
+
+    tracing::info!("agent stops; containers keep running");
+    pulse::tell(&[NotifyState::Stopping]);
+    for task in [watch, usage, watchdog] {
+        task.abort();
+    }
+    if tokio::time::timeout(FAREWELL, link).await.is_err() {
+        tracing::warn!("the stream to the scheduler did not end in time");
+    }
+    drop(state);
+    Ok(())
+}
+
+fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut signals = signal(kind).context("listen for signals")?;
+        let stop = stop.clone();
+        drop(tokio::spawn(async move {
+            if signals.recv().await.is_some() {
+                stop.cancel();
+            }
+        }));
+    }
+    Ok(stop)
+}
+
+/// The scheduler is told what Docker says of itself, so Docker must have answered once.
+async fn first_answer(config: &Config, state: &StateDir, stop: &CancellationToken) -> Option<(Docker, DockerInfo)> {
+    let starts = |cores: u32| {
+        config
+            .parallel_starts
+            .unwrap_or(2 * usize::try_from(cores.max(1)).unwrap_or(1))
+    };
+    let bounds = |cores: u32| Bounds {
+        starts: starts(cores),
+        pulls: PULLS,
+        stops: STOPS,
+        removals: REMOVALS,
+    };
+    let connect = |cores: u32| Docker::connect(&config.docker_socket, state.instance(), bounds(cores));
+    let asked = retried("docker does not answer; waiting for it", stop, || async {
+        let info = connect(1)?.info().await?;
+        Ok((connect(info.cores)?, info))
+    });
+    asked.await
+}
+
+async fn first_list(docker: &Docker, stop: &CancellationToken) -> Option<Vec<berth_agent_core::recovery::Found>> {
+    retried("docker does not list its containers; trying again", stop, || {
+        docker.list()
+    })
+    .await
+}
+
+/// Tries until it works or the agent is told to stop.
+async fn retried<T, F>(problem: &'static str, stop: &CancellationToken, attempt: impl Fn() -> F) -> Option<T>
+where
+    F: Future<Output = Result<T, berth_agent_core::failure::Failure>>,
+{
+    let mut backoff = Backoff::default();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            result = attempt() => match result {
+                Ok(value) => return Some(value),
+                Err(error) => tracing::warn!(%error, "{problem}"),
+            },
+        }
+        tokio::select! {
+            () = stop.cancelled() => return None,
+            () = tokio::time::sleep(backoff.next_pause()) => {}
+        }
+    }
+}
+
+async fn report_usage(events: mpsc::Sender<Event>) {
+    let mut sampler = host::Sampler::default();
+    loop {
+        if events.send(Event::Usage(sampler.sample())).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(USAGE_INTERVAL).await;
+    }
+}

@@ -1,1 +1,16 @@
-//! x
+//! The agent's decisions: given what is known of a task and what just happened, what to ask of Docker next.
+//!
+//! Pure: no I/O, no clock, no async, no randomness, and it knows neither the wire nor Docker's client. Time is an
+//! argument, effects are values ([`machine::Action`]) that the agent's shell performs and answers.
+
+pub mod assignment;
+pub mod container;
+pub mod create;
+pub mod failure;
+pub mod machine;
+pub mod name;
+pub mod outbox;
+pub mod record;
+pub mod recovery;
+pub mod report;
+pub mod spec;

@@ -1,0 +1,155 @@
+//! What is known of one container of a task.
+
+use berth_model::quantity::Protocol;
+use berth_model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How far a container has come. It only moves forward.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Docker has nothing of it yet.
+    #[default]
+    Waiting,
+    /// Its image is there.
+    Pulled,
+    /// Docker has it; it was never started.
+    Created,
+    /// A start was asked for, at least once: it may run.
+    Starting,
+    /// It runs.
+    Running,
+    /// It ended, or will never start.
+    Stopped,
+}
+
+/// A container, as it is kept over restarts of the agent.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Container {
+    /// Its name in the definition.
+    pub name: String,
+    /// How far it has come.
+    pub phase: Phase,
+    /// Docker's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime_id: Option<String>,
+    /// Digest of the image, or its id where it has no digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_digest: Option<String>,
+    /// What the image wants to be stopped with; SIGTERM where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_signal: Option<String>,
+    /// Exit code of its process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Host ports that forward to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bindings: Vec<Binding>,
+    /// When it began to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// When it was told to stop: SIGKILL follows after its stop timeout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signalled_at: Option<Timestamp>,
+    /// Docker has it no more.
+    #[serde(default)]
+    pub removed: bool,
+}
+
+/// A host port that forwards to a container.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Binding {
+    /// The port inside.
+    pub container_port: u16,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// The port of the host.
+    pub host_port: u16,
+    /// The address that it listens on.
+    pub bind_ip: String,
+}
+
+/// The bindings without those that only repeat a port for IPv6.
+#[must_use]
+pub fn without_duplicates(mut bindings: Vec<Binding>) -> Vec<Binding> {
+    // In this order `0.0.0.0` comes before `::`.
+    bindings.sort();
+    bindings.dedup_by(|later, kept| {
+        (later.container_port, later.protocol, later.host_port) == (kept.container_port, kept.protocol, kept.host_port)
+    });
+    bindings
+}
+
+/// What Docker says of a container that it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Docker's id.
+    pub id: String,
+    /// Created, running or over.
+    pub state: RunState,
+    /// When it began to run.
+    pub started_at: Option<Timestamp>,
+    /// Host ports that forward to it now.
+    pub bindings: Vec<Binding>,
+    /// What it wants to be stopped with.
+    pub stop_signal: Option<String>,
+}
+
+/// Docker's states, as far as they make a difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunState {
+    /// Never started.
+    Created,
+    /// Its process lives, paused or not.
+    Running,
+    /// Its process has ended.
+    Exited {
+        /// Exit code of the process.
+        exit_code: i32,
+        /// The kernel killed a process of it for want of memory.
+        oom_killed: bool,
+        /// When it ended.
+        finished_at: Option<Timestamp>,
+    },
+}
+
+/// A container in Docker's list: coarser than a [`Snapshot`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedContainer {
+    /// Its name in the definition.
+    pub name: String,
+    /// Docker's id.
+    pub id: String,
+    /// Whether its process lives.
+    pub running: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_reported_once_for_both_families() {
+        let binding = |bind_ip: &str, host_port| Binding {
+            container_port: 80,
+            protocol: Protocol::Tcp,
+            host_port,
+            bind_ip: bind_ip.to_owned(),
+        };
+        let all = vec![
+            binding("::", 32768),
+            binding("0.0.0.0", 32768),
+            binding("0.0.0.0", 32769),
+        ];
+        assert_eq!(
+            without_duplicates(all),
+            [binding("0.0.0.0", 32768), binding("0.0.0.0", 32769)]
+        );
+    }
+}

@@ -1,0 +1,135 @@
+//! What a machine is told and what it asks for.
+
+use crate::container::{Binding, ListedContainer, Snapshot};
+use crate::create::CreateRequest;
+use crate::failure::Failure;
+use crate::spec::TaskSpec;
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// The machine was just made: it may take its first steps.
+    Begin,
+    /// The scheduler assigns a task that was known by its labels alone.
+    Assigned(Box<TaskSpec>),
+    /// The scheduler wants the task stopped.
+    Stop,
+    /// An effect on a container is over.
+    Done {
+        /// The container's place in the definition.
+        container: usize,
+        /// What came of it.
+        outcome: Outcome,
+    },
+    /// The removal of the task's own volumes is over.
+    VolumesRemoved(Result<(), Failure>),
+    /// Something may have happened to a container.
+    Hint(usize),
+    /// The containers of this task in a complete list of Docker's.
+    Listing(Vec<ListedContainer>),
+    /// The scheduler has recorded the task's end.
+    Acknowledged,
+    /// Time has passed.
+    Tick,
+}
+
+/// What came of an effect.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// Of [`Action::Pull`].
+    Pulled(Result<PulledImage, Failure>),
+    /// Of [`Action::Create`]: Docker's id.
+    Created(Result<String, Failure>),
+    /// Of [`Action::Start`]: the host ports that forward to the container.
+    Started(Result<Vec<Binding>, Failure>),
+    /// Of [`Action::Signal`].
+    Signalled(Result<(), Failure>),
+    /// Of [`Action::Kill`].
+    Killed(Result<(), Failure>),
+    /// Of [`Action::Look`]: none when Docker has no such container.
+    Looked(Result<Option<Snapshot>, Failure>),
+    /// Of [`Action::Remove`].
+    Removed(Result<(), Failure>),
+}
+
+/// An image that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PulledImage {
+    /// Its digest, or its id where it has none.
+    pub digest: Option<String>,
+    /// The signal that it wants to be stopped with.
+    pub stop_signal: Option<String>,
+}
+
+/// What to do. Each is answered once, whatever comes of it, but [`Action::Forget`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Make sure that the image is there.
+    Pull {
+        /// The container that needs it.
+        container: usize,
+        /// Its reference.
+        image: String,
+    },
+    /// Create the container, or adopt the one of that name if it is ours.
+    Create {
+        /// Its place in the definition.
+        container: usize,
+        /// What to create.
+        request: Box<CreateRequest>,
+    },
+    /// Start the container.
+    Start {
+        /// Its place in the definition.
+        container: usize,
+        /// Docker's id.
+        id: String,
+        /// Whether host ports forward to it, which only Docker knows.
+        ports: bool,
+    },
+    /// Send the stop signal.
+    Signal {
+        /// Its place in the definition.
+        container: usize,
+        /// Docker's id.
+        id: String,
+        /// The signal's name or number.
+        signal: String,
+    },
+    /// Send SIGKILL.
+    Kill {
+        /// Its place in the definition.
+        container: usize,
+        /// Docker's id.
+        id: String,
+    },
+    /// Ask Docker about the container.
+    Look {
+        /// Its place in the definition.
+        container: usize,
+        /// Docker's id, or its name while there is none.
+        target: String,
+    },
+    /// Remove the ended container. One that Docker does not have counts as removed.
+    Remove {
+        /// Its place in the definition.
+        container: usize,
+        /// Docker's id.
+        id: String,
+    },
+    /// Remove the volumes that belong to the task.
+    RemoveVolumes,
+    /// Nothing is left: the task's record may go.
+    Forget,
+}
+
+/// What follows from an input.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What to do, in this order.
+    pub actions: Vec<Action>,
+    /// The record must be durable before anything of this step leaves the agent.
+    pub save: bool,
+    /// The report has changed.
+    pub report: bool,
+}

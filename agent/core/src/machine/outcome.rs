@@ -1,0 +1,185 @@
+//! What effects bring back.
+
+use berth_model::time::Timestamp;
+
+use super::{Effect, Machine, Outcome, PulledImage, Volumes};
+use crate::container::{Binding, Phase};
+use crate::failure::{ErrorName, Failure, FailureKind, next_try, reason};
+
+/// Tries to get an image from a registry that falters.
+const PULLS: u32 = 3;
+
+impl Machine {
+    pub(super) fn done(&mut self, at: usize, outcome: Outcome, now: Timestamp) {
+        if at >= self.record.containers.len() {
+            return;
+        }
+        match outcome {
+            Outcome::Pulled(result) => self.pulled(at, result, now),
+            Outcome::Created(result) => self.created(at, result, now),
+            Outcome::Started(result) => self.started(at, result, now),
+            Outcome::Signalled(result) => self.signalled(at, result, now),
+            Outcome::Killed(result) => self.killed(at, &result, now),
+            Outcome::Looked(result) => self.looked(at, result, now),
+            Outcome::Removed(result) => self.removed(at, &result, now),
+        }
+    }
+
+    pub(super) fn volumes_removed(&mut self, result: &Result<(), Failure>, now: Timestamp) {
+        let Volumes::Removing { attempts } = self.volumes else {
+            return;
+        };
+        self.volumes = match result {
+            Ok(()) => Volumes::Removed,
+            Err(_) => Volumes::Kept {
+                retry_at: Some(next_try(attempts + 1, now)),
+                attempts: attempts + 1,
+            },
+        };
+    }
+
+    fn pulled(&mut self, at: usize, result: Result<PulledImage, Failure>, now: Timestamp) {
+        if !self.landed(at, Effect::Pull) || self.record.containers[at].phase != Phase::Waiting {
+            return;
+        }
+        match result {
+            Ok(image) => {
+                self.flights[at].attempts = 0;
+                let container = &mut self.record.containers[at];
+                container.phase = Phase::Pulled;
+                container.image_digest = image.digest;
+                container.stop_signal = image.stop_signal;
+            }
+            Err(failure) => {
+                let again = match failure.kind {
+                    FailureKind::Lost => true,
+                    FailureKind::Faltered => self.flights[at].attempts + 1 < PULLS,
+                    FailureKind::Refused | FailureKind::NotFound | FailureKind::TimedOut => false,
+                };
+                if again {
+                    self.try_again(at, now);
+                } else {
+                    self.end(at, Some(ErrorName::CannotPull.reason(&failure.message)), now);
+                }
+            }
+        }
+        if self
+            .record
+            .containers
+            .iter()
+            .all(|container| container.phase > Phase::Waiting)
+        {
+            self.record.pull_stopped_at.get_or_insert(now);
+        }
+    }
+
+    fn created(&mut self, at: usize, result: Result<String, Failure>, now: Timestamp) {
+        if !self.landed(at, Effect::Create) || self.record.containers[at].phase != Phase::Pulled {
+            return;
+        }
+        match result {
+            Ok(id) => {
+                self.flights[at].attempts = 0;
+                let container = &mut self.record.containers[at];
+                container.phase = Phase::Created;
+                container.runtime_id = Some(id);
+            }
+            Err(failure) => match failure.kind {
+                // Creating again adopts what the lost call may have left.
+                FailureKind::Lost => self.try_again(at, now),
+                FailureKind::TimedOut => self.doubt(at, reason(ErrorName::CannotCreate, &failure)),
+                FailureKind::Refused | FailureKind::NotFound | FailureKind::Faltered => {
+                    self.end(at, Some(reason(ErrorName::CannotCreate, &failure)), now);
+                }
+            },
+        }
+    }
+
+    fn started(&mut self, at: usize, result: Result<Vec<Binding>, Failure>, now: Timestamp) {
+        if !self.landed(at, Effect::Start) {
+            return;
+        }
+        let container = &mut self.record.containers[at];
+        match result {
+            Ok(bindings) => {
+                self.flights[at].attempts = 0;
+                container.started_at.get_or_insert(now);
+                if container.phase == Phase::Starting {
+                    container.phase = Phase::Running;
+                    container.bindings = bindings;
+                    self.unsaved = true;
+                }
+            }
+            Err(_) if container.phase != Phase::Starting => {}
+            Err(failure) if failure.kind == FailureKind::Lost => {
+                self.try_again(at, now);
+                self.want_look(at);
+            }
+            // Some starts fail after the fact: what Docker has decides.
+            Err(failure) => self.doubt(at, reason(ErrorName::CannotStart, &failure)),
+        }
+    }
+
+    fn signalled(&mut self, at: usize, result: Result<(), Failure>, now: Timestamp) {
+        if !self.landed(at, Effect::Signal) {
+            return;
+        }
+        match result.map_err(|failure| failure.kind) {
+            Ok(()) => self.flights[at].attempts = 0,
+            Err(FailureKind::Lost) => {
+                self.record.containers[at].signalled_at = None;
+                self.try_again(at, now);
+            }
+            Err(FailureKind::Refused | FailureKind::NotFound | FailureKind::Faltered | FailureKind::TimedOut) => {
+                self.want_look(at);
+            }
+        }
+    }
+
+    /// Docker answers before the process is gone, and at times without killing it: only a look tells.
+    fn killed(&mut self, at: usize, result: &Result<(), Failure>, now: Timestamp) {
+        if !self.landed(at, Effect::Kill) {
+            return;
+        }
+        self.try_again(at, now);
+        if result.is_err() {
+            self.want_look(at);
+        }
+    }
+
+    fn removed(&mut self, at: usize, result: &Result<(), Failure>, now: Timestamp) {
+        if !self.landed(at, Effect::Remove) {
+            return;
+        }
+        match result {
+            Ok(()) => {
+                self.record.containers[at].removed = true;
+                self.flights[at].attempts = 0;
+            }
+            Err(_) => self.try_again(at, now),
+        }
+    }
+
+    /// Takes the answer to the effect; an answer to anything else is of no use.
+    fn landed(&mut self, at: usize, effect: Effect) -> bool {
+        let flight = &mut self.flights[at];
+        let expected = flight.effect == Some(effect);
+        if expected {
+            flight.effect = None;
+        }
+        expected
+    }
+
+    fn try_again(&mut self, at: usize, now: Timestamp) {
+        let flight = &mut self.flights[at];
+        flight.attempts += 1;
+        flight.retry_at = Some(next_try(flight.attempts, now));
+    }
+
+    /// The effect failed; whether it happened all the same is to be seen.
+    fn doubt(&mut self, at: usize, reason: String) {
+        let flight = &mut self.flights[at];
+        flight.failure = Some(reason);
+        flight.look_wanted = true;
+    }
+}

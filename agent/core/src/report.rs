@@ -1,0 +1,130 @@
+//! What the agent says of a task: always the whole of it, so that saying it twice does no harm.
+
+use berth_model::id::TaskId;
+use berth_model::status::{ContainerStatus, StopCode, TaskStatus};
+use berth_model::task_definition::NetworkMode;
+use berth_model::time::Timestamp;
+
+use crate::container::{Binding, Container, Phase};
+use crate::record::Record;
+
+/// A task, as reported.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskReport {
+    /// The task.
+    pub id: TaskId,
+    /// Its ARN.
+    pub arn: String,
+    /// PENDING, RUNNING, STOPPING or STOPPED.
+    pub status: TaskStatus,
+    /// Its containers.
+    pub containers: Vec<ContainerReport>,
+    /// Why it stops; none where the scheduler asked.
+    pub stop_code: Option<StopCode>,
+    /// ECS's words for it.
+    pub stopped_reason: String,
+    /// When the first image was asked for.
+    pub pull_started_at: Option<Timestamp>,
+    /// When the last image was there.
+    pub pull_stopped_at: Option<Timestamp>,
+    /// When it reached RUNNING.
+    pub started_at: Option<Timestamp>,
+    /// When the stopping began.
+    pub stopping_at: Option<Timestamp>,
+    /// When its first essential container ended.
+    pub execution_stopped_at: Option<Timestamp>,
+}
+
+/// A container, as reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerReport {
+    /// Its name in the definition.
+    pub name: String,
+    /// PENDING, RUNNING or STOPPED.
+    pub status: ContainerStatus,
+    /// Docker's id.
+    pub runtime_id: Option<String>,
+    /// Digest or id of its image.
+    pub image_digest: Option<String>,
+    /// Exit code of its process.
+    pub exit_code: Option<i32>,
+    /// Why it failed.
+    pub reason: Option<String>,
+    /// Host ports that reach it.
+    pub bindings: Vec<Binding>,
+}
+
+/// Where the task stands, by what is known of its containers.
+#[must_use]
+pub fn status(record: &Record) -> TaskStatus {
+    let all = |least: Phase| record.containers.iter().all(|container| container.phase >= least);
+    if record.ended_at.is_some() {
+        TaskStatus::Stopped
+    } else if record.stop.is_some() {
+        TaskStatus::Stopping
+    } else if all(Phase::Running) && !record.containers.is_empty() {
+        TaskStatus::Running
+    } else {
+        TaskStatus::Pending
+    }
+}
+
+/// The report of a task.
+#[must_use]
+pub fn report(record: &Record) -> TaskReport {
+    let containers = record
+        .containers
+        .iter()
+        .enumerate()
+        .map(|(at, container)| ContainerReport {
+            name: container.name.clone(),
+            status: match container.phase {
+                Phase::Waiting | Phase::Pulled | Phase::Created | Phase::Starting => ContainerStatus::Pending,
+                Phase::Running => ContainerStatus::Running,
+                Phase::Stopped => ContainerStatus::Stopped,
+            },
+            runtime_id: container.runtime_id.clone(),
+            image_digest: container.image_digest.clone(),
+            exit_code: container.exit_code,
+            reason: container.reason.clone(),
+            bindings: bindings(record, at, container),
+        });
+    TaskReport {
+        id: record.spec.id,
+        arn: record.spec.arn.clone(),
+        status: status(record),
+        containers: containers.collect(),
+        stop_code: record.stop.as_ref().and_then(|stop| stop.code),
+        stopped_reason: record.stop.as_ref().map(|stop| stop.reason.clone()).unwrap_or_default(),
+        pull_started_at: record.pull_started_at,
+        pull_stopped_at: record.pull_stopped_at,
+        started_at: record.started_at,
+        stopping_at: record.stop.as_ref().map(|stop| stop.at),
+        execution_stopped_at: record.execution_stopped_at,
+    }
+}
+
+/// In the host's network nothing is forwarded: the container listens on the host's port itself.
+fn bindings(record: &Record, at: usize, container: &Container) -> Vec<Binding> {
+    if record.spec.definition.network_mode() != NetworkMode::Host || container.phase < Phase::Running {
+        return container.bindings.clone();
+    }
+    let mappings = record
+        .spec
+        .containers()
+        .get(at)
+        .map(|definition| definition.port_mappings.as_slice());
+    mappings
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|mapping| {
+            let port = u16::try_from(mapping.container_port?).ok()?;
+            Some(Binding {
+                container_port: port,
+                protocol: mapping.protocol(),
+                host_port: port,
+                bind_ip: "0.0.0.0".to_owned(),
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,316 @@
+//! Docker, as narrow as the agent needs it and in the agent's own words. The only module that names bollard.
+//!
+//! Every call has a deadline of ours and a bound on how many of its kind run at once. A call never lasts as long as a
+//! container takes to stop: the stop signal and SIGKILL are calls of their own. Called by `perform`, and for its
+//! events and lists by `watch`.
+
+mod convert;
+mod failure;
+mod pull;
+mod time;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_agent_core::container::{Binding, Snapshot};
+use berth_agent_core::create::{CreateRequest, OwnVolume};
+use berth_agent_core::failure::{Failure, FailureKind};
+use berth_agent_core::machine::PulledImage;
+use berth_agent_core::name;
+use berth_agent_core::recovery::Found;
+use berth_model::id::InstanceId;
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
+    ListContainersOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+    StartContainerOptions,
+};
+use futures_util::{Stream, StreamExt};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use failure::{found, from_bollard, within};
+
+/// Longer than any deadline of ours, which all are shorter and end a call first.
+const CLIENT_TIMEOUT_SECONDS: u64 = 600;
+const QUICK: Duration = Duration::from_secs(10);
+const INSPECT: Duration = Duration::from_secs(30);
+const LIST: Duration = Duration::from_secs(60);
+const CREATE: Duration = Duration::from_secs(4 * 60);
+const START: Duration = Duration::from_secs(3 * 60);
+const KILL: Duration = Duration::from_secs(30);
+const REMOVE: Duration = Duration::from_secs(5 * 60);
+
+/// How many calls of a kind run at once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Creates and starts together.
+    pub(crate) starts: usize,
+    /// Image pulls.
+    pub(crate) pulls: usize,
+    /// Signals.
+    pub(crate) stops: usize,
+    /// Removals.
+    pub(crate) removals: usize,
+}
+
+/// A Docker daemon, and the containers of one instance in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Docker {
+    client: bollard::Docker,
+    instance: InstanceId,
+    limits: Arc<Limits>,
+}
+
+#[derive(Debug)]
+struct Limits {
+    starts: Semaphore,
+    pulls: Semaphore,
+    stops: Semaphore,
+    removals: Semaphore,
+}
+
+/// What Docker says of itself and its host.
+#[derive(Debug, Clone)]
+pub(crate) struct DockerInfo {
+    pub(crate) version: String,
+    /// Such as `1.41`.
+    pub(crate) api_version: String,
+    pub(crate) cores: u32,
+    pub(crate) memory_bytes: u64,
+    pub(crate) log_drivers: Vec<String>,
+}
+
+/// A container of which something may have changed.
+#[derive(Debug, Clone)]
+pub(crate) struct Hint {
+    pub(crate) task_arn: String,
+    pub(crate) container: String,
+}
+
+impl Docker {
+    /// The daemon behind a socket, which need not answer yet, but must be there.
+    pub(crate) fn connect(socket: &str, instance: InstanceId, bounds: Bounds) -> Result<Self, Failure> {
+        let client = bollard::Docker::connect_with_unix(socket, CLIENT_TIMEOUT_SECONDS, bollard::API_DEFAULT_VERSION)
+            .map_err(from_bollard)?;
+        Ok(Self {
+            client,
+            instance,
+            limits: Arc::new(Limits {
+                starts: Semaphore::new(bounds.starts),
+                pulls: Semaphore::new(bounds.pulls),
+                stops: Semaphore::new(bounds.stops),
+                removals: Semaphore::new(bounds.removals),
+            }),
+        })
+    }
+
+    pub(crate) async fn info(&self) -> Result<DockerInfo, Failure> {
+        let version = within("version", QUICK, self.client.version()).await?;
+        let info = within("info", QUICK, self.client.info()).await?;
+        Ok(convert::info(version, info))
+    }
+
+    /// The image, when Docker has it.
+    pub(crate) async fn image(&self, reference: &str) -> Result<Option<PulledImage>, Failure> {
+        let call = within("inspect the image", INSPECT, self.client.inspect_image(reference)).await;
+        Ok(found(call)?.map(|image| convert::image(reference, image)))
+    }
+
+    /// Makes sure that the image is there: pulls it only when it is missing.
+    pub(crate) async fn pull(&self, reference: &str) -> Result<PulledImage, Failure> {
+        if let Some(image) = self.image(reference).await? {
+            return Ok(image);
+        }
+        {
+            let _permit = permit(&self.limits.pulls).await?;
+            pull::pull(&self.client, reference).await?;
+        }
+        self.image(reference).await?.ok_or_else(|| {
+            Failure::new(
+                FailureKind::Faltered,
+                format!("image '{reference}' was pulled and is not there"),
+            )
+        })
+    }
+
+    /// Creates the container, or adopts the one of the name if it was created for the same purpose. Returns its id.
+    pub(crate) async fn create(&self, request: CreateRequest) -> Result<String, Failure> {
+        let _permit = permit(&self.limits.starts).await?;
+        for volume in &request.volumes {
+            self.create_volume(volume).await?;
+        }
+        match self.create_once(&request).await? {
+            Created::New(id) => Ok(id),
+            Created::NameTaken(conflict) => self.adopt(&request, conflict).await,
+        }
+    }
+
+    async fn create_once(&self, request: &CreateRequest) -> Result<Created, Failure> {
+        let options = CreateContainerOptionsBuilder::new().name(&request.name).build();
+        let body = convert::create_body(request);
+        let call = self.client.create_container(Some(options), body);
+        match tokio::time::timeout(CREATE, call).await {
+            Ok(Ok(answer)) => Ok(Created::New(answer.id)),
+            Ok(Err(bollard::errors::Error::DockerResponseServerError {
+                status_code: 409,
+                message,
+            })) => Ok(Created::NameTaken(message)),
+            Ok(Err(error)) => Err(from_bollard(error)),
+            Err(_) => Err(failure::late("create the container", CREATE)),
+        }
+    }
+
+    /// The name is taken: by this very container, created before the agent was restarted or the answer was lost; by
+    /// one for the same purpose of an agent of another version; or by somebody else's.
+    async fn adopt(&self, request: &CreateRequest, conflict: String) -> Result<String, Failure> {
+        let options = None::<InspectContainerOptions>;
+        let call = within(
+            "inspect the container",
+            INSPECT,
+            self.client.inspect_container(&request.name, options),
+        )
+        .await;
+        let Some(existing) = found(call)? else {
+            // It was there a moment ago and is not any more.
+            return Err(Failure::new(FailureKind::Lost, conflict));
+        };
+        let labels = convert::labels(&existing);
+        let same = |label: &str| request.labels.get(label) == labels.get(label);
+        if ![name::INSTANCE, name::TASK_ARN, name::CONTAINER_NAME]
+            .into_iter()
+            .all(same)
+        {
+            return Err(Failure::new(FailureKind::Refused, conflict));
+        }
+        let snapshot = convert::snapshot(existing)?;
+        if same(name::SPEC_HASH) || snapshot.started_at.is_some() {
+            return Ok(snapshot.id);
+        }
+        self.remove(&snapshot.id).await?;
+        match self.create_once(request).await? {
+            Created::New(id) => Ok(id),
+            Created::NameTaken(conflict) => Err(Failure::new(FailureKind::Lost, conflict)),
+        }
+    }
+
+    async fn create_volume(&self, volume: &OwnVolume) -> Result<(), Failure> {
+        let call = self.client.create_volume(convert::volume_body(volume));
+        within("create the volume", CREATE, call).await.map(|_| ())
+    }
+
+    /// Starts the container. Where ports are forwarded Docker is asked which, for it chooses those that are free.
+    pub(crate) async fn start(&self, id: &str, ports: bool) -> Result<Vec<Binding>, Failure> {
+        {
+            let _permit = permit(&self.limits.starts).await?;
+            within(
+                "start the container",
+                START,
+                self.client.start_container(id, None::<StartContainerOptions>),
+            )
+            .await?;
+        }
+        if !ports {
+            return Ok(Vec::new());
+        }
+        // It runs, whatever becomes of the question: a later look asks again.
+        Ok(self
+            .inspect(id)
+            .await
+            .ok()
+            .flatten()
+            .map(|snapshot| snapshot.bindings)
+            .unwrap_or_default())
+    }
+
+    /// The container of the id or name, when Docker has it.
+    pub(crate) async fn inspect(&self, target: &str) -> Result<Option<Snapshot>, Failure> {
+        let options = None::<InspectContainerOptions>;
+        let call = within(
+            "inspect the container",
+            INSPECT,
+            self.client.inspect_container(target, options),
+        )
+        .await;
+        found(call)?.map(convert::snapshot).transpose()
+    }
+
+    pub(crate) async fn signal(&self, id: &str, signal: &str) -> Result<(), Failure> {
+        let _permit = permit(&self.limits.stops).await?;
+        let options = KillContainerOptionsBuilder::new().signal(signal).build();
+        within(
+            "signal the container",
+            KILL,
+            self.client.kill_container(id, Some(options)),
+        )
+        .await
+    }
+
+    /// Removes the ended container with its anonymous volumes.
+    pub(crate) async fn remove(&self, id: &str) -> Result<(), Failure> {
+        let _permit = permit(&self.limits.removals).await?;
+        let options = RemoveContainerOptionsBuilder::new().v(true).force(true).build();
+        let call = within(
+            "remove the container",
+            REMOVE,
+            self.client.remove_container(id, Some(options)),
+        )
+        .await;
+        found(call).map(|_| ())
+    }
+
+    /// Removes the volumes that belong to the task.
+    pub(crate) async fn remove_volumes(&self, task_arn: &str) -> Result<(), Failure> {
+        let _permit = permit(&self.limits.removals).await?;
+        let options = ListVolumesOptionsBuilder::new()
+            .filters(&labelled(&[format!("{}={task_arn}", name::TASK_ARN), self.ours()]))
+            .build();
+        let list = within("list the volumes", LIST, self.client.list_volumes(Some(options))).await?;
+        for volume in list.volumes.unwrap_or_default() {
+            let call = self.client.remove_volume(&volume.name, None::<RemoveVolumeOptions>);
+            found(within("remove the volume", REMOVE, call).await)?;
+        }
+        Ok(())
+    }
+
+    /// All containers of this instance, running or not.
+    pub(crate) async fn list(&self) -> Result<Vec<Found>, Failure> {
+        let options = ListContainersOptionsBuilder::new()
+            .all(true)
+            .filters(&labelled(&[self.ours()]))
+            .build();
+        let list = within("list the containers", LIST, self.client.list_containers(Some(options))).await?;
+        Ok(list.into_iter().filter_map(convert::listed).collect())
+    }
+
+    /// Containers of this instance that die or go, from the first poll on. What happens before is not in it.
+    pub(crate) fn hints(&self) -> impl Stream<Item = Result<Hint, Failure>> + use<> {
+        let mut filters = labelled(&[self.ours()]);
+        filters.insert("type".to_owned(), vec!["container".to_owned()]);
+        filters.insert("event".to_owned(), vec!["die".to_owned(), "destroy".to_owned()]);
+        let options = EventsOptionsBuilder::new().filters(&filters).build();
+        let client = self.client.clone();
+        futures_util::stream::once(async move { client.events(Some(options)) })
+            .flatten()
+            .filter_map(|event| async { event.map_err(from_bollard).map(convert::hint).transpose() })
+    }
+
+    fn ours(&self) -> String {
+        format!("{}={}", name::INSTANCE, self.instance)
+    }
+}
+
+enum Created {
+    New(String),
+    NameTaken(String),
+}
+
+fn labelled(labels: &[String]) -> HashMap<String, Vec<String>> {
+    HashMap::from([("label".to_owned(), labels.to_vec())])
+}
+
+async fn permit(semaphore: &Semaphore) -> Result<SemaphorePermit<'_>, Failure> {
+    semaphore
+        .acquire()
+        .await
+        .map_err(|_| Failure::new(FailureKind::Lost, "the agent is stopping"))
+}

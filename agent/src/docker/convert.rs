@@ -1,0 +1,341 @@
+//! Between Docker's shapes and the agent's.
+
+use std::collections::{BTreeMap, HashMap};
+
+use berth_agent_core::container::{Binding, RunState, Snapshot, without_duplicates};
+use berth_agent_core::create::{CreateRequest, HostSettings, OwnVolume};
+use berth_agent_core::failure::{Failure, FailureKind};
+use berth_agent_core::machine::PulledImage;
+use berth_agent_core::name;
+use berth_agent_core::recovery::Found;
+use berth_model::quantity::Protocol;
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary,
+    ContainerSummaryStateEnum, DeviceMapping, EventMessage, HostConfig, HostConfigLogConfig, ImageInspect, PortBinding,
+    PortMap, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum, SystemInfo, SystemVersion, VolumeCreateRequest,
+};
+
+use super::{DockerInfo, Hint, time};
+
+pub(super) fn info(version: SystemVersion, info: SystemInfo) -> DockerInfo {
+    DockerInfo {
+        version: version.version.unwrap_or_default(),
+        api_version: version.api_version.unwrap_or_default(),
+        cores: info.ncpu.and_then(|cores| u32::try_from(cores).ok()).unwrap_or(0),
+        memory_bytes: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
+        log_drivers: info.plugins.and_then(|plugins| plugins.log).unwrap_or_default(),
+    }
+}
+
+/// The digest under which a registry knows the image; its id where no registry does.
+pub(super) fn image(reference: &str, image: ImageInspect) -> PulledImage {
+    let repository = repository(reference);
+    let digests = image.repo_digests.unwrap_or_default();
+    let of = |entry: &String| {
+        entry
+            .split_once('@')
+            .map(|(name, digest)| (name.to_owned(), digest.to_owned()))
+    };
+    let known: Vec<(String, String)> = digests.iter().filter_map(of).collect();
+    let named = known.iter().find(|(name, _)| name == repository).or(known.first());
+    PulledImage {
+        digest: named.map(|(_, digest)| digest.clone()).or(image.id),
+        stop_signal: image
+            .config
+            .and_then(|config| config.stop_signal)
+            .filter(|signal| !signal.is_empty()),
+    }
+}
+
+/// The reference without tag and digest.
+fn repository(reference: &str) -> &str {
+    let name = reference.split_once('@').map_or(reference, |(name, _)| name);
+    match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => repository,
+        Some(_) | None => name,
+    }
+}
+
+pub(super) fn create_body(request: &CreateRequest) -> ContainerCreateBody {
+    let ports = &request.host.ports;
+    ContainerCreateBody {
+        image: Some(request.image.clone()),
+        entrypoint: given(&request.entry_point),
+        cmd: given(&request.command),
+        env: given(&request.environment),
+        labels: Some(plain(&request.labels)),
+        user: request.user.clone(),
+        working_dir: request.working_directory.clone(),
+        hostname: request.hostname.clone(),
+        network_disabled: request.network_disabled.then_some(true),
+        open_stdin: request.open_stdin.then_some(true),
+        tty: request.tty.then_some(true),
+        stop_timeout: request.stop_timeout,
+        exposed_ports: (!ports.is_empty()).then(|| {
+            ports
+                .iter()
+                .map(|port| key(port.container_port, port.protocol))
+                .collect()
+        }),
+        host_config: Some(host_config(&request.host)),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn host_config(host: &HostSettings) -> HostConfig {
+    HostConfig {
+        network_mode: Some(host.network_mode.clone()),
+        cpu_shares: Some(host.cpu_shares),
+        memory: host.memory,
+        memory_reservation: host.memory_reservation,
+        memory_swap: host.memory_swap,
+        memory_swappiness: host.memory_swappiness,
+        port_bindings: Some(port_bindings(host)),
+        binds: given(&host.binds),
+        volumes_from: given(&host.volumes_from),
+        links: given(&host.links),
+        privileged: Some(host.privileged),
+        readonly_rootfs: Some(host.readonly_root_filesystem),
+        init: Some(host.init),
+        dns: given(&host.dns),
+        dns_search: given(&host.dns_search),
+        extra_hosts: given(&host.extra_hosts),
+        security_opt: given(&host.security_options),
+        ulimits: given(&host.ulimits).map(|limits| limits.into_iter().map(ulimit).collect()),
+        log_config: host.log.as_ref().map(|(driver, options)| HostConfigLogConfig {
+            typ: Some(driver.clone()),
+            config: Some(plain(options)),
+        }),
+        cap_add: given(&host.capabilities_added),
+        cap_drop: given(&host.capabilities_dropped),
+        devices: (!host.devices.is_empty()).then(|| {
+            let device = |device: &berth_agent_core::create::Device| DeviceMapping {
+                path_on_host: Some(device.host_path.clone()),
+                path_in_container: Some(device.container_path.clone()),
+                cgroup_permissions: Some(device.permissions.clone()),
+            };
+            host.devices.iter().map(device).collect()
+        }),
+        shm_size: host.shm_size,
+        tmpfs: (!host.tmpfs.is_empty()).then(|| {
+            host.tmpfs
+                .iter()
+                .map(|tmpfs| (tmpfs.container_path.clone(), tmpfs.options.clone()))
+                .collect()
+        }),
+        sysctls: (!host.sysctls.is_empty()).then(|| plain(&host.sysctls)),
+        // Docker must never start a container again on its own: a task runs once.
+        restart_policy: Some(RestartPolicy {
+            name: Some(RestartPolicyNameEnum::NO),
+            maximum_retry_count: None,
+        }),
+        ..HostConfig::default()
+    }
+}
+
+/// Always one explicit binding a port: newer Docker takes an empty list for none.
+fn port_bindings(host: &HostSettings) -> PortMap {
+    let mut bindings = PortMap::new();
+    for port in &host.ports {
+        let host_port = if port.host_port == 0 {
+            String::new()
+        } else {
+            port.host_port.to_string()
+        };
+        let binding = PortBinding {
+            host_ip: None,
+            host_port: Some(host_port),
+        };
+        bindings
+            .entry(key(port.container_port, port.protocol))
+            .or_default()
+            .get_or_insert_default()
+            .push(binding);
+    }
+    bindings
+}
+
+fn key(port: u16, protocol: Protocol) -> String {
+    format!("{port}/{}", protocol.name())
+}
+
+fn ulimit((name, soft, hard): (String, i64, i64)) -> ResourcesUlimits {
+    ResourcesUlimits {
+        name: Some(name),
+        soft: Some(soft),
+        hard: Some(hard),
+    }
+}
+
+fn given<T: Clone>(list: &[T]) -> Option<Vec<T>> {
+    (!list.is_empty()).then(|| list.to_vec())
+}
+
+fn plain(map: &BTreeMap<String, String>) -> HashMap<String, String> {
+    map.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+pub(super) fn volume_body(volume: &OwnVolume) -> VolumeCreateRequest {
+    VolumeCreateRequest {
+        name: Some(volume.name.clone()),
+        labels: Some(plain(&volume.labels)),
+        ..VolumeCreateRequest::default()
+    }
+}
+
+pub(super) fn labels(container: &ContainerInspectResponse) -> HashMap<String, String> {
+    container
+        .config
+        .as_ref()
+        .and_then(|config| config.labels.clone())
+        .unwrap_or_default()
+}
+
+pub(super) fn snapshot(container: ContainerInspectResponse) -> Result<Snapshot, Failure> {
+    let unreadable = |what: &str| Failure::new(FailureKind::Faltered, format!("Docker's answer has no {what}"));
+    let state = container.state.ok_or_else(|| unreadable("State"))?;
+    Ok(Snapshot {
+        id: container.id.ok_or_else(|| unreadable("Id"))?,
+        started_at: state.started_at.as_deref().and_then(time::parse),
+        state: run_state(&state),
+        bindings: bindings(
+            container
+                .network_settings
+                .and_then(|network| network.ports)
+                .unwrap_or_default(),
+        ),
+        stop_signal: container
+            .config
+            .and_then(|config| config.stop_signal)
+            .filter(|signal| !signal.is_empty()),
+    })
+}
+
+/// The status decides. The flag that memory was wanting stays up from earlier and says nothing of a running container.
+fn run_state(state: &ContainerState) -> RunState {
+    match state.status {
+        Some(ContainerStateStatusEnum::CREATED) => RunState::Created,
+        Some(
+            ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::PAUSED | ContainerStateStatusEnum::RESTARTING,
+        ) => RunState::Running,
+        Some(
+            ContainerStateStatusEnum::EXITED
+            | ContainerStateStatusEnum::DEAD
+            | ContainerStateStatusEnum::REMOVING
+            | ContainerStateStatusEnum::STOPPING
+            | ContainerStateStatusEnum::EMPTY,
+        )
+        | None => {
+            if state.running == Some(true) {
+                return RunState::Running;
+            }
+            RunState::Exited {
+                exit_code: state.exit_code.and_then(|code| i32::try_from(code).ok()).unwrap_or(-1),
+                oom_killed: state.oom_killed == Some(true),
+                finished_at: state.finished_at.as_deref().and_then(time::parse),
+            }
+        }
+    }
+}
+
+fn bindings(ports: PortMap) -> Vec<Binding> {
+    let each = ports.into_iter().flat_map(|(key, bindings)| {
+        bindings.unwrap_or_default().into_iter().filter_map(move |binding| {
+            let (port, protocol) = key.split_once('/')?;
+            Some(Binding {
+                container_port: port.parse().ok()?,
+                protocol: if protocol == "udp" {
+                    Protocol::Udp
+                } else {
+                    Protocol::Tcp
+                },
+                host_port: binding.host_port?.parse().ok()?,
+                bind_ip: binding.host_ip.unwrap_or_default(),
+            })
+        })
+    });
+    without_duplicates(each.collect())
+}
+
+pub(super) fn listed(summary: ContainerSummary) -> Option<Found> {
+    let running = match summary.state? {
+        ContainerSummaryStateEnum::RUNNING
+        | ContainerSummaryStateEnum::PAUSED
+        | ContainerSummaryStateEnum::RESTARTING => true,
+        ContainerSummaryStateEnum::CREATED
+        | ContainerSummaryStateEnum::EXITED
+        | ContainerSummaryStateEnum::REMOVING
+        | ContainerSummaryStateEnum::STOPPING
+        | ContainerSummaryStateEnum::DEAD
+        | ContainerSummaryStateEnum::EMPTY => false,
+    };
+    Some(Found {
+        id: summary.id?,
+        running,
+        labels: summary.labels.unwrap_or_default().into_iter().collect(),
+    })
+}
+
+pub(super) fn hint(event: EventMessage) -> Option<Hint> {
+    let mut attributes = event.actor?.attributes?;
+    Some(Hint {
+        task_arn: attributes.remove(name::TASK_ARN)?,
+        container: attributes.remove(name::CONTAINER_NAME)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_repository_is_the_reference_without_tag_and_digest() {
+        for (reference, name) in [
+            ("busybox", "busybox"),
+            ("busybox:1", "busybox"),
+            ("localhost:5000/app", "localhost:5000/app"),
+            ("localhost:5000/app:1@sha256:00", "localhost:5000/app"),
+        ] {
+            assert_eq!(repository(reference), name);
+        }
+    }
+
+    #[test]
+    fn an_image_without_digest_is_known_by_its_id() {
+        let inspected = |digests: &[&str]| ImageInspect {
+            id: Some("sha256:id".to_owned()),
+            repo_digests: Some(digests.iter().map(|digest| (*digest).to_owned()).collect()),
+            ..ImageInspect::default()
+        };
+        assert_eq!(image("app", inspected(&[])).digest.as_deref(), Some("sha256:id"));
+        let two = inspected(&["other@sha256:1", "app@sha256:2"]);
+        assert_eq!(image("app:3", two).digest.as_deref(), Some("sha256:2"));
+    }
+
+    #[test]
+    fn a_stale_memory_flag_does_not_end_a_running_container() {
+        let state = ContainerState {
+            status: Some(ContainerStateStatusEnum::RUNNING),
+            running: Some(true),
+            oom_killed: Some(true),
+            exit_code: Some(137),
+            ..ContainerState::default()
+        };
+        assert_eq!(run_state(&state), RunState::Running);
+    }
+
+    #[test]
+    fn a_dynamic_port_has_one_explicit_binding() {
+        let host = HostSettings {
+            ports: vec![berth_agent_core::create::Forward {
+                container_port: 80,
+                protocol: Protocol::Tcp,
+                host_port: 0,
+            }],
+            ..HostSettings::default()
+        };
+        let bindings = port_bindings(&host)["80/tcp"].clone().unwrap();
+        assert_eq!(bindings.len(), 1);
+        assert_eq!(bindings[0].host_port.as_deref(), Some(""));
+    }
+}

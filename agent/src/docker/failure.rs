@@ -1,0 +1,70 @@
+//! What is certain after a call to Docker failed. Decided by the status, not by the text.
+
+use std::error::Error as _;
+use std::future::Future;
+use std::time::Duration;
+
+use berth_agent_core::failure::{Failure, FailureKind};
+use bollard::errors::Error;
+
+/// The call, ended by our deadline.
+pub(super) async fn within<T>(
+    what: &str,
+    deadline: Duration,
+    call: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(deadline, call).await {
+        Ok(result) => result.map_err(from_bollard),
+        Err(_) => Err(late(what, deadline)),
+    }
+}
+
+/// The deadline passed.
+pub(super) fn late(what: &str, deadline: Duration) -> Failure {
+    let message = format!(
+        "Docker was asked to {what} and did not answer within {} s",
+        deadline.as_secs()
+    );
+    Failure::new(FailureKind::TimedOut, message)
+}
+
+/// The answer, or none where Docker says that it has no such thing.
+pub(super) fn found<T>(answer: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// What kind of failure bollard's error is. What it is not sure about may have happened.
+pub(super) fn from_bollard(error: Error) -> Failure {
+    if let Error::DockerResponseServerError { status_code, message } = error {
+        let kind = match status_code {
+            404 => FailureKind::NotFound,
+            400..=499 => FailureKind::Refused,
+            _ => FailureKind::Faltered,
+        };
+        return Failure::new(kind, message);
+    }
+    if let Error::DockerStreamError { error } = error {
+        return Failure::new(FailureKind::Faltered, error);
+    }
+    let kind = if matches!(error, Error::RequestTimeoutError) {
+        FailureKind::TimedOut
+    } else {
+        FailureKind::Lost
+    };
+    Failure::new(kind, chain(&error))
+}
+
+/// The error with its causes: the outermost alone seldom says what is wrong with a connection.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,193 @@
+//! The one task that owns all machines: takes events in, hands actions, records and reports out.
+//!
+//! It never waits for Docker, disk or network, only for the next event, and holds no lock. What a step asks for leaves
+//! only when the record that the step needs is durable.
+
+mod session;
+mod step;
+mod store;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use berth_agent_core::machine::{Input, Machine, Policy};
+use berth_agent_core::outbox::Outbox;
+use berth_agent_core::record::Record;
+use berth_agent_core::recovery::{Found, Listing};
+use berth_model::id::{InstanceId, TaskId};
+use berth_model::time::Timestamp;
+use berth_proto::agent::v1::HostFacts;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::docker::Hint;
+use crate::event::Event;
+use crate::perform::Performer;
+use crate::pulse::Pulse;
+use crate::spool::Spool;
+use session::Connected;
+use step::Task;
+use store::Store;
+
+/// Events taken in before reports and records are sent on their way.
+const BURST: usize = 64;
+/// When nothing is due; also how soon a stream that was full is tried again.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
+const RETRY_SENDING: Duration = Duration::from_millis(100);
+
+/// What the driver is made of.
+pub(crate) struct Parts {
+    pub(crate) instance: InstanceId,
+    /// As the operator gave it, for the scheduler.
+    pub(crate) cluster: String,
+    /// The name alone, for labels.
+    pub(crate) cluster_name: String,
+    pub(crate) facts: HostFacts,
+    pub(crate) policy: Policy,
+    pub(crate) performer: Performer,
+    pub(crate) spool: Spool,
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) pulse: Pulse,
+}
+
+/// The owner of all machines.
+pub(crate) struct Driver {
+    parts: Parts,
+    tasks: BTreeMap<TaskId, Task>,
+    outbox: Outbox,
+    session: Option<Connected>,
+    store: Store,
+    /// Who waits for which image: it is pulled once for all.
+    pulls: BTreeMap<String, Vec<(TaskId, usize)>>,
+    /// When which task wants to be told that time has passed.
+    wakes: BTreeSet<(Timestamp, TaskId)>,
+    /// Tasks that were listed once without being known: a list may be older than the end of a task.
+    suspects: BTreeSet<TaskId>,
+    stream_full: bool,
+}
+
+impl Driver {
+    /// A driver that goes on with the tasks of the spool and of Docker.
+    pub(crate) fn new(parts: Parts, records: Vec<Record>, found: Vec<Found>) -> Self {
+        let store = Store::new(parts.spool.clone(), parts.events.clone());
+        let mut driver = Self {
+            parts,
+            tasks: BTreeMap::new(),
+            outbox: Outbox::default(),
+            session: None,
+            store,
+            pulls: BTreeMap::new(),
+            wakes: BTreeSet::new(),
+            suspects: BTreeSet::new(),
+            stream_full: false,
+        };
+        let policy = driver.parts.policy;
+        for record in records {
+            driver.insert(Machine::restored(record, policy), true);
+        }
+        let listing = Listing::of(found);
+        for stray in listing.strays(driver.parts.instance, |task| driver.tasks.contains_key(&task)) {
+            tracing::warn!(task = %stray.spec.arn, "containers of a task without a record");
+            driver.insert(Machine::restored(stray, policy), false);
+        }
+        for task in driver.tasks.keys().copied().collect::<Vec<_>>() {
+            driver.handle(task, Input::Begin);
+            driver.handle(task, Input::Listing(listing.of_task(task)));
+        }
+        tracing::info!(tasks = driver.tasks.len(), "tasks of before the start");
+        driver
+    }
+
+    /// Runs until told to stop. Containers keep running.
+    pub(crate) async fn run(mut self, mut events: mpsc::Receiver<Event>, stop: CancellationToken) {
+        loop {
+            self.parts.pulse.beat();
+            self.store.flush(&self.tasks);
+            self.send();
+            let pause = self.pause();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                event = events.recv() => match event {
+                    Some(event) => self.take(event),
+                    None => return,
+                },
+                () = tokio::time::sleep(pause) => {}
+            }
+            for _ in 0..BURST {
+                let Ok(event) = events.try_recv() else { break };
+                self.take(event);
+            }
+            self.wake();
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::LinkUp(session) => self.link_up(session),
+            Event::LinkMessage(number, message) => self.link_message(number, *message),
+            Event::LinkDown(number) => self.link_down(number),
+            Event::Hint(hint) => self.hint(&hint),
+            Event::Listed(found) => self.listed(found),
+            Event::Done {
+                task,
+                container,
+                outcome,
+            } => self.handle(task, Input::Done { container, outcome }),
+            Event::Pulled { image, result } => self.pulled(&image, &result),
+            Event::VolumesRemoved { task, result } => self.handle(task, Input::VolumesRemoved(result)),
+            Event::Spooled => self.spooled(),
+            Event::Usage(usage) => self.send_usage(usage),
+        }
+    }
+
+    fn hint(&mut self, hint: &Hint) {
+        let task = berth_agent_core::spec::task_id_of(&hint.task_arn);
+        let known = task.and_then(|id| Some((id, self.tasks.get(&id)?.machine.position(&hint.container)?)));
+        if let Some((task, container)) = known {
+            self.handle(task, Input::Hint(container));
+        }
+    }
+
+    fn listed(&mut self, found: Vec<Found>) {
+        let listing = Listing::of(found);
+        for task in self.tasks.keys().copied().collect::<Vec<_>>() {
+            self.handle(task, Input::Listing(listing.of_task(task)));
+        }
+        let strays = listing.strays(self.parts.instance, |task| self.tasks.contains_key(&task));
+        let before = std::mem::take(&mut self.suspects);
+        for stray in strays {
+            let task = stray.spec.id;
+            if before.contains(&task) {
+                tracing::warn!(task = %stray.spec.arn, "containers of a task that nobody knows");
+                self.insert(Machine::restored(stray, self.parts.policy), false);
+                self.handle(task, Input::Begin);
+                self.propose(&[task]);
+            } else {
+                self.suspects.insert(task);
+            }
+        }
+    }
+
+    fn wake(&mut self) {
+        let now = now();
+        while let Some((at, task)) = self.wakes.first().copied().filter(|(at, _)| *at <= now) {
+            self.wakes.remove(&(at, task));
+            self.handle(task, Input::Tick);
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        let next = self
+            .wakes
+            .first()
+            .map_or(LONGEST_SLEEP, |(at, _)| at.since(now()) + Duration::from_millis(1));
+        let sending = if self.stream_full { RETRY_SENDING } else { LONGEST_SLEEP };
+        next.min(sending)
+    }
+}
+
+/// The host's clock. Pure code is given what it says.
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,54 @@
+//! All that the driver can be told: one closed list, through one bounded channel.
+
+use berth_agent_core::failure::Failure;
+use berth_agent_core::machine::{Outcome, PulledImage};
+use berth_agent_core::recovery::Found;
+use berth_model::id::TaskId;
+use berth_proto::agent::v1::{AgentMessage, Usage, scheduler_message};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::docker::Hint;
+
+/// Something happened.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A stream to a scheduler is open and waits for the Hello.
+    LinkUp(Session),
+    /// The scheduler said something on the stream of that number.
+    LinkMessage(u64, Box<scheduler_message::Message>),
+    /// The stream of that number is over.
+    LinkDown(u64),
+    /// Docker says that something happened to a container.
+    Hint(Hint),
+    /// All containers of this instance that Docker has.
+    Listed(Vec<Found>),
+    /// An effect on a container of the task is over.
+    Done {
+        task: TaskId,
+        container: usize,
+        outcome: Outcome,
+    },
+    /// An image is there, or is not to be had.
+    Pulled {
+        image: String,
+        result: Result<PulledImage, Failure>,
+    },
+    /// The task's own volumes are gone, or not.
+    VolumesRemoved { task: TaskId, result: Result<(), Failure> },
+    /// The records that were being written are durable.
+    Spooled,
+    /// A sample of the host's usage.
+    Usage(Usage),
+}
+
+/// One stream to a scheduler, as the driver sees it.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// Told apart from streams before it.
+    pub(crate) number: u64,
+    /// To the scheduler.
+    pub(crate) outbound: mpsc::Sender<AgentMessage>,
+    /// Ends the stream, so that a new one begins.
+    pub(crate) close: CancellationToken,
+}

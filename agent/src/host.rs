@@ -1,0 +1,8 @@
+//! The host: what it has and what it uses. Reads `/proc`, decides nothing.
+
+mod facts;
+mod ports;
+mod usage;
+
+pub(crate) use facts::facts;
+pub(crate) use usage::Sampler;

@@ -1,0 +1,136 @@
+//! What the agent tells the scheduler of its host once, with the Hello.
+
+use berth_model::task_definition::capability;
+use berth_proto::agent::v1::{HostAttribute, HostFacts};
+
+use super::usage;
+use crate::config::Config;
+use crate::docker::DockerInfo;
+
+const BYTES_PER_MIB: u64 = 1024 * 1024;
+const UNITS_PER_CORE: u32 = 1024;
+/// The oldest version of Docker's API that ECS names in attributes.
+const OLDEST_API: u32 = 17;
+const API_PREFIX: &str = "com.amazonaws.ecs.capability.docker-remote-api.1.";
+/// Where a virtual machine of EC2 says which it is.
+const ASSET_TAG: &str = "/sys/devices/virtual/dmi/id/board_asset_tag";
+
+/// The facts, from the settings, Docker and the host.
+pub(crate) fn facts(config: &Config, docker: &DockerInfo) -> HostFacts {
+    let host_mib = usage::Memory::read().map_or(u64::MAX, |memory| memory.total_mib);
+    let mib = host_mib.min(docker.memory_bytes / BYTES_PER_MIB);
+    let usable = u32::try_from(mib)
+        .unwrap_or(u32::MAX)
+        .saturating_sub(config.reserved_memory_mib);
+    let ports = |ports: &[u16]| ports.iter().copied().map(u32::from).collect();
+    HostFacts {
+        cpu_units: config.cpu_units.unwrap_or(docker.cores.saturating_mul(UNITS_PER_CORE)),
+        memory_mib: config.memory_mib.unwrap_or(usable),
+        reserved_tcp_ports: ports(&config.reserved_tcp_ports),
+        reserved_udp_ports: ports(&config.reserved_udp_ports),
+        attributes: attributes(config, docker),
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        docker_version: docker.version.clone(),
+        ec2_instance_id: ec2_instance_id(),
+    }
+}
+
+/// The operator's attributes, the platform, and what this agent can do: nothing that it cannot.
+fn attributes(config: &Config, docker: &DockerInfo) -> Vec<HostAttribute> {
+    let with = |name: &str, value: &str| HostAttribute {
+        name: name.to_owned(),
+        value: Some(value.to_owned()),
+    };
+    let capability = |name: String| HostAttribute { name, value: None };
+    let api = docker
+        .api_version
+        .split_once('.')
+        .and_then(|(_, minor)| minor.parse::<u32>().ok())
+        .unwrap_or(0);
+    let mut attributes = vec![
+        with("ecs.os-type", "linux"),
+        with("ecs.os-family", "LINUX"),
+        with("ecs.cpu-architecture", architecture()),
+    ];
+    attributes.extend((OLDEST_API..=api).map(|minor| capability(format!("{API_PREFIX}{minor}"))));
+    let drivers = docker.log_drivers.iter();
+    attributes.extend(drivers.map(|driver| capability(format!("{}{driver}", capability::LOG_DRIVER_PREFIX))));
+    let able = [
+        capability::PRIVILEGED,
+        capability::LINUX_PARAMETERS,
+        capability::SYSTEM_CONTROLS,
+    ];
+    attributes.extend(able.map(|name| capability(name.to_owned())));
+    attributes.extend(config.attributes.iter().map(|own| with(&own.name, &own.value)));
+    attributes
+}
+
+/// As ECS names it.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+fn ec2_instance_id() -> String {
+    let tag = std::fs::read_to_string(ASSET_TAG).unwrap_or_default();
+    let tag = tag.trim();
+    if tag.starts_with("i-") {
+        tag.to_owned()
+    } else {
+        String::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts_of(flags: &[&str]) -> HostFacts {
+        let given = ["berth-agent", "--scheduler", "http://a:1", "--cluster", "prod"];
+        let config = Config::load(given.iter().chain(flags).map(std::ffi::OsString::from)).unwrap();
+        let docker = DockerInfo {
+            version: "20.10.24".to_owned(),
+            api_version: "1.41".to_owned(),
+            cores: 2,
+            memory_bytes: 1000 * BYTES_PER_MIB,
+            log_drivers: vec!["json-file".to_owned(), "syslog".to_owned()],
+        };
+        facts(&config, &docker)
+    }
+
+    #[test]
+    fn the_reserve_is_taken_off_what_docker_and_the_host_both_have() {
+        let facts = facts_of(&["--reserved-memory", "100"]);
+        assert_eq!((facts.cpu_units, facts.memory_mib), (2048, 900));
+        assert_eq!(facts.reserved_tcp_ports, [22, 2375, 2376, 51678, 51679]);
+        let given = facts_of(&["--memory", "700", "--cpu-units", "512"]);
+        assert_eq!((given.cpu_units, given.memory_mib), (512, 700));
+    }
+
+    #[test]
+    fn only_what_the_agent_can_do_is_advertised() {
+        let facts = facts_of(&["--attribute", "rack=r1"]);
+        let value = |name: &str| {
+            facts
+                .attributes
+                .iter()
+                .find(|attribute| attribute.name == name)
+                .map(|a| a.value.as_deref())
+        };
+        assert_eq!(value("ecs.os-type"), Some(Some("linux")));
+        assert_eq!(value("rack"), Some(Some("r1")));
+        assert_eq!(value("com.amazonaws.ecs.capability.logging-driver.syslog"), Some(None));
+        assert_eq!(value("com.amazonaws.ecs.capability.docker-remote-api.1.41"), Some(None));
+        for absent in [
+            "com.amazonaws.ecs.capability.docker-remote-api.1.42",
+            capability::HEALTH_CHECK,
+            capability::CONTAINER_ORDERING,
+            capability::TASK_ENI,
+            capability::TASK_LIMIT,
+        ] {
+            assert_eq!(value(absent), None, "{absent}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The binary `berth-agent`. The exit codes are those that `--help` lists.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use berth_agent::{Config, ConfigError, NotOurs};
+
+/// For effects that are on their way; the rest of the five seconds that stopping may take went to the stream.
+const LAST_EFFECTS: Duration = Duration::from_secs(1);
+
+#[expect(clippy::print_stderr, reason = "logging begins when the settings are known")]
+fn main() -> ExitCode {
+    let config = match Config::load(std::env::args_os()) {
+        Ok(config) => config,
+        Err(ConfigError::Arguments(error)) => error.exit(),
+        Err(error) => {
+            eprintln!("berth-agent: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("berth-agent: the runtime cannot be built: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    let result = runtime.block_on(berth_agent::run(config));
+    runtime.shutdown_timeout(LAST_EFFECTS);
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    eprintln!("berth-agent: {error:#}");
+    ExitCode::from(if error.is::<NotOurs>() { 5 } else { 1 })
+}

@@ -1,0 +1,86 @@
+//! Carries out what machines ask for, each effect on its own, and sends what came of it back to the driver.
+//!
+//! Decides nothing and keeps nothing. Called by the driver alone.
+
+use berth_agent_core::machine::{Action, Outcome};
+use berth_model::id::TaskId;
+use tokio::sync::mpsc;
+
+use crate::docker::Docker;
+use crate::event::Event;
+
+/// Where effects are carried out and where their results go.
+#[derive(Debug, Clone)]
+pub(crate) struct Performer {
+    docker: Docker,
+    events: mpsc::Sender<Event>,
+}
+
+impl Performer {
+    pub(crate) fn new(docker: Docker, events: mpsc::Sender<Event>) -> Self {
+        Self { docker, events }
+    }
+
+    /// Makes sure that the image is there; answered by [`Event::Pulled`], once for all that wait.
+    pub(crate) fn pull(&self, image: String) {
+        let Self { docker, events } = self.clone();
+        self.spawn(async move {
+            let result = docker.pull(&image).await;
+            if let Err(error) = &result {
+                tracing::warn!(image, %error, "image is not to be had");
+            }
+            send(&events, Event::Pulled { image, result }).await;
+        });
+    }
+
+    /// Removes the volumes of the task; answered by [`Event::VolumesRemoved`].
+    pub(crate) fn remove_volumes(&self, task: TaskId, arn: String) {
+        let Self { docker, events } = self.clone();
+        self.spawn(async move {
+            let result = docker.remove_volumes(&arn).await;
+            if let Err(error) = &result {
+                tracing::warn!(%task, %error, "volumes of the task cannot be removed yet");
+            }
+            send(&events, Event::VolumesRemoved { task, result }).await;
+        });
+    }
+
+    /// Carries out an effect on one container; answered by [`Event::Done`].
+    pub(crate) fn perform(&self, task: TaskId, action: Action) {
+        let Self { docker, events } = self.clone();
+        self.spawn(async move {
+            let (container, outcome) = match action {
+                Action::Create { container, request } => (container, Outcome::Created(docker.create(*request).await)),
+                Action::Start { container, id, ports } => (container, Outcome::Started(docker.start(&id, ports).await)),
+                Action::Signal { container, id, signal } => {
+                    (container, Outcome::Signalled(docker.signal(&id, &signal).await))
+                }
+                Action::Kill { container, id } => (container, Outcome::Killed(docker.signal(&id, "SIGKILL").await)),
+                Action::Look { container, target } => (container, Outcome::Looked(docker.inspect(&target).await)),
+                Action::Remove { container, id } => (container, Outcome::Removed(docker.remove(&id).await)),
+                // Not of one container: the driver has its own ways for them.
+                Action::Pull { .. } | Action::RemoveVolumes | Action::Forget => return,
+            };
+            send(
+                &events,
+                Event::Done {
+                    task,
+                    container,
+                    outcome,
+                },
+            )
+            .await;
+        });
+    }
+
+    fn spawn(&self, effect: impl Future<Output = ()> + Send + 'static) {
+        drop(tokio::spawn(effect));
+    }
+}
+
+/// A driver that is gone needs no answer: the agent is stopping.
+async fn send(events: &mpsc::Sender<Event>, event: Event) {
+    if events.send(event).await.is_err() {
+        tracing::debug!("an effect ended after the driver");
+    }
+}

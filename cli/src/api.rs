@@ -1,0 +1,168 @@
+//! Calls to the scheduler: one method an operation, each with a deadline, lists with all their pages.
+//!
+//! Nothing here prints, retries or interprets; `command` calls it.
+
+mod clusters;
+mod instances;
+mod task_definitions;
+mod tasks;
+
+use std::error::Error;
+use std::time::Duration;
+
+use berth_proto::ecs::v1::ecs_client::EcsClient;
+use berth_proto::v1::berth_client::BerthClient;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Response, Status};
+
+use crate::args::GlobalArgs;
+
+/// Response metadata that carries the ECS class of a fault.
+const FAULT_KEY: &str = "berth-fault";
+/// The most ids that ECS takes in one Describe call.
+const DESCRIBE_AT_MOST: usize = 100;
+
+/// Why a call brought no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    #[error("cannot reach the scheduler at {url}: {reason}")]
+    Unreachable { url: String, reason: String },
+    #[error("{operation} was not answered by {url} within {} s", timeout.as_secs())]
+    Deadline {
+        operation: &'static str,
+        url: String,
+        timeout: Duration,
+    },
+    #[error("{class}: {message}")]
+    Fault { class: String, message: String },
+    #[error("{operation} failed at {url} with gRPC status {code:?}: {message}")]
+    Refused {
+        operation: &'static str,
+        url: String,
+        code: Code,
+        message: String,
+    },
+}
+
+/// A connected scheduler and the cluster that commands mean.
+#[derive(Clone, Debug)]
+pub(crate) struct Api {
+    channel: Channel,
+    url: String,
+    cluster: Option<String>,
+    timeout: Duration,
+}
+
+impl Api {
+    /// Connects to the scheduler that `global` names.
+    pub(crate) async fn connect(global: &GlobalArgs) -> Result<Self, CallError> {
+        let url = &global.scheduler;
+        let unreachable = |error: &tonic::transport::Error| CallError::Unreachable {
+            url: url.clone(),
+            reason: root_cause(error),
+        };
+        let channel = Endpoint::from_shared(url.clone())
+            .map_err(|error| unreachable(&error))?
+            .connect_timeout(global.timeout)
+            .connect()
+            .await
+            .map_err(|error| unreachable(&error))?;
+        Ok(Self {
+            channel,
+            url: url.clone(),
+            cluster: global.cluster.clone(),
+            timeout: global.timeout,
+        })
+    }
+
+    /// The cluster that was named; absent where the API's default is meant.
+    pub(crate) fn cluster(&self) -> Option<&str> {
+        self.cluster.as_deref()
+    }
+
+    /// Calls one operation of the ECS service.
+    async fn ecs<Q, A>(
+        &self,
+        operation: &'static str,
+        request: Q,
+        send: impl AsyncFnOnce(EcsClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Result<A, CallError> {
+        let client = EcsClient::new(self.channel.clone());
+        self.bounded(operation, request, async |request| send(client, request).await)
+            .await
+    }
+
+    /// Calls one operation that Berth adds to ECS's.
+    async fn berth<Q, A>(
+        &self,
+        operation: &'static str,
+        request: Q,
+        send: impl AsyncFnOnce(BerthClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Result<A, CallError> {
+        let client = BerthClient::new(self.channel.clone());
+        self.bounded(operation, request, async |request| send(client, request).await)
+            .await
+    }
+
+    async fn bounded<Q, A>(
+        &self,
+        operation: &'static str,
+        request: Q,
+        send: impl AsyncFnOnce(Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Result<A, CallError> {
+        let mut request = Request::new(request);
+        // Tells the scheduler, so that it does not work for a caller that went away.
+        request.set_timeout(self.timeout);
+        match tokio::time::timeout(self.timeout, send(request)).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(self.failed(operation, &status)),
+            Err(_elapsed) => Err(self.late(operation)),
+        }
+    }
+
+    fn late(&self, operation: &'static str) -> CallError {
+        CallError::Deadline {
+            operation,
+            url: self.url.clone(),
+            timeout: self.timeout,
+        }
+    }
+
+    fn failed(&self, operation: &'static str, status: &Status) -> CallError {
+        let message = status.message().to_owned();
+        let fault = status.metadata().get(FAULT_KEY);
+        if let Some(class) = fault.and_then(|value| value.to_str().ok()) {
+            return CallError::Fault {
+                class: class.to_owned(),
+                message,
+            };
+        }
+        let code = status.code();
+        // The second is how tonic tells of the deadline that it keeps itself.
+        if code == Code::DeadlineExceeded || (code == Code::Cancelled && message == "Timeout expired") {
+            return self.late(operation);
+        }
+        // With a source it was made here, because the connection broke under the call.
+        match status.source() {
+            Some(source) if matches!(code, Code::Cancelled | Code::Unavailable) => CallError::Unreachable {
+                url: self.url.clone(),
+                reason: root_cause(source),
+            },
+            _ => CallError::Refused {
+                operation,
+                url: self.url.clone(),
+                code,
+                message,
+            },
+        }
+    }
+}
+
+/// What the innermost error says: "Connection refused" instead of "transport error".
+fn root_cause(error: &(dyn Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

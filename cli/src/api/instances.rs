@@ -1,0 +1,102 @@
+//! Operations on container instances.
+
+use berth_proto::ecs::v1::{
+    DeregisterContainerInstanceRequest, DeregisterContainerInstanceResponse, DescribeContainerInstancesRequest,
+    DescribeContainerInstancesResponse, ListContainerInstancesRequest, UpdateContainerInstancesStateRequest,
+    UpdateContainerInstancesStateResponse,
+};
+use berth_proto::v1::{DescribeUsageRequest, DescribeUsageResponse};
+
+use super::{Api, CallError, DESCRIBE_AT_MOST};
+
+impl Api {
+    /// ARNs of all container instances of the cluster.
+    pub(crate) async fn list_instances(&self) -> Result<Vec<String>, CallError> {
+        let mut arns = Vec::new();
+        let mut next_token = None;
+        loop {
+            let request = ListContainerInstancesRequest {
+                cluster: self.cluster.clone(),
+                next_token,
+                ..Default::default()
+            };
+            let page = self
+                .ecs("ListContainerInstances", request, async |mut ecs, request| {
+                    ecs.list_container_instances(request).await
+                })
+                .await?;
+            arns.extend(page.container_instance_arns);
+            next_token = page.next_token;
+            if next_token.is_none() {
+                return Ok(arns);
+            }
+        }
+    }
+
+    /// The named container instances; those that do not exist are among the failures.
+    pub(crate) async fn describe_instances(
+        &self,
+        instances: &[String],
+    ) -> Result<DescribeContainerInstancesResponse, CallError> {
+        let mut all = DescribeContainerInstancesResponse::default();
+        for chunk in instances.chunks(DESCRIBE_AT_MOST) {
+            let request = DescribeContainerInstancesRequest {
+                cluster: self.cluster.clone(),
+                container_instances: chunk.to_vec(),
+                ..Default::default()
+            };
+            let part = self
+                .ecs("DescribeContainerInstances", request, async |mut ecs, request| {
+                    ecs.describe_container_instances(request).await
+                })
+                .await?;
+            all.container_instances.extend(part.container_instances);
+            all.failures.extend(part.failures);
+        }
+        Ok(all)
+    }
+
+    /// Sets one container instance to ACTIVE or DRAINING.
+    pub(crate) async fn set_instance_status(
+        &self,
+        instance: String,
+        status: &str,
+    ) -> Result<UpdateContainerInstancesStateResponse, CallError> {
+        let request = UpdateContainerInstancesStateRequest {
+            cluster: self.cluster.clone(),
+            container_instances: vec![instance],
+            status: Some(status.to_owned()),
+        };
+        self.ecs("UpdateContainerInstancesState", request, async |mut ecs, request| {
+            ecs.update_container_instances_state(request).await
+        })
+        .await
+    }
+
+    pub(crate) async fn deregister_instance(
+        &self,
+        instance: String,
+        force: bool,
+    ) -> Result<DeregisterContainerInstanceResponse, CallError> {
+        let request = DeregisterContainerInstanceRequest {
+            cluster: self.cluster.clone(),
+            container_instance: Some(instance),
+            force: force.then_some(true),
+        };
+        self.ecs("DeregisterContainerInstance", request, async |mut ecs, request| {
+            ecs.deregister_container_instance(request).await
+        })
+        .await
+    }
+
+    /// What the connected hosts of the cluster use now.
+    pub(crate) async fn usage(&self) -> Result<DescribeUsageResponse, CallError> {
+        let request = DescribeUsageRequest {
+            cluster: self.cluster.clone(),
+        };
+        self.berth("DescribeUsage", request, async |mut berth, request| {
+            berth.describe_usage(request).await
+        })
+        .await
+    }
+}

@@ -1,0 +1,76 @@
+//! Operations on task definitions.
+
+use berth_proto::ecs::v1::{
+    DeregisterTaskDefinitionRequest, DeregisterTaskDefinitionResponse, DescribeTaskDefinitionRequest,
+    DescribeTaskDefinitionResponse, ListTaskDefinitionsRequest, ListTaskDefinitionsResponse,
+    RegisterTaskDefinitionRequest, RegisterTaskDefinitionResponse,
+};
+
+use super::{Api, CallError};
+
+impl Api {
+    pub(crate) async fn register_task_definition(
+        &self,
+        request: RegisterTaskDefinitionRequest,
+    ) -> Result<RegisterTaskDefinitionResponse, CallError> {
+        self.ecs("RegisterTaskDefinition", request, async |mut ecs, request| {
+            ecs.register_task_definition(request).await
+        })
+        .await
+    }
+
+    /// ARNs of all revisions with `status`, of one family or of all.
+    pub(crate) async fn list_task_definitions(
+        &self,
+        family: Option<&str>,
+        status: &str,
+    ) -> Result<ListTaskDefinitionsResponse, CallError> {
+        let mut all = ListTaskDefinitionsResponse::default();
+        let mut next_token = None;
+        loop {
+            let request = ListTaskDefinitionsRequest {
+                family_prefix: family.map(str::to_owned),
+                status: Some(status.to_owned()),
+                next_token,
+                ..Default::default()
+            };
+            let page = self
+                .ecs("ListTaskDefinitions", request, async |mut ecs, request| {
+                    ecs.list_task_definitions(request).await
+                })
+                .await?;
+            all.task_definition_arns.extend(page.task_definition_arns);
+            next_token = page.next_token;
+            if next_token.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    pub(crate) async fn describe_task_definition(
+        &self,
+        task_definition: String,
+    ) -> Result<DescribeTaskDefinitionResponse, CallError> {
+        let request = DescribeTaskDefinitionRequest {
+            task_definition: Some(task_definition),
+            include: vec!["TAGS".to_owned()],
+        };
+        self.ecs("DescribeTaskDefinition", request, async |mut ecs, request| {
+            ecs.describe_task_definition(request).await
+        })
+        .await
+    }
+
+    pub(crate) async fn deregister_task_definition(
+        &self,
+        task_definition: String,
+    ) -> Result<DeregisterTaskDefinitionResponse, CallError> {
+        let request = DeregisterTaskDefinitionRequest {
+            task_definition: Some(task_definition),
+        };
+        self.ecs("DeregisterTaskDefinition", request, async |mut ecs, request| {
+            ecs.deregister_task_definition(request).await
+        })
+        .await
+    }
+}

@@ -1,0 +1,72 @@
+//! The commands: each turns its arguments into calls and hands the answers to `show`.
+
+mod clusters;
+mod completions;
+mod instances;
+mod ps;
+mod run;
+mod stop;
+mod task_definitions;
+
+use anyhow::bail;
+use berth_proto::ecs::v1::Failure;
+use clap::Subcommand;
+
+use crate::Ending;
+use crate::api::Api;
+use crate::args::Cli;
+use crate::dev;
+use crate::output::Output;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Start tasks from a task definition
+    Run(run::RunArgs),
+    /// List tasks
+    Ps(ps::PsArgs),
+    /// Stop tasks
+    Stop(stop::StopArgs),
+    /// Register, list and show task definitions
+    #[command(subcommand, visible_alias = "td")]
+    TaskDefinitions(task_definitions::TaskDefinitionsCommand),
+    /// List, drain and remove the hosts of a cluster
+    Instances(instances::InstancesArgs),
+    /// Create, list and delete clusters
+    #[command(subcommand)]
+    Clusters(clusters::ClustersCommand),
+    /// Run a scheduler and an agent on this machine until Ctrl-C
+    Dev(dev::DevArgs),
+    /// Print the completion script for a shell
+    Completions(completions::CompletionsArgs),
+}
+
+/// Does what the command line says.
+///
+/// # Errors
+/// The command did not happen; what it printed before stands.
+pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending> {
+    let Cli { global, command } = cli;
+    let api = async || Api::connect(&global).await;
+    match command {
+        Command::Run(args) => run::run(args, &api().await?, output).await,
+        Command::Ps(args) => ps::run(args, &api().await?, output).await,
+        Command::Stop(args) => stop::run(args, &api().await?, output).await,
+        Command::TaskDefinitions(command) => task_definitions::run(command, &api().await?, output).await,
+        Command::Instances(args) => instances::run(args, &api().await?, output).await,
+        Command::Clusters(command) => clusters::run(command, &api().await?, output).await,
+        Command::Dev(args) => dev::run(&args, &global, output).await,
+        Command::Completions(args) => completions::run(&args, output),
+    }
+}
+
+/// The failure of a call that was about one thing, as an error: `container instance ID: MISSING`.
+fn refuse_failures(what: &str, failures: &[Failure]) -> anyhow::Result<()> {
+    let Some(failure) = failures.first() else {
+        return Ok(());
+    };
+    let id = crate::show::ids::of_arn(failure.arn());
+    match failure.detail() {
+        "" => bail!("{what} \"{id}\": {}", failure.reason()),
+        detail => bail!("{what} \"{id}\": {}: {detail}", failure.reason()),
+    }
+}

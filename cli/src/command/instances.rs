@@ -1,0 +1,123 @@
+//! `berth instances`.
+
+use clap::{Args, Subcommand};
+use tonic::Code;
+
+use super::refuse_failures;
+use crate::Ending;
+use crate::api::{Api, CallError};
+use crate::output::Output;
+use crate::select;
+use crate::show::Now;
+use crate::show::instances::{self as show, UsageByArn};
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  berth instances
+  berth instances drain 7c1e")]
+pub(crate) struct InstancesArgs {
+    #[command(subcommand)]
+    command: Option<InstancesCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+enum InstancesCommand {
+    /// List the container instances, with what is free and what is used now (the default)
+    #[command(after_help = "Example:\n  berth instances list --cluster staging")]
+    List,
+    /// Show one container instance
+    #[command(after_help = "Example:\n  berth instances show 7c1e")]
+    Show {
+        /// An ARN, an id, or the beginning of one with at least four characters
+        id: String,
+    },
+    /// Place nothing more on a container instance
+    #[command(after_help = "Example:\n  berth instances drain 7c1e")]
+    Drain {
+        /// An ARN, an id, or the beginning of one with at least four characters
+        id: String,
+    },
+    /// Place tasks on a drained container instance again
+    #[command(after_help = "Example:\n  berth instances activate 7c1e")]
+    Activate {
+        /// An ARN, an id, or the beginning of one with at least four characters
+        id: String,
+    },
+    /// Take a container instance out of its cluster
+    #[command(after_help = "\
+Examples:
+  berth instances deregister 7c1e
+  berth instances deregister 7c1e --force")]
+    Deregister {
+        /// An ARN, an id, or the beginning of one with at least four characters
+        id: String,
+        /// Also while tasks run on it
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+pub(super) async fn run(args: InstancesArgs, api: &Api, output: &mut Output) -> anyhow::Result<Ending> {
+    match args.command.unwrap_or(InstancesCommand::List) {
+        InstancesCommand::List => {
+            let arns = api.list_instances().await?;
+            let answer = api.describe_instances(&arns).await?;
+            let usage = usage(api).await?;
+            output.answer(&answer, |answer| show::list(&answer.container_instances, &usage))?;
+        }
+        InstancesCommand::Show { id } => {
+            let arn = named(api, id).await?;
+            let answer = api.describe_instances(&[arn]).await?;
+            refuse_failures("container instance", &answer.failures)?;
+            let usage = usage(api).await?;
+            let now = Now::of_the_clock();
+            output.answer(&answer, |answer| {
+                show::one(answer.container_instances.first(), &usage, now)
+            })?;
+        }
+        InstancesCommand::Drain { id } => set_status(api, output, id, "DRAINING").await?,
+        InstancesCommand::Activate { id } => set_status(api, output, id, "ACTIVE").await?,
+        InstancesCommand::Deregister { id, force } => {
+            let arn = named(api, id).await?;
+            let answer = api.deregister_instance(arn, force).await?;
+            output.answer(&answer, |answer| {
+                show::list(answer.container_instance.as_slice(), &UsageByArn::new())
+            })?;
+        }
+    }
+    Ok(Ending::Done)
+}
+
+async fn set_status(api: &Api, output: &mut Output, id: String, status: &str) -> anyhow::Result<()> {
+    let arn = named(api, id).await?;
+    let answer = api.set_instance_status(arn, status).await?;
+    refuse_failures("container instance", &answer.failures)?;
+    output.answer(&answer, |answer| {
+        show::list(&answer.container_instances, &UsageByArn::new())
+    })
+}
+
+async fn named(api: &Api, name: String) -> anyhow::Result<String> {
+    if select::is_complete(&name) {
+        return Ok(name);
+    }
+    let arns = api.list_instances().await?;
+    select::by_prefix("container instance", &name, &arns)
+}
+
+/// What the hosts use now; nothing where the scheduler does not tell.
+async fn usage(api: &Api) -> Result<UsageByArn, CallError> {
+    let answer = match api.usage().await {
+        Ok(answer) => answer,
+        Err(CallError::Refused {
+            code: Code::Unimplemented,
+            ..
+        }) => return Ok(UsageByArn::new()),
+        Err(error) => return Err(error),
+    };
+    let figures = answer.instances.into_iter();
+    Ok(figures
+        .filter_map(|of_one| Some((of_one.container_instance_arn, of_one.usage?)))
+        .collect())
+}

@@ -1,0 +1,53 @@
+//! What to do about an error, where that is known. Never guesses: no hint is better than a wrong one.
+
+use crate::api::CallError;
+
+/// The next step for whoever reads `error`, met while working with `cluster`.
+pub(crate) fn for_error(error: &anyhow::Error, cluster: Option<&str>) -> Option<String> {
+    match error.downcast_ref::<CallError>()? {
+        CallError::Unreachable { .. } => Some(
+            "start the scheduler, or name another with --scheduler or BERTH_SCHEDULER; \
+             `berth dev` starts one on this machine"
+                .to_owned(),
+        ),
+        CallError::Deadline { .. } => {
+            Some("the call may still take effect; --timeout sets how long to wait".to_owned())
+        }
+        CallError::Fault { class, message } => for_fault(class, message, cluster),
+        CallError::Refused { message, .. } => {
+            is_foreign(message).then(|| "what listens there does not speak as a scheduler does".to_owned())
+        }
+    }
+}
+
+/// tonic's words where HTTP/2, or gRPC in it, is not spoken.
+fn is_foreign(message: &str) -> bool {
+    message.contains("h2 protocol error") || message.contains("grpc-status header missing")
+}
+
+fn for_fault(class: &str, message: &str, cluster: Option<&str>) -> Option<String> {
+    match class {
+        "ClusterNotFoundException" => {
+            let name = cluster.unwrap_or("default");
+            Some(if name.starts_with("arn:") {
+                "`berth clusters list` shows the clusters there are".to_owned()
+            } else {
+                format!("create it with `berth clusters create {name}`")
+            })
+        }
+        "ClusterContainsTasksException" => {
+            Some("stop them first: `berth ps` lists them, `berth stop` stops them".to_owned())
+        }
+        "ClusterContainsContainerInstancesException" => {
+            Some("deregister them first: `berth instances` lists them".to_owned())
+        }
+        // ECS has no class of its own for it, and two texts.
+        "ClientException"
+            if message.contains("Unable to describe task definition")
+                || message.contains("TaskDefinition not found") =>
+        {
+            Some("`berth task-definitions list` shows those that are registered".to_owned())
+        }
+        _ => None,
+    }
+}

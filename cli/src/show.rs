@@ -1,0 +1,13 @@
+//! How answers look to people: tables, short ids, ages. Calls nothing and reads no clock.
+
+pub(crate) mod clusters;
+pub(crate) mod ids;
+pub(crate) mod instances;
+pub(crate) mod placement;
+mod table;
+pub(crate) mod task_definitions;
+pub(crate) mod tasks;
+mod time;
+
+pub(crate) use table::Table;
+pub(crate) use time::Now;

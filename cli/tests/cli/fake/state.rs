@@ -1,0 +1,103 @@
+//! What the fake holds, and the things that tests put into it.
+
+use berth_proto::agent::v1::Usage;
+use berth_proto::ecs::v1::{
+    Container, ContainerInstance, NetworkBinding, Resource, RunTaskRequest, Task, TaskDefinition, VersionInfo,
+};
+
+const ARN: &str = "arn:aws:ecs:us-east-1:000000000000";
+
+/// All that the fake knows.
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) clusters: Vec<String>,
+    pub(crate) definitions: Vec<TaskDefinition>,
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) instances: Vec<ContainerInstance>,
+    /// How many tasks there may be before one is not placed.
+    pub(crate) capacity: usize,
+    /// What containers end with.
+    pub(crate) exit_code: i32,
+    /// Whether tasks stop by themselves once they run.
+    pub(crate) short_lived: bool,
+    /// Whether tasks stay in the status that they have.
+    pub(crate) stuck: bool,
+    /// Calls of RunTask, as they came.
+    pub(crate) runs: Vec<RunTaskRequest>,
+    /// After how many calls RunTask fails.
+    pub(crate) runs_at_most: Option<usize>,
+    /// What the first instance's host uses; without it DescribeUsage is not implemented.
+    pub(crate) usage: Option<Usage>,
+    /// Whether calls are never answered.
+    pub(crate) silent: bool,
+}
+
+impl State {
+    pub(crate) fn with_cluster(name: &str) -> Self {
+        Self {
+            clusters: vec![name.to_owned()],
+            capacity: 100,
+            ..Self::default()
+        }
+    }
+}
+
+pub(crate) fn cluster_arn(name: &str) -> String {
+    format!("{ARN}:cluster/{name}")
+}
+
+pub(crate) fn definition_arn(family: &str, revision: i32) -> String {
+    format!("{ARN}:task-definition/{family}:{revision}")
+}
+
+/// A task of `web:1` with the id that `prefix` begins.
+pub(crate) fn task(prefix: &str, status: &str) -> Task {
+    let bound = NetworkBinding {
+        bind_ip: Some("0.0.0.0".to_owned()),
+        container_port: Some(80),
+        host_port: Some(32768),
+        protocol: Some("tcp".to_owned()),
+        ..Default::default()
+    };
+    Task {
+        task_arn: Some(format!("{ARN}:task/default/{prefix:0<32}")),
+        cluster_arn: Some(cluster_arn("default")),
+        task_definition_arn: Some(definition_arn("web", 1)),
+        container_instance_arn: Some(instance_arn("1234567890")),
+        last_status: Some(status.to_owned()),
+        desired_status: Some(if status == "STOPPED" { "STOPPED" } else { "RUNNING" }.to_owned()),
+        containers: vec![Container {
+            name: Some("app".to_owned()),
+            network_bindings: vec![bound],
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
+
+/// A connected instance with the id that `prefix` begins.
+pub(crate) fn instance(prefix: &str) -> ContainerInstance {
+    let resource = |name: &str, value| Resource {
+        name: Some(name.to_owned()),
+        r#type: Some("INTEGER".to_owned()),
+        integer_value: Some(value),
+        ..Default::default()
+    };
+    ContainerInstance {
+        container_instance_arn: Some(instance_arn(prefix)),
+        status: Some("ACTIVE".to_owned()),
+        agent_connected: Some(true),
+        running_tasks_count: Some(3),
+        remaining_resources: vec![resource("CPU", 1024), resource("MEMORY", 900)],
+        registered_resources: vec![resource("CPU", 2048), resource("MEMORY", 1900)],
+        version_info: Some(VersionInfo {
+            docker_version: Some("DockerVersion: 20.10.24".to_owned()),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+fn instance_arn(prefix: &str) -> String {
+    format!("{ARN}:container-instance/default/{prefix:0<32}")
+}

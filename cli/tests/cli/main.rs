@@ -1,0 +1,11 @@
+//! The `berth` program against a scheduler that only pretends to be one.
+
+mod berth;
+mod clusters;
+mod dev;
+mod fake;
+mod instances;
+mod process;
+mod run;
+mod task_definitions;
+mod tasks;

@@ -1,0 +1,149 @@
+//! The AWS CLI and boto3, in a virtual environment of the target directory, with their versions pinned here.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::command::{self, run};
+use crate::ecs::Ecs;
+use crate::files;
+
+const AWSCLI: &str = "awscli==1.46.2";
+const BOTO3: &str = "boto3==1.44.5";
+
+const PRELUDE: &str = include_str!("aws/prelude.py");
+
+const INSTALL: Duration = Duration::from_secs(10 * 60);
+const CALL: Duration = Duration::from_secs(120);
+
+/// The AWS CLI and boto3 of a user whose endpoint is one scheduler.
+#[derive(Debug)]
+pub struct Aws {
+    bin: PathBuf,
+    endpoint: String,
+}
+
+/// A call that the CLI reported as failed.
+#[derive(Debug)]
+pub struct Failed {
+    /// The CLI's exit code.
+    pub code: Option<i32>,
+    /// What it printed to standard error.
+    pub stderr: String,
+}
+
+impl Aws {
+    /// Installs the tools if need be, and points them at a scheduler.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be installed.
+    pub fn new(ecs: &Ecs) -> Result<Self> {
+        Ok(Self {
+            bin: install()?,
+            endpoint: format!("http://{}", ecs.address()),
+        })
+    }
+
+    /// `aws ecs ...`, which must succeed; its JSON, or null where it prints nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the CLI fails or prints something else.
+    pub fn ecs(&self, args: &[&str]) -> Result<Value> {
+        let output = self.output(args)?;
+        let (stdout, stderr) = texts(&output);
+        ensure!(output.status.success(), "aws ecs {args:?}: {}: {stderr}", output.status);
+        if stdout.trim().is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(&stdout).with_context(|| format!("aws ecs {args:?} printed {stdout}"))
+    }
+
+    /// `aws ecs ...`, which must fail.
+    ///
+    /// # Errors
+    ///
+    /// If it succeeds.
+    pub fn ecs_fails(&self, args: &[&str]) -> Result<Failed> {
+        let output = self.output(args)?;
+        let (stdout, stderr) = texts(&output);
+        if output.status.success() {
+            bail!("aws ecs {args:?} succeeded: {stdout}");
+        }
+        Ok(Failed {
+            code: output.status.code(),
+            stderr,
+        })
+    }
+
+    /// Runs a Python script in which `ecs` is a boto3 client, after `aws/prelude.py`; it must end with success. Returns
+    /// what it printed.
+    ///
+    /// # Errors
+    ///
+    /// If it raises; the error shows the traceback.
+    pub fn boto3(&self, script: &str) -> Result<String> {
+        let script = format!("{PRELUDE}{script}");
+        run(self.command("python").arg("-c").arg(script), CALL)
+    }
+
+    fn output(&self, args: &[&str]) -> Result<Output> {
+        let mut aws = self.command("aws");
+        command::output(aws.args(["ecs", "--output", "json"]).args(args), CALL)
+    }
+
+    /// A command with no configuration but ours.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.bin.join(program));
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("HOME", "/nonexistent")
+            .env("NO_PROXY", "*")
+            .env("AWS_PAGER", "")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+            .env("AWS_ACCESS_KEY_ID", "bed")
+            .env("AWS_SECRET_ACCESS_KEY", "bed")
+            .env("AWS_DEFAULT_REGION", "us-east-1")
+            .env("AWS_ENDPOINT_URL_ECS", &self.endpoint);
+        command
+    }
+}
+
+/// The `bin` directory of the environment, which is made anew when a pinned version changes.
+fn install() -> Result<PathBuf> {
+    let target = files::target_dir()?;
+    let venv = target.join("aws-venv");
+    files::alone(&target.join("aws-venv.lock"), || {
+        let wanted = format!("{AWSCLI} {BOTO3}");
+        let stamp = venv.join("installed");
+        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+            return Ok(());
+        }
+        make(&venv).context("on Debian: apt-get install python3-venv; PyPI must be reachable")?;
+        fs::write(&stamp, wanted).with_context(|| format!("write {}", stamp.display()))
+    })?;
+    Ok(venv.join("bin"))
+}
+
+fn make(venv: &Path) -> Result<()> {
+    run(
+        Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv),
+        INSTALL,
+    )?;
+    run(
+        Command::new(venv.join("bin/pip")).args(["install", "--quiet", "--disable-pip-version-check", AWSCLI, BOTO3]),
+        INSTALL,
+    )?;
+    Ok(())
+}
+
+fn texts(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&output.stdout), text(&output.stderr))
+}

@@ -1,0 +1,144 @@
+//! The bed's network: a switch in a namespace of its own, on which the scheduler has its address, a link from there
+//! to the machine for the tests' own calls, and a link to each host that can be pulled.
+//!
+//! The switch is not in the machine's own namespace because the machine's Docker drops what it would forward there.
+
+use std::net::Ipv4Addr;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::command::run;
+use crate::lane::Lane;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The switch of one bed.
+#[derive(Debug)]
+pub struct Network {
+    lane: u8,
+    namespace: String,
+}
+
+/// One host's end of the network.
+#[derive(Debug)]
+pub struct Link {
+    switch: String,
+    port: String,
+    namespace: String,
+    address: Ipv4Addr,
+}
+
+impl Network {
+    /// Makes the switch, the scheduler's address on it and the machine's link to it.
+    ///
+    /// # Errors
+    ///
+    /// If `ip` fails.
+    pub fn create(lane: &Lane) -> Result<Self> {
+        let namespace = lane.namespace(None);
+        let network = Self {
+            lane: lane.number(),
+            namespace,
+        };
+        let (switch, uplink) = (&network.namespace, &uplink(network.lane));
+        ip(&["netns", "add", switch])?;
+        ip(&["-n", switch, "link", "set", "lo", "up"])?;
+        ip(&["-n", switch, "link", "add", "switch", "type", "bridge"])?;
+        let own = format!("{}/24", network.scheduler_address());
+        ip(&["-n", switch, "addr", "add", &own, "dev", "switch"])?;
+        ip(&["-n", switch, "link", "set", "switch", "up"])?;
+        ip(&[
+            "link", "add", uplink, "type", "veth", "peer", "name", "machine", "netns", switch,
+        ])?;
+        ip(&["-n", switch, "link", "set", "machine", "master", "switch", "up"])?;
+        let machine = format!("{}/24", network.address(254));
+        ip(&["addr", "add", &machine, "dev", uplink])?;
+        ip(&["link", "set", uplink, "up"])?;
+        Ok(network)
+    }
+
+    /// The namespace of the switch, in which the scheduler runs.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// Where the scheduler listens.
+    #[must_use]
+    pub fn scheduler_address(&self) -> Ipv4Addr {
+        self.address(1)
+    }
+
+    /// Makes the namespace of the `index`-th host and plugs it in.
+    ///
+    /// # Errors
+    ///
+    /// If `ip` fails.
+    pub fn plug_in(&self, lane: &Lane, host: &str, index: u8) -> Result<Link> {
+        let link = Link {
+            switch: self.namespace.clone(),
+            port: format!("to-{host}"),
+            namespace: lane.namespace(Some(host)),
+            address: self.address(10 + index),
+        };
+        let (switch, namespace) = (&link.switch, &link.namespace);
+        ip(&["netns", "add", namespace])?;
+        ip(&["-n", namespace, "link", "set", "lo", "up"])?;
+        ip(&[
+            "link", "add", &link.port, "netns", switch, "type", "veth", "peer", "name", "eth0", "netns", namespace,
+        ])?;
+        let own = format!("{}/24", link.address);
+        ip(&["-n", namespace, "addr", "add", &own, "dev", "eth0"])?;
+        ip(&["-n", namespace, "link", "set", "eth0", "up"])?;
+        ip(&["-n", switch, "link", "set", &link.port, "master", "switch", "up"])?;
+        Ok(link)
+    }
+
+    fn address(&self, host: u8) -> Ipv4Addr {
+        Ipv4Addr::new(10, 213, self.lane, host)
+    }
+}
+
+impl Link {
+    /// The host's namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// The host's address.
+    #[must_use]
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// Pulls the cable: nothing reaches the host and nothing leaves it, and neither side is told.
+    ///
+    /// # Errors
+    ///
+    /// If `ip` fails.
+    pub fn cut(&self) -> Result<()> {
+        ip(&["-n", &self.switch, "link", "set", &self.port, "down"])
+    }
+
+    /// Puts the cable back.
+    ///
+    /// # Errors
+    ///
+    /// If `ip` fails.
+    pub fn mend(&self) -> Result<()> {
+        ip(&["-n", &self.switch, "link", "set", &self.port, "up"])
+    }
+}
+
+/// The name of the machine's end of the link to a lane's switch.
+#[must_use]
+pub fn uplink(lane: u8) -> String {
+    format!("berth-bed{lane}")
+}
+
+fn ip(args: &[&str]) -> Result<()> {
+    run(Command::new("ip").args(args), DEADLINE).map(drop)
+}

@@ -1,0 +1,93 @@
+//! Telling how far things are, and not waiting for them forever.
+
+use std::process::{Child, Command, ExitStatus};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+
+/// The whole demonstration ends within this, whatever happens.
+const ALL_WITHIN: Duration = Duration::from_secs(600);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Counts the steps and the time.
+#[derive(Debug)]
+pub(super) struct Steps {
+    begun: Instant,
+    number: usize,
+    total: usize,
+}
+
+impl Steps {
+    pub(super) fn begin(total: usize) -> Self {
+        Self {
+            begun: Instant::now(),
+            number: 0,
+            total,
+        }
+    }
+
+    /// Announces the next step.
+    pub(super) fn next(&mut self, what: &str) {
+        self.number += 1;
+        let (number, total) = (self.number, self.total);
+        println!("[{number}/{total}] {:>4} s  {what}", self.begun.elapsed().as_secs());
+    }
+
+    /// Says something about the present step.
+    pub(super) fn note(&self, what: &str) {
+        println!("               {what}");
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// When something must be done that may take `within`, and no longer than all may.
+    pub(super) fn deadline(&self, within: Duration) -> Instant {
+        (self.begun + ALL_WITHIN).min(Instant::now() + within)
+    }
+
+    /// Runs a program whose own output is the progress that people see.
+    pub(super) fn run(&self, command: &mut Command, within: Duration) -> anyhow::Result<()> {
+        let name = command.get_program().display().to_string();
+        let mut child = command.spawn().with_context(|| format!("cannot run {name}"))?;
+        let status = self.wait(&mut child, &name, within)?;
+        ensure!(status.success(), "{name} ended with {status}; its own words are above");
+        Ok(())
+    }
+
+    fn wait(&self, child: &mut Child, name: &str, within: Duration) -> anyhow::Result<ExitStatus> {
+        let deadline = self.deadline(within);
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() > deadline {
+                child.kill()?;
+                child.wait()?;
+                bail!("{name} did not end in time and was stopped");
+            }
+            sleep(PAUSE);
+        }
+    }
+}
+
+/// Looks until `look` finds something or `deadline` passes.
+///
+/// # Errors
+/// Those of `look`; time passing is none, the answer is then empty.
+pub(super) fn until<T>(
+    deadline: Instant,
+    mut look: impl FnMut() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<Option<T>> {
+    loop {
+        if let Some(found) = look()? {
+            return Ok(Some(found));
+        }
+        if Instant::now() > deadline {
+            return Ok(None);
+        }
+        sleep(PAUSE);
+    }
+}

@@ -1,0 +1,37 @@
+//! The repository's own tasks, where a shell script would grow: `cargo xtask TASK`. The Makefile is their index.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "tasks talk to people")]
+
+mod demo;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+
+  demo        a cluster of this one machine that runs a task, from nothing
+  demo-stop   the end of it, with nothing left behind";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments.as_slice() {
+        ["demo"] => demo::start(),
+        ["demo-stop"] => demo::stop(),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
