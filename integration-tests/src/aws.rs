@@ -89,7 +89,14 @@ impl Aws {
     /// If it raises; the error shows the traceback.
     pub fn boto3(&self, script: &str) -> Result<String> {
         let script = format!("{PRELUDE}{script}");
-        run(self.command("python").arg("-c").arg(script), CALL)
+        let output = command::output(self.command("python").arg("-c").arg(script), CALL)?;
+        let (stdout, stderr) = texts(&output);
+        ensure!(
+            output.status.success(),
+            "the boto3 script: {}\n{stdout}{stderr}",
+            output.status
+        );
+        Ok(stdout)
     }
 
     fn output(&self, args: &[&str]) -> Result<Output> {

@@ -80,6 +80,7 @@ impl Engine {
             format!("--bip={}/24", place.bridge),
             "--exec-opt=native.cgroupdriver=cgroupfs".to_owned(),
             "--live-restore".to_owned(),
+            "--log-level=warn".to_owned(),
             // No bed has a name server: looking up a name is to fail at once.
             "--dns=127.0.0.1".to_owned(),
         ];

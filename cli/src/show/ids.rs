@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-/// The fewest characters of an id that are shown.
-const AT_LEAST: usize = 8;
+/// The fewest characters of an instance's id that are shown: they are random.
+const OF_INSTANCE: usize = 8;
+/// Of a task's: they begin with the time, and differ from others' of the same minute only behind that.
+const OF_TASK: usize = 12;
 
 /// What stands behind the last slash of an ARN: the id of a task or an instance, the name of a cluster, `family:revision`.
 pub(crate) fn of_arn(arn: &str) -> &str {
@@ -15,15 +17,24 @@ pub(crate) fn of_arn(arn: &str) -> &str {
 pub(crate) struct Short(usize);
 
 impl Short {
-    /// Finds it for the ids of `arns`.
-    pub(crate) fn among<'a>(arns: impl IntoIterator<Item = &'a str>) -> Self {
+    /// Finds it for tasks.
+    pub(crate) fn among_tasks<'a>(arns: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::among(arns, OF_TASK)
+    }
+
+    /// Finds it for container instances.
+    pub(crate) fn among_instances<'a>(arns: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::among(arns, OF_INSTANCE)
+    }
+
+    fn among<'a>(arns: impl IntoIterator<Item = &'a str>, at_least: usize) -> Self {
         let ids: BTreeSet<&str> = arns.into_iter().map(of_arn).collect();
         let shared = ids
             .iter()
             .zip(ids.iter().skip(1))
             .map(|(a, b)| a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count())
             .max();
-        Self(shared.map_or(AT_LEAST, |shared| AT_LEAST.max(shared + 1)))
+        Self(shared.map_or(at_least, |shared| at_least.max(shared + 1)))
     }
 
     /// The id of `arn`, cut.
@@ -40,7 +51,7 @@ mod tests {
     #[test]
     fn ids_are_cut_to_eight_characters_where_those_differ() {
         let arns = ["arn:x:task/default/0123456789ab", "arn:x:task/default/1123456789ab"];
-        let short = Short::among(arns);
+        let short = Short::among_instances(arns);
         assert_eq!(short.of(arns[0]), "01234567");
         assert_eq!(short.of("arn:x:task/default/0123"), "0123");
     }
@@ -48,7 +59,7 @@ mod tests {
     #[test]
     fn ids_that_begin_alike_are_cut_behind_their_first_difference() {
         let arns = ["t/0123456789ab", "t/0123456789cd", "t/ffffffffffff"];
-        let short = Short::among(arns);
+        let short = Short::among_instances(arns);
         assert_eq!(
             arns.map(|arn| short.of(arn)),
             ["0123456789a", "0123456789c", "fffffffffff"]
@@ -57,6 +68,9 @@ mod tests {
 
     #[test]
     fn the_same_id_twice_does_not_make_it_longer() {
-        assert_eq!(Short::among(["t/0123456789ab"; 2]).of("t/0123456789ab"), "01234567");
+        assert_eq!(
+            Short::among_instances(["t/0123456789ab"; 2]).of("t/0123456789ab"),
+            "01234567"
+        );
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn list(instances: &[ContainerInstance], usage: &UsageByArn) -> Prese
         "CPU USED",
         "MIB USED",
     ]);
-    let short = Short::among(instances.iter().map(ContainerInstance::container_instance_arn));
+    let short = Short::among_instances(instances.iter().map(ContainerInstance::container_instance_arn));
     for instance in instances {
         let usage = usage.get(instance.container_instance_arn());
         table.row([

@@ -38,8 +38,8 @@ pub(crate) fn table(tasks: &[Task], now: Now) -> Table {
             "STARTED",
         ])
     };
-    let short = Short::among(tasks.iter().map(Task::task_arn));
-    let short_instance = Short::among(tasks.iter().map(Task::container_instance_arn));
+    let short = Short::among_tasks(tasks.iter().map(Task::task_arn));
+    let short_instance = Short::among_instances(tasks.iter().map(Task::container_instance_arn));
     let mut newest_first: Vec<_> = tasks.iter().collect();
     newest_first.sort_by(|a, b| b.created_at().total_cmp(&a.created_at()));
     for task in newest_first {

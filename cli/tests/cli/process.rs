@@ -128,7 +128,7 @@ fn ctrl_c_ends_the_wait_and_not_the_tasks() -> anyhow::Result<()> {
     let output = child.wait_with_output()?;
     assert_eq!(output.status.code(), Some(130));
     let stdout = String::from_utf8(output.stdout)?;
-    assert!(stdout.contains("00000000  web:1       PENDING"), "{stdout}");
+    assert!(stdout.contains("000000000000  web:1       PENDING"), "{stdout}");
     assert_eq!(fake.state().tasks[0].desired_status(), "RUNNING");
     Ok(())
 }

@@ -26,7 +26,7 @@ const PLENTY: u32 = 1 << 30;
 
 /// Instances that are connected as long as this lives.
 #[derive(Debug)]
-pub struct Fleet {
+pub(crate) struct Fleet {
     assigned: Arc<AtomicU32>,
     streams: JoinSet<()>,
 }
@@ -37,7 +37,7 @@ impl Fleet {
     /// # Errors
     ///
     /// If one is not.
-    pub async fn connect(url: &str, count: usize) -> Result<Self> {
+    pub(crate) async fn connect(url: &str, count: usize) -> Result<Self> {
         let assigned = Arc::new(AtomicU32::new(0));
         let mut fleet = Self {
             assigned: Arc::clone(&assigned),
@@ -55,7 +55,7 @@ impl Fleet {
     }
 
     /// Tasks that the instances were told to run.
-    pub fn assigned(&self) -> f64 {
+    pub(crate) fn assigned(&self) -> f64 {
         f64::from(self.assigned.load(Ordering::Relaxed))
     }
 }

@@ -12,7 +12,7 @@ use crate::process::Scheduler;
 
 /// What the calls took.
 #[derive(Debug)]
-pub struct Load {
+pub(crate) struct Load {
     /// Each call's time, shortest first.
     times: Vec<Duration>,
     wall: Duration,
@@ -31,14 +31,14 @@ impl Load {
         clippy::cast_sign_loss,
         reason = "an index of a few million"
     )]
-    pub fn quantile_ms(&self, share: f64) -> f64 {
+    pub(crate) fn quantile_ms(&self, share: f64) -> f64 {
         let at = ((self.times.len() as f64 * share) as usize).min(self.times.len().saturating_sub(1));
         self.times.get(at).map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
     }
 
     /// Calls a second.
     #[expect(clippy::cast_precision_loss, reason = "a few million")]
-    pub fn per_second(&self) -> f64 {
+    pub(crate) fn per_second(&self) -> f64 {
         self.times.len() as f64 / self.wall.as_secs_f64()
     }
 }
@@ -53,7 +53,7 @@ async fn client(url: &str) -> Result<EcsClient<Channel>> {
 /// # Errors
 ///
 /// If the scheduler refuses.
-pub async fn prepare(scheduler: &Scheduler) -> Result<()> {
+pub(crate) async fn prepare(scheduler: &Scheduler) -> Result<()> {
     let mut client = client(&scheduler.url()).await?;
     client.create_cluster(CreateClusterRequest::default()).await?;
     let container = ContainerDefinition {
@@ -95,7 +95,7 @@ async fn call(client: &mut EcsClient<Channel>, count: i32) -> Result<Duration> {
 /// # Errors
 ///
 /// If a call fails or does not place all.
-pub async fn one_by_one(url: &str, calls: usize) -> Result<Load> {
+pub(crate) async fn one_by_one(url: &str, calls: usize) -> Result<Load> {
     let mut client = client(url).await?;
     for _ in 0..calls / 10 {
         call(&mut client, 1).await?;
@@ -113,7 +113,7 @@ pub async fn one_by_one(url: &str, calls: usize) -> Result<Load> {
 /// # Errors
 ///
 /// If a call fails or does not place all.
-pub async fn together(url: &str, clients: usize, count: i32, span: Duration) -> Result<Load> {
+pub(crate) async fn together(url: &str, clients: usize, count: i32, span: Duration) -> Result<Load> {
     let mut running = JoinSet::new();
     let started = Instant::now();
     for _ in 0..clients {

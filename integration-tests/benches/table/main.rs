@@ -5,6 +5,8 @@
 //! and scheduler share the machine's cores. The agent and the raw Docker API start the same containers on the same
 //! engine, in turns.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench talks to people")]
+
 mod fleet;
 mod load;
 mod process;

@@ -12,7 +12,7 @@ const READY: Duration = Duration::from_secs(30);
 
 /// A scheduler on loopback with a journal of its own; both go when it is dropped.
 #[derive(Debug)]
-pub struct Scheduler {
+pub(crate) struct Scheduler {
     child: Child,
     address: SocketAddr,
     data: PathBuf,
@@ -24,7 +24,7 @@ impl Scheduler {
     /// # Errors
     ///
     /// If it does not start.
-    pub fn start() -> Result<Self> {
+    pub(crate) fn start() -> Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let data = files::target_dir()?.join(format!("bench-{}", std::process::id()));
         let child = Command::new(binaries::path("berth-scheduler")?)
@@ -46,12 +46,12 @@ impl Scheduler {
     }
 
     /// Where it serves.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Its process id.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 }
@@ -69,7 +69,7 @@ impl Drop for Scheduler {
 
 /// What a process used while it was watched.
 #[derive(Debug, Clone, Copy)]
-pub struct Usage {
+pub(crate) struct Usage {
     resident_kib: f64,
     cpu_seconds: f64,
     wall_seconds: f64,
@@ -77,12 +77,12 @@ pub struct Usage {
 
 impl Usage {
     /// Resident memory at the end.
-    pub fn resident_mib(self) -> f64 {
+    pub(crate) fn resident_mib(self) -> f64 {
         self.resident_kib / 1024.0
     }
 
     /// CPU time as a share of one core.
-    pub fn cpu_percent(self) -> f64 {
+    pub(crate) fn cpu_percent(self) -> f64 {
         100.0 * self.cpu_seconds / self.wall_seconds
     }
 }
@@ -92,7 +92,7 @@ impl Usage {
 /// # Errors
 ///
 /// If it is not there.
-pub async fn watch(pid: u32, span: Duration) -> Result<Usage> {
+pub(crate) async fn watch(pid: u32, span: Duration) -> Result<Usage> {
     let before = cpu_seconds(pid)?;
     let started = Instant::now();
     tokio::time::sleep(span).await;

@@ -2,13 +2,13 @@
 
 /// Figures in the order in which they were measured.
 #[derive(Debug, Default)]
-pub struct Table {
+pub(crate) struct Table {
     rows: Vec<[String; 4]>,
 }
 
 impl Table {
     /// Adds a figure, with the bar that it is held against where there is one.
-    pub fn add(&mut self, what: &str, figure: f64, unit: &str, bar: &str) {
+    pub(crate) fn add(&mut self, what: &str, figure: f64, unit: &str, bar: &str) {
         let digits = if figure.abs() >= 100.0 { 0 } else { 2 };
         let figure = format!("{figure:.digits$}");
         eprintln!("  {what}: {figure} {unit}");
@@ -17,8 +17,7 @@ impl Table {
     }
 
     /// Prints all of it.
-    #[expect(clippy::print_stdout, reason = "the table is what the bench is for")]
-    pub fn print(&self) {
+    pub(crate) fn print(&self) {
         let heads = ["what", "measured", "unit", "bar"].map(str::to_owned);
         let width = |column: usize| {
             let cells = self.rows.iter().chain([&heads]).map(|row| row[column].chars().count());

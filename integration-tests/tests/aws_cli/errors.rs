@@ -4,8 +4,8 @@ use anyhow::{Result, ensure};
 
 use super::{CLUSTER, Demo};
 
-/// What the CLI exits with when the service refuses.
-const REFUSED: i32 = 254;
+/// What version 1 of the CLI exits with when the service refuses.
+const REFUSED: i32 = 255;
 
 pub(super) fn errors_reach_the_cli_under_their_names(demo: &Demo) -> Result<()> {
     let nobody = "0123456789abcdef0123456789abcdef";

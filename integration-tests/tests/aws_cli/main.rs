@@ -19,8 +19,8 @@ const CLUSTER: &str = "ecs-demo";
 
 /// What the examples' placement constraints ask for.
 const ATTRIBUTES: [(&str, &str); 2] = [
-    ("zz.availability-zone", "us-east-1a"),
-    ("zz.instance-type", "t2.small"),
+    ("ecs.availability-zone", "us-east-1a"),
+    ("ecs.instance-type", "t2.small"),
 ];
 
 /// A cluster with the host `a`; the host `b` has Docker and no agent.

@@ -101,8 +101,13 @@ pub(super) fn every_operation_answers_through_the_cli(demo: &Demo) -> Result<()>
         "DRAINING",
     ])?;
     assert_eq!(text(&drained, "/containerInstances/0/status")?, "DRAINING");
-    let nowhere = life(&["run-task", "--task-definition", "sleeper"])?;
-    assert_eq!(nowhere["tasks"], json!([]), "a task was placed on a draining instance");
+    let nowhere = aws.ecs_fails(&["run-task", "--task-definition", "sleeper", "--cluster", LIFE])?;
+    let says = "No Container Instances were found in your cluster.";
+    ensure!(
+        nowhere.stderr.contains(says),
+        "not refused for want of an ACTIVE instance: {}",
+        nowhere.stderr
+    );
     for task in [two, three] {
         life(&["stop-task", "--task", task])?;
     }
