@@ -1,6 +1,6 @@
-# The repository's tasks. What is more than a line is written in Rust, in xtask.
+# The repository's tasks. What is more than a line or two is written in Rust, in xtask.
 
-.PHONY: demo demo-stop
+.PHONY: demo demo-stop test lint bench
 
 ## A cluster of this one machine that runs a task, from nothing.
 demo:
@@ -9,3 +9,19 @@ demo:
 ## The end of it, with nothing left behind.
 demo-stop:
 	cargo xtask demo-stop
+
+## Every test, also those against real Docker Engines and the real AWS CLI. Needs root; installs what is missing.
+test:
+	cargo xtask prepare
+	cargo test --workspace
+
+## What must be true of the text: format, lints, each package alone, documentation.
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet
+
+## Figures, in one table.
+bench:
+	cargo xtask prepare
+	cargo bench --package berth-integration-tests --bench table

@@ -58,7 +58,7 @@ pub enum LogFormat {
 }
 
 const EXIT_CODES: &str = "\
-Log level: RUST_LOG, e.g. RUST_LOG=berth_scheduler=debug (default: info).
+Log level: BERTH_LOG, e.g. BERTH_LOG=berth_scheduler=debug (default: info).
 
 Exit codes: 0 stopped as asked, 1 could not start, 2 wrong options, 4 the journal failed (start it again: it goes on
 from what is on disk).";

@@ -26,7 +26,7 @@ impl Scheduler {
         let child = Command::new(env!("CARGO_BIN_EXE_berth-scheduler"))
             .args(["--listen", &address.to_string(), "--data-dir"])
             .arg(data)
-            .env("RUST_LOG", "warn")
+            .env("BERTH_LOG", "warn")
             .stdin(Stdio::null())
             .spawn()
             .unwrap();

@@ -7,11 +7,9 @@ mod build;
 mod daemon;
 mod docker;
 mod engine;
-mod install;
 mod page;
 mod place;
 mod run;
-mod steps;
 mod stop;
 
 pub(crate) use run::start;

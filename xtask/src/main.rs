@@ -3,6 +3,9 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "tasks talk to people")]
 
 mod demo;
+mod install;
+mod prepare;
+mod steps;
 
 use std::process::ExitCode;
 
@@ -10,7 +13,8 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
 
   demo        a cluster of this one machine that runs a task, from nothing
-  demo-stop   the end of it, with nothing left behind";
+  demo-stop   the end of it, with nothing left behind
+  prepare     installs what the tests need and this machine lacks";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -18,6 +22,7 @@ fn main() -> ExitCode {
     let done = match arguments.as_slice() {
         ["demo"] => demo::start(),
         ["demo-stop"] => demo::stop(),
+        ["prepare"] => prepare::machine(),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

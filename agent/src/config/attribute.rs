@@ -1,8 +1,10 @@
 //! Attributes that the operator gives the instance.
 
 const LONGEST: usize = 128;
-/// Names under which the agent says what it can do.
-const RESERVED: [&str; 3] = ["ecs.", "com.amazonaws.", "berth."];
+/// Beginnings of the names under which the agent says what it can do.
+const CAPABILITIES: [&str; 3] = ["ecs.capability.", "com.amazonaws.ecs.", "berth."];
+/// What the agent finds out by itself.
+const FOUND: [&str; 3] = ["ecs.os-type", "ecs.os-family", "ecs.cpu-architecture"];
 
 /// A name with a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,10 +37,11 @@ fn parse(text: &str) -> Result<Attribute, String> {
             "--attribute '{text}': the name must be 1 to {LONGEST} letters, numbers, hyphens, underscores, slashes, backslashes and periods"
         ));
     }
-    if RESERVED.iter().any(|prefix| name.starts_with(prefix)) {
+    if FOUND.contains(&name) || CAPABILITIES.iter().any(|prefix| name.starts_with(prefix)) {
         return Err(format!(
-            "--attribute '{text}': names that begin with {} are the agent's own",
-            RESERVED.join(", ")
+            "--attribute '{text}': the agent itself sets {} and names that begin with {}",
+            FOUND.join(", "),
+            CAPABILITIES.join(", ")
         ));
     }
     if value.is_empty() || value.len() > LONGEST || !value.chars().all(value_ok) || value.trim() != value {

@@ -30,7 +30,7 @@ impl Scheduler {
         let child = Command::new(binaries::path("berth-scheduler")?)
             .args(["--listen", &address.to_string(), "--data-dir"])
             .arg(&data)
-            .env("RUST_LOG", "warn")
+            .env("BERTH_LOG", "warn")
             .stdin(Stdio::null())
             .spawn()
             .context("start berth-scheduler")?;

@@ -15,6 +15,7 @@ use http::{HeaderValue, Method, header};
 use http_body_util::BodyExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::operations::{for_each_operation, unserved};
 use super::{Api, Caller, clusters, definitions, faults, instances, tasks};
@@ -111,7 +112,7 @@ async fn collect(mut body: Body) -> Result<Vec<u8>, Fault> {
     Ok(bytes)
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
+fn read<T: DeserializeOwned + Serialize>(body: &[u8]) -> Result<T, Fault> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let wrong = |text: String| Fault::new(FaultClass::Serialization, text);
     let request = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
@@ -124,7 +125,30 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Fault> {
     deserializer
         .end()
         .map_err(|error| wrong(format!("The body is no valid request: {error}")))?;
-    Ok(request)
+    // Serde takes a list of the members' values for a structure; the protocol does not.
+    let given: Value = serde_json::from_slice(body).map_err(|error| wrong(error.to_string()))?;
+    let understood = serde_json::to_value(&request).map_err(|error| Fault::server(error.to_string()))?;
+    match list_for_object(&given, &understood) {
+        None => Ok(request),
+        Some(member) => Err(wrong(format!("{member}: invalid type: list, expected an object"))),
+    }
+}
+
+/// The path of the first member that is a list where an object belongs.
+fn list_for_object(given: &Value, understood: &Value) -> Option<String> {
+    let below = |name: &str, found: String| format!("{name}.{found}").trim_end_matches('.').to_owned();
+    match (given, understood) {
+        (Value::Array(_), Value::Object(_)) => Some(String::new()),
+        (Value::Array(given), Value::Array(understood)) => given
+            .iter()
+            .zip(understood)
+            .enumerate()
+            .find_map(|(at, (given, understood))| Some(below(&at.to_string(), list_for_object(given, understood)?))),
+        (Value::Object(given), Value::Object(understood)) => given
+            .iter()
+            .find_map(|(name, given)| Some(below(name, list_for_object(given, understood.get(name)?)?))),
+        _ => None,
+    }
 }
 
 fn write<T: Serialize>(response: &T) -> Result<Vec<u8>, Fault> {
@@ -147,3 +171,39 @@ macro_rules! json_mouth {
 }
 
 for_each_operation!(json_mouth);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(body: &str, says: Option<&str>) {
+        let read = read::<ecs::RunTaskRequest>(body.as_bytes());
+        match says {
+            None => assert!(read.is_ok(), "{body}: {read:?}"),
+            Some(says) => {
+                let fault = read.unwrap_err();
+                assert_eq!(fault.class, FaultClass::Serialization, "{body}");
+                assert!(fault.message.contains(says), "{body}: {fault}");
+            }
+        }
+    }
+
+    #[test]
+    fn members_are_read_and_their_errors_name_them() {
+        check("{}", None);
+        check(
+            r#"{"count": 2, "unknown": [1], "tags": null, "overrides": {"containerOverrides": [{"name": "a"}]}}"#,
+            None,
+        );
+        check("", Some("no valid request"));
+        check("{} {}", Some("trailing characters"));
+        check(r#"{"count": "2"}"#, Some("count: invalid type"));
+        check(r#"{"tags": [{"key": 1}]}"#, Some("tags[0].key: invalid type"));
+        check("[]", Some("expected an object"));
+        check(r#"{"overrides": []}"#, Some("overrides: invalid type: list"));
+        check(
+            r#"{"overrides": {"containerOverrides": [["a"]]}}"#,
+            Some("overrides.containerOverrides.0: invalid type: list"),
+        );
+    }
+}

@@ -36,6 +36,11 @@ pub(super) async fn run(
     request: ecs::RunTaskRequest,
     caller: &Caller,
 ) -> Result<ecs::RunTaskResponse, Fault> {
+    if request.launch_type.is_some() && !request.capacity_provider_strategy.is_empty() {
+        return Err(Fault::invalid(
+            "Specify either Launch Type or Capacity Provider Strategy, but not both.",
+        ));
+    }
     refuse_unsupported(&[
         (
             "capacityProviderStrategy",

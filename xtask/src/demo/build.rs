@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 
 use super::engine;
 use super::place::{IMAGE, Place};
-use super::steps::Steps;
+use crate::steps::Steps;
 
 const BUILD_WITHIN: Duration = Duration::from_secs(540);
 const SERVER: &str = "demo-web";

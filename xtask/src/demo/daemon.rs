@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use super::place::Place;
-use super::steps::until;
+use crate::steps::until;
 
 /// How much of a log is shown when something went wrong.
 const SHOWN_LINES: usize = 15;

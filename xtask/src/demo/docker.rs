@@ -13,9 +13,9 @@ use anyhow::{Context, bail, ensure};
 
 use super::daemon::Daemon;
 use super::engine;
-use super::install::{find, is_root};
 use super::place::Place;
-use super::steps::{Steps, until};
+use crate::install::{find, is_root};
+use crate::steps::{Steps, until};
 
 const START_WITHIN: Duration = Duration::from_secs(60);
 const STOP_WITHIN: Duration = Duration::from_secs(30);

@@ -9,9 +9,12 @@ use serde_json::{Value, json};
 
 use super::daemon::Daemon;
 use super::place::{CLUSTER, FAMILY, IMAGE, LISTEN, Place, URL};
-use super::steps::{Steps, until};
-use super::{berth, build, docker, engine, install, page};
+use super::{berth, build, docker, engine, page};
+use crate::install;
+use crate::steps::{Steps, until};
 
+/// What makes a Docker Engine on Debian.
+const DOCKER: [install::Need; 3] = [("dockerd", "docker.io"), ("iptables", "iptables"), ("ip", "iproute2")];
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// What `berth` is told for the wait for the task.
 const RUNNING_WITHIN: &str = "60s";
@@ -23,7 +26,11 @@ const PAGE_WITHIN: Duration = Duration::from_secs(10);
 /// A step did not succeed; what runs by then goes on until `stop`.
 pub(crate) fn start() -> anyhow::Result<()> {
     let place = Place::of_this_checkout()?;
-    let missing = install::missing()?;
+    let missing = if engine::answers()? {
+        Vec::new()
+    } else {
+        install::missing(&DOCKER)
+    };
     announce(&place, &missing);
     fs::create_dir_all(place.root()).with_context(|| format!("cannot make {}", place.root().display()))?;
 

@@ -1,4 +1,4 @@
-//! What the demonstration needs of the machine, and how it gets there.
+//! Programs that a task needs of the machine, and how they get there.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -8,35 +8,27 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::engine;
-use super::steps::Steps;
+use crate::steps::Steps;
 
 const INSTALL_WITHIN: Duration = Duration::from_secs(240);
-/// Programs that must be there, and the Debian packages that bring them.
-const NEEDED: [(&str, &str); 3] = [("dockerd", "docker.io"), ("iptables", "iptables"), ("ip", "iproute2")];
 
-/// The Debian packages that are missing; none where a Docker Engine answers already.
-pub(super) fn missing() -> anyhow::Result<Vec<&'static str>> {
-    if engine::answers()? {
-        return Ok(Vec::new());
-    }
-    let needed = NEEDED.into_iter();
-    Ok(needed
-        .filter(|(program, _)| find(program).is_none())
-        .map(|(_, package)| package)
-        .collect())
+/// A program that must be there, and the Debian package that brings it.
+pub(crate) type Need = (&'static str, &'static str);
+
+/// The Debian packages of the programs that are missing.
+pub(crate) fn missing(needed: &[Need]) -> Vec<&'static str> {
+    let absent = needed.iter().filter(|(program, _)| find(program).is_none());
+    absent.map(|(_, package)| *package).collect()
 }
 
 /// Installs the packages.
 ///
 /// # Errors
 /// It may not or cannot be done here; the error says what to install instead.
-pub(super) fn install(packages: &[&str], steps: &Steps) -> anyhow::Result<()> {
+pub(crate) fn install(packages: &[&str], steps: &Steps) -> anyhow::Result<()> {
     let list = packages.join(" ");
-    let by_hand = format!(
-        "install a Docker Engine (on Debian and Ubuntu: apt-get install --no-install-recommends {list}), start \
-         it, and try again"
-    );
+    let by_hand =
+        format!("install {list} (on Debian and Ubuntu: apt-get install --no-install-recommends {list}) and try again");
     if find("apt-get").is_none() {
         bail!("this is not Debian or one of its kin: {by_hand}");
     }
@@ -61,13 +53,13 @@ pub(super) fn install(packages: &[&str], steps: &Steps) -> anyhow::Result<()> {
 }
 
 /// Whether this is root.
-pub(super) fn is_root() -> anyhow::Result<bool> {
+pub(crate) fn is_root() -> anyhow::Result<bool> {
     let own = fs::metadata("/proc/self").context("cannot tell who runs this")?;
     Ok(own.uid() == 0)
 }
 
 /// The program in PATH, or where Debian keeps the programs of the administrator.
-pub(super) fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let administrator = ["/usr/sbin", "/sbin"].map(PathBuf::from);
     std::env::split_paths(&path)

@@ -6,20 +6,20 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
-/// The whole demonstration ends within this, whatever happens.
+/// A whole task ends within this, whatever happens.
 const ALL_WITHIN: Duration = Duration::from_secs(600);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Counts the steps and the time.
 #[derive(Debug)]
-pub(super) struct Steps {
+pub(crate) struct Steps {
     begun: Instant,
     number: usize,
     total: usize,
 }
 
 impl Steps {
-    pub(super) fn begin(total: usize) -> Self {
+    pub(crate) fn begin(total: usize) -> Self {
         Self {
             begun: Instant::now(),
             number: 0,
@@ -28,28 +28,28 @@ impl Steps {
     }
 
     /// Announces the next step.
-    pub(super) fn next(&mut self, what: &str) {
+    pub(crate) fn next(&mut self, what: &str) {
         self.number += 1;
         let (number, total) = (self.number, self.total);
         println!("[{number}/{total}] {:>4} s  {what}", self.begun.elapsed().as_secs());
     }
 
     /// Says something about the present step.
-    pub(super) fn note(&self, what: &str) {
+    pub(crate) fn note(&self, what: &str) {
         println!("               {what}");
     }
 
-    pub(super) fn elapsed(&self) -> Duration {
+    pub(crate) fn elapsed(&self) -> Duration {
         self.begun.elapsed()
     }
 
     /// When something must be done that may take `within`, and no longer than all may.
-    pub(super) fn deadline(&self, within: Duration) -> Instant {
+    pub(crate) fn deadline(&self, within: Duration) -> Instant {
         (self.begun + ALL_WITHIN).min(Instant::now() + within)
     }
 
     /// Runs a program whose own output is the progress that people see.
-    pub(super) fn run(&self, command: &mut Command, within: Duration) -> anyhow::Result<()> {
+    pub(crate) fn run(&self, command: &mut Command, within: Duration) -> anyhow::Result<()> {
         let name = command.get_program().display().to_string();
         let mut child = command.spawn().with_context(|| format!("cannot run {name}"))?;
         let status = self.wait(&mut child, &name, within)?;
@@ -77,7 +77,7 @@ impl Steps {
 ///
 /// # Errors
 /// Those of `look`; time passing is none, the answer is then empty.
-pub(super) fn until<T>(
+pub(crate) fn until<T>(
     deadline: Instant,
     mut look: impl FnMut() -> anyhow::Result<Option<T>>,
 ) -> anyhow::Result<Option<T>> {

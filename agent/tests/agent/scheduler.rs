@@ -1,0 +1,168 @@
+//! A scheduler that says only what the test tells it to.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use berth_proto::agent::v1::agent_link_server::{AgentLink, AgentLinkServer};
+use berth_proto::agent::v1::{
+    AgentMessage, Assignment, Assignments, Hello, ReportsRecorded, SchedulerMessage, TaskReport, Welcome, agent_message,
+    scheduler_message,
+};
+use berth_proto::ecs::v1::{ContainerDefinition, PortMapping, TaskDefinition};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::{Request, Response, Status, Streaming};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+pub const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/prod/0000000000000000000000000000002a";
+const DEFINITION: &str = "arn:aws:ecs:us-east-1:000000000000:task-definition/web:1";
+
+/// Waits for agents.
+pub struct FakeScheduler {
+    pub url: String,
+    streams: mpsc::Receiver<Stream>,
+}
+
+/// The stream of one agent.
+pub struct Stream {
+    inbound: Streaming<AgentMessage>,
+    outbound: mpsc::Sender<Result<SchedulerMessage, Status>>,
+}
+
+struct Service {
+    streams: mpsc::Sender<Stream>,
+}
+
+#[tonic::async_trait]
+impl AgentLink for Service {
+    type ConnectStream = ReceiverStream<Result<SchedulerMessage, Status>>;
+
+    async fn connect(&self, request: Request<Streaming<AgentMessage>>) -> Result<Response<Self::ConnectStream>, Status> {
+        let (outbound, messages) = mpsc::channel(16);
+        let stream = Stream { inbound: request.into_inner(), outbound };
+        self.streams.send(stream).await.map_err(|_| Status::unavailable("the test is over"))?;
+        Ok(Response::new(ReceiverStream::new(messages)))
+    }
+}
+
+impl FakeScheduler {
+    pub async fn serve() -> anyhow::Result<Self> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let (sender, streams) = mpsc::channel(4);
+        let server = tonic::transport::Server::builder().add_service(AgentLinkServer::new(Service { streams: sender }));
+        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        Ok(Self { url, streams })
+    }
+
+    /// The next agent that connects, with its Hello, welcomed.
+    pub async fn welcome(&mut self) -> anyhow::Result<(Stream, Hello)> {
+        let accepted = tokio::time::timeout(DEADLINE, self.streams.recv()).await.context("no agent connected")?;
+        let mut stream = accepted.context("the server is gone")?;
+        let hello = stream
+            .until(|message| match message {
+                agent_message::Message::Hello(hello) => Some(hello),
+                _ => None,
+            })
+            .await?;
+        let welcome = Welcome { container_instance_arn: "arn:instance".to_owned(), heartbeat_interval_ms: 200 };
+        stream.say(scheduler_message::Message::Welcome(welcome)).await?;
+        Ok((stream, hello))
+    }
+}
+
+impl Stream {
+    pub async fn say(&self, message: scheduler_message::Message) -> anyhow::Result<()> {
+        let message = SchedulerMessage { message: Some(message) };
+        self.outbound.send(Ok(message)).await.context("the stream is over")
+    }
+
+    /// The next message that is what is looked for; while it waits it shows that it lives.
+    pub async fn until<T>(&mut self, wanted: impl Fn(agent_message::Message) -> Option<T>) -> anyhow::Result<T> {
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        let mut alive = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline) => anyhow::bail!("the agent did not say what was waited for"),
+                _ = alive.tick() => {
+                    let heartbeat = scheduler_message::Message::Heartbeat(berth_proto::agent::v1::Heartbeat {});
+                    self.say(heartbeat).await?;
+                }
+                message = self.inbound.message() => {
+                    let message = message?.context("the agent closed the stream")?;
+                    if let Some(found) = message.message.and_then(&wanted) {
+                        return Ok(found);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The first report of the task in the status, with the number of its message.
+    pub async fn report(&mut self, status: &str) -> anyhow::Result<(u64, TaskReport)> {
+        let found = self.until(|message| match message {
+            agent_message::Message::Reports(reports) => {
+                let sequence = reports.sequence;
+                let report = reports.tasks.into_iter().find(|task| task.task_arn == TASK && task.last_status == status);
+                report.map(|report| (sequence, report))
+            }
+            _ => None,
+        });
+        found.await.with_context(|| format!("waiting for {status}"))
+    }
+
+    pub async fn applied(&mut self, version: u64) -> anyhow::Result<()> {
+        let wanted = |message| match message {
+            agent_message::Message::Applied(applied) => (applied.version == version).then_some(()),
+            _ => None,
+        };
+        self.until(wanted).await
+    }
+
+    pub async fn recorded(&self, sequence: u64, ended: &[&str]) -> anyhow::Result<()> {
+        let ended_task_arns = ended.iter().map(|arn| (*arn).to_owned()).collect();
+        self.say(scheduler_message::Message::Recorded(ReportsRecorded { sequence, ended_task_arns })).await
+    }
+
+    pub async fn assign(&self, assignments: Assignments) -> anyhow::Result<()> {
+        self.say(scheduler_message::Message::Assignments(assignments)).await
+    }
+}
+
+/// A complete set: the task in the desired status, or nothing.
+pub fn complete(version: u64, desired: Option<&str>) -> Assignments {
+    let mapping = PortMapping { container_port: Some(80), ..PortMapping::default() };
+    let container = ContainerDefinition {
+        name: Some("app".to_owned()),
+        image: Some("busybox".to_owned()),
+        memory: Some(16),
+        port_mappings: vec![mapping],
+        ..ContainerDefinition::default()
+    };
+    let definition = TaskDefinition {
+        task_definition_arn: Some(DEFINITION.to_owned()),
+        family: Some("web".to_owned()),
+        revision: Some(1),
+        container_definitions: vec![container],
+        ..TaskDefinition::default()
+    };
+    let assignment = |desired: &str| Assignment {
+        task_arn: TASK.to_owned(),
+        task_definition_arn: DEFINITION.to_owned(),
+        desired_status: desired.to_owned(),
+        ..Assignment::default()
+    };
+    Assignments {
+        complete: true,
+        applies_to: 0,
+        results_in: version,
+        task_definitions: vec![definition],
+        assignments: desired.map(assignment).into_iter().collect(),
+        forgotten_task_arns: Vec::new(),
+    }
+}
+
+/// An increment.
+pub fn increment(applies_to: u64, results_in: u64, desired: &str) -> Assignments {
+    Assignments { complete: false, applies_to, ..complete(results_in, Some(desired)) }
+}

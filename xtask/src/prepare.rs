@@ -1,0 +1,42 @@
+//! Makes a machine ready for the tests.
+
+use std::process::{Command, Stdio};
+
+use crate::install::{self, Need};
+use crate::steps::Steps;
+
+/// A Docker Engine for each host of the test bed, its network, and the images made on the spot.
+const NEEDED: [Need; 5] = [
+    ("dockerd", "docker.io"),
+    ("iptables", "iptables"),
+    ("ip", "iproute2"),
+    ("nsenter", "util-linux"),
+    ("busybox", "busybox-static"),
+];
+
+/// Installs what is missing.
+///
+/// # Errors
+/// It may not or cannot be done here; the error says what to install instead.
+pub(crate) fn machine() -> anyhow::Result<()> {
+    let mut missing = install::missing(&NEEDED);
+    if !makes_virtual_environments() {
+        missing.push("python3-venv");
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut steps = Steps::begin(1);
+    steps.next(&format!("installing {}", missing.join(", ")));
+    install::install(&missing, &steps)
+}
+
+/// Debian's python3 comes without what a virtual environment needs.
+fn makes_virtual_environments() -> bool {
+    let mut python = Command::new("python3");
+    python
+        .args(["-c", "import venv, ensurepip"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    python.status().is_ok_and(|status| status.success())
+}
