@@ -1,5 +1,6 @@
 //! The plain exact scan: looks at every candidate for every copy. It is the oracle of anything quicker.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,7 +18,10 @@ const ZONE: &str = "ecs.availability-zone";
 #[derive(Debug)]
 pub struct Scan {
     request: Request,
+    /// By instance id.
     seats: Vec<Seat>,
+    /// Seats that can take another copy, in order.
+    open: Vec<usize>,
     rules: Vec<Rule>,
 }
 
@@ -27,7 +31,6 @@ struct Seat {
     instance: Arc<Instance>,
     ineligible: Vec<Misfit>,
     placed: u32,
-    full: bool,
     /// Tasks of the group that are meant to run here.
     group: u32,
 }
@@ -50,10 +53,12 @@ impl Scan {
     /// Looks at the candidates.
     #[must_use]
     pub fn new<'i>(candidates: impl IntoIterator<Item = &'i Arc<Instance>>, request: Request) -> Self {
-        let seats: Vec<Seat> = candidates
+        let mut seats: Vec<Seat> = candidates
             .into_iter()
             .map(|instance| Seat::new(instance, &request))
             .collect();
+        seats.sort_by_key(|seat| seat.instance.id);
+        let open = (0..seats.len()).filter(|at| seats[*at].has_room(&request)).collect();
         let default = [
             Strategy::Spread(SpreadKey::Attribute(ZONE.to_owned())),
             Strategy::Spread(SpreadKey::Instance),
@@ -63,7 +68,12 @@ impl Scan {
             false => &request.strategies,
         };
         let rules = strategies.iter().map(|strategy| Rule::new(strategy, &seats)).collect();
-        Self { request, seats, rules }
+        Self {
+            request,
+            seats,
+            open,
+            rules,
+        }
     }
 
     /// What it places copies of.
@@ -93,33 +103,32 @@ impl Scan {
         Solution { placed, refusals }
     }
 
-    /// The seat of the next copy: each strategy keeps the best of what the one before it left; then the smallest id.
+    /// The seat of the next copy: each strategy keeps the best of what the one before it left; then the smallest id,
+    /// which is the first, as seats are in the order of ids.
     fn choose(&self, seed: u64, turn: u32) -> Option<usize> {
-        let mut best: Option<usize> = None;
-        for (at, seat) in self.seats.iter().enumerate() {
-            if !seat.full && best.is_none_or(|best| self.is_better(at, best, seed, turn)) {
-                best = Some(at);
+        let key = |rule: &Rule, at: usize| rule.key(at, &self.seats[at], &self.request, seed, turn);
+        let mut open = self.open.iter().copied();
+        let mut best = open.next()?;
+        let mut best_keys: Vec<u64> = self.rules.iter().map(|rule| key(rule, best)).collect();
+        for at in open {
+            let differs = |(rule, best): (&Rule, &u64)| Some(key(rule, at).cmp(best)).filter(|order| order.is_ne());
+            if self.rules.iter().zip(&best_keys).find_map(differs) == Some(Ordering::Less) {
+                best = at;
+                for (best, rule) in best_keys.iter_mut().zip(&self.rules) {
+                    *best = key(rule, at);
+                }
             }
         }
-        best
-    }
-
-    fn is_better(&self, a: usize, b: usize, seed: u64, turn: u32) -> bool {
-        for rule in &self.rules {
-            let key = |at: usize| rule.key(at, &self.seats[at], &self.request, seed, turn);
-            let (a, b) = (key(a), key(b));
-            if a != b {
-                return a < b;
-            }
-        }
-        self.seats[a].instance.id < self.seats[b].instance.id
+        Some(best)
     }
 
     fn take(&mut self, chosen: usize) {
         let seat = &mut self.seats[chosen];
         seat.placed += 1;
         seat.group += 1;
-        seat.full = !seat.has_room(&self.request);
+        if !seat.has_room(&self.request) {
+            self.open.retain(|at| *at != chosen);
+        }
         for rule in &mut self.rules {
             if let Rule::Domain { of_seat, tasks } = rule {
                 tasks[of_seat[chosen] as usize] += 1;
@@ -130,15 +139,12 @@ impl Scan {
 
 impl Seat {
     fn new(instance: &Arc<Instance>, request: &Request) -> Self {
-        let mut seat = Self {
+        Self {
             instance: Arc::clone(instance),
             ineligible: eligibility(instance, request),
             placed: 0,
-            full: false,
             group: instance.tasks_of_group(&request.group),
-        };
-        seat.full = !seat.has_room(request);
-        seat
+        }
     }
 
     fn has_room(&self, request: &Request) -> bool {
