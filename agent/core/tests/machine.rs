@@ -24,7 +24,7 @@ const POLICY: Policy = Policy {
 };
 
 /// `app` links to `db`, `side` takes the volumes of `app` and is not essential.
-fn spec() -> TaskSpec {
+fn spec() -> serde_json::Result<TaskSpec> {
     let id = TaskId::from_bits(1);
     let definition = json!({"family": "web", "volumes": [{"name": "own"}], "containerDefinitions": [
         {"name": "app", "image": "a", "memory": 8, "links": ["db"],
@@ -32,15 +32,15 @@ fn spec() -> TaskSpec {
         {"name": "db", "image": "a", "memory": 8},
         {"name": "side", "image": "a", "memory": 8, "essential": false, "volumesFrom": [{"sourceContainer": "app"}]},
     ]});
-    TaskSpec {
+    Ok(TaskSpec {
         id,
         arn: format!("arn:aws:ecs:us-east-1:000000000000:task/prod/{id}"),
         cluster: "prod".to_owned(),
         instance: InstanceId::from_bits(2),
         definition_arn: String::new(),
         revision: 1,
-        definition: Arc::new(serde_json::from_value(definition).unwrap()),
-    }
+        definition: Arc::new(serde_json::from_value(definition)?),
+    })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,8 +63,8 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
-        let machine = Machine::new(spec(), POLICY);
+    fn new() -> serde_json::Result<Self> {
+        let machine = Machine::new(spec()?, POLICY);
         let mut world = Self {
             saved: machine.record().clone(),
             machine,
@@ -75,7 +75,7 @@ impl World {
             now: Timestamp::from_millis(1_700_000_000_000),
         };
         world.tell(Input::Begin);
-        world
+        Ok(world)
     }
 
     fn tell(&mut self, input: Input) {
@@ -89,31 +89,55 @@ impl World {
 
     fn check(&mut self, step: &Step) {
         let status = self.machine.status();
-        assert!(status >= self.status, "status went back from {} to {status}", self.status);
+        assert!(
+            status >= self.status,
+            "status went back from {} to {status}",
+            self.status
+        );
         self.status = status;
         for action in &step.actions {
             let (container, look) = subject(action);
             let same = |other: &&Action| subject(other) == (container, look);
-            assert_eq!(self.outstanding.iter().filter(same).count(), 0, "asked twice: {action:?}");
-            match action {
-                Action::Create { container: 0, .. } => assert!(self.starts[1] > 0, "app before its link db"),
-                Action::Create { container: 2, .. } => {
-                    assert!(self.machine.record().containers[0].runtime_id.is_some(), "side before app");
-                }
-                Action::Start { container, .. } => {
-                    let status = self.machine.status();
-                    assert!(status <= TaskStatus::Running, "start of {container} in a task that is {status}");
-                    let phase = self.saved_phase_after(step, *container);
-                    assert!(phase, "a start was asked for before it was kept");
-                }
-                Action::Signal { container, .. } => self.check_stop_order(*container),
-                _ => {}
-            }
+            assert_eq!(
+                self.outstanding.iter().filter(same).count(),
+                0,
+                "asked twice: {action:?}"
+            );
+            self.check_order(step, action);
         }
-        let essential_over = self.machine.record().containers.iter().take(2).any(|c| {
-            c.phase == berth_agent_core::container::Phase::Stopped
-        });
-        assert!(!essential_over || status >= TaskStatus::Stopping, "an essential container ended, the task is {status}");
+        let essential_over = self
+            .machine
+            .record()
+            .containers
+            .iter()
+            .take(2)
+            .any(|c| c.phase == berth_agent_core::container::Phase::Stopped);
+        assert!(
+            !essential_over || status >= TaskStatus::Stopping,
+            "an essential container ended, the task is {status}"
+        );
+    }
+
+    fn check_order(&self, step: &Step, action: &Action) {
+        if let Action::Create { container, .. } = action {
+            assert!(*container != 0 || self.starts[1] > 0, "app before its link db");
+            let app = self.machine.record().containers[0].runtime_id.is_some();
+            assert!(*container != 2 || app, "side before app");
+        }
+        if let Action::Start { container, .. } = action {
+            let status = self.machine.status();
+            assert!(
+                status <= TaskStatus::Running,
+                "start of {container} in a task that is {status}"
+            );
+            assert!(
+                self.saved_phase_after(step, *container),
+                "a start was asked for before it was kept"
+            );
+        }
+        if let Action::Signal { container, .. } = action {
+            self.check_stop_order(*container);
+        }
     }
 
     fn saved_phase_after(&self, step: &Step, container: usize) -> bool {
@@ -164,32 +188,38 @@ impl World {
         }
     }
 
-    fn answer(&mut self, action: Action, result: Result<(), FailureKind>) {
+    fn answer(&mut self, action: &Action, result: Result<(), FailureKind>) {
         let failed = |kind| Failure::new(kind, "as the test wants it");
         let result = result.map_err(failed);
-        let looked = |world: &Self, container: usize| {
-            world.docker.get(&container).map(|state| snapshot(container, *state))
-        };
+        let looked =
+            |world: &Self, container: usize| world.docker.get(&container).map(|state| snapshot(container, *state));
         let (container, outcome) = match action {
-            Action::Pull { container, .. } => {
-                (container, Outcome::Pulled(result.map(|()| PulledImage { digest: None, stop_signal: None })))
-            }
-            Action::Create { container, .. } => (container, Outcome::Created(result.map(|()| id(container)))),
+            Action::Pull { container, .. } => (
+                container,
+                Outcome::Pulled(result.map(|()| PulledImage {
+                    digest: None,
+                    stop_signal: None,
+                })),
+            ),
+            Action::Create { container, .. } => (container, Outcome::Created(result.map(|()| id(*container)))),
             Action::Start { container, .. } => (container, Outcome::Started(result.map(|()| Vec::new()))),
             Action::Signal { container, .. } => (container, Outcome::Signalled(result)),
             Action::Kill { container, .. } => (container, Outcome::Killed(result)),
-            Action::Look { container, .. } => (container, Outcome::Looked(result.map(|()| looked(self, container)))),
+            Action::Look { container, .. } => (container, Outcome::Looked(result.map(|()| looked(self, *container)))),
             Action::Remove { container, .. } => (container, Outcome::Removed(result)),
             Action::RemoveVolumes => return self.tell(Input::VolumesRemoved(result)),
             Action::Forget => return,
         };
-        self.tell(Input::Done { container, outcome });
+        self.tell(Input::Done {
+            container: *container,
+            outcome,
+        });
     }
 
     /// Docker does what was asked and says so.
     fn succeed(&mut self, action: Action) {
         let done = self.effect(&action);
-        self.answer(action, if done { Ok(()) } else { Err(FailureKind::Refused) });
+        self.answer(&action, if done { Ok(()) } else { Err(FailureKind::Refused) });
     }
 
     fn list(&mut self) {
@@ -236,7 +266,7 @@ impl World {
                 if happened {
                     self.effect(&action);
                 }
-                self.answer(action, Err(kind));
+                self.answer(&action, Err(kind));
             }
             7 => {
                 if let Some(state) = self.docker.get_mut(&container).filter(|state| **state == Real::Running) {
@@ -267,9 +297,15 @@ impl World {
                     break;
                 }
                 let action = self.outstanding.remove(0);
-                let dies = match action {
-                    Action::Signal { container, .. } | Action::Kill { container, .. } => Some(container),
-                    _ => None,
+                let dies = match &action {
+                    Action::Signal { container, .. } | Action::Kill { container, .. } => Some(*container),
+                    Action::Pull { .. }
+                    | Action::Create { .. }
+                    | Action::Start { .. }
+                    | Action::Look { .. }
+                    | Action::Remove { .. }
+                    | Action::RemoveVolumes
+                    | Action::Forget => None,
                 };
                 self.succeed(action);
                 if let Some(container) = dies {
@@ -277,7 +313,10 @@ impl World {
                 }
             }
             assert!(self.outstanding.is_empty(), "never rests: {:?}", self.outstanding);
-            self.now = self.machine.wake_at(self.now).unwrap_or(self.now + Duration::from_secs(30));
+            self.now = self
+                .machine
+                .wake_at(self.now)
+                .unwrap_or(self.now + Duration::from_secs(30));
             self.tell(Input::Tick);
             self.list();
         }
@@ -310,7 +349,11 @@ fn snapshot(container: usize, state: Real) -> Snapshot {
         state: match state {
             Real::Created => RunState::Created,
             Real::Running => RunState::Running,
-            Real::Exited => RunState::Exited { exit_code: 143, oom_killed: false, finished_at: None },
+            Real::Exited => RunState::Exited {
+                exit_code: 143,
+                oom_killed: false,
+                finished_at: None,
+            },
         },
         bindings: Vec::new(),
         stop_signal: None,
@@ -326,7 +369,7 @@ proptest! {
 
     #[test]
     fn every_machine_keeps_its_promises_and_ends(chances in prop::collection::vec(any::<(u8, u8)>(), 0..150)) {
-        let mut world = World::new();
+        let mut world = World::new()?;
         for (choice, detail) in chances {
             world.chance(choice, detail);
         }
@@ -342,7 +385,7 @@ proptest! {
 
     #[test]
     fn a_docker_that_works_brings_every_task_up(restarts in prop::collection::vec((0_u8..30, any::<u8>()), 0..4)) {
-        let mut world = World::new();
+        let mut world = World::new()?;
         for (steps, reached) in restarts {
             for _ in 0..steps {
                 if !world.outstanding.is_empty() {

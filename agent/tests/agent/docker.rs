@@ -40,7 +40,10 @@ struct Inner {
 impl FakeDocker {
     pub fn serve(socket: &Path) -> anyhow::Result<Self> {
         let listener = tokio::net::UnixListener::bind(socket)?;
-        let docker = Self { inner: Arc::default(), events: broadcast::channel(64).0 };
+        let docker = Self {
+            inner: Arc::default(),
+            events: broadcast::channel(64).0,
+        };
         let router = Router::new().fallback(answer).with_state(docker.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(docker)
@@ -88,7 +91,11 @@ impl FakeDocker {
 
 impl Inner {
     fn ids_of(&self, state: &str) -> Vec<String> {
-        self.containers.iter().filter(|(_, c)| c.state == state).map(|(id, _)| id.clone()).collect()
+        self.containers
+            .iter()
+            .filter(|(_, c)| c.state == state)
+            .map(|(id, _)| id.clone())
+            .collect()
     }
 
     fn create(&mut self, name: &str, body: &Value) -> Response {
@@ -97,7 +104,12 @@ impl Inner {
         }
         self.created += 1;
         let id = format!("id{}", self.created);
-        let container = Container { name: name.to_owned(), labels: body["Labels"].clone(), state: "created", exit_code: 0 };
+        let container = Container {
+            name: name.to_owned(),
+            labels: body["Labels"].clone(),
+            state: "created",
+            exit_code: 0,
+        };
         self.containers.insert(id.clone(), container);
         (StatusCode::CREATED, Json(json!({"Id": id, "Warnings": []}))).into_response()
     }
@@ -122,7 +134,10 @@ impl Inner {
     }
 
     fn inspect(&self, target: &str) -> Response {
-        let found = self.containers.iter().find(|(id, container)| *id == target || container.name == target);
+        let found = self
+            .containers
+            .iter()
+            .find(|(id, container)| *id == target || container.name == target);
         let Some((id, container)) = found else {
             return refuse(StatusCode::NOT_FOUND, "no such container");
         };
@@ -156,7 +171,10 @@ async fn answer(State(docker): State<FakeDocker>, method: Method, uri: Uri, body
         ("GET", ["containers", "json"]) => docker.with(|inner| inner.list()),
         ("POST", ["containers", "create"]) => {
             let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-            let name = query.split('&').find_map(|part| part.strip_prefix("name=")).unwrap_or_default();
+            let name = query
+                .split('&')
+                .find_map(|part| part.strip_prefix("name="))
+                .unwrap_or_default();
             docker.with(|inner| inner.create(name, &body))
         }
         ("GET", ["containers", id, "json"]) => docker.with(|inner| inner.inspect(id)),

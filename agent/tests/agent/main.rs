@@ -28,7 +28,11 @@ impl Host {
     async fn new() -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let docker = FakeDocker::serve(&directory.path().join("docker.sock"))?;
-        Ok(Self { docker, scheduler: FakeScheduler::serve().await?, directory })
+        Ok(Self {
+            docker,
+            scheduler: FakeScheduler::serve().await?,
+            directory,
+        })
     }
 
     fn agent(&self) -> anyhow::Result<Agent> {
@@ -103,7 +107,10 @@ async fn a_task_runs_ends_and_leaves_nothing_behind() -> anyhow::Result<()> {
     stream.assign(increment(1, 2, "RUNNING")).await?;
     let (_, report) = stream.report("RUNNING").await?;
     let container = &report.containers[0];
-    assert_eq!((container.runtime_id.as_str(), container.image_digest.as_str()), ("id1", "sha256:image"));
+    assert_eq!(
+        (container.runtime_id.as_str(), container.image_digest.as_str()),
+        ("id1", "sha256:image")
+    );
     assert_eq!(container.network_bindings.len(), 1, "{:?}", container.network_bindings);
     assert_eq!(container.network_bindings[0].host_port, Some(32768));
     assert_eq!(host.records(), 1);
@@ -168,9 +175,14 @@ async fn what_is_not_assigned_runs_on_until_its_stop_is_confirmed() -> anyhow::R
     assert_eq!(proposed, [TASK]);
     assert_eq!(host.docker.states(), ["running"]);
     let confirmation = StopConfirmation { task_arns: proposed };
-    stream.say(scheduler_message::Message::StopConfirmation(confirmation)).await?;
+    stream
+        .say(scheduler_message::Message::StopConfirmation(confirmation))
+        .await?;
     let (_, report) = stream.report("STOPPED").await?;
-    assert_eq!((report.stop_code.as_str(), report.containers[0].exit_code), ("", Some(143)));
+    assert_eq!(
+        (report.stop_code.as_str(), report.containers[0].exit_code),
+        ("", Some(143))
+    );
     Ok(())
 }
 
@@ -232,9 +244,17 @@ async fn exit_codes_say_whether_another_start_helps() -> anyhow::Result<()> {
     let mut host = Host::new().await?;
     let agent = host.agent()?;
     host.scheduler.welcome().await?;
-    assert_eq!(host.agent()?.ended().await?.code(), Some(5), "the state directory is in use");
+    assert_eq!(
+        host.agent()?.ended().await?.code(),
+        Some(5),
+        "the state directory is in use"
+    );
     drop(agent);
-    assert_eq!(host.agent_of("test")?.ended().await?.code(), Some(5), "it is another cluster's");
+    assert_eq!(
+        host.agent_of("test")?.ended().await?.code(),
+        Some(5),
+        "it is another cluster's"
+    );
     assert_eq!(host.agent_of("")?.ended().await?.code(), Some(2), "no cluster");
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use berth_proto::agent::v1::agent_link_server::{AgentLink, AgentLinkServer};
 use berth_proto::agent::v1::{
-    AgentMessage, Assignment, Assignments, Hello, ReportsRecorded, SchedulerMessage, TaskReport, Welcome, agent_message,
-    scheduler_message,
+    AgentMessage, Assignment, Assignments, Hello, ReportsRecorded, SchedulerMessage, TaskReport, Welcome,
+    agent_message, scheduler_message,
 };
 use berth_proto::ecs::v1::{ContainerDefinition, PortMapping, TaskDefinition};
 use tokio::sync::mpsc;
@@ -27,6 +27,7 @@ pub struct FakeScheduler {
 pub struct Stream {
     inbound: Streaming<AgentMessage>,
     outbound: mpsc::Sender<Result<SchedulerMessage, Status>>,
+    welcomed: bool,
 }
 
 struct Service {
@@ -37,10 +38,20 @@ struct Service {
 impl AgentLink for Service {
     type ConnectStream = ReceiverStream<Result<SchedulerMessage, Status>>;
 
-    async fn connect(&self, request: Request<Streaming<AgentMessage>>) -> Result<Response<Self::ConnectStream>, Status> {
+    async fn connect(
+        &self,
+        request: Request<Streaming<AgentMessage>>,
+    ) -> Result<Response<Self::ConnectStream>, Status> {
         let (outbound, messages) = mpsc::channel(16);
-        let stream = Stream { inbound: request.into_inner(), outbound };
-        self.streams.send(stream).await.map_err(|_| Status::unavailable("the test is over"))?;
+        let stream = Stream {
+            inbound: request.into_inner(),
+            outbound,
+            welcomed: false,
+        };
+        self.streams
+            .send(stream)
+            .await
+            .map_err(|_| Status::unavailable("the test is over"))?;
         Ok(Response::new(ReceiverStream::new(messages)))
     }
 }
@@ -57,7 +68,9 @@ impl FakeScheduler {
 
     /// The next agent that connects, with its Hello, welcomed.
     pub async fn welcome(&mut self) -> anyhow::Result<(Stream, Hello)> {
-        let accepted = tokio::time::timeout(DEADLINE, self.streams.recv()).await.context("no agent connected")?;
+        let accepted = tokio::time::timeout(DEADLINE, self.streams.recv())
+            .await
+            .context("no agent connected")?;
         let mut stream = accepted.context("the server is gone")?;
         let hello = stream
             .until(|message| match message {
@@ -65,8 +78,12 @@ impl FakeScheduler {
                 _ => None,
             })
             .await?;
-        let welcome = Welcome { container_instance_arn: "arn:instance".to_owned(), heartbeat_interval_ms: 200 };
+        let welcome = Welcome {
+            container_instance_arn: "arn:instance".to_owned(),
+            heartbeat_interval_ms: 500,
+        };
         stream.say(scheduler_message::Message::Welcome(welcome)).await?;
+        stream.welcomed = true;
         Ok((stream, hello))
     }
 }
@@ -84,7 +101,7 @@ impl Stream {
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(deadline) => anyhow::bail!("the agent did not say what was waited for"),
-                _ = alive.tick() => {
+                _ = alive.tick(), if self.welcomed => {
                     let heartbeat = scheduler_message::Message::Heartbeat(berth_proto::agent::v1::Heartbeat {});
                     self.say(heartbeat).await?;
                 }
@@ -103,7 +120,10 @@ impl Stream {
         let found = self.until(|message| match message {
             agent_message::Message::Reports(reports) => {
                 let sequence = reports.sequence;
-                let report = reports.tasks.into_iter().find(|task| task.task_arn == TASK && task.last_status == status);
+                let report = reports
+                    .tasks
+                    .into_iter()
+                    .find(|task| task.task_arn == TASK && task.last_status == status);
                 report.map(|report| (sequence, report))
             }
             _ => None,
@@ -121,7 +141,11 @@ impl Stream {
 
     pub async fn recorded(&self, sequence: u64, ended: &[&str]) -> anyhow::Result<()> {
         let ended_task_arns = ended.iter().map(|arn| (*arn).to_owned()).collect();
-        self.say(scheduler_message::Message::Recorded(ReportsRecorded { sequence, ended_task_arns })).await
+        self.say(scheduler_message::Message::Recorded(ReportsRecorded {
+            sequence,
+            ended_task_arns,
+        }))
+        .await
     }
 
     pub async fn assign(&self, assignments: Assignments) -> anyhow::Result<()> {
@@ -131,7 +155,10 @@ impl Stream {
 
 /// A complete set: the task in the desired status, or nothing.
 pub fn complete(version: u64, desired: Option<&str>) -> Assignments {
-    let mapping = PortMapping { container_port: Some(80), ..PortMapping::default() };
+    let mapping = PortMapping {
+        container_port: Some(80),
+        ..PortMapping::default()
+    };
     let container = ContainerDefinition {
         name: Some("app".to_owned()),
         image: Some("busybox".to_owned()),
@@ -164,5 +191,9 @@ pub fn complete(version: u64, desired: Option<&str>) -> Assignments {
 
 /// An increment.
 pub fn increment(applies_to: u64, results_in: u64, desired: &str) -> Assignments {
-    Assignments { complete: false, applies_to, ..complete(results_in, Some(desired)) }
+    Assignments {
+        complete: false,
+        applies_to,
+        ..complete(results_in, Some(desired))
+    }
 }

@@ -59,7 +59,14 @@ impl Machine {
                 if again {
                     self.try_again(at, now);
                 } else {
-                    self.end(at, Some(ErrorName::CannotPull.reason(&failure.message)), now);
+                    let image = self
+                        .record
+                        .spec
+                        .containers()
+                        .get(at)
+                        .map_or("", |container| &container.image);
+                    let words = format!("image '{image}': {}", failure.message);
+                    self.end(at, Some(ErrorName::CannotPull.reason(&words)), now);
                 }
             }
         }
