@@ -15,17 +15,10 @@ const ECS: &str = "berth.ecs.v1";
 
 /// Shapes of answers: ECS sends their lists also when they are empty.
 /// All `*Response` messages belong here too.
-const ALWAYS_LISTS: [&str; 5] = [
-    "Cluster",
-    "ContainerInstance",
-    "Container",
-    "Task",
-    "TaskDefinition",
-];
+const ALWAYS_LISTS: [&str; 5] = ["Cluster", "ContainerInstance", "Container", "Task", "TaskDefinition"];
 
 /// Lists of a container definition that ECS sends also when they are empty.
-const ALWAYS_LISTS_OF_CONTAINER_DEFINITION: [&str; 4] =
-    ["environment", "mountPoints", "portMappings", "volumesFrom"];
+const ALWAYS_LISTS_OF_CONTAINER_DEFINITION: [&str; 4] = ["environment", "mountPoints", "portMappings", "volumesFrom"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
@@ -81,17 +74,11 @@ fn field_attributes(message: &DescriptorProto) -> Vec<(String, String)> {
                 let skip = match (keep_empty, map) {
                     (true, _) => "",
                     (false, false) => ", skip_serializing_if = \"Vec::is_empty\"",
-                    (false, true) => {
-                        ", skip_serializing_if = \"::std::collections::BTreeMap::is_empty\""
-                    }
+                    (false, true) => ", skip_serializing_if = \"::std::collections::BTreeMap::is_empty\"",
                 };
-                format!(
-                    "#[serde(rename = \"{json}\", default, deserialize_with = \"crate::null_is_absent\"{skip})]"
-                )
+                format!("#[serde(rename = \"{json}\", default, deserialize_with = \"crate::null_is_absent\"{skip})]")
             } else {
-                format!(
-                    "#[serde(rename = \"{json}\", default, skip_serializing_if = \"Option::is_none\")]"
-                )
+                format!("#[serde(rename = \"{json}\", default, skip_serializing_if = \"Option::is_none\")]")
             };
             (field.name().to_owned(), attribute)
         })

@@ -1,7 +1,7 @@
 //! The ECS API: one list of operations with two thin mouths, gRPC and the ECS JSON protocol.
 //!
 //! An operation checks its request, submits at most one command, and describes the result from the published state.
-//! It decides nothing. Only [`faults`] turns faults into wire errors.
+//! It decides nothing. Only `faults` turns faults into wire errors.
 
 mod clusters;
 mod definitions;
