@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_agent_core::container::{ListedContainer, RunState, Snapshot};
+use berth_agent_core::container::{ListedContainer, Phase, RunState, Snapshot};
 use berth_agent_core::failure::{Failure, FailureKind};
 use berth_agent_core::machine::{Action, Input, Machine, Outcome, Policy, PulledImage, Step};
 use berth_agent_core::record::Record;
@@ -111,7 +111,7 @@ impl World {
             .containers
             .iter()
             .take(2)
-            .any(|c| c.phase == berth_agent_core::container::Phase::Stopped);
+            .any(|c| c.phase == Phase::Stopped);
         assert!(
             !essential_over || status >= TaskStatus::Stopping,
             "an essential container ended, the task is {status}"
@@ -142,12 +142,12 @@ impl World {
 
     fn saved_phase_after(&self, step: &Step, container: usize) -> bool {
         let record = if step.save { self.machine.record() } else { &self.saved };
-        record.containers[container].phase >= berth_agent_core::container::Phase::Starting
+        record.containers[container].phase >= Phase::Starting
     }
 
     fn check_stop_order(&self, container: usize) {
         let containers = &self.machine.record().containers;
-        let stopped = |at: usize| containers[at].phase == berth_agent_core::container::Phase::Stopped;
+        let stopped = |at: usize| containers[at].phase == Phase::Stopped;
         match container {
             0 => assert!(stopped(2), "app is stopped before side, which needs it"),
             1 => assert!(stopped(0), "db is stopped before app, which needs it"),
@@ -217,9 +217,9 @@ impl World {
     }
 
     /// Docker does what was asked and says so.
-    fn succeed(&mut self, action: Action) {
-        let done = self.effect(&action);
-        self.answer(&action, if done { Ok(()) } else { Err(FailureKind::Refused) });
+    fn succeed(&mut self, action: &Action) {
+        let done = self.effect(action);
+        self.answer(action, if done { Ok(()) } else { Err(FailureKind::Refused) });
     }
 
     fn list(&mut self) {
@@ -249,7 +249,7 @@ impl World {
         match choice % 12 {
             0..=4 if !self.outstanding.is_empty() => {
                 let action = self.outstanding.remove(usize::from(detail) % self.outstanding.len());
-                self.succeed(action);
+                self.succeed(&action);
             }
             5 | 6 if !self.outstanding.is_empty() => {
                 let action = self.outstanding.remove(usize::from(detail) % self.outstanding.len());
@@ -307,7 +307,7 @@ impl World {
                     | Action::RemoveVolumes
                     | Action::Forget => None,
                 };
-                self.succeed(action);
+                self.succeed(&action);
                 if let Some(container) = dies {
                     self.tell(Input::Hint(container));
                 }
@@ -390,7 +390,7 @@ proptest! {
             for _ in 0..steps {
                 if !world.outstanding.is_empty() {
                     let action = world.outstanding.remove(0);
-                    world.succeed(action);
+                    world.succeed(&action);
                 }
             }
             world.restart(reached);

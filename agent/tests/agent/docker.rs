@@ -24,7 +24,7 @@ struct Container {
 
 /// The daemon, from outside.
 #[derive(Clone)]
-pub struct FakeDocker {
+pub(crate) struct FakeDocker {
     inner: Arc<Mutex<Inner>>,
     events: broadcast::Sender<Bytes>,
 }
@@ -38,7 +38,7 @@ struct Inner {
 }
 
 impl FakeDocker {
-    pub fn serve(socket: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn serve(socket: &Path) -> anyhow::Result<Self> {
         let listener = tokio::net::UnixListener::bind(socket)?;
         let docker = Self {
             inner: Arc::default(),
@@ -50,22 +50,22 @@ impl FakeDocker {
     }
 
     /// Containers created and started up to now.
-    pub fn counts(&self) -> (usize, usize) {
+    pub(crate) fn counts(&self) -> (usize, usize) {
         self.with(|inner| (inner.created, inner.started))
     }
 
     /// States of the containers that are there.
-    pub fn states(&self) -> Vec<&'static str> {
+    pub(crate) fn states(&self) -> Vec<&'static str> {
         self.with(|inner| inner.containers.values().map(|container| container.state).collect())
     }
 
     /// From now on no call is answered.
-    pub fn hang(&self) {
+    pub(crate) fn hang(&self) {
         self.with(|inner| inner.hangs = true);
     }
 
     /// The process of every running container ends.
-    pub fn exit_all(&self, code: i32) {
+    pub(crate) fn exit_all(&self, code: i32) {
         let running = self.with(|inner| inner.ids_of("running"));
         for id in running {
             self.exit(&id, code);

@@ -167,9 +167,12 @@ async fn what_is_not_assigned_runs_on_until_its_stop_is_confirmed() -> anyhow::R
     assert_eq!(hello.tasks[0].task_arn, TASK);
     stream.assign(complete(7, None)).await?;
     let proposed = stream
-        .until(|message| match message {
-            agent_message::Message::StopProposal(proposal) => Some(proposal.task_arns),
-            _ => None,
+        .until(|message| {
+            if let agent_message::Message::StopProposal(proposal) = message {
+                Some(proposal.task_arns)
+            } else {
+                None
+            }
         })
         .await?;
     assert_eq!(proposed, [TASK]);
@@ -215,9 +218,12 @@ async fn heartbeats_go_on_while_docker_hangs() -> anyhow::Result<()> {
     assert_eq!(report.stop_code, "");
     for _ in 0..5 {
         stream
-            .until(|message| match message {
-                agent_message::Message::Heartbeat(_) => Some(()),
-                _ => None,
+            .until(|message| {
+                if let agent_message::Message::Heartbeat(_) = message {
+                    Some(())
+                } else {
+                    None
+                }
             })
             .await?;
     }

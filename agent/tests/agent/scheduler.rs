@@ -14,17 +14,17 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming};
 
 const DEADLINE: Duration = Duration::from_secs(20);
-pub const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/prod/0000000000000000000000000000002a";
+pub(crate) const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/prod/0000000000000000000000000000002a";
 const DEFINITION: &str = "arn:aws:ecs:us-east-1:000000000000:task-definition/web:1";
 
 /// Waits for agents.
-pub struct FakeScheduler {
-    pub url: String,
+pub(crate) struct FakeScheduler {
+    pub(crate) url: String,
     streams: mpsc::Receiver<Stream>,
 }
 
 /// The stream of one agent.
-pub struct Stream {
+pub(crate) struct Stream {
     inbound: Streaming<AgentMessage>,
     outbound: mpsc::Sender<Result<SchedulerMessage, Status>>,
     welcomed: bool,
@@ -57,7 +57,7 @@ impl AgentLink for Service {
 }
 
 impl FakeScheduler {
-    pub async fn serve() -> anyhow::Result<Self> {
+    pub(crate) async fn serve() -> anyhow::Result<Self> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let (sender, streams) = mpsc::channel(4);
@@ -67,15 +67,18 @@ impl FakeScheduler {
     }
 
     /// The next agent that connects, with its Hello, welcomed.
-    pub async fn welcome(&mut self) -> anyhow::Result<(Stream, Hello)> {
+    pub(crate) async fn welcome(&mut self) -> anyhow::Result<(Stream, Hello)> {
         let accepted = tokio::time::timeout(DEADLINE, self.streams.recv())
             .await
             .context("no agent connected")?;
         let mut stream = accepted.context("the server is gone")?;
         let hello = stream
-            .until(|message| match message {
-                agent_message::Message::Hello(hello) => Some(hello),
-                _ => None,
+            .until(|message| {
+                if let agent_message::Message::Hello(hello) = message {
+                    Some(hello)
+                } else {
+                    None
+                }
             })
             .await?;
         let welcome = Welcome {
@@ -89,13 +92,13 @@ impl FakeScheduler {
 }
 
 impl Stream {
-    pub async fn say(&self, message: scheduler_message::Message) -> anyhow::Result<()> {
+    pub(crate) async fn say(&self, message: scheduler_message::Message) -> anyhow::Result<()> {
         let message = SchedulerMessage { message: Some(message) };
         self.outbound.send(Ok(message)).await.context("the stream is over")
     }
 
     /// The next message that is what is looked for; while it waits it shows that it lives.
-    pub async fn until<T>(&mut self, wanted: impl Fn(agent_message::Message) -> Option<T>) -> anyhow::Result<T> {
+    pub(crate) async fn until<T>(&mut self, wanted: impl Fn(agent_message::Message) -> Option<T>) -> anyhow::Result<T> {
         let deadline = tokio::time::Instant::now() + DEADLINE;
         let mut alive = tokio::time::interval(Duration::from_millis(100));
         loop {
@@ -116,30 +119,34 @@ impl Stream {
     }
 
     /// The first report of the task in the status, with the number of its message.
-    pub async fn report(&mut self, status: &str) -> anyhow::Result<(u64, TaskReport)> {
-        let found = self.until(|message| match message {
-            agent_message::Message::Reports(reports) => {
+    pub(crate) async fn report(&mut self, status: &str) -> anyhow::Result<(u64, TaskReport)> {
+        let found = self.until(|message| {
+            if let agent_message::Message::Reports(reports) = message {
                 let sequence = reports.sequence;
                 let report = reports
                     .tasks
                     .into_iter()
                     .find(|task| task.task_arn == TASK && task.last_status == status);
                 report.map(|report| (sequence, report))
+            } else {
+                None
             }
-            _ => None,
         });
         found.await.with_context(|| format!("waiting for {status}"))
     }
 
-    pub async fn applied(&mut self, version: u64) -> anyhow::Result<()> {
-        let wanted = |message| match message {
-            agent_message::Message::Applied(applied) => (applied.version == version).then_some(()),
-            _ => None,
+    pub(crate) async fn applied(&mut self, version: u64) -> anyhow::Result<()> {
+        let wanted = |message| {
+            if let agent_message::Message::Applied(applied) = message {
+                (applied.version == version).then_some(())
+            } else {
+                None
+            }
         };
         self.until(wanted).await
     }
 
-    pub async fn recorded(&self, sequence: u64, ended: &[&str]) -> anyhow::Result<()> {
+    pub(crate) async fn recorded(&self, sequence: u64, ended: &[&str]) -> anyhow::Result<()> {
         let ended_task_arns = ended.iter().map(|arn| (*arn).to_owned()).collect();
         self.say(scheduler_message::Message::Recorded(ReportsRecorded {
             sequence,
@@ -148,13 +155,13 @@ impl Stream {
         .await
     }
 
-    pub async fn assign(&self, assignments: Assignments) -> anyhow::Result<()> {
+    pub(crate) async fn assign(&self, assignments: Assignments) -> anyhow::Result<()> {
         self.say(scheduler_message::Message::Assignments(assignments)).await
     }
 }
 
 /// A complete set: the task in the desired status, or nothing.
-pub fn complete(version: u64, desired: Option<&str>) -> Assignments {
+pub(crate) fn complete(version: u64, desired: Option<&str>) -> Assignments {
     let mapping = PortMapping {
         container_port: Some(80),
         ..PortMapping::default()
@@ -190,7 +197,7 @@ pub fn complete(version: u64, desired: Option<&str>) -> Assignments {
 }
 
 /// An increment.
-pub fn increment(applies_to: u64, results_in: u64, desired: &str) -> Assignments {
+pub(crate) fn increment(applies_to: u64, results_in: u64, desired: &str) -> Assignments {
     Assignments {
         complete: false,
         applies_to,
