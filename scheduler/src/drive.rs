@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use berth_model::time::Timestamp;
-use berth_scheduler_core::change::{Record, Revision};
+use berth_scheduler_core::change::Record;
 use berth_scheduler_core::decide::upkeep::ForgetStoppedTasks;
+use berth_scheduler_core::keys::Revision;
 use berth_scheduler_core::state::State;
 use tokio::time::{MissedTickBehavior, interval};
 

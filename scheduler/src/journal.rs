@@ -6,7 +6,7 @@ pub mod embedded;
 
 use std::future::Future;
 
-use berth_scheduler_core::change::Revision;
+use berth_scheduler_core::keys::Revision;
 
 /// What became of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,34 +6,15 @@
 use std::sync::Arc;
 
 use berth_model::id::{ClusterName, DefinitionId, InstanceId, TaskId};
-use berth_model::overrides::TaskOverride;
-use berth_model::quantity::Demand;
-use berth_model::status::{InstanceStatus, LaunchType, StopCode, TaskStatus};
+use berth_model::status::{InstanceStatus, StopCode};
 use berth_model::tag::Tag;
 use berth_model::task_definition::TaskDefinition;
 use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::state::{ClusterKey, ContainerState, InstanceFacts, TaskTimes};
-
-/// The number of a record in the journal: 1, 2, 3 ... without gaps. 0 is the state before the first.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Revision(pub u64);
-
-impl Revision {
-    /// The number that follows.
-    #[must_use]
-    pub const fn next(self) -> Self {
-        Self(self.0 + 1)
-    }
-}
-
-impl std::fmt::Display for Revision {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
+use crate::keys::{ClusterKey, Revision};
+use crate::launch::{Launch, Placement};
+use crate::observation::{InstanceFacts, Observation};
 
 /// What one revision adds: the changes of one or more commands that were made durable together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -168,68 +149,4 @@ pub enum Change {
         /// The tasks.
         tasks: Vec<TaskId>,
     },
-}
-
-/// What the tasks of one call have in common.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Launch {
-    /// What they run.
-    pub definition: DefinitionId,
-    /// What each reserves.
-    pub demand: Demand,
-    /// `family:<family>`, or what the caller said.
-    pub group: Arc<str>,
-    /// What the caller said of itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started_by: Option<Arc<str>>,
-    /// What differs from the definition.
-    #[serde(default, skip_serializing_if = "TaskOverride::is_empty")]
-    pub overrides: TaskOverride,
-    /// Tags of each task.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<Tag>,
-    /// Where the caller asked for it to run.
-    #[serde(default, skip_serializing_if = "LaunchType::is_default")]
-    pub launch_type: LaunchType,
-    /// The token by which the caller may ask again.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub client_token: Option<ClientToken>,
-    /// When they were placed.
-    pub created_at: Timestamp,
-}
-
-/// A caller's idempotency token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClientToken {
-    /// What the caller sent.
-    pub token: Arc<str>,
-    /// A digest of the request: the same token with another digest is a conflict.
-    pub fingerprint: u64,
-}
-
-/// One copy and where it runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Placement {
-    /// The copy.
-    pub task: TaskId,
-    /// Its instance.
-    pub instance: InstanceId,
-}
-
-/// What an agent says of a task: the whole of what it knows, so that the newest replaces all before it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Observation {
-    /// Where the task stands.
-    pub last_status: TaskStatus,
-    /// Its containers.
-    pub containers: Arc<[ContainerState]>,
-    /// Why it stops, where the agent is the one who knows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stop_code: Option<StopCode>,
-    /// Why, in words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stopped_reason: Option<Arc<str>>,
-    /// When its phases began, by the host's clock.
-    #[serde(default)]
-    pub times: TaskTimes,
 }

@@ -7,8 +7,9 @@ use berth_model::id::TaskId;
 use berth_model::time::Timestamp;
 
 use crate::change::Change;
+use crate::keys::ClusterKey;
 use crate::place::Scan;
-use crate::state::{ClusterKey, State};
+use crate::state::State;
 
 /// What a decision may use besides the state: the world comes in as values.
 #[derive(Debug)]

@@ -9,8 +9,11 @@ use berth_model::id::TaskId;
 use berth_model::status::{ClusterStatus, DefinitionStatus, DesiredStatus, InstanceStatus, TaskStatus};
 use berth_model::time::Timestamp;
 
-use crate::change::{Change, Launch, Observation, Placement, Record};
-use crate::state::{Cluster, ClusterKey, Instance, InstanceKey, RegisteredDefinition, State, Stop, Task, TaskKey};
+use crate::change::{Change, Record};
+use crate::keys::{ClusterKey, InstanceKey, TaskKey};
+use crate::launch::{Launch, Placement};
+use crate::observation::Observation;
+use crate::state::{Cluster, Instance, RegisteredDefinition, State, Stop, Task};
 
 /// Adds a record: its changes, and its revision.
 pub fn fold_record(state: &mut State, record: &Record) {

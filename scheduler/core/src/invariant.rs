@@ -6,7 +6,8 @@ use std::sync::Arc;
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::status::{DesiredStatus, InstanceStatus, TaskStatus};
 
-use crate::state::{HeldPorts, InstanceKey, State, Task};
+use crate::keys::InstanceKey;
+use crate::state::{HeldPorts, State, Task};
 
 /// Everything that is wrong with the state, in words; nothing when it is sound.
 #[must_use]

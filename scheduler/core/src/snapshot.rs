@@ -11,12 +11,12 @@ use berth_model::task_definition::TaskDefinition;
 use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Launch, Revision};
 use crate::fold;
-use crate::state::{
-    Cluster, ClusterKey, ContainerState, Instance, InstanceFacts, InstanceKey, RegisteredDefinition, State, Stop, Task,
-    TaskKey, TaskTimes,
-};
+use crate::keys::Revision;
+use crate::keys::{ClusterKey, InstanceKey, TaskKey};
+use crate::launch::Launch;
+use crate::observation::{ContainerState, InstanceFacts, TaskTimes};
+use crate::state::{Cluster, Instance, RegisteredDefinition, State, Stop, Task};
 
 /// One piece of a snapshot. Read in the order in which they were written.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -15,29 +15,11 @@ use berth_model::id::{ClusterName, DefinitionId, Family, InstanceId, TaskId};
 use berth_model::status::ClusterStatus;
 use imbl::{OrdMap, OrdSet};
 
-use crate::change::Revision;
-pub use cluster::{Cluster, ClusterKey};
+use crate::keys::{ClusterKey, InstanceKey, Revision, TaskKey};
+pub use cluster::Cluster;
 pub use definition::{FamilyRevisions, RegisteredDefinition};
-pub use instance::{HeldPorts, Instance, InstanceFacts};
-pub use task::{ContainerState, NetworkBinding, Stop, Task, TaskTimes};
-
-/// A task's place in the state: ids are unique, the cluster in front keeps a cluster's tasks together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TaskKey {
-    /// The cluster.
-    pub cluster: ClusterKey,
-    /// The task.
-    pub task: TaskId,
-}
-
-/// An instance's place in the state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct InstanceKey {
-    /// The cluster.
-    pub cluster: ClusterKey,
-    /// The instance.
-    pub instance: InstanceId,
-}
+pub use instance::{HeldPorts, Instance};
+pub use task::{Stop, Task};
 
 /// Everything that the scheduler knows, as of one revision.
 #[derive(Debug, Clone, Default)]

@@ -14,7 +14,7 @@ use berth_model::placement::{Constraint, PackBy, Strategy as Placing};
 use berth_model::quantity::{CpuUnits, MemoryMib, PortSet, Protocol};
 use berth_model::status::{ContainerStatus, HealthStatus, InstanceStatus, LaunchType, StopCode, TaskStatus};
 use berth_model::time::Timestamp;
-use berth_scheduler_core::change::{Entry, Observation, Record, Revision};
+use berth_scheduler_core::change::{Entry, Record};
 use berth_scheduler_core::command::{Command, Env, Memory};
 use berth_scheduler_core::decide::cluster::{CreateCluster, DeleteCluster};
 use berth_scheduler_core::decide::definition::{DeregisterDefinition, RegisterDefinition};
@@ -28,10 +28,12 @@ use berth_scheduler_core::decide::stop::StopTask;
 use berth_scheduler_core::decide::upkeep::ForgetStoppedTasks;
 use berth_scheduler_core::fold::fold_record;
 use berth_scheduler_core::invariant;
+use berth_scheduler_core::keys::Revision;
+use berth_scheduler_core::keys::{ClusterKey, InstanceKey};
+use berth_scheduler_core::observation::Observation;
+use berth_scheduler_core::observation::{ContainerState, InstanceFacts, NetworkBinding, TaskTimes};
 use berth_scheduler_core::snapshot::{self, Restoration};
-use berth_scheduler_core::state::{
-    ClusterKey, ContainerState, InstanceFacts, InstanceKey, NetworkBinding, State, TaskTimes,
-};
+use berth_scheduler_core::state::State;
 use proptest::prelude::*;
 
 /// One step of a history, over small sets of names so that steps meet.

@@ -9,9 +9,9 @@ use berth_model::tag::Tag;
 use berth_model::task_definition::ContainerDefinition;
 use berth_model::time::Timestamp;
 use berth_proto::ecs::v1 as ecs;
-use berth_scheduler_core::state::{
-    Cluster, ClusterKey, ContainerState, Instance, InstanceKey, RegisteredDefinition, State, Task,
-};
+use berth_scheduler_core::keys::{ClusterKey, InstanceKey};
+use berth_scheduler_core::observation::ContainerState;
+use berth_scheduler_core::state::{Cluster, Instance, RegisteredDefinition, State, Task};
 
 use super::request::convert;
 

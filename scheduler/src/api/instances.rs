@@ -8,8 +8,9 @@ use berth_model::query::Expression;
 use berth_model::status::InstanceStatus;
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::decide::instance::{DeregisterInstance, SetInstancesStatus};
+use berth_scheduler_core::keys::InstanceKey;
 use berth_scheduler_core::place;
-use berth_scheduler_core::state::{Instance, InstanceKey};
+use berth_scheduler_core::state::Instance;
 
 use super::page::Page;
 use super::request::{at_most, given, includes, one_of, required};

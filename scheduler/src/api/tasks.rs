@@ -9,11 +9,12 @@ use berth_model::placement::{self, RawConstraint, RawStrategy};
 use berth_model::status::{DesiredStatus, LaunchType};
 use berth_model::tag::Tag;
 use berth_proto::ecs::v1 as ecs;
-use berth_scheduler_core::change::ClientToken;
 use berth_scheduler_core::decide::run::{Call, Failure, Launched, RunTask};
 use berth_scheduler_core::decide::start::StartTask;
 use berth_scheduler_core::decide::stop::StopTask;
-use berth_scheduler_core::state::{Task, TaskKey};
+use berth_scheduler_core::keys::TaskKey;
+use berth_scheduler_core::launch::ClientToken;
+use berth_scheduler_core::state::Task;
 use serde::Serialize;
 
 use super::page::Page;

@@ -2,7 +2,7 @@
 
 use berth_model::fault::Fault;
 use berth_proto::v1::{DescribeUsageRequest, DescribeUsageResponse, InstanceUsage};
-use berth_scheduler_core::state::InstanceKey;
+use berth_scheduler_core::keys::InstanceKey;
 
 use super::Api;
 use super::request::given;

@@ -1,7 +1,8 @@
 //! From the journal to a state, and from a state to a snapshot.
 
-use berth_scheduler_core::change::{Record, Revision};
+use berth_scheduler_core::change::Record;
 use berth_scheduler_core::fold::fold_record;
+use berth_scheduler_core::keys::Revision;
 use berth_scheduler_core::snapshot::{Piece, Restoration, pieces};
 use berth_scheduler_core::state::State;
 

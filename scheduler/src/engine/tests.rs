@@ -2,9 +2,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use berth_model::id::ClusterName;
-use berth_scheduler_core::change::{Change, Revision};
+use berth_scheduler_core::change::Change;
 use berth_scheduler_core::decide::cluster::{CreateCluster, DeleteCluster};
-use berth_scheduler_core::state::ClusterKey;
+use berth_scheduler_core::keys::ClusterKey;
+use berth_scheduler_core::keys::Revision;
 use tokio::sync::Semaphore;
 
 use super::*;

@@ -7,7 +7,8 @@ use berth_model::arn::Namespace;
 use berth_model::id::{ClusterName, DefinitionId, TaskId};
 use berth_model::status::{DesiredStatus, InstanceStatus};
 use berth_proto::agent::v1::{Assignment, Assignments};
-use berth_scheduler_core::state::{InstanceKey, State, Task, TaskKey};
+use berth_scheduler_core::keys::{InstanceKey, TaskKey};
+use berth_scheduler_core::state::{State, Task};
 
 use super::Touched;
 use crate::api::describe;

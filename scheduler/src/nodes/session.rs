@@ -17,7 +17,7 @@ use berth_proto::agent::v1::{
 use berth_scheduler_core::command::Principal;
 use berth_scheduler_core::decide::instance::{ConnectInstance, Reception};
 use berth_scheduler_core::decide::report::ReportTasks;
-use berth_scheduler_core::state::InstanceKey;
+use berth_scheduler_core::keys::InstanceKey;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;

@@ -9,8 +9,8 @@ use berth_model::status::{ContainerStatus, HealthStatus, StopCode, TaskStatus};
 use berth_model::time::Timestamp;
 use berth_proto::agent::v1::{ContainerReport, HostFacts, TaskReport};
 use berth_proto::ecs::v1 as ecs;
-use berth_scheduler_core::change::Observation;
-use berth_scheduler_core::state::{ContainerState, InstanceFacts, NetworkBinding, TaskTimes};
+use berth_scheduler_core::observation::Observation;
+use berth_scheduler_core::observation::{ContainerState, InstanceFacts, NetworkBinding, TaskTimes};
 
 /// Characters of a reason (ECS API, `reason` of a state change).
 const MAX_REASON: usize = 1024;

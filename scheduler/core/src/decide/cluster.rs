@@ -7,7 +7,8 @@ use berth_model::tag::Tag;
 
 use crate::change::Change;
 use crate::command::{Command, Decision, Env};
-use crate::state::{ClusterKey, State};
+use crate::keys::ClusterKey;
+use crate::state::State;
 
 /// Makes a cluster. One that is ACTIVE stays as it is, one that is INACTIVE comes back empty (ECS API, CreateCluster).
 #[derive(Debug, Clone)]

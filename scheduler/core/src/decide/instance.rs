@@ -6,9 +6,12 @@ use berth_model::fault::Fault;
 use berth_model::id::{ClusterName, InstanceId};
 use berth_model::status::{InstanceStatus, StopCode, TaskStatus};
 
-use crate::change::{Change, Observation};
+use crate::change::Change;
 use crate::command::{Command, Decision, Env};
-use crate::state::{ClusterKey, ContainerState, InstanceFacts, InstanceKey, State, Stop, Task, TaskTimes};
+use crate::keys::{ClusterKey, InstanceKey};
+use crate::observation::Observation;
+use crate::observation::{ContainerState, InstanceFacts, TaskTimes};
+use crate::state::{State, Stop, Task};
 
 /// An agent's stream has come: its instance joins, or is there again.
 #[derive(Debug, Clone)]

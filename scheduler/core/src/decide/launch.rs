@@ -13,10 +13,12 @@ use berth_model::tag::Tag;
 use berth_model::task_definition::TaskDefinition;
 
 use super::definition::runnable;
-use crate::change::{Change, ClientToken, Launch, Placement};
+use crate::change::Change;
 use crate::command::Env;
+use crate::keys::{ClusterKey, TaskKey};
+use crate::launch::{ClientToken, Launch, Placement};
 use crate::place::{Refusal, Request};
-use crate::state::{ClusterKey, RegisteredDefinition, State, TaskKey};
+use crate::state::{RegisteredDefinition, State};
 
 /// What a caller says of the tasks it wants.
 #[derive(Debug, Clone)]

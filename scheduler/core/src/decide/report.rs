@@ -5,9 +5,11 @@ use std::sync::Arc;
 use berth_model::fault::Fault;
 use berth_model::id::TaskId;
 
-use crate::change::{Change, Observation};
+use crate::change::Change;
 use crate::command::{Command, Decision, Env};
-use crate::state::{InstanceKey, State, TaskKey};
+use crate::keys::{InstanceKey, TaskKey};
+use crate::observation::Observation;
+use crate::state::State;
 
 /// Records what an agent says of tasks of its instance.
 ///

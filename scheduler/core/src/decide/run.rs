@@ -8,8 +8,9 @@ use berth_model::status::InstanceStatus;
 
 pub use super::launch::{Call, Failure, Launched};
 use crate::command::{Command, Decision, Env, Memory, RememberedScan};
+use crate::keys::ClusterKey;
 use crate::place::{Request, Scan, Solution};
-use crate::state::{ClusterKey, Instance, State};
+use crate::state::{Instance, State};
 
 /// Places up to `count` copies; those that find no place are failures, not errors (ECS API, RunTask).
 #[derive(Debug, Clone)]

@@ -5,8 +5,9 @@ use berth_model::id::InstanceId;
 
 use super::launch::{Call, Failure, Launched};
 use crate::command::{Command, Decision, Env};
+use crate::keys::InstanceKey;
 use crate::place::{Refusal, fits};
-use crate::state::{InstanceKey, State};
+use crate::state::State;
 
 /// Starts one copy on each of the instances that can take it; no strategy, the same checks (ECS API, StartTask).
 #[derive(Debug, Clone)]

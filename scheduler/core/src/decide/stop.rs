@@ -8,7 +8,8 @@ use berth_model::status::{DesiredStatus, StopCode};
 
 use crate::change::Change;
 use crate::command::{Command, Decision, Env};
-use crate::state::{State, TaskKey};
+use crate::keys::TaskKey;
+use crate::state::State;
 
 /// Asks for a task to be stopped; one that stops or has stopped stays as it is (ECS API, StopTask).
 #[derive(Debug, Clone)]

@@ -8,7 +8,8 @@ use berth_model::id::TaskId;
 
 use crate::change::Change;
 use crate::command::{Command, Decision, Env};
-use crate::state::{ClusterKey, State};
+use crate::keys::ClusterKey;
+use crate::state::State;
 
 /// Drops tasks from the state that stopped long ago (ECS keeps them for an hour; the journal keeps its history).
 #[derive(Debug, Clone, Copy)]

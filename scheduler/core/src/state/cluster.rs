@@ -5,10 +5,7 @@ use berth_model::status::ClusterStatus;
 use berth_model::tag::Tag;
 use serde::{Deserialize, Serialize};
 
-/// The number of a cluster: given once, never to another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ClusterKey(pub u32);
+use crate::keys::ClusterKey;
 
 /// A cluster with its counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

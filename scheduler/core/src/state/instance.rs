@@ -4,30 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use berth_model::id::InstanceId;
-use berth_model::quantity::{CpuUnits, Demand, HostPort, MemoryMib, PortSet};
+use berth_model::quantity::{CpuUnits, Demand, HostPort, MemoryMib};
 use berth_model::status::InstanceStatus;
 use berth_model::time::Timestamp;
-use serde::{Deserialize, Serialize};
 
-/// What an instance's agent says of its host.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct InstanceFacts {
-    /// CPU units that tasks may reserve.
-    pub cpu: CpuUnits,
-    /// Memory that tasks may reserve.
-    pub memory: MemoryMib,
-    /// Host ports that no task may ask for.
-    pub reserved_ports: PortSet,
-    /// Attributes; a capability has no value.
-    pub attributes: BTreeMap<String, Option<String>>,
-    /// The agent's version.
-    pub agent_version: String,
-    /// Docker's version.
-    pub docker_version: String,
-    /// The EC2 id of the host, where it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ec2_instance_id: Option<String>,
-}
+use crate::observation::InstanceFacts;
 
 /// Host ports and how many tasks say that they hold each.
 ///

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use berth_model::id::{InstanceId, TaskId};
-use berth_model::quantity::{HostPort, PortSet, Protocol};
+use berth_model::quantity::{HostPort, PortSet};
 use berth_model::status::{ContainerStatus, DesiredStatus, HealthStatus, StopCode, TaskStatus};
 use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::change::{Launch, Observation, Placement};
+use crate::launch::{Launch, Placement};
+use crate::observation::{ContainerState, Observation, TaskTimes};
 
 /// A task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,65 +46,6 @@ pub struct Stop {
     pub code: Option<StopCode>,
     /// In words.
     pub reason: Arc<str>,
-}
-
-/// When the phases of a task began, by its host's clock.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaskTimes {
-    /// The first image was asked for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pull_started: Option<Timestamp>,
-    /// The last image was there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pull_stopped: Option<Timestamp>,
-    /// It was RUNNING.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started: Option<Timestamp>,
-    /// It began to stop.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stopping: Option<Timestamp>,
-    /// Its last container had ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub execution_stopped: Option<Timestamp>,
-}
-
-/// A container of a task, as its agent sees it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ContainerState {
-    /// Its name in the definition.
-    pub name: Arc<str>,
-    /// Where it stands.
-    pub last: ContainerStatus,
-    /// Docker's id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub runtime_id: Option<Arc<str>>,
-    /// The digest of its image.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_digest: Option<Arc<str>>,
-    /// How it ended.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exit_code: Option<i32>,
-    /// What went wrong, in words.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Arc<str>>,
-    /// Where the host offers its ports.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub bindings: Vec<NetworkBinding>,
-    /// What its health check says.
-    pub health: HealthStatus,
-}
-
-/// A port of the host that leads to a port of a container.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NetworkBinding {
-    /// The address on the host.
-    pub bind_ip: Arc<str>,
-    /// The port inside.
-    pub container_port: u16,
-    /// The port outside.
-    pub host_port: u16,
-    /// The transport.
-    pub protocol: Protocol,
 }
 
 impl Task {
@@ -187,18 +129,5 @@ impl Task {
             }
         }
         verdict
-    }
-}
-
-impl TaskTimes {
-    /// What is known here, completed by what `other` knows: the first word on a time stays.
-    fn or(self, other: Self) -> Self {
-        Self {
-            pull_started: self.pull_started.or(other.pull_started),
-            pull_stopped: self.pull_stopped.or(other.pull_stopped),
-            started: self.started.or(other.started),
-            stopping: self.stopping.or(other.stopping),
-            execution_stopped: self.execution_stopped.or(other.execution_stopped),
-        }
     }
 }

@@ -8,7 +8,7 @@ use berth_model::time::Timestamp;
 
 use super::super::solve;
 use super::*;
-use crate::state::InstanceFacts;
+use crate::observation::InstanceFacts;
 
 fn instance(id: u128, zone: &str) -> Arc<Instance> {
     let facts = InstanceFacts {

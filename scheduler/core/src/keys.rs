@@ -1,0 +1,46 @@
+//! The numbers by which things are kept: of records, clusters, instances and tasks.
+
+use berth_model::id::{InstanceId, TaskId};
+use serde::{Deserialize, Serialize};
+
+/// The number of a record in the journal: 1, 2, 3 ... without gaps. 0 is the state before the first.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Revision(pub u64);
+
+impl Revision {
+    /// The number that follows.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl std::fmt::Display for Revision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The number of a cluster: given once, never to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClusterKey(pub u32);
+
+/// A task's place in the state: ids are unique, the cluster in front keeps a cluster's tasks together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskKey {
+    /// The cluster.
+    pub cluster: ClusterKey,
+    /// The task.
+    pub task: TaskId,
+}
+
+/// An instance's place in the state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstanceKey {
+    /// The cluster.
+    pub cluster: ClusterKey,
+    /// The instance.
+    pub instance: InstanceId,
+}

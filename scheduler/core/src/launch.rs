@@ -1,0 +1,57 @@
+//! What a call that starts tasks leaves behind: what its tasks have in common, and where each runs.
+
+use std::sync::Arc;
+
+use berth_model::id::{DefinitionId, InstanceId, TaskId};
+use berth_model::overrides::TaskOverride;
+use berth_model::quantity::Demand;
+use berth_model::status::LaunchType;
+use berth_model::tag::Tag;
+use berth_model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What the tasks of one call have in common.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Launch {
+    /// What they run.
+    pub definition: DefinitionId,
+    /// What each reserves.
+    pub demand: Demand,
+    /// `family:<family>`, or what the caller said.
+    pub group: Arc<str>,
+    /// What the caller said of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_by: Option<Arc<str>>,
+    /// What differs from the definition.
+    #[serde(default, skip_serializing_if = "TaskOverride::is_empty")]
+    pub overrides: TaskOverride,
+    /// Tags of each task.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+    /// Where the caller asked for it to run.
+    #[serde(default, skip_serializing_if = "LaunchType::is_default")]
+    pub launch_type: LaunchType,
+    /// The token by which the caller may ask again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_token: Option<ClientToken>,
+    /// When they were placed.
+    pub created_at: Timestamp,
+}
+
+/// A caller's idempotency token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientToken {
+    /// What the caller sent.
+    pub token: Arc<str>,
+    /// A digest of the request: the same token with another digest is a conflict.
+    pub fingerprint: u64,
+}
+
+/// One copy and where it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// The copy.
+    pub task: TaskId,
+    /// Its instance.
+    pub instance: InstanceId,
+}

@@ -1,0 +1,119 @@
+//! What agents say: of their hosts, of their tasks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use berth_model::quantity::{CpuUnits, MemoryMib, PortSet, Protocol};
+use berth_model::status::{ContainerStatus, HealthStatus, StopCode, TaskStatus};
+use berth_model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What an instance's agent says of its host.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct InstanceFacts {
+    /// CPU units that tasks may reserve.
+    pub cpu: CpuUnits,
+    /// Memory that tasks may reserve.
+    pub memory: MemoryMib,
+    /// Host ports that no task may ask for.
+    pub reserved_ports: PortSet,
+    /// Attributes; a capability has no value.
+    pub attributes: BTreeMap<String, Option<String>>,
+    /// The agent's version.
+    pub agent_version: String,
+    /// Docker's version.
+    pub docker_version: String,
+    /// The EC2 id of the host, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ec2_instance_id: Option<String>,
+}
+
+/// What an agent says of a task: the whole of what it knows, so that the newest replaces all before it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// Where the task stands.
+    pub last_status: TaskStatus,
+    /// Its containers.
+    pub containers: Arc<[ContainerState]>,
+    /// Why it stops, where the agent is the one who knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_code: Option<StopCode>,
+    /// Why, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped_reason: Option<Arc<str>>,
+    /// When its phases began, by the host's clock.
+    #[serde(default)]
+    pub times: TaskTimes,
+}
+
+/// When the phases of a task began, by its host's clock.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskTimes {
+    /// The first image was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_started: Option<Timestamp>,
+    /// The last image was there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_stopped: Option<Timestamp>,
+    /// It was RUNNING.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// It began to stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopping: Option<Timestamp>,
+    /// Its last container had ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_stopped: Option<Timestamp>,
+}
+
+/// A container of a task, as its agent sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ContainerState {
+    /// Its name in the definition.
+    pub name: Arc<str>,
+    /// Where it stands.
+    pub last: ContainerStatus,
+    /// Docker's id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime_id: Option<Arc<str>>,
+    /// The digest of its image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_digest: Option<Arc<str>>,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<i32>,
+    /// What went wrong, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Arc<str>>,
+    /// Where the host offers its ports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bindings: Vec<NetworkBinding>,
+    /// What its health check says.
+    pub health: HealthStatus,
+}
+
+/// A port of the host that leads to a port of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkBinding {
+    /// The address on the host.
+    pub bind_ip: Arc<str>,
+    /// The port inside.
+    pub container_port: u16,
+    /// The port outside.
+    pub host_port: u16,
+    /// The transport.
+    pub protocol: Protocol,
+}
+
+impl TaskTimes {
+    /// What is known here, completed by what `other` knows: the first word on a time stays.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            pull_started: self.pull_started.or(other.pull_started),
+            pull_stopped: self.pull_stopped.or(other.pull_stopped),
+            started: self.started.or(other.started),
+            stopping: self.stopping.or(other.stopping),
+            execution_stopped: self.execution_stopped.or(other.execution_stopped),
+        }
+    }
+}
