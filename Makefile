@@ -15,7 +15,7 @@ test:
 	cargo xtask prepare
 	cargo test --workspace
 
-## What must be true of the text: format, lints, each package alone, documentation.
+## What must be true of the text: format, lints, documentation.
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings

@@ -25,6 +25,8 @@ pub const PID_IPC: &str = "ecs.capability.pid-ipc-namespace-sharing";
 pub const PORT_RANGE: &str = "ecs.capability.network.container-port-range";
 /// `secrets`.
 pub const SECRETS: &str = "ecs.capability.secrets.ssm.environment-variables";
+/// `logConfiguration.secretOptions`.
+pub const LOG_SECRETS: &str = "ecs.capability.secrets.ssm.bootstrap.log-driver";
 /// `environmentFiles`.
 pub const ENVIRONMENT_FILES: &str = "ecs.capability.env-files.s3";
 /// `repositoryCredentials`.
@@ -101,6 +103,7 @@ pub fn required_by(definition: &TaskDefinition) -> Vec<String> {
         );
         if let Some(log) = &container.log_configuration {
             need(true, &format!("{LOG_DRIVER_PREFIX}{}", log.log_driver));
+            need(given(log.rest.get("secretOptions")), LOG_SECRETS);
         }
         for (member, name) in CONTAINER_MEMBERS {
             need(given(container.rest.get(member)), name);

@@ -208,4 +208,14 @@ fn what_an_agent_must_be_able_to_do_follows_from_the_content() {
         needs(|d| d["containerDefinitions"][0]["logConfiguration"] = json!({"logDriver": "gelf"})),
         ["com.amazonaws.ecs.capability.logging-driver.gelf"]
     );
+    assert_eq!(
+        needs(|d| {
+            d["containerDefinitions"][0]["logConfiguration"] =
+                json!({"logDriver": "gelf", "secretOptions": [{"name": "a", "valueFrom": "b"}]});
+        }),
+        [
+            "com.amazonaws.ecs.capability.logging-driver.gelf",
+            "ecs.capability.secrets.ssm.bootstrap.log-driver"
+        ]
+    );
 }
