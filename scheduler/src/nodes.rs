@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 
 use berth_model::arn::Namespace;
 use berth_model::id::{InstanceId, TaskId};
+use berth_model::status::InstanceStatus;
 use berth_proto::agent::v1::agent_link_server::AgentLink;
 use berth_proto::agent::v1::{AgentMessage, SchedulerMessage, Usage};
 use berth_scheduler_core::change::{Change, Record};
-use berth_scheduler_core::decide::instance::DisconnectInstance;
+use berth_scheduler_core::decide::instance::SetConnection;
 use berth_scheduler_core::keys::{ClusterKey, InstanceKey, TaskKey};
 use berth_scheduler_core::state::State;
 use tokio::sync::{Notify, mpsc};
@@ -159,14 +160,15 @@ impl Registry {
         }
     }
 
-    /// Whether the instance's stream is there or may be about to come back.
-    fn is_present(&self, key: InstanceKey, started: Instant) -> bool {
-        match self.lock().get(&key).map(|presence| &presence.stream) {
-            Some(Ok(_)) => true,
-            Some(Err(ended)) => ended.elapsed() < RETURN,
+    /// Whether the instance's stream is there; nothing while it may be about to come back.
+    fn is_connected(&self, key: InstanceKey, started: Instant) -> Option<bool> {
+        let (gone_for, patience) = match self.lock().get(&key).map(|presence| &presence.stream) {
+            Some(Ok(_)) => return Some(true),
+            Some(Err(ended)) => (ended.elapsed(), RETURN),
             // After a start of the scheduler every agent gets the time to find it.
-            None => started.elapsed() < SILENCE,
-        }
+            None => (started.elapsed(), SILENCE),
+        };
+        (gone_for >= patience).then_some(false)
     }
 }
 
@@ -209,22 +211,28 @@ fn touched(state: &State, change: &Change) -> Vec<(InstanceKey, Touch)> {
     }
 }
 
-/// Records as disconnected every instance whose agent has been gone for too long. Runs until the engine is gone.
+/// Brings what the state says of each instance's connection to what is the case. Runs until the engine is gone.
+///
+/// It looks at both sides each time: a stream that came back while its loss was being recorded is put right too.
 pub async fn watch_presence(engine: Engine, registry: Arc<Registry>) {
     let started = Instant::now();
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     loop {
         tick.tick().await;
         let state = engine.view();
-        let gone: Vec<InstanceKey> = state
+        let wrong: Vec<SetConnection> = state
             .instances()
-            .filter(|(key, instance)| instance.connected && !registry.is_present(*key, started))
-            .map(|(key, _)| key)
+            .filter(|(_, instance)| instance.status != InstanceStatus::Inactive)
+            .filter_map(|(key, instance)| {
+                let connected = registry.is_connected(key, started)?;
+                (instance.connected != connected).then_some(SetConnection { key, connected })
+            })
             .collect();
-        for key in gone {
-            tracing::warn!(instance = %key.instance, "agent is gone");
-            if let Err(fault) = engine.submit(DisconnectInstance { key }, "scheduler".into()).await {
-                tracing::warn!(instance = %key.instance, error = %fault, "disconnection not recorded");
+        for correction in wrong {
+            let SetConnection { key, connected } = correction;
+            tracing::warn!(instance = %key.instance, connected, "connection of an agent corrected");
+            if let Err(fault) = engine.submit(correction, "scheduler".into()).await {
+                tracing::warn!(instance = %key.instance, error = %fault, "connection not recorded");
             }
         }
     }

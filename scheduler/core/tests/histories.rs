@@ -18,9 +18,7 @@ use berth_scheduler_core::change::{Entry, Record};
 use berth_scheduler_core::command::{Command, Env, Memory};
 use berth_scheduler_core::decide::cluster::{CreateCluster, DeleteCluster};
 use berth_scheduler_core::decide::definition::{DeregisterDefinition, RegisterDefinition};
-use berth_scheduler_core::decide::instance::{
-    ConnectInstance, DeregisterInstance, DisconnectInstance, SetInstancesStatus,
-};
+use berth_scheduler_core::decide::instance::{ConnectInstance, DeregisterInstance, SetConnection, SetInstancesStatus};
 use berth_scheduler_core::decide::report::ReportTasks;
 use berth_scheduler_core::decide::run::{Call, RunTask};
 use berth_scheduler_core::decide::start::StartTask;
@@ -179,7 +177,10 @@ impl History {
                     facts: facts(*cpu),
                 })
                 .map(drop),
-            Step::Disconnect { instance } => self.submit(&DisconnectInstance { key: key(*instance) }),
+            Step::Disconnect { instance } => self.submit(&SetConnection {
+                key: key(*instance),
+                connected: false,
+            }),
             Step::Drain { instance, status } => self
                 .submit(&SetInstancesStatus {
                     cluster: cluster(),

@@ -30,7 +30,6 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// A deregistered instance has nothing to run: its agent proposes to stop what it has.
     fn is_active(&self) -> bool {
         let instance = self.state.instance(self.key);
         instance.is_some_and(|instance| instance.status != InstanceStatus::Inactive)
@@ -50,23 +49,29 @@ impl Place<'_> {
 impl Sent {
     /// The message that brings the agent up to the state: the complete set the first time, then what differs among
     /// the touched tasks, or nothing where nothing does.
+    ///
+    /// An instance that was deregistered has nothing to run: a complete set without tasks says so, and its agent
+    /// proposes to stop what it has.
     pub(super) fn update(&mut self, place: &Place<'_>, touched: &Touched) -> Option<Assignments> {
-        let complete = self.version == 0;
+        let active = place.is_active();
+        let emptied = !active && !self.tasks.is_empty();
+        let complete = self.version == 0 || emptied;
         let mut message = Assignments {
             complete,
             applies_to: self.version,
             ..Assignments::default()
         };
-        let active = place.is_active();
-        if complete || touched.all {
+        if emptied {
+            self.tasks.clear();
+        } else if active && (complete || touched.all) {
             let live: BTreeSet<TaskId> = place.state.live_tasks_on(place.key).map(|task| task.id).collect();
             let known: Vec<TaskId> = self.tasks.keys().copied().collect();
             for task in known.into_iter().chain(live) {
-                self.bring_up(task, active, place, &mut message);
+                self.bring_up(task, place, &mut message);
             }
-        } else {
+        } else if active {
             for task in &touched.tasks {
-                self.bring_up(*task, active, place, &mut message);
+                self.bring_up(*task, place, &mut message);
             }
         }
         if !complete && message.assignments.is_empty() && message.forgotten_task_arns.is_empty() {
@@ -78,8 +83,8 @@ impl Sent {
     }
 
     /// Adds to the message what the agent does not know of the task.
-    fn bring_up(&mut self, id: TaskId, active: bool, place: &Place<'_>, message: &mut Assignments) {
-        match place.assigned(id).filter(|_| active) {
+    fn bring_up(&mut self, id: TaskId, place: &Place<'_>, message: &mut Assignments) {
+        match place.assigned(id) {
             Some(task) if self.tasks.get(&id) != Some(&task.desired) => {
                 self.tasks.insert(id, task.desired);
                 self.add_definition(place.state, task, place.namespace, message);
@@ -122,3 +127,6 @@ fn assignment(task: &Task, cluster: &ClusterName, namespace: &Namespace) -> Assi
         started_by: launch.started_by.as_deref().unwrap_or_default().to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

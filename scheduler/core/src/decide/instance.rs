@@ -33,11 +33,13 @@ pub enum Reception {
     Deregistered(InstanceKey),
 }
 
-/// An agent's stream has been gone for too long.
+/// An agent's stream has been gone for too long, or is there although the state says otherwise.
 #[derive(Debug, Clone, Copy)]
-pub struct DisconnectInstance {
+pub struct SetConnection {
     /// Its instance.
     pub key: InstanceKey,
+    /// Whether the stream is there.
+    pub connected: bool,
 }
 
 /// UpdateContainerInstancesState.
@@ -103,13 +105,15 @@ impl Command for ConnectInstance {
     }
 }
 
-impl Command for DisconnectInstance {
+impl Command for SetConnection {
     type Outcome = ();
 
     fn decide(&self, state: &State, _env: &mut Env<'_>) -> Result<Decision<()>, Fault> {
-        let connected = state.instance(self.key).is_some_and(|instance| instance.connected);
-        let changes = if connected {
-            vec![connection(self.key, false)]
+        let differs = state
+            .instance(self.key)
+            .is_some_and(|instance| instance.connected != self.connected);
+        let changes = if differs {
+            vec![connection(self.key, self.connected)]
         } else {
             Vec::new()
         };

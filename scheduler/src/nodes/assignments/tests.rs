@@ -1,0 +1,185 @@
+use berth_model::arn::DefinitionReference;
+use berth_model::id::{Family, InstanceId};
+use berth_model::overrides::TaskOverride;
+use berth_model::status::LaunchType;
+use berth_model::time::Timestamp;
+use berth_scheduler_core::command::{Command, Env, Memory};
+use berth_scheduler_core::decide::cluster::CreateCluster;
+use berth_scheduler_core::decide::definition::RegisterDefinition;
+use berth_scheduler_core::decide::instance::{ConnectInstance, DeregisterInstance};
+use berth_scheduler_core::decide::run::{Call, RunTask};
+use berth_scheduler_core::decide::stop::StopTask;
+use berth_scheduler_core::fold::fold;
+use berth_scheduler_core::keys::ClusterKey;
+use berth_scheduler_core::observation::InstanceFacts;
+
+use super::*;
+
+/// A cluster of one instance, and what its agent has been sent.
+struct World {
+    state: State,
+    sent: Sent,
+    namespace: Namespace,
+}
+
+const KEY: InstanceKey = InstanceKey {
+    cluster: ClusterKey(1),
+    instance: InstanceId::from_bits(7),
+};
+
+fn cluster() -> ClusterName {
+    ClusterName::parse("prod").unwrap()
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self {
+            state: State::default(),
+            sent: Sent::default(),
+            namespace: Namespace::new("us-east-1", "000000000000").unwrap(),
+        };
+        world.submit(&CreateCluster {
+            name: cluster(),
+            tags: Vec::new(),
+        });
+        let facts = InstanceFacts {
+            cpu: berth_model::quantity::CpuUnits(1024),
+            memory: berth_model::quantity::MemoryMib(1024),
+            ..InstanceFacts::default()
+        };
+        world.submit(&ConnectInstance {
+            cluster: cluster(),
+            instance: KEY.instance,
+            facts: Arc::new(facts),
+        });
+        let definition = serde_json::json!({
+            "family": "web",
+            "containerDefinitions": [{"name": "app", "image": "busybox", "memory": 16}],
+        });
+        world.submit(&RegisterDefinition {
+            family: Family::parse("web").unwrap(),
+            definition: Arc::new(serde_json::from_value(definition).unwrap()),
+            tags: Vec::new(),
+        });
+        world
+    }
+
+    fn submit<C: Command>(&mut self, command: &C) -> C::Outcome {
+        let mut memory = Memory::default();
+        let mut env = Env::new(
+            Timestamp::from_millis(1),
+            1 + self.state.task_count() as u64,
+            &mut memory,
+        );
+        let decision = command.decide(&self.state, &mut env).unwrap();
+        decision.changes.iter().for_each(|change| fold(&mut self.state, change));
+        decision.outcome
+    }
+
+    fn run(&mut self) -> TaskId {
+        let call = Call {
+            cluster: cluster(),
+            definition: DefinitionReference {
+                family: Family::parse("web").unwrap(),
+                revision: None,
+            },
+            overrides: TaskOverride::default(),
+            group: None,
+            started_by: None,
+            tags: Vec::new(),
+            propagate_definition_tags: false,
+            launch_type: LaunchType::Ec2,
+            client_token: None,
+        };
+        let launched = self.submit(&RunTask {
+            call,
+            count: 1,
+            constraints: Vec::new(),
+            strategies: Vec::new(),
+        });
+        launched.tasks[0]
+    }
+
+    fn update(&mut self, touched: &Touched) -> Option<Assignments> {
+        let place = Place {
+            state: &self.state,
+            key: KEY,
+            cluster: &cluster(),
+            namespace: &self.namespace,
+        };
+        self.sent.update(&place, touched)
+    }
+
+    fn touching(&mut self, task: TaskId) -> Option<Assignments> {
+        self.update(&Touched {
+            tasks: BTreeSet::from([task]),
+            all: false,
+        })
+    }
+}
+
+/// The ids and desired statuses of a message.
+fn assigned(message: &Assignments) -> Vec<(&str, &str)> {
+    let id = |arn: &'_ str| arn.rsplit_once('/').map_or(0, |(head, _)| head.len() + 1);
+    let tasks = message.assignments.iter();
+    tasks
+        .map(|a| (&a.task_arn[id(&a.task_arn)..], a.desired_status.as_str()))
+        .collect()
+}
+
+#[test]
+fn the_first_message_is_the_complete_set_also_when_it_is_empty() {
+    let mut world = World::new();
+    let message = world.update(&Touched::default()).unwrap();
+    assert!(message.complete);
+    assert_eq!((message.applies_to, message.results_in), (0, 1));
+    assert!(message.assignments.is_empty());
+    assert_eq!(world.update(&Touched::default()), None, "nothing has changed");
+}
+
+#[test]
+fn increments_follow_each_other_and_carry_a_definition_once() {
+    let mut world = World::new();
+    let first = world.run();
+    let message = world.update(&Touched::default()).unwrap();
+    assert_eq!(assigned(&message), [(first.to_string().as_str(), "RUNNING")]);
+    assert_eq!(message.task_definitions.len(), 1);
+
+    let second = world.run();
+    let message = world.touching(second).unwrap();
+    assert!(!message.complete);
+    assert_eq!((message.applies_to, message.results_in), (1, 2));
+    assert_eq!(assigned(&message), [(second.to_string().as_str(), "RUNNING")]);
+    assert!(message.task_definitions.is_empty());
+    assert_eq!(world.touching(second), None, "it was sent already");
+
+    world.submit(&StopTask {
+        cluster: cluster(),
+        task: first,
+        reason: None,
+    });
+    let message = world.touching(first).unwrap();
+    assert_eq!((message.applies_to, message.results_in), (2, 3));
+    assert_eq!(assigned(&message), [(first.to_string().as_str(), "STOPPED")]);
+}
+
+#[test]
+fn an_instance_that_was_deregistered_has_nothing_to_run() {
+    let mut world = World::new();
+    world.run();
+    world.update(&Touched::default()).unwrap();
+    world.submit(&DeregisterInstance {
+        cluster: cluster(),
+        instance: KEY.instance,
+        force: true,
+    });
+    let message = world
+        .update(&Touched {
+            tasks: BTreeSet::new(),
+            all: true,
+        })
+        .unwrap();
+    assert!(message.complete);
+    assert_eq!((message.applies_to, message.results_in), (1, 2));
+    assert!(message.assignments.is_empty() && message.forgotten_task_arns.is_empty());
+}
