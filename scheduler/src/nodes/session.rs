@@ -31,9 +31,12 @@ use crate::engine::Engine;
 const INTRODUCTION: Duration = Duration::from_secs(10);
 /// How long a message may wait for an agent that does not read.
 const DELIVERY: Duration = Duration::from_secs(10);
-/// Assignments of one agent are sent this far apart, so that placements in quick succession share a message; the first
-/// after a pause goes at once.
-const GATHER: Duration = Duration::from_millis(100);
+/// Assignments of one agent are sent at least this far apart; the first after a pause goes at once.
+const GATHER: Duration = Duration::from_millis(20);
+/// An agent that was given tasks is busy for longer than this with each: what comes meanwhile shares a message.
+const GATHER_PER_TASK: Duration = Duration::from_millis(50);
+/// Nothing waits longer than this to be sent.
+const LONGEST_GATHER: Duration = Duration::from_millis(250);
 /// When an agent that was refused may try again.
 const RETRY: Duration = Duration::from_secs(5);
 /// When the agent of a deregistered instance may try again: somebody must act first.
@@ -202,7 +205,7 @@ impl Session {
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
         let mut next_update = Some(Instant::now());
-        let mut last_update: Option<Instant> = None;
+        let mut earliest = Instant::now();
         loop {
             let due = next_update.unwrap_or_else(|| Instant::now() + SILENCE);
             let step = tokio::select! {
@@ -215,14 +218,12 @@ impl Session {
                     Ok(None) | Err(_) => Err(End::Closed),
                 },
                 () = guest.handle.changes.wake.notified() => {
-                    let earliest = last_update.map_or_else(Instant::now, |last| last + GATHER);
                     next_update = next_update.or(Some(earliest));
                     Ok(())
                 }
                 () = sleep_until(due), if next_update.is_some() => {
                     next_update = None;
-                    last_update = Some(Instant::now());
-                    self.assign(guest).await
+                    self.assign(guest).await.map(|tasks| earliest = Instant::now() + gather(tasks))
                 }
                 _ = heartbeat.tick() => {
                     if heard.elapsed() > SILENCE {
@@ -297,7 +298,8 @@ impl Session {
         Ok(ended)
     }
 
-    async fn assign(&self, guest: &mut Guest) -> Result<(), End> {
+    /// Sends what the agent does not know; gives the number of tasks.
+    async fn assign(&self, guest: &mut Guest) -> Result<usize, End> {
         // What is touched from here on is looked at the next time; the state has all that is touched already.
         let touched = guest.handle.changes.take();
         let state = self.engine.view();
@@ -308,8 +310,11 @@ impl Session {
             namespace: &self.namespace,
         };
         match guest.sent.update(&place, &touched) {
-            None => Ok(()),
-            Some(assignments) => self.send(ToAgent::Assignments(assignments)).await,
+            None => Ok(0),
+            Some(assignments) => {
+                let tasks = assignments.assignments.len();
+                self.send(ToAgent::Assignments(assignments)).await.map(|()| tasks)
+            }
         }
     }
 
@@ -345,6 +350,12 @@ impl Session {
             Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(End::Stuck),
         }
     }
+}
+
+/// How long the next assignments wait after these.
+fn gather(tasks: usize) -> Duration {
+    let busy = GATHER_PER_TASK.saturating_mul(u32::try_from(tasks).unwrap_or(u32::MAX));
+    GATHER.saturating_add(busy).min(LONGEST_GATHER)
 }
 
 impl End {
