@@ -2,14 +2,17 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use berth_model::id::ClusterName;
-use berth_scheduler_core::change::Change;
+use berth_scheduler_core::change::{Change, Entry};
+use berth_scheduler_core::command::{Decision, Env};
 use berth_scheduler_core::decide::cluster::{CreateCluster, DeleteCluster};
-use berth_scheduler_core::keys::ClusterKey;
-use berth_scheduler_core::keys::Revision;
+use berth_scheduler_core::keys::{ClusterKey, Revision};
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
+use super::appender::encode;
 use super::*;
-use crate::journal::Snapshot;
+use crate::clock;
+use crate::journal::{Appended, Found, JournalError, Snapshot};
 
 /// A journal in memory, whose appends can be held up and whose next place can be taken by another writer.
 #[derive(Default)]
@@ -130,33 +133,86 @@ async fn an_answer_comes_after_the_record_is_durable_and_the_state_has_it() {
     assert!(engine.view().cluster(&name("a")).is_some());
 }
 
+/// A command that says how often it was decided.
+struct Counted {
+    command: CreateCluster,
+    decided: Arc<AtomicUsize>,
+}
+
+impl Command for Counted {
+    type Outcome = ();
+
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<()>, Fault> {
+        let decision = self.command.decide(state, env);
+        self.decided.fetch_add(1, Ordering::SeqCst);
+        decision
+    }
+}
+
+/// Submits one command, and while its record is being written as many others; returns once all are decided.
+async fn submit_while_writing(engine: &Engine, journal: &Memory, others: usize) -> Vec<JoinHandle<Result<(), Fault>>> {
+    let decided = Arc::new(AtomicUsize::new(0));
+    let spawn = |text: String| {
+        let engine = engine.clone();
+        let command = Counted {
+            command: create(&text),
+            decided: Arc::clone(&decided),
+        };
+        tokio::spawn(async move { engine.submit(command, "test".into()).await })
+    };
+    let mut submitted = vec![spawn("first".to_owned())];
+    while journal.appends.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    submitted.extend((0..others).map(|n| spawn(format!("c{n}"))));
+    while decided.load(Ordering::SeqCst) <= others {
+        tokio::task::yield_now().await;
+    }
+    submitted
+}
+
 #[tokio::test]
-async fn commands_that_wait_share_the_next_record() {
+async fn commands_that_come_while_a_record_is_written_share_the_next() {
     let journal = Arc::new(Memory {
         gate: Some(Semaphore::new(0)),
         ..Memory::default()
     });
     let engine = start(&journal);
-    let spawn = |text: String| {
-        let engine = engine.clone();
-        tokio::spawn(async move { engine.submit(create(&text), "test".into()).await })
-    };
-    let first = spawn("first".to_owned());
-    while journal.appends.load(Ordering::SeqCst) == 0 {
-        tokio::task::yield_now().await;
-    }
-    let waiting: Vec<_> = (0..50).map(|n| spawn(format!("c{n}"))).collect();
-    while engine.queue.capacity() > QUEUE - 50 {
-        tokio::task::yield_now().await;
-    }
+    let submitted = submit_while_writing(&engine, &journal, 50).await;
+    assert_eq!(engine.view().revision(), Revision(0), "nothing is durable yet");
     journal.gate.as_ref().unwrap().add_permits(2);
-    first.await.unwrap().unwrap();
-    for submitted in waiting {
-        submitted.await.unwrap().unwrap();
+    for command in submitted {
+        command.await.unwrap().unwrap();
     }
     assert_eq!(journal.records.lock().unwrap().len(), 2);
     assert_eq!(engine.view().revision(), Revision(2));
     assert_eq!(engine.view().clusters().count(), 51);
+}
+
+#[tokio::test]
+async fn what_was_decided_on_a_record_that_lost_the_race_is_decided_again() {
+    let journal = Arc::new(Memory {
+        gate: Some(Semaphore::new(0)),
+        ..Memory::default()
+    });
+    let engine = start(&journal);
+    let submitted = submit_while_writing(&engine, &journal, 5).await;
+    *journal.rival.lock().unwrap() = Some(vec![Change::ClusterCreated {
+        name: name("theirs"),
+        key: ClusterKey(1),
+        tags: Vec::new(),
+    }]);
+    journal.gate.as_ref().unwrap().add_permits(2);
+    for command in submitted {
+        command.await.unwrap().unwrap();
+    }
+    let state = engine.view();
+    assert_eq!(state.revision(), Revision(2), "theirs, then all of ours in one");
+    assert_eq!(state.cluster(&name("theirs")).unwrap().key, ClusterKey(1));
+    let mut keys: Vec<u32> = state.clusters().map(|cluster| cluster.key.0).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, [1, 2, 3, 4, 5, 6, 7], "every number was decided anew");
+    assert_eq!(recover(&*journal).await.unwrap(), *state);
 }
 
 #[tokio::test]
