@@ -22,6 +22,8 @@ pub struct Scan {
     seats: Vec<Seat>,
     /// Seats that can take another copy, in order.
     open: Vec<usize>,
+    /// Tasks of the group that are meant to run on each seat: apart, as the search for the next seat reads all of them.
+    group: Vec<u32>,
     rules: Vec<Rule>,
 }
 
@@ -31,8 +33,6 @@ struct Seat {
     instance: Arc<Instance>,
     ineligible: Vec<Misfit>,
     placed: u32,
-    /// Tasks of the group that are meant to run here.
-    group: u32,
 }
 
 /// A strategy with what it counts: the smaller the key of a seat, the better.
@@ -67,11 +67,19 @@ impl Scan {
             true => &default[..],
             false => &request.strategies,
         };
-        let rules = strategies.iter().map(|strategy| Rule::new(strategy, &seats)).collect();
+        let group: Vec<u32> = seats
+            .iter()
+            .map(|seat| seat.instance.tasks_of_group(&request.group))
+            .collect();
+        let rules = strategies
+            .iter()
+            .map(|strategy| Rule::new(strategy, &seats, &group))
+            .collect();
         Self {
             request,
             seats,
             open,
+            group,
             rules,
         }
     }
@@ -106,7 +114,7 @@ impl Scan {
     /// The seat of the next copy: each strategy keeps the best of what the one before it left; then the smallest id,
     /// which is the first, as seats are in the order of ids.
     fn choose(&self, seed: u64, turn: u32) -> Option<usize> {
-        let key = |rule: &Rule, at: usize| rule.key(at, &self.seats[at], &self.request, seed, turn);
+        let key = |rule: &Rule, at: usize| self.key(rule, at, seed, turn);
         let mut open = self.open.iter().copied();
         let mut best = open.next()?;
         let mut best_keys: Vec<u64> = self.rules.iter().map(|rule| key(rule, best)).collect();
@@ -122,10 +130,19 @@ impl Scan {
         Some(best)
     }
 
+    fn key(&self, rule: &Rule, at: usize, seed: u64, turn: u32) -> u64 {
+        match rule {
+            Rule::Random => mix(seed, turn, self.seats[at].instance.id.to_bits()),
+            Rule::Instance => u64::from(self.group[at]),
+            Rule::Domain { of_seat, tasks } => u64::from(tasks[of_seat[at] as usize]),
+            Rule::Least(by) => u64::from(self.seats[at].left(*by, &self.request)),
+        }
+    }
+
     fn take(&mut self, chosen: usize) {
         let seat = &mut self.seats[chosen];
         seat.placed += 1;
-        seat.group += 1;
+        self.group[chosen] += 1;
         if !seat.has_room(&self.request) {
             self.open.retain(|at| *at != chosen);
         }
@@ -143,7 +160,6 @@ impl Seat {
             instance: Arc::clone(instance),
             ineligible: eligibility(instance, request),
             placed: 0,
-            group: instance.tasks_of_group(&request.group),
         }
     }
 
@@ -175,39 +191,30 @@ impl Seat {
 }
 
 impl Rule {
-    fn new(strategy: &Strategy, seats: &[Seat]) -> Self {
+    fn new(strategy: &Strategy, seats: &[Seat], group: &[u32]) -> Self {
         match strategy {
             Strategy::Random => Self::Random,
             Strategy::Spread(SpreadKey::Instance) => Self::Instance,
-            Strategy::Spread(SpreadKey::Attribute(name)) => Self::domains(name, seats),
+            Strategy::Spread(SpreadKey::Attribute(name)) => Self::domains(name, seats, group),
             Strategy::Binpack(by) => Self::Least(*by),
         }
     }
 
     /// Instances without the attribute are a domain of their own.
-    fn domains(name: &str, seats: &[Seat]) -> Self {
+    fn domains(name: &str, seats: &[Seat], group: &[u32]) -> Self {
         let mut known: BTreeMap<Option<&str>, u32> = BTreeMap::new();
         let mut of_seat = Vec::with_capacity(seats.len());
         let mut tasks: Vec<u32> = Vec::new();
-        for seat in seats {
+        for (seat, group) in seats.iter().zip(group) {
             let next = u32::try_from(known.len()).unwrap_or(u32::MAX);
             let domain = *known.entry(seat.instance.attribute(name).flatten()).or_insert(next);
             of_seat.push(domain);
             if domain == next {
                 tasks.push(0);
             }
-            tasks[domain as usize] += seat.group;
+            tasks[domain as usize] += group;
         }
         Self::Domain { of_seat, tasks }
-    }
-
-    fn key(&self, at: usize, seat: &Seat, request: &Request, seed: u64, turn: u32) -> u64 {
-        match self {
-            Self::Random => mix(seed, turn, seat.instance.id.to_bits()),
-            Self::Instance => u64::from(seat.group),
-            Self::Domain { of_seat, tasks } => u64::from(tasks[of_seat[at] as usize]),
-            Self::Least(by) => u64::from(seat.left(*by, request)),
-        }
     }
 }
 
