@@ -2,38 +2,20 @@
 //!
 //! Every refusal is a `ClientException` unless ECS uses another class, and names the field, the value and the rule.
 
+mod container;
+
 use std::collections::BTreeSet;
 
-use super::{ContainerDefinition, Link, NetworkMode, PortMapping, TaskDefinition, size};
+use super::{ContainerDefinition, Link, NetworkMode, TaskDefinition, size};
 use crate::fault::Fault;
 use crate::id::{Family, is_name, shortened};
 use crate::placement;
+use container::ContainerRules;
 
 /// Containers in one definition (ECS service quotas).
 const MAX_CONTAINERS: usize = 10;
 /// Bytes of a definition as JSON (ECS service quotas).
 const MAX_BYTES: usize = 65_536;
-const MAX_IMAGE: usize = 255;
-/// MiB below which Docker refuses a hard limit.
-const LEAST_MEMORY: i32 = 6;
-const PORTS: std::ops::RangeInclusive<i32> = 0..=65_535;
-const ULIMITS: [&str; 15] = [
-    "core",
-    "cpu",
-    "data",
-    "fsize",
-    "locks",
-    "memlock",
-    "msgqueue",
-    "nice",
-    "nofile",
-    "nproc",
-    "rss",
-    "rtprio",
-    "rttime",
-    "sigpending",
-    "stack",
-];
 
 impl TaskDefinition {
     /// The definition with its figures normalised, once it keeps every rule.
@@ -147,7 +129,7 @@ impl TaskDefinition {
         }
         let mut names = BTreeSet::new();
         for container in &self.container_definitions {
-            check_identity(container)?;
+            container::check_identity(container)?;
             if !names.insert(container.name.as_str()) {
                 return Err(Fault::client(format!(
                     "Container.name '{}' is used by more than one container of the task.",
@@ -161,11 +143,11 @@ impl TaskDefinition {
             ));
         }
         for container in &self.container_definitions {
-            let rules = ContainerRules {
+            ContainerRules {
                 definition: self,
                 container,
-            };
-            rules.check()?;
+            }
+            .check()?;
         }
         self.check_memory_sum()?;
         self.check_order()
@@ -231,275 +213,6 @@ impl ContainerDefinition {
 
 fn one_of(field: &str, value: &str, values: &str) -> Fault {
     Fault::client(format!("{field} '{}' should be one of [{values}].", shortened(value)))
-}
-
-fn check_identity(container: &ContainerDefinition) -> Result<(), Fault> {
-    if container.name.is_empty() {
-        return Err(Fault::client("Container.name should not be null or empty."));
-    }
-    if !is_name(&container.name) {
-        return Err(Fault::client(format!(
-            "Container.name contains invalid characters. '{}' must be up to 255 letters, numbers, underscores, and hyphens.",
-            shortened(&container.name)
-        )));
-    }
-    if container.image.is_empty() {
-        return Err(Fault::client(format!(
-            "Container.image should not be null or empty. Container '{}' has none.",
-            container.name
-        )));
-    }
-    let allowed = |c: char| c.is_ascii_graphic();
-    if container.image.len() > MAX_IMAGE || !container.image.chars().all(allowed) {
-        return Err(Fault::client(format!(
-            "Container.image contains invalid characters. '{}' of container '{}' must be up to {MAX_IMAGE} letters, numbers and signs without spaces.",
-            shortened(&container.image),
-            container.name
-        )));
-    }
-    Ok(())
-}
-
-struct ContainerRules<'a> {
-    definition: &'a TaskDefinition,
-    container: &'a ContainerDefinition,
-}
-
-impl ContainerRules<'_> {
-    fn check(&self) -> Result<(), Fault> {
-        self.check_sizes()?;
-        self.check_ports()?;
-        self.check_mounts()?;
-        self.check_links()?;
-        self.check_environment()?;
-        self.check_rest()
-    }
-
-    fn fault(&self, text: impl std::fmt::Display) -> Fault {
-        Fault::client(format!(
-            "Invalid setting for container '{}'. {text}",
-            self.container.name
-        ))
-    }
-
-    fn check_sizes(&self) -> Result<(), Fault> {
-        let container = self.container;
-        if container.cpu < 0 {
-            return Err(self.fault(format_args!("'cpu' is {}, it must not be negative.", container.cpu)));
-        }
-        if let Some(memory) = container.memory
-            && memory < LEAST_MEMORY
-        {
-            return Err(self.fault(format_args!(
-                "'memory' is {memory} MiB, it must be at least {LEAST_MEMORY} MiB."
-            )));
-        }
-        if let Some(soft) = container.memory_reservation {
-            if soft < LEAST_MEMORY {
-                return Err(self.fault(format_args!(
-                    "'memoryReservation' is {soft} MiB, it must be at least {LEAST_MEMORY} MiB."
-                )));
-            }
-            if let Some(hard) = container.memory
-                && hard < soft
-            {
-                return Err(self.fault(format_args!(
-                    "'memory' is {hard} MiB, it must not be less than 'memoryReservation', which is {soft} MiB."
-                )));
-            }
-        }
-        if container.memory.is_none() && container.memory_reservation.is_none() && self.definition.memory.is_none() {
-            return Err(self.fault("At least one of 'memory' or 'memoryReservation' must be specified."));
-        }
-        if let Some(seconds) = container.stop_timeout
-            && seconds < 0
-        {
-            return Err(self.fault(format_args!(
-                "'stopTimeout' is {seconds} seconds, it must not be negative."
-            )));
-        }
-        Ok(())
-    }
-
-    fn check_ports(&self) -> Result<(), Fault> {
-        let mode = self.definition.network_mode();
-        let mut inside = BTreeSet::new();
-        let mut outside = BTreeSet::new();
-        for (at, mapping) in self.container.port_mappings.iter().enumerate() {
-            let container_port = self.check_port(at, mapping)?;
-            let Some(container_port) = container_port else {
-                continue;
-            };
-            let host_port = mapping.host_port.unwrap_or(0);
-            if mode == NetworkMode::None {
-                return Err(self.fault("'portMappings' must be empty with networkMode 'none'."));
-            }
-            if matches!(mode, NetworkMode::Awsvpc | NetworkMode::Host) && host_port != 0 && host_port != container_port
-            {
-                return Err(Fault::client(format!(
-                    "When networkMode={}, the host ports and container ports in port mappings must match. Container '{}' maps {container_port} to {host_port}.",
-                    mode.name(),
-                    self.container.name
-                )));
-            }
-            if host_port == 0 && !inside.insert((container_port, mapping.protocol())) {
-                return Err(Fault::invalid(format!(
-                    "Container port {container_port} is used in more than one port mapping for container {}",
-                    self.container.name
-                )));
-            }
-            if host_port != 0 && !outside.insert((host_port, mapping.protocol())) {
-                return Err(Fault::invalid(format!(
-                    "Host port {host_port} is used in more than one port mapping for container {}",
-                    self.container.name
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    /// The container port of the mapping, or nothing where it maps a range.
-    fn check_port(&self, at: usize, mapping: &PortMapping) -> Result<Option<i32>, Fault> {
-        if let Some(protocol) = mapping.protocol.as_deref()
-            && !["", "tcp", "udp"].contains(&protocol)
-        {
-            return Err(self.fault(format_args!(
-                "'portMappings[{at}].protocol' is '{}', it should be one of [tcp, udp].",
-                shortened(protocol)
-            )));
-        }
-        if let Some(port) = mapping.host_port
-            && !PORTS.contains(&port)
-        {
-            return Err(self.fault(format_args!(
-                "'portMappings[{at}].hostPort' is {port}, it must be 0 to 65535."
-            )));
-        }
-        match (mapping.container_port, &mapping.container_port_range) {
-            (Some(port), None) if port >= 1 && PORTS.contains(&port) => Ok(Some(port)),
-            (Some(port), None) => Err(self.fault(format_args!(
-                "'portMappings[{at}].containerPort' is {port}, it must be 1 to 65535."
-            ))),
-            (None, Some(range)) => self.check_port_range(at, range, mapping).map(|()| None),
-            (Some(_), Some(_)) => Err(self.fault(format_args!(
-                "'portMappings[{at}]' has a containerPort and a containerPortRange, it must have one of them."
-            ))),
-            (None, None) => Err(self.fault(format_args!(
-                "'portMappings[{at}].containerPort' must be given, 1 to 65535."
-            ))),
-        }
-    }
-
-    fn check_port_range(&self, at: usize, range: &str, mapping: &PortMapping) -> Result<(), Fault> {
-        let ends = range
-            .split_once('-')
-            .and_then(|(first, last)| Some((first.parse::<u16>().ok()?, last.parse::<u16>().ok()?)));
-        let valid = ends.is_some_and(|(first, last)| first > 0 && first <= last);
-        if !valid {
-            return Err(self.fault(format_args!(
-                "'portMappings[{at}].containerPortRange' is '{}', it must be '<first>-<last>' with ports 1 to 65535.",
-                shortened(range)
-            )));
-        }
-        if mapping.host_port.is_some() {
-            return Err(self.fault(format_args!(
-                "'portMappings[{at}].hostPort' must be absent with a containerPortRange."
-            )));
-        }
-        Ok(())
-    }
-
-    fn check_mounts(&self) -> Result<(), Fault> {
-        for (at, mount) in self.container.mount_points.iter().enumerate() {
-            let source = mount.source_volume.as_deref().unwrap_or_default();
-            if !self.definition.volumes.iter().any(|volume| volume.name == source) {
-                return Err(Fault::client(format!(
-                    "Unknown volume '{}'. Container '{}' mounts it, 'volumes' has none of that name.",
-                    shortened(source),
-                    self.container.name
-                )));
-            }
-            let path = mount.container_path.as_deref().unwrap_or_default();
-            if !path.starts_with('/') {
-                return Err(self.fault(format_args!(
-                    "'mountPoints[{at}].containerPath' is '{}', it must be an absolute path.",
-                    shortened(path)
-                )));
-            }
-        }
-        for (at, from) in self.container.volumes_from.iter().enumerate() {
-            let source = from.source_container.as_deref().unwrap_or_default();
-            if self.definition.container(source).is_none() {
-                return Err(self.fault(format_args!(
-                    "'volumesFrom[{at}].sourceContainer' is '{}', which is no container of the task.",
-                    shortened(source)
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_links(&self) -> Result<(), Fault> {
-        if !self.container.links.is_empty() && self.definition.network_mode() != NetworkMode::Bridge {
-            return Err(self.fault("'links' are only supported with networkMode 'bridge'."));
-        }
-        for (at, text) in self.container.links.iter().enumerate() {
-            let link = Link::parse(text);
-            if self.definition.container(link.container).is_none() {
-                return Err(self.fault(format_args!(
-                    "'links[{at}]' is '{}', which names no container of the task.",
-                    shortened(text)
-                )));
-            }
-            if !is_name(link.alias) {
-                return Err(self.fault(format_args!(
-                    "'links[{at}]' is '{}', the alias must be letters, numbers, underscores and hyphens.",
-                    shortened(text)
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_environment(&self) -> Result<(), Fault> {
-        for (at, variable) in self.container.environment.iter().enumerate() {
-            if variable.name.is_empty() || variable.name.contains(['=', '\0']) || variable.value.contains('\0') {
-                return Err(self.fault(format_args!(
-                    "'environment[{at}].name' is '{}', it must not be empty nor contain '=', and no NUL may stand in name or value.",
-                    shortened(&variable.name)
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    fn check_rest(&self) -> Result<(), Fault> {
-        for (at, limit) in self.container.ulimits.iter().enumerate() {
-            if !ULIMITS.contains(&limit.name.as_str()) {
-                return Err(self.fault(format_args!(
-                    "'ulimits[{at}].name' is '{}', it should be one of [{}].",
-                    shortened(&limit.name),
-                    ULIMITS.join(", ")
-                )));
-            }
-            if limit.hard_limit >= 0 && limit.soft_limit > limit.hard_limit {
-                return Err(self.fault(format_args!(
-                    "'ulimits[{at}].softLimit' is {}, it must not exceed 'hardLimit', which is {}.",
-                    limit.soft_limit, limit.hard_limit
-                )));
-            }
-        }
-        if let Some(log) = &self.container.log_configuration
-            && log.log_driver.is_empty()
-        {
-            return Err(self.fault("'logConfiguration.logDriver' must be given."));
-        }
-        let own_network = self.definition.network_mode() == NetworkMode::Awsvpc;
-        if own_network && (self.container.hostname.is_some() || !self.container.extra_hosts.is_empty()) {
-            return Err(self.fault("'hostname' and 'extraHosts' are not supported with networkMode 'awsvpc'."));
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
