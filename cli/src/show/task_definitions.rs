@@ -27,6 +27,15 @@ pub(crate) fn one(definition: Option<&TaskDefinition>, now: Now) -> Presentation
     table.pair("Network mode", maybe(definition.network_mode.as_deref()));
     table.pair("CPU", maybe(definition.cpu.as_deref()));
     table.pair("Memory", maybe(definition.memory.as_deref()));
+    let needed: Vec<_> = definition
+        .requires_attributes
+        .iter()
+        .map(|needed| needed.name())
+        .collect();
+    // An instance without one of these is refused: worth a line only where there are any.
+    if !needed.is_empty() {
+        table.pair("Needs", text(needed.join(", ")));
+    }
     Presentation::default()
         .table(&table)
         .section("Containers", &containers(&definition.container_definitions))
