@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 
 use crate::fault::Fault;
 use crate::id::shortened;
-use crate::quantity::Demand;
 use crate::task_definition::{KeyValuePair, TaskDefinition};
 
 /// Characters of the overrides as JSON (ECS API, RunTask).
@@ -132,14 +131,6 @@ impl TaskOverride {
             }
         }
         Cow::Owned(changed)
-    }
-
-    /// What one copy of the definition reserves under these overrides.
-    ///
-    /// # Errors
-    /// As [`TaskOverride::checked`].
-    pub fn demand(&self, definition: &TaskDefinition) -> Result<Demand, Fault> {
-        Ok(self.checked(definition)?.demand())
     }
 }
 

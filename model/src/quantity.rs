@@ -107,13 +107,6 @@ impl PortSet {
         }
     }
 
-    /// Takes the port out.
-    pub fn remove(&mut self, port: HostPort) {
-        if let Ok(at) = self.0.binary_search(&port) {
-            self.0.remove(at);
-        }
-    }
-
     /// The ports in order.
     pub fn iter(&self) -> impl Iterator<Item = HostPort> + '_ {
         self.0.iter().copied()
