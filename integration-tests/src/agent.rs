@@ -15,8 +15,44 @@ pub struct Options {
     pub scheduler: String,
     /// The cluster to join.
     pub cluster: String,
+    /// What is particular to it.
+    pub settings: Settings,
+}
+
+/// What is particular to an agent.
+#[derive(Debug, Default, Clone)]
+pub struct Settings {
     /// Attributes of its container instance.
     pub attributes: Vec<(String, String)>,
+    /// More of its command line.
+    pub arguments: Vec<String>,
+    /// Variables of its environment.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Settings {
+    /// Settings with these attributes and nothing else.
+    #[must_use]
+    pub fn with_attributes(attributes: &[(&str, &str)]) -> Self {
+        Self {
+            attributes: owned(attributes),
+            ..Self::default()
+        }
+    }
+
+    /// Settings with these flags and nothing else.
+    #[must_use]
+    pub fn with_arguments(arguments: &[&str]) -> Self {
+        Self {
+            arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+            ..Self::default()
+        }
+    }
+}
+
+fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    pairs.iter().map(owned).collect()
 }
 
 /// An agent: started, killed and started again on the same state.
@@ -46,14 +82,16 @@ impl Agent {
             "--docker".into(),
             docker.into(),
         ];
-        for (name, value) in &options.attributes {
+        for (name, value) in &options.settings.attributes {
             args.extend(["--attribute".into(), format!("{name}={value}").into()]);
         }
+        args.extend(options.settings.arguments.iter().map(OsString::from));
         let daemon = Daemon::start(Spec {
             name: format!("berth-agent of {host}"),
             namespace: namespace.to_owned(),
             program: binaries::path("berth-agent")?,
             args,
+            environment: options.settings.environment.clone(),
             log: log.to_path_buf(),
         })?;
         Ok(Self {

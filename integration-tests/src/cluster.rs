@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::agent::{Agent, Options};
+use crate::agent::{Agent, Options, Settings};
 use crate::bed::TestBed;
 use crate::docker::{Container, TASK_LABEL};
 use crate::ecs::Ecs;
@@ -44,22 +44,22 @@ impl Cluster {
     /// As [`Cluster::start_on`].
     pub fn start(bed: &Arc<TestBed>, name: &str) -> Result<Self> {
         let hosts: Vec<&str> = bed.hosts().iter().map(Host::name).collect();
-        Self::start_on(bed, name, &hosts, &[])
+        Self::start_on(bed, name, &hosts, &Settings::default())
     }
 
-    /// Starts a scheduler with data of its own, makes the cluster, and waits until the named hosts are in it, with these
-    /// attributes. A bed has one address for a scheduler, so it has one cluster at a time.
+    /// Starts a scheduler with data of its own, makes the cluster, and waits until the named hosts are in it, their
+    /// agents with these settings. A bed has one address for a scheduler, so it has one cluster at a time.
     ///
     /// # Errors
     ///
     /// If a daemon does not start or a host does not register in time.
-    pub fn start_on(bed: &Arc<TestBed>, name: &str, hosts: &[&str], attributes: &[(&str, &str)]) -> Result<Self> {
+    pub fn start_on(bed: &Arc<TestBed>, name: &str, hosts: &[&str], settings: &Settings) -> Result<Self> {
         let scheduler = bed.start_scheduler(&format!("scheduler-{name}"))?;
         let ecs = scheduler.ecs();
         ecs.call("CreateCluster", &json!({"clusterName": name}))?;
         let mut agents = Vec::new();
         for host in hosts {
-            agents.push(start_agent(bed, host, &scheduler, name, attributes)?);
+            agents.push(start_agent(bed, host, &scheduler, name, settings)?);
         }
         let mut cluster = Self {
             name: name.to_owned(),
@@ -341,7 +341,7 @@ impl Drop for Cluster {
     }
 }
 
-/// An agent with these attributes and with `host`, the host's name, by which tests find its instance.
+/// An agent with these settings and the attribute `host`, the host's name, by which tests find its instance.
 ///
 /// # Errors
 ///
@@ -351,15 +351,14 @@ pub fn start_agent(
     host: &str,
     scheduler: &Scheduler,
     cluster: &str,
-    attributes: &[(&str, &str)],
+    settings: &Settings,
 ) -> Result<Agent> {
-    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    let mut attributes: Vec<(String, String)> = attributes.iter().map(owned).collect();
-    attributes.push(("host".to_owned(), host.to_owned()));
+    let mut settings = settings.clone();
+    settings.attributes.push(("host".to_owned(), host.to_owned()));
     let options = Options {
         scheduler: scheduler.url(),
         cluster: cluster.to_owned(),
-        attributes,
+        settings,
     };
     bed.host(host)?.start_agent(&options)
 }

@@ -24,6 +24,8 @@ pub struct Spec {
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<OsString>,
+    /// Variables of its environment, beside the test's own.
+    pub environment: Vec<(String, String)>,
     /// The file that both its outputs are appended to.
     pub log: PathBuf,
 }
@@ -63,6 +65,7 @@ impl Daemon {
             .with_context(|| format!("open {}", self.spec.log.display()))?;
         let child = in_namespace(&self.spec.namespace, &self.spec.program)
             .args(&self.spec.args)
+            .envs(self.spec.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(File::try_clone(&log).context("log")?)
             .stderr(log)

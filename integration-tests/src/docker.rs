@@ -89,6 +89,7 @@ impl Engine {
             namespace: place.namespace.clone(),
             program: PathBuf::from("dockerd"),
             args: args.into_iter().map(Into::into).collect(),
+            environment: Vec::new(),
             log: place.log.clone(),
         })?;
         Ok(Self {

@@ -40,6 +40,7 @@ impl Scheduler {
                 "--data-dir".into(),
                 data_dir.into(),
             ],
+            environment: Vec::new(),
             log: log.to_path_buf(),
         })?;
         let mut scheduler = Self { daemon, address };

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use berth_integration_tests::agent::Settings;
 use berth_integration_tests::aws::Aws;
 use berth_integration_tests::suite::{self, Fixture};
 use berth_integration_tests::{Cluster, TestBed, tests};
@@ -35,7 +36,7 @@ impl Fixture for Demo {
 
     fn start() -> Result<Self> {
         let bed = TestBed::new("aws-cli", &["a", "b"])?;
-        let started = Cluster::start_on(&bed, CLUSTER, &["a"], &ATTRIBUTES)
+        let started = Cluster::start_on(&bed, CLUSTER, &["a"], &Settings::with_attributes(&ATTRIBUTES))
             .and_then(|cluster| Ok((Aws::new(cluster.ecs())?, cluster)));
         if started.is_err() {
             bed.note_failure();

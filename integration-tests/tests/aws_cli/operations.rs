@@ -1,6 +1,7 @@
 //! Each operation once through the AWS CLI, in the order in which a cluster lives.
 
 use anyhow::{Result, ensure};
+use berth_integration_tests::agent::Settings;
 use berth_integration_tests::cluster::{SOON, start_agent};
 use berth_integration_tests::{Seen, wait_until};
 use serde_json::{Value, json};
@@ -54,7 +55,7 @@ pub(super) fn every_operation_answers_through_the_cli(demo: &Demo) -> Result<()>
     assert_eq!(strings(&families["families"]), ["sleeper"]);
 
     // Container instances.
-    let mut agent = start_agent(&demo.bed, "b", &demo.cluster.scheduler, LIFE, &[])?;
+    let mut agent = start_agent(&demo.bed, "b", &demo.cluster.scheduler, LIFE, &Settings::default())?;
     let instance = wait_until("host b is in the cluster", SOON, || {
         agent.daemon().check_running()?;
         let listed = life(&["list-container-instances"])?;
