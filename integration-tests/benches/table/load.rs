@@ -36,10 +36,15 @@ impl Load {
         self.times.get(at).map_or(f64::NAN, |time| time.as_secs_f64() * 1000.0)
     }
 
-    /// Calls a second.
+    /// How many calls were answered.
     #[expect(clippy::cast_precision_loss, reason = "a few million")]
+    pub(crate) fn calls(&self) -> f64 {
+        self.times.len() as f64
+    }
+
+    /// Calls a second.
     pub(crate) fn per_second(&self) -> f64 {
-        self.times.len() as f64 / self.wall.as_secs_f64()
+        self.calls() / self.wall.as_secs_f64()
     }
 }
 

@@ -3,7 +3,7 @@
 //! The scheduler is the real process with its journal on disk, driven over gRPC on loopback; its 1,000 instances are
 //! streams of this process that take their assignments and acknowledge them, and report nothing. Clients, instances
 //! and scheduler share the machine's cores. The agent and the raw Docker API start the same containers on the same
-//! engine, in turns.
+//! engine, in turns. `scheduler` or `agent` as an argument measures that part alone.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench talks to people")]
 
@@ -36,13 +36,19 @@ fn main() -> Result<()> {
     if std::env::args().any(|argument| argument == "--test") {
         return Ok(());
     }
+    let part = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let wants = |name: &str| part.as_deref().is_none_or(|part| part == name);
     let mut table = Table::default();
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("make a runtime")?;
-    runtime.block_on(measure_scheduler(&mut table))?;
-    starts::measure(&mut table, REST)?;
+    if wants("scheduler") {
+        runtime.block_on(measure_scheduler(&mut table))?;
+    }
+    if wants("agent") {
+        starts::measure(&mut table, REST)?;
+    }
     table.print();
     Ok(())
 }
@@ -77,7 +83,9 @@ async fn measure_scheduler(table: &mut Table) -> Result<()> {
             "{CLIENTS} clients call RunTask with count {count} for {} s",
             LOAD.as_secs()
         );
+        let before = process::cpu_seconds(scheduler.pid())?;
         let load = load::together(&scheduler.url(), CLIENTS, count, LOAD).await?;
+        let cpu = process::cpu_seconds(scheduler.pid())? - before;
         let rate = load.per_second() * f64::from(count);
         let (name, unit) = match count {
             1 => ("RunTask, 64 clients, count 1", "calls/s"),
@@ -85,6 +93,8 @@ async fn measure_scheduler(table: &mut Table) -> Result<()> {
         };
         table.add(name, rate, unit, bar);
         table.add(&format!("{name}, p99"), load.quantile_ms(0.99), "ms", "");
+        let tasks = load.calls() * f64::from(count);
+        table.add(&format!("{name}, scheduler's CPU"), 1e6 * cpu / tasks, "us/task", "");
     }
     let assigned = fleet.assigned();
     table.add("tasks that the instances were sent", assigned, "", "");

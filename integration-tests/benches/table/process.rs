@@ -112,7 +112,12 @@ fn resident_kib(pid: u32) -> Result<f64> {
     Ok(figure.parse()?)
 }
 
-fn cpu_seconds(pid: u32) -> Result<f64> {
+/// CPU time of the process since its start.
+///
+/// # Errors
+///
+/// If it is not there.
+pub(crate) fn cpu_seconds(pid: u32) -> Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("the process's stat")?;
     // The name in parentheses may hold spaces; what follows it does not. User and system time are fields 14 and 15.
     let (_, fields) = stat.rsplit_once(')').ok_or_else(|| anyhow!("no name in {stat}"))?;

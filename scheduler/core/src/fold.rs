@@ -217,9 +217,8 @@ fn place(state: &mut State, cluster: ClusterKey, launch: &Arc<Launch>, placement
             instance.take(&launch.demand);
             instance.join_group(&launch.group);
             instance.pending += 1;
-            instance.live += 1;
+            instance.live.insert(placement.task);
         });
-        state.live_by_instance.insert((instance, placement.task));
         state
             .tasks
             .insert(key, Arc::new(Task::new(*placement, Arc::clone(launch))));
@@ -279,7 +278,6 @@ fn replace(state: &mut State, key: TaskKey, mut next: Task) {
         recount(&mut cluster.live, !last.is_stopped(), !next.is_stopped());
     });
     if next.is_stopped() && !last.is_stopped() {
-        state.live_by_instance.remove(&(instance, key.task));
         state.stopped.insert((stopped_millis(&next), key));
     }
     state.tasks.insert(key, next);
@@ -288,7 +286,6 @@ fn replace(state: &mut State, key: TaskKey, mut next: Task) {
 fn settle(instance: &mut Instance, last: &Task, next: &Task) {
     recount(&mut instance.pending, last.is_pending(), next.is_pending());
     recount(&mut instance.running, is_running(last), is_running(next));
-    recount(&mut instance.live, !last.is_stopped(), !next.is_stopped());
     for port in last.bound_ports().iter() {
         instance.used_ports.release(port);
     }
@@ -299,6 +296,7 @@ fn settle(instance: &mut Instance, last: &Task, next: &Task) {
         instance.leave_group(&next.launch.group);
     }
     if next.is_stopped() && !last.is_stopped() {
+        instance.live.remove(&next.id);
         instance.release(&next.launch.demand);
     }
 }

@@ -30,8 +30,6 @@ pub struct State {
     pub(crate) families: OrdMap<Family, Arc<FamilyRevisions>>,
     pub(crate) instances: OrdMap<InstanceKey, Arc<Instance>>,
     pub(crate) tasks: OrdMap<TaskKey, Arc<Task>>,
-    /// Tasks by the instance that they are placed on, those that have stopped excepted.
-    pub(crate) live_by_instance: OrdSet<(InstanceKey, TaskId)>,
     /// Tasks that have stopped, oldest end first.
     pub(crate) stopped: OrdSet<(i64, TaskKey)>,
     /// The tasks that a client token has started.
@@ -155,8 +153,8 @@ impl State {
 
     /// The tasks that are placed on an instance and have not stopped, oldest first.
     pub fn live_tasks_on(&self, key: InstanceKey) -> impl Iterator<Item = &Arc<Task>> {
-        let range = (key, TaskId::from_bits(0))..=(key, TaskId::from_bits(u128::MAX));
-        self.live_by_instance.range(range).filter_map(move |(_, task)| {
+        let live = self.instances.get(&key).map(|instance| &instance.live);
+        live.into_iter().flatten().filter_map(move |task| {
             self.tasks.get(&TaskKey {
                 cluster: key.cluster,
                 task: *task,
@@ -185,7 +183,6 @@ impl PartialEq for State {
             && self.families == other.families
             && self.instances == other.instances
             && self.tasks == other.tasks
-            && self.live_by_instance == other.live_by_instance
             && self.stopped == other.stopped
             && self.client_tokens == other.client_tokens
     }

@@ -178,7 +178,7 @@ impl Command for DeregisterInstance {
         if instance.status == InstanceStatus::Inactive {
             return Ok(Decision::unchanged(key));
         }
-        if instance.live > 0 && !self.force {
+        if !instance.live.is_empty() && !self.force {
             return Err(Fault::invalid("Found running tasks on the instance."));
         }
         let mut changes: Vec<Change> = state.live_tasks_on(key).map(|task| abandoned(key, task, env)).collect();

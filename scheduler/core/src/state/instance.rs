@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use berth_model::id::InstanceId;
+use berth_model::id::{InstanceId, TaskId};
 use berth_model::quantity::{CpuUnits, Demand, HostPort, MemoryMib};
 use berth_model::status::InstanceStatus;
 use berth_model::time::Timestamp;
+use imbl::OrdSet;
 
 use crate::observation::InstanceFacts;
 
@@ -67,8 +68,8 @@ pub struct Instance {
     pub pending: u32,
     /// Tasks that are RUNNING.
     pub running: u32,
-    /// Tasks that have not stopped.
-    pub live: u32,
+    /// Tasks that have not stopped, oldest first.
+    pub live: OrdSet<TaskId>,
     /// Tasks that are meant to run, by group.
     pub groups: BTreeMap<Arc<str>, u32>,
 }
@@ -89,7 +90,7 @@ impl Instance {
             used_ports: HeldPorts::default(),
             pending: 0,
             running: 0,
-            live: 0,
+            live: OrdSet::new(),
             groups: BTreeMap::new(),
         }
     }
