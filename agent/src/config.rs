@@ -20,6 +20,7 @@ const RESERVED_MEMORY_MIB: u32 = 256;
 const RESERVED_TCP_PORTS: [u16; 5] = [22, 2375, 2376, 51678, 51679];
 const STOP_TIMEOUT_SECONDS: u64 = 30;
 const RETENTION_SECONDS: u64 = 3600;
+const SECRETS_DIR: &str = "/etc/berth/secrets";
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -100,6 +101,9 @@ struct Args {
     /// Containers that are created or started at once [default: 2 a logical core]
     #[arg(long, env = "BERTH_PARALLEL_STARTS", value_name = "NUMBER")]
     parallel_starts: Option<usize>,
+    /// Directory with a file for each secret that task definitions name [default: /etc/berth/secrets]
+    #[arg(long, env = "BERTH_SECRETS_DIR", value_name = "DIR")]
+    secrets_dir: Option<PathBuf>,
     /// How log lines look; their level is set by BERTH_LOG, such as `debug` [default: text]
     #[arg(long, env = "BERTH_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<LogFormat>,
@@ -132,6 +136,8 @@ pub struct Config {
     pub(crate) memory_mib: Option<u32>,
     pub(crate) cpu_units: Option<u32>,
     pub(crate) parallel_starts: Option<usize>,
+    #[allow(dead_code, reason = "create requests will name secrets")]
+    pub(crate) secrets_dir: PathBuf,
     pub(crate) log_format: LogFormat,
 }
 
@@ -209,6 +215,10 @@ fn resolve(args: Args, file: File) -> Result<Config, String> {
         memory_mib: args.memory.or(file.memory),
         cpu_units: args.cpu_units.or(file.cpu_units),
         parallel_starts,
+        secrets_dir: args
+            .secrets_dir
+            .or(file.secrets_dir)
+            .unwrap_or_else(|| SECRETS_DIR.into()),
         log_format: args.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
     })
 }

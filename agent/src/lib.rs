@@ -13,6 +13,8 @@ mod link;
 mod log;
 mod perform;
 mod pulse;
+#[allow(dead_code, reason = "create requests will name secrets")]
+mod secrets;
 mod spool;
 mod state;
 mod watch;

@@ -23,6 +23,8 @@ pub enum FailureKind {
     TimedOut,
     /// Docker could not be reached, or the connection broke: the effect may have happened.
     Lost,
+    /// What the container needs of the host could not be had, so Docker was not asked.
+    Unprepared,
 }
 
 /// An effect that failed.
@@ -53,6 +55,7 @@ pub(crate) enum ErrorName {
     CannotCreate,
     CannotStart,
     DockerTimeout,
+    ResourceInitialization,
     OutOfMemory,
     Vanished,
     Dependency,
@@ -65,6 +68,7 @@ impl ErrorName {
             Self::CannotCreate => "CannotCreateContainerError",
             Self::CannotStart => "CannotStartContainerError",
             Self::DockerTimeout => "DockerTimeoutError",
+            Self::ResourceInitialization => "ResourceInitializationError",
             Self::OutOfMemory => "OutOfMemoryError",
             Self::Vanished => "ContainerVanishedError",
             Self::Dependency => "TaskDependencyError",
@@ -77,10 +81,11 @@ impl ErrorName {
     }
 }
 
-/// The reason of a failed effect: a timeout has a name of its own.
+/// The reason of a failed effect: a timeout has a name of its own, and so has what failed before Docker was asked.
 pub(crate) fn reason(name: ErrorName, failure: &Failure) -> String {
     match failure.kind {
         FailureKind::TimedOut => ErrorName::DockerTimeout.reason(&failure.message),
+        FailureKind::Unprepared => ErrorName::ResourceInitialization.reason(&failure.message),
         FailureKind::Refused | FailureKind::NotFound | FailureKind::Faltered | FailureKind::Lost => {
             name.reason(&failure.message)
         }
@@ -116,6 +121,11 @@ mod tests {
         assert_eq!(
             reason(ErrorName::CannotCreate, &late),
             "DockerTimeoutError: no answer to create within 240 s"
+        );
+        let missing = Failure::new(FailureKind::Unprepared, "no secret 'db'");
+        assert_eq!(
+            reason(ErrorName::CannotCreate, &missing),
+            "ResourceInitializationError: no secret 'db'"
         );
     }
 

@@ -261,6 +261,7 @@ impl World {
                     (FailureKind::TimedOut, true),
                     (FailureKind::Lost, false),
                     (FailureKind::Lost, true),
+                    (FailureKind::Unprepared, false),
                 ];
                 let (kind, happened) = kinds[usize::from(detail / 8) % kinds.len()];
                 if happened {

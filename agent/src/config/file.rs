@@ -23,6 +23,7 @@ pub(super) struct File {
     pub(super) memory: Option<u32>,
     pub(super) cpu_units: Option<u32>,
     pub(super) parallel_starts: Option<usize>,
+    pub(super) secrets_dir: Option<PathBuf>,
     pub(super) log_format: Option<LogFormat>,
 }
 

@@ -54,10 +54,14 @@ impl Machine {
                 let again = match failure.kind {
                     FailureKind::Lost => true,
                     FailureKind::Faltered => self.flights[at].attempts + 1 < PULLS,
-                    FailureKind::Refused | FailureKind::NotFound | FailureKind::TimedOut => false,
+                    FailureKind::Refused | FailureKind::NotFound | FailureKind::TimedOut | FailureKind::Unprepared => {
+                        false
+                    }
                 };
                 if again {
                     self.try_again(at, now);
+                } else if failure.kind == FailureKind::Unprepared {
+                    self.end(at, Some(reason(ErrorName::CannotPull, &failure)), now);
                 } else {
                     let image = self
                         .record
@@ -95,7 +99,7 @@ impl Machine {
                 // Creating again adopts what the lost call may have left.
                 FailureKind::Lost => self.try_again(at, now),
                 FailureKind::TimedOut => self.doubt(at, reason(ErrorName::CannotCreate, &failure)),
-                FailureKind::Refused | FailureKind::NotFound | FailureKind::Faltered => {
+                FailureKind::Refused | FailureKind::NotFound | FailureKind::Faltered | FailureKind::Unprepared => {
                     self.end(at, Some(reason(ErrorName::CannotCreate, &failure)), now);
                 }
             },
@@ -137,9 +141,13 @@ impl Machine {
                 self.record.containers[at].signalled_at = None;
                 self.try_again(at, now);
             }
-            Err(FailureKind::Refused | FailureKind::NotFound | FailureKind::Faltered | FailureKind::TimedOut) => {
-                self.want_look(at);
-            }
+            Err(
+                FailureKind::Refused
+                | FailureKind::NotFound
+                | FailureKind::Faltered
+                | FailureKind::TimedOut
+                | FailureKind::Unprepared,
+            ) => self.want_look(at),
         }
     }
 
