@@ -175,7 +175,8 @@ async fn converse(
         scheduler_message::Message::Heartbeat(_)
         | scheduler_message::Message::Assignments(_)
         | scheduler_message::Message::Recorded(_)
-        | scheduler_message::Message::StopConfirmation(_) => return Err(LinkError::Unexpected),
+        | scheduler_message::Message::StopConfirmation(_)
+        | scheduler_message::Message::Protection(_) => return Err(LinkError::Unexpected),
     };
     let interval = interval(&welcome);
     tracing::info!(

@@ -12,6 +12,7 @@ mod instances;
 mod json;
 mod operations;
 mod page;
+mod protection;
 mod request;
 mod tasks;
 mod usage;

@@ -207,6 +207,7 @@ fn touched(state: &State, change: &Change) -> Vec<(InstanceKey, Touch)> {
         | Change::DefinitionDeregistered { .. }
         | Change::InstanceRegistered { .. }
         | Change::InstanceConnection { .. }
+        | Change::TaskProtectionSet { .. }
         | Change::TasksForgotten { .. } => Vec::new(),
     }
 }

@@ -114,7 +114,7 @@ impl Driver {
                 }
             }
             // Signs of life, and the end of a stream, are the link's.
-            Message::Heartbeat(_) | Message::Refusal(_) => {}
+            Message::Heartbeat(_) | Message::Refusal(_) | Message::Protection(_) => {}
         }
     }
 

@@ -246,6 +246,10 @@ fn tasks(here_arn: &str) -> Vec<Case> {
         input
     };
     let stop = |task: &str, says: &str| case("StopTask", in_here(json!({"task": task})), INVALID, says);
+    let protect = |mut input: Value, says: &str| {
+        input["protectionEnabled"] = true.into();
+        case("UpdateTaskProtection", in_here(input), INVALID, says)
+    };
     let start = |instances: Value, says: &str| {
         let input = json!({"taskDefinition": "good", "containerInstances": instances});
         case("StartTask", in_here(input), EITHER, says)
@@ -288,6 +292,20 @@ fn tasks(here_arn: &str) -> Vec<Case> {
             INVALID,
             "startedBy",
         ),
+        protect(json!({"tasks": []}), "Tasks cannot be empty."),
+        protect(json!({"tasks": vec![NOBODY; 11]}), "tasks"),
+        protect(json!({"tasks": [NOBODY], "expiresInMinutes": 0}), "expiresInMinutes 0"),
+        protect(
+            json!({"tasks": [NOBODY], "expiresInMinutes": 2881}),
+            "expiresInMinutes 2881",
+        ),
+        case(
+            "UpdateTaskProtection",
+            in_here(json!({"tasks": [NOBODY]})),
+            INVALID,
+            "protectionEnabled",
+        ),
+        case("GetTaskProtection", in_here(json!({"tasks": many})), INVALID, "tasks"),
         start(json!([]), "ontainer"),
         start(json!(vec![NOBODY; 11]), "containerInstances"),
     ]

@@ -142,6 +142,16 @@ pub enum Change {
         /// When it was recorded.
         at: Timestamp,
     },
+    /// A task was protected from all that is not its user, or is so no longer.
+    TaskProtectionSet {
+        /// Its cluster.
+        cluster: ClusterKey,
+        /// The task.
+        task: TaskId,
+        /// Until when; none where it is protected no longer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
     /// Tasks that stopped long ago were dropped from the state.
     TasksForgotten {
         /// Their cluster.

@@ -147,6 +147,16 @@ pub fn fold(state: &mut State, change: &Change) {
             };
             observe(state, key, observed, *at);
         }
+        Change::TaskProtectionSet { cluster, task, until } => {
+            let key = TaskKey {
+                cluster: *cluster,
+                task: *task,
+            };
+            // Seen by nobody who is told of versions, so none is raised.
+            if let Some(task) = state.tasks.get_mut(&key) {
+                Arc::make_mut(task).protected_until = *until;
+            }
+        }
         Change::TasksForgotten { cluster, tasks } => {
             for task in tasks {
                 forget(

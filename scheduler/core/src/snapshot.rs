@@ -91,6 +91,8 @@ pub struct TaskPiece {
     times: TaskTimes,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stopped_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    protected_until: Option<Timestamp>,
     #[serde(default)]
     containers: Arc<[ContainerState]>,
 }
@@ -249,6 +251,7 @@ impl TaskPiece {
             stop: task.stop.clone(),
             times: task.times,
             stopped_at: task.stopped_at,
+            protected_until: task.protected_until,
             containers: Arc::clone(&task.containers),
         }
     }
@@ -264,6 +267,7 @@ impl TaskPiece {
             stop: self.stop,
             times: self.times,
             stopped_at: self.stopped_at,
+            protected_until: self.protected_until,
             containers: self.containers,
         }
     }

@@ -19,6 +19,7 @@ use berth_scheduler_core::command::{Command, Env, Memory};
 use berth_scheduler_core::decide::cluster::{CreateCluster, DeleteCluster};
 use berth_scheduler_core::decide::definition::{DeregisterDefinition, RegisterDefinition};
 use berth_scheduler_core::decide::instance::{ConnectInstance, DeregisterInstance, SetConnection, SetInstancesStatus};
+use berth_scheduler_core::decide::protection::SetProtection;
 use berth_scheduler_core::decide::report::ReportTasks;
 use berth_scheduler_core::decide::run::{Call, RunTask};
 use berth_scheduler_core::decide::start::StartTask;
@@ -73,6 +74,10 @@ enum Step {
     Stop {
         nth: usize,
     },
+    Protect {
+        nth: usize,
+        minutes: Option<u64>,
+    },
     Report {
         nth: usize,
         status: TaskStatus,
@@ -105,6 +110,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (1_u32..5, any::<bool>(), any::<bool>()).prop_map(|(count, distinct, pack)| Step::Run { count, distinct, pack }),
         2 => prop::collection::vec(instance, 1..4).prop_map(|instances| Step::Start { instances }),
         2 => (0_usize..20).prop_map(|nth| Step::Stop { nth }),
+        1 => (0_usize..20, prop::option::of(1_u64..3)).prop_map(|(nth, minutes)| Step::Protect { nth, minutes }),
         8 => (0_usize..20, seen, 0_u16..4, prop::bool::weighted(0.9))
             .prop_map(|(nth, status, port, own)| Step::Report { nth, status, port, own }),
         1 => (0_u64..50).prop_map(|age| Step::Forget { age }),
@@ -211,6 +217,15 @@ impl History {
                 })
                 .map(drop)
             }
+            Step::Protect { nth, minutes } => {
+                let task = self.nth_task(*nth).0;
+                self.submit(&SetProtection {
+                    cluster: cluster(),
+                    tasks: vec![task],
+                    span: minutes.map(|minutes| Duration::from_secs(minutes * 60)),
+                })
+                .map(drop)
+            }
             Step::Report { nth, status, port, own } => {
                 let (task, instance) = self.nth_task(*nth);
                 let instance = if *own { instance } else { InstanceId::from_bits(77) };
@@ -313,7 +328,8 @@ fn call() -> Call {
             revision: None,
         },
         overrides: TaskOverride::default(),
-        group: None,
+        // A service's tasks can be protected; to all else a group is a name.
+        group: Some("service:web".into()),
         started_by: None,
         tags: Vec::new(),
         propagate_definition_tags: false,

@@ -9,6 +9,7 @@ use berth_model::tag::Tag;
 use berth_model::task_definition::ContainerDefinition;
 use berth_model::time::Timestamp;
 use berth_proto::ecs::v1 as ecs;
+use berth_scheduler_core::decide::protection::Protections;
 use berth_scheduler_core::keys::{ClusterKey, InstanceKey};
 use berth_scheduler_core::observation::ContainerState;
 use berth_scheduler_core::state::{Cluster, Instance, RegisteredDefinition, State, Task};
@@ -19,12 +20,31 @@ use super::request::convert;
 const COMPATIBILITIES: [&str; 2] = ["EXTERNAL", "EC2"];
 
 /// The failure of something that does not exist.
-pub(super) fn missing(arn: String) -> ecs::Failure {
+pub(crate) fn missing(arn: String) -> ecs::Failure {
     ecs::Failure {
         arn: Some(arn),
         reason: Some("MISSING".to_owned()),
         detail: None,
     }
+}
+
+/// Tasks with their protection, and those that can have none.
+pub(crate) fn protections(
+    protections: Protections,
+    cluster: &ClusterName,
+    namespace: &Namespace,
+) -> (Vec<ecs::ProtectedTask>, Vec<ecs::Failure>) {
+    let protected = protections.tasks.into_iter().map(|(task, until)| ecs::ProtectedTask {
+        task_arn: Some(namespace.task(cluster, task)),
+        protection_enabled: Some(until.is_some()),
+        expiration_date: until.map(Timestamp::as_epoch_seconds),
+    });
+    let failures = protections.failures.into_iter().map(|failure| ecs::Failure {
+        arn: Some(namespace.task(cluster, failure.task)),
+        reason: Some(failure.reason.to_owned()),
+        detail: Some(failure.detail),
+    });
+    (protected.collect(), failures.collect())
 }
 
 pub(super) fn tags(tags: &[Tag]) -> Vec<ecs::Tag> {

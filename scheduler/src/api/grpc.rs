@@ -11,7 +11,7 @@ use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Request, Response, Status};
 
 use super::operations::{for_each_operation, unserved};
-use super::{Api, Caller, clusters, definitions, faults, instances, tasks, usage};
+use super::{Api, Caller, clusters, definitions, faults, instances, protection, tasks, usage};
 
 /// ECS's operations over gRPC.
 #[derive(Debug, Clone)]

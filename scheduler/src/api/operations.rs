@@ -20,6 +20,8 @@ macro_rules! for_each_operation {
                 "StopTask" stop_task StopTaskRequest StopTaskResponse = tasks::stop;
                 "DescribeTasks" describe_tasks DescribeTasksRequest DescribeTasksResponse = tasks::describe;
                 "ListTasks" list_tasks ListTasksRequest ListTasksResponse = tasks::list;
+                "UpdateTaskProtection" update_task_protection UpdateTaskProtectionRequest UpdateTaskProtectionResponse = protection::update;
+                "GetTaskProtection" get_task_protection GetTaskProtectionRequest GetTaskProtectionResponse = protection::get;
                 "ListContainerInstances" list_container_instances ListContainerInstancesRequest ListContainerInstancesResponse = instances::list;
                 "DescribeContainerInstances" describe_container_instances DescribeContainerInstancesRequest DescribeContainerInstancesResponse = instances::describe;
                 "UpdateContainerInstancesState" update_container_instances_state UpdateContainerInstancesStateRequest UpdateContainerInstancesStateResponse = instances::update_state;
@@ -30,8 +32,6 @@ macro_rules! for_each_operation {
                 "UpdateClusterSettings" update_cluster_settings UpdateClusterSettingsRequest UpdateClusterSettingsResponse;
                 "PutClusterCapacityProviders" put_cluster_capacity_providers PutClusterCapacityProvidersRequest PutClusterCapacityProvidersResponse;
                 "DeleteTaskDefinitions" delete_task_definitions DeleteTaskDefinitionsRequest DeleteTaskDefinitionsResponse;
-                "GetTaskProtection" get_task_protection GetTaskProtectionRequest GetTaskProtectionResponse;
-                "UpdateTaskProtection" update_task_protection UpdateTaskProtectionRequest UpdateTaskProtectionResponse;
                 "ExecuteCommand" execute_command ExecuteCommandRequest ExecuteCommandResponse;
                 "CreateService" create_service CreateServiceRequest CreateServiceResponse;
                 "UpdateService" update_service UpdateServiceRequest UpdateServiceResponse;

@@ -9,15 +9,17 @@ use berth_model::fault::{Fault, FaultClass};
 use berth_model::id::{ClusterName, InstanceId, TaskId};
 use berth_model::status::{InstanceStatus, TaskStatus};
 use berth_proto::agent::v1::agent_message::Message as FromAgent;
+use berth_proto::agent::v1::protection_answer::Answer;
 use berth_proto::agent::v1::scheduler_message::Message as ToAgent;
 use berth_proto::agent::v1::{
-    AgentMessage, Heartbeat, Hello, Refusal, ReportsRecorded, SchedulerMessage, StopConfirmation, StopProposal,
-    TaskReport, Welcome,
+    AgentMessage, Heartbeat, Hello, ProtectionAnswer, ProtectionRequest, Refusal, ReportsRecorded, SchedulerMessage,
+    StopConfirmation, StopProposal, TaskReport, Welcome,
 };
 use berth_scheduler_core::command::Principal;
 use berth_scheduler_core::decide::instance::{ConnectInstance, Reception};
+use berth_scheduler_core::decide::protection::{self, SetProtection};
 use berth_scheduler_core::decide::report::ReportTasks;
-use berth_scheduler_core::keys::InstanceKey;
+use berth_scheduler_core::keys::{InstanceKey, TaskKey};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +27,8 @@ use tonic::{Status, Streaming};
 
 use super::assignments::{Place, Sent};
 use super::{Changes, HEARTBEAT, Handle, Link, Registry, SILENCE, wire};
+use crate::api::describe;
+use crate::clock;
 use crate::engine::Engine;
 
 /// How long an agent may take to say who it is.
@@ -254,6 +258,10 @@ impl Session {
                 self.registry.put_usage(guest.key, usage);
                 Ok(())
             }
+            Some(FromAgent::Protection(request)) => {
+                let answer = self.protect(guest, request).await;
+                self.send(ToAgent::Protection(answer)).await
+            }
             Some(FromAgent::Applied(applied)) => {
                 tracing::debug!(instance = %guest.key.instance, version = applied.version, "assignments applied");
                 Ok(())
@@ -340,6 +348,47 @@ impl Session {
         tracing::info!(instance = %guest.key.instance, tasks = ?task_arns, "stop of unknown tasks confirmed");
         self.send(ToAgent::StopConfirmation(StopConfirmation { task_arns }))
             .await
+    }
+
+    /// Asks for or sets the protection of a task that the agent runs, in the task's name.
+    async fn protect(&self, guest: &Guest, request: ProtectionRequest) -> ProtectionAnswer {
+        let number = request.number;
+        let answer = match self.protection(guest, request).await {
+            Ok(answer) => answer,
+            Err(fault) => Answer::Fault(wire::fault(&fault)),
+        };
+        ProtectionAnswer {
+            number,
+            answer: Some(answer),
+        }
+    }
+
+    async fn protection(&self, guest: &Guest, request: ProtectionRequest) -> Result<Answer, Fault> {
+        let task = self.namespace.parse_task(&guest.cluster, &request.task_arn)?;
+        let InstanceKey { cluster, instance } = guest.key;
+        let state = self.engine.view();
+        let runs_it = state
+            .task(TaskKey { cluster, task })
+            .is_some_and(|task| task.instance == instance);
+        if !runs_it {
+            return Ok(Answer::Failure(describe::missing(request.task_arn)));
+        }
+        let protections = match request.enabled {
+            None => protection::look(&state, cluster, &[task], clock::now()),
+            Some(enabled) => {
+                let command = SetProtection {
+                    cluster: guest.cluster.clone(),
+                    tasks: vec![task],
+                    span: protection::span(enabled, request.expires_in_minutes)?,
+                };
+                self.engine.submit(command, Principal::clone(&guest.by)).await?
+            }
+        };
+        let (mut protected, mut failures) = describe::protections(protections, &guest.cluster, &self.namespace);
+        let answer = protected.pop().map(Answer::Protection);
+        answer
+            .or_else(|| failures.pop().map(Answer::Failure))
+            .ok_or_else(|| Fault::server("The task is neither protected nor not."))
     }
 
     async fn send(&self, message: ToAgent) -> Result<(), End> {

@@ -7,7 +7,7 @@ use berth_model::fault::Fault;
 use berth_model::quantity::{CpuUnits, HostPort, MemoryMib, PortSet, Protocol};
 use berth_model::status::{ContainerStatus, HealthStatus, StopCode, TaskStatus};
 use berth_model::time::Timestamp;
-use berth_proto::agent::v1::{ContainerReport, HostFacts, TaskReport};
+use berth_proto::agent::v1::{self as wire, ContainerReport, HostFacts, TaskReport};
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::observation::Observation;
 use berth_scheduler_core::observation::{ContainerState, InstanceFacts, NetworkBinding, TaskTimes};
@@ -49,6 +49,14 @@ pub(super) fn facts(facts: HostFacts) -> Result<InstanceFacts, Fault> {
         docker_version: facts.docker_version,
         ec2_instance_id: Some(facts.ec2_instance_id).filter(|id| !id.is_empty()),
     })
+}
+
+/// Why a request of an agent was refused.
+pub(super) fn fault(fault: &Fault) -> wire::Fault {
+    wire::Fault {
+        fault_class: fault.class.name().to_owned(),
+        message: fault.message.clone(),
+    }
 }
 
 fn checked_port(field: &str, port: u32) -> Result<u16, Fault> {

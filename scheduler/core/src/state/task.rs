@@ -35,6 +35,9 @@ pub struct Task {
     /// When its end was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_at: Option<Timestamp>,
+    /// Until when it is protected; may have passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protected_until: Option<Timestamp>,
     /// Its containers as last seen; none until the agent speaks of them.
     pub containers: Arc<[ContainerState]>,
 }
@@ -62,6 +65,7 @@ impl Task {
             stop: None,
             times: TaskTimes::default(),
             stopped_at: None,
+            protected_until: None,
             containers: Arc::new([]),
         }
     }
@@ -76,6 +80,12 @@ impl Task {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.last == TaskStatus::Stopped
+    }
+
+    /// Until when it is protected; none where it is not, or no longer.
+    #[must_use]
+    pub fn protected_at(&self, now: Timestamp) -> Option<Timestamp> {
+        self.protected_until.filter(|until| *until > now)
     }
 
     /// The state that follows from what the agent says, or nothing where it says nothing new.
