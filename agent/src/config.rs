@@ -21,6 +21,9 @@ const RESERVED_TCP_PORTS: [u16; 5] = [22, 2375, 2376, 51678, 51679];
 const STOP_TIMEOUT_SECONDS: u64 = 30;
 const RETENTION_SECONDS: u64 = 3600;
 const SECRETS_DIR: &str = "/etc/berth/secrets";
+const USAGE_INTERVAL_SECONDS: u64 = 10;
+/// Of usage figures, in seconds.
+const USAGE_INTERVALS: std::ops::RangeInclusive<u64> = 1..=300;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -104,6 +107,9 @@ struct Args {
     /// Directory with a file for each secret that task definitions name [default: /etc/berth/secrets]
     #[arg(long, env = "BERTH_SECRETS_DIR", value_name = "DIR")]
     secrets_dir: Option<PathBuf>,
+    /// Seconds between two samples of what the host and its containers use, 1 to 300 [default: 10]
+    #[arg(long, env = "BERTH_USAGE_INTERVAL", value_name = "SECONDS")]
+    usage_interval: Option<u64>,
     /// How log lines look; their level is set by BERTH_LOG, such as `debug` [default: text]
     #[arg(long, env = "BERTH_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<LogFormat>,
@@ -138,6 +144,7 @@ pub struct Config {
     pub(crate) parallel_starts: Option<usize>,
     #[allow(dead_code, reason = "create requests will name secrets")]
     pub(crate) secrets_dir: PathBuf,
+    pub(crate) usage_interval: Duration,
     pub(crate) log_format: LogFormat,
 }
 
@@ -187,6 +194,15 @@ fn resolve(args: Args, file: File) -> Result<Config, String> {
     if parallel_starts == Some(0) {
         return Err("--parallel-starts is 0, it must be at least 1".to_owned());
     }
+    let usage_interval = args
+        .usage_interval
+        .or(file.usage_interval)
+        .unwrap_or(USAGE_INTERVAL_SECONDS);
+    if !USAGE_INTERVALS.contains(&usage_interval) {
+        return Err(format!(
+            "--usage-interval is {usage_interval}, it must be 1 to 300 seconds"
+        ));
+    }
     Ok(Config {
         schedulers: schedulers.iter().map(|url| scheduler(url)).collect::<Result<_, _>>()?,
         cluster: cluster.ok_or("--cluster is required: the name of the cluster to join, there is no default")?,
@@ -219,6 +235,7 @@ fn resolve(args: Args, file: File) -> Result<Config, String> {
             .secrets_dir
             .or(file.secrets_dir)
             .unwrap_or_else(|| SECRETS_DIR.into()),
+        usage_interval: Duration::from_secs(usage_interval),
         log_format: args.log_format.or(file.log_format).unwrap_or(LogFormat::Text),
     })
 }

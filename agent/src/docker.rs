@@ -10,6 +10,7 @@ mod pull;
 mod time;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,6 +79,27 @@ pub(crate) struct DockerInfo {
     pub(crate) cores: u32,
     pub(crate) memory_bytes: u64,
     pub(crate) log_drivers: Vec<String>,
+    /// The directory of images and containers.
+    pub(crate) root: PathBuf,
+}
+
+/// What a container runs as, seen from the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Process {
+    /// Its first process.
+    pub(crate) pid: u32,
+    pub(crate) network: Network,
+}
+
+/// Whose network namespace a container uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Network {
+    /// Its own.
+    Own,
+    /// The host's.
+    Host,
+    /// That of the container with the id.
+    Of(String),
 }
 
 /// A container of which something may have changed.
@@ -232,6 +254,18 @@ impl Docker {
         )
         .await;
         found(call)?.map(convert::snapshot).transpose()
+    }
+
+    /// The process of a container, while it runs.
+    pub(crate) async fn process(&self, id: &str) -> Result<Option<Process>, Failure> {
+        let options = None::<InspectContainerOptions>;
+        let call = within(
+            "inspect the container",
+            INSPECT,
+            self.client.inspect_container(id, options),
+        )
+        .await;
+        Ok(found(call)?.and_then(convert::process))
     }
 
     pub(crate) async fn signal(&self, id: &str, signal: &str) -> Result<(), Failure> {

@@ -10,14 +10,15 @@ mod store;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use berth_agent_core::container::Phase;
 use berth_agent_core::machine::{Input, Machine, Policy};
 use berth_agent_core::outbox::Outbox;
 use berth_agent_core::record::Record;
 use berth_agent_core::recovery::{Found, Listing};
 use berth_model::id::{InstanceId, TaskId};
 use berth_model::time::Timestamp;
-use berth_proto::agent::v1::HostFacts;
-use tokio::sync::mpsc;
+use berth_proto::agent::v1::{HostFacts, Usage};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::docker::Hint;
@@ -25,6 +26,7 @@ use crate::event::Event;
 use crate::perform::Performer;
 use crate::pulse::Pulse;
 use crate::spool::Spool;
+use crate::usage::Running;
 use session::Connected;
 use step::Task;
 use store::Store;
@@ -64,6 +66,8 @@ pub(crate) struct Driver {
     /// Tasks that were listed once without being known: a list may be older than the end of a task.
     suspects: BTreeSet<TaskId>,
     stream_full: bool,
+    /// The newest, for a stream that begins between two.
+    usage: Usage,
 }
 
 impl Driver {
@@ -80,6 +84,7 @@ impl Driver {
             wakes: BTreeSet::new(),
             suspects: BTreeSet::new(),
             stream_full: false,
+            usage: Usage::default(),
         };
         let policy = driver.parts.policy;
         for record in records {
@@ -136,6 +141,7 @@ impl Driver {
             Event::Pulled { image, result } => self.pulled(&image, &result),
             Event::VolumesRemoved { task, result } => self.handle(task, Input::VolumesRemoved(result)),
             Event::Spooled => self.spooled(),
+            Event::WhatRuns(answer) => self.tell_what_runs(answer),
             Event::Usage(usage) => self.send_usage(usage),
         }
     }
@@ -165,6 +171,25 @@ impl Driver {
             } else {
                 self.suspects.insert(task);
             }
+        }
+    }
+
+    fn tell_what_runs(&self, answer: oneshot::Sender<Vec<Running>>) {
+        let running = self.tasks.iter().flat_map(|(id, task)| {
+            let containers = task.machine.record().containers.iter();
+            containers
+                .filter(|container| container.phase == Phase::Running)
+                .filter_map(|container| {
+                    Some(Running {
+                        task: *id,
+                        name: container.name.clone(),
+                        runtime_id: container.runtime_id.clone()?,
+                        started_at: container.started_at,
+                    })
+                })
+        });
+        if answer.send(running.collect()).is_err() {
+            tracing::debug!("nobody waits for what runs");
         }
     }
 

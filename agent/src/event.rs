@@ -5,10 +5,11 @@ use berth_agent_core::machine::{Outcome, PulledImage};
 use berth_agent_core::recovery::Found;
 use berth_model::id::TaskId;
 use berth_proto::agent::v1::{AgentMessage, Usage, scheduler_message};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::docker::Hint;
+use crate::usage::Running;
 
 /// Something happened.
 #[derive(Debug)]
@@ -38,7 +39,9 @@ pub(crate) enum Event {
     VolumesRemoved { task: TaskId, result: Result<(), Failure> },
     /// The records that were being written are durable.
     Spooled,
-    /// A sample of the host's usage.
+    /// The containers that run are asked for, to see what they use.
+    WhatRuns(oneshot::Sender<Vec<Running>>),
+    /// What the host and its containers use.
     Usage(Usage),
 }
 

@@ -1,4 +1,4 @@
-//! The host: what it has and what it uses. Reads `/proc`, decides nothing.
+//! The host: what it has and what it uses. Reads, decides nothing.
 
 mod facts;
 mod ports;

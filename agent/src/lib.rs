@@ -17,6 +17,7 @@ mod pulse;
 mod secrets;
 mod spool;
 mod state;
+mod usage;
 mod watch;
 
 use std::time::Duration;
@@ -31,17 +32,16 @@ use tokio_util::sync::CancellationToken;
 use backoff::Backoff;
 use docker::{Bounds, Docker, DockerInfo};
 use driver::{Driver, Parts};
-use event::Event;
 use perform::Performer;
 use pulse::Pulse;
 use spool::Spool;
 use state::StateDir;
+use usage::Sampling;
 
 pub use config::{Config, ConfigError};
 
 /// Events that wait for the driver; whoever has one more waits.
 const EVENTS: usize = 1024;
-const USAGE_INTERVAL: Duration = Duration::from_secs(10);
 /// For the stream to end properly.
 const FAREWELL: Duration = Duration::from_secs(2);
 const PULLS: usize = 3;
@@ -105,8 +105,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         records,
         found,
     );
+    let (_latest, usage) = usage::begin(Sampling {
+        docker: docker.clone(),
+        disk: info.root,
+        interval: config.usage_interval,
+        events: events.clone(),
+    })
+    .context("begin to sample usage")?;
     let watch = tokio::spawn(watch::watch(docker, events.clone()));
-    let usage = tokio::spawn(report_usage(events.clone()));
     let link = tokio::spawn(link::run(config.schedulers.clone(), events, stop.clone()));
     driver.run(inbox, stop).await;
 
@@ -182,15 +188,5 @@ where
             () = stop.cancelled() => return None,
             () = tokio::time::sleep(backoff.next_pause()) => {}
         }
-    }
-}
-
-async fn report_usage(events: mpsc::Sender<Event>) {
-    let mut sampler = host::Sampler::default();
-    loop {
-        if events.send(Event::Usage(sampler.sample())).await.is_err() {
-            return;
-        }
-        tokio::time::sleep(USAGE_INTERVAL).await;
     }
 }

@@ -14,3 +14,4 @@ pub mod record;
 pub mod recovery;
 pub mod report;
 pub mod spec;
+pub mod usage;

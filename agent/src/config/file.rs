@@ -24,6 +24,7 @@ pub(super) struct File {
     pub(super) cpu_units: Option<u32>,
     pub(super) parallel_starts: Option<usize>,
     pub(super) secrets_dir: Option<PathBuf>,
+    pub(super) usage_interval: Option<u64>,
     pub(super) log_format: Option<LogFormat>,
 }
 

@@ -15,7 +15,7 @@ use bollard::models::{
     PortMap, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum, SystemInfo, SystemVersion, VolumeCreateRequest,
 };
 
-use super::{DockerInfo, Hint, time};
+use super::{DockerInfo, Hint, Network, Process, time};
 
 pub(super) fn info(version: SystemVersion, info: SystemInfo) -> DockerInfo {
     DockerInfo {
@@ -24,6 +24,7 @@ pub(super) fn info(version: SystemVersion, info: SystemInfo) -> DockerInfo {
         cores: info.ncpu.and_then(|cores| u32::try_from(cores).ok()).unwrap_or(0),
         memory_bytes: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
         log_drivers: info.plugins.and_then(|plugins| plugins.log).unwrap_or_default(),
+        root: info.docker_root_dir.unwrap_or_default().into(),
     }
 }
 
@@ -208,6 +209,23 @@ pub(super) fn snapshot(container: ContainerInspectResponse) -> Result<Snapshot, 
             .config
             .and_then(|config| config.stop_signal)
             .filter(|signal| !signal.is_empty()),
+    })
+}
+
+/// The number is 0 once the process has ended.
+pub(super) fn process(container: ContainerInspectResponse) -> Option<Process> {
+    let pid = container.state?.pid?;
+    let mode = container
+        .host_config
+        .and_then(|host| host.network_mode)
+        .unwrap_or_default();
+    Some(Process {
+        pid: u32::try_from(pid).ok().filter(|pid| *pid > 0)?,
+        network: match (mode.as_str(), mode.strip_prefix("container:")) {
+            ("host", _) => Network::Host,
+            (_, Some(other)) => Network::Of(other.to_owned()),
+            _ => Network::Own,
+        },
     })
 }
 

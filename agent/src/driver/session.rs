@@ -93,7 +93,10 @@ impl Driver {
             return;
         };
         match message {
-            Message::Welcome(_) => connected.welcomed = true,
+            Message::Welcome(_) => {
+                connected.welcomed = true;
+                self.tell_usage();
+            }
             Message::Assignments(assignments) => self.assignments(assignments),
             Message::Recorded(recorded) => {
                 let of_hello = recorded.ended_task_arns.iter().filter_map(|arn| task_id_of(arn));
@@ -291,12 +294,21 @@ impl Driver {
         }
     }
 
-    /// Usage is of the moment: where it cannot be sent it is dropped.
     pub(super) fn send_usage(&mut self, usage: Usage) {
+        self.usage = usage;
+        self.tell_usage();
+    }
+
+    /// Usage is of the moment: where it cannot be sent it is dropped.
+    fn tell_usage(&self) {
+        // Before the first sample there is nothing to tell.
+        if self.usage.interval_ms == 0 {
+            return;
+        }
         let Some(connected) = self.session.as_ref().filter(|connected| connected.welcomed) else {
             return;
         };
-        if !connected.send(agent_message::Message::Usage(usage)) {
+        if !connected.send(agent_message::Message::Usage(self.usage.clone())) {
             tracing::debug!("usage was not sent");
         }
     }

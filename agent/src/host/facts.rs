@@ -17,7 +17,7 @@ const ASSET_TAG: &str = "/sys/devices/virtual/dmi/id/board_asset_tag";
 
 /// The facts, from the settings, Docker and the host.
 pub(crate) fn facts(config: &Config, docker: &DockerInfo) -> HostFacts {
-    let host_mib = usage::Memory::read().map_or(u64::MAX, |memory| memory.total_mib);
+    let host_mib = usage::memory_mib().unwrap_or(u64::MAX);
     let mib = host_mib.min(docker.memory_bytes / BYTES_PER_MIB);
     let usable = u32::try_from(mib)
         .unwrap_or(u32::MAX)
@@ -96,6 +96,7 @@ mod tests {
             cores: 2,
             memory_bytes: 1000 * BYTES_PER_MIB,
             log_drivers: vec!["json-file".to_owned(), "syslog".to_owned()],
+            root: "/var/lib/docker".into(),
         };
         facts(&config, &docker)
     }

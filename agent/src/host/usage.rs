@@ -1,103 +1,105 @@
 //! How busy the host is.
 
-use std::fs;
+use std::path::PathBuf;
 
-use berth_proto::agent::v1::Usage;
+use berth_proto::agent::v1::{HostUsage, Usage};
+use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
 use super::ports;
 
+const BYTES_PER_MIB: u64 = 1024 * 1024;
+const UNITS_PER_CORE: f32 = 1024.0;
+
 /// Takes samples; CPU time is counted from one to the next.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Sampler {
-    last: Option<CpuTime>,
-}
-
-/// Jiffies of all cores since the host was started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct CpuTime {
-    busy: u64,
-    total: u64,
-    cores: u64,
-}
-
-/// The host's memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Memory {
-    pub(super) total_mib: u64,
-    available_mib: u64,
+    /// None on a host that tells nothing of itself.
+    system: Option<System>,
+    /// Docker's root directory.
+    disk: PathBuf,
+    cores: u32,
 }
 
 impl Sampler {
-    /// What the host uses now; what `/proc` does not tell counts as none.
-    pub(crate) fn sample(&mut self) -> Usage {
-        let now = fs::read_to_string("/proc/stat")
-            .ok()
-            .and_then(|text| CpuTime::parse(&text));
-        let units = self.last.zip(now).map_or(0, |(before, now)| now.units_since(before));
-        self.last = now.or(self.last);
-        let used = Memory::read().map_or(0, |memory| memory.total_mib.saturating_sub(memory.available_mib));
-        let listening = ports::listening();
-        Usage {
-            cpu_units: u32::try_from(units).unwrap_or(u32::MAX),
-            memory_mib: u32::try_from(used).unwrap_or(u32::MAX),
-            tcp_ports: listening.tcp,
-            udp_ports: listening.udp,
+    pub(crate) fn new(disk: PathBuf) -> Self {
+        let system = System::new_with_specifics(specifics()).ok();
+        let cores = system.as_ref().map_or(0, |system| system.cpus().len());
+        Self {
+            system,
+            disk,
+            cores: u32::try_from(cores).unwrap_or(u32::MAX),
         }
     }
-}
 
-impl CpuTime {
-    fn parse(text: &str) -> Option<Self> {
-        let fields = text.lines().next()?.strip_prefix("cpu ")?;
-        // user nice system idle iowait irq softirq steal; guests count as user already.
-        let times: Vec<u64> = fields
-            .split_ascii_whitespace()
-            .take(8)
-            .filter_map(|field| field.parse().ok())
-            .collect();
-        let total: u64 = times.iter().sum();
-        let idle = times.get(3)? + times.get(4)?;
-        let cores = text
-            .lines()
-            .filter(|line| line.starts_with("cpu"))
-            .count()
-            .saturating_sub(1);
-        Some(Self {
-            busy: total - idle,
-            total,
-            cores: u64::try_from(cores).ok()?,
-        })
+    /// Logical cores.
+    pub(crate) fn cores(&self) -> u32 {
+        self.cores
     }
 
-    fn units_since(self, before: Self) -> u64 {
-        let busy = self.busy.saturating_sub(before.busy);
-        let total = self.total.saturating_sub(before.total);
-        (busy * self.cores * 1024).checked_div(total).unwrap_or(0)
+    /// What the host uses now; what it does not tell counts as none.
+    pub(crate) fn sample(&mut self) -> Usage {
+        let listening = ports::listening();
+        let (cpu_units, host) = self.figures();
+        Usage {
+            cpu_units,
+            memory_mib: u32::try_from(host.memory_used_bytes / BYTES_PER_MIB).unwrap_or(u32::MAX),
+            tcp_ports: listening.tcp,
+            udp_ports: listening.udp,
+            host: Some(host),
+            ..Usage::default()
+        }
     }
-}
 
-impl Memory {
-    pub(super) fn read() -> Option<Self> {
-        Self::parse(&fs::read_to_string("/proc/meminfo").ok()?)
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let mib = |name: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-            let kib: u64 = line
-                .trim_start_matches(':')
-                .trim()
-                .strip_suffix("kB")?
-                .trim()
-                .parse()
-                .ok()?;
-            Some(kib / 1024)
+    fn figures(&mut self) -> (u32, HostUsage) {
+        let Some(system) = &mut self.system else {
+            return (0, HostUsage::default());
         };
-        Some(Self {
-            total_mib: mib("MemTotal")?,
-            available_mib: mib("MemAvailable")?,
-        })
+        system.refresh_specifics(specifics());
+        let load = System::load_average().unwrap_or_default();
+        // Of this one file system alone: another, of a server that is away, must not hold the sample up.
+        let disk = rustix::fs::statvfs(&self.disk).ok();
+        let bytes = |blocks: fn(&rustix::fs::StatVfs) -> u64| {
+            disk.as_ref()
+                .map_or(0, |disk| blocks(disk).saturating_mul(disk.f_frsize))
+        };
+        let host = HostUsage {
+            cores: self.cores,
+            memory_total_bytes: system.total_memory(),
+            memory_used_bytes: system.used_memory(),
+            memory_available_bytes: system.available_memory(),
+            load_1_minute: load.one,
+            load_5_minutes: load.five,
+            load_15_minutes: load.fifteen,
+            disk_total_bytes: bytes(|disk| disk.f_blocks),
+            disk_available_bytes: bytes(|disk| disk.f_bavail),
+        };
+        (units(system.global_cpu_usage(), self.cores), host)
     }
+}
+
+fn specifics() -> RefreshKind {
+    RefreshKind::nothing()
+        .with_cpu(CpuRefreshKind::nothing().with_usage())
+        .with_memory(MemoryRefreshKind::nothing().with_ram())
+}
+
+/// The host's memory in MiB, where it tells.
+pub(super) fn memory_mib() -> Option<u64> {
+    let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
+    let bytes = System::new_with_specifics(memory).ok()?.total_memory();
+    (bytes > 0).then_some(bytes / BYTES_PER_MIB)
+}
+
+/// CPU units, from how busy all cores are on average.
+fn units(percent: f32, cores: u32) -> u32 {
+    let busy = percent.clamp(0.0, 100.0) / 100.0;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "at most 1024 a core and never below zero; a cast of a float saturates"
+    )]
+    let units = (busy * cores as f32 * UNITS_PER_CORE).round() as u32;
+    units
 }
 
 #[cfg(test)]
@@ -105,25 +107,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cpu_units_are_counted_between_two_samples() {
-        let stat = |user: u64, idle: u64| format!("cpu  {user} 0 0 {idle} 0 0 0 0 0 0\ncpu0 1\ncpu1 1\nintr 5\n");
-        let before = CpuTime::parse(&stat(100, 100)).unwrap();
-        let now = CpuTime::parse(&stat(150, 250)).unwrap();
-        assert_eq!(now.cores, 2);
-        assert_eq!(now.units_since(before), 512);
-        assert_eq!(now.units_since(now), 0);
+    fn half_of_two_cores_is_one_core() {
+        assert_eq!(units(50.0, 2), 1024);
+        assert_eq!(units(f32::NAN, 2), 0);
+        assert_eq!(units(250.0, 2), 2048);
     }
 
     #[test]
-    fn memory_is_read_in_mib() {
-        let memory =
-            Memory::parse("MemTotal:       24684032 kB\nMemFree: 1 kB\nMemAvailable:   23000000 kB\n").unwrap();
-        assert_eq!((memory.total_mib, memory.available_mib), (24105, 22460));
-        assert_eq!(Memory::parse("MemTotal: x kB"), None);
-    }
-
-    #[test]
-    fn this_host_uses_memory() {
-        assert!(Sampler::default().sample().memory_mib > 0);
+    fn this_host_uses_memory_and_has_a_disk() {
+        let usage = Sampler::new("/".into()).sample();
+        let host = usage.host.unwrap();
+        assert!(usage.memory_mib > 0 && host.cores > 0, "{host:?}");
+        assert!(host.memory_available_bytes < host.memory_total_bytes, "{host:?}");
+        assert!(host.disk_available_bytes < host.disk_total_bytes, "{host:?}");
+        assert_eq!(memory_mib(), Some(host.memory_total_bytes / BYTES_PER_MIB));
     }
 }
