@@ -41,6 +41,9 @@ const START: Duration = Duration::from_secs(3 * 60);
 const KILL: Duration = Duration::from_secs(30);
 const REMOVE: Duration = Duration::from_secs(5 * 60);
 
+/// What may change what is known of a container. Docker takes `health_status` for all that begins so.
+const EVENTS: [&str; 5] = ["die", "destroy", "health_status", "pause", "unpause"];
+
 /// How many calls of a kind run at once.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
@@ -316,11 +319,12 @@ impl Docker {
         Ok(list.into_iter().filter_map(convert::listed).collect())
     }
 
-    /// Containers of this instance that die or go, from the first poll on. What happens before is not in it.
+    /// Containers of this instance of which something that matters happens, from the first poll on. What happens before
+    /// is not in it, nor are creates and starts: whoever asked for them gets an answer.
     pub(crate) fn hints(&self) -> impl Stream<Item = Result<Hint, Failure>> + use<> {
         let mut filters = labelled(&[self.ours()]);
         filters.insert("type".to_owned(), vec!["container".to_owned()]);
-        filters.insert("event".to_owned(), vec!["die".to_owned(), "destroy".to_owned()]);
+        filters.insert("event".to_owned(), EVENTS.map(str::to_owned).to_vec());
         let options = EventsOptionsBuilder::new().filters(&filters).build();
         let client = self.client.clone();
         futures_util::stream::once(async move { client.events(Some(options)) })

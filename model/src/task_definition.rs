@@ -6,6 +6,7 @@
 
 pub mod capability;
 mod container;
+mod dependency;
 mod size;
 mod validate;
 mod volume;
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 pub use container::{
     ContainerDefinition, HostEntry, KeyValuePair, Link, LogConfiguration, MountPoint, PortMapping, Ulimit, VolumeFrom,
 };
+pub use dependency::{Condition, Dependency, RestartPolicy};
 pub use volume::{HostVolume, Volume};
 
 use crate::placement::RawConstraint;

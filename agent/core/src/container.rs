@@ -1,10 +1,11 @@
 //! What is known of one container of a task.
 
 use berth_model::quantity::Protocol;
+use berth_model::status::HealthStatus;
 use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// How far a container has come. It only moves forward.
+/// How far a container has come. It only moves forward; a restart in place begins anew at [`Phase::Starting`].
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
@@ -60,6 +61,37 @@ pub struct Container {
     /// Docker has it no more.
     #[serde(default)]
     pub removed: bool,
+    /// How often it was started again in its place, by its restart policy.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: u32,
+    /// When its process began by Docker's word, which tells one run from the next; none until Docker was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Timestamp>,
+    /// What its health check says, where its definition has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthStatus>,
+    /// What its start waits for, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
+    /// Somebody has paused it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+    /// Somebody else has ended it and started it again: it is stopped, for how it ended is not known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub foreign: bool,
+}
+
+impl Container {
+    /// Whether it runs, or is between two runs.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.phase == Phase::Running || (self.phase == Phase::Starting && self.restarts > 0)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A host port that forwards to a container.
@@ -99,6 +131,10 @@ pub struct Snapshot {
     pub bindings: Vec<Binding>,
     /// What it wants to be stopped with.
     pub stop_signal: Option<String>,
+    /// What its health check says; unknown where it has none or has not said anything yet.
+    pub health: HealthStatus,
+    /// Its processes are frozen.
+    pub paused: bool,
 }
 
 /// Docker's states, as far as they make a difference.
@@ -128,6 +164,8 @@ pub struct ListedContainer {
     pub id: String,
     /// Whether its process lives.
     pub running: bool,
+    /// Whether its processes are frozen.
+    pub paused: bool,
 }
 
 #[cfg(test)]

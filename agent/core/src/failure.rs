@@ -9,6 +9,8 @@ const LONGEST_REASON: usize = 1024;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause between attempts.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The longest pause between looks whether a port is free.
+const LONGEST_PORT_PAUSE: Duration = Duration::from_secs(15);
 
 /// What is certain after an effect failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub enum FailureKind {
     NotFound,
     /// Docker tried and failed: another try may succeed.
     Faltered,
+    /// A port of the host that the container must have is taken: the effect did not happen, and will once it is free.
+    PortTaken,
     /// Our deadline passed: the effect may have happened, or may yet.
     TimedOut,
     /// Docker could not be reached, or the connection broke: the effect may have happened.
@@ -59,6 +63,7 @@ pub(crate) enum ErrorName {
     OutOfMemory,
     Vanished,
     Dependency,
+    DockerState,
 }
 
 impl ErrorName {
@@ -72,6 +77,7 @@ impl ErrorName {
             Self::OutOfMemory => "OutOfMemoryError",
             Self::Vanished => "ContainerVanishedError",
             Self::Dependency => "TaskDependencyError",
+            Self::DockerState => "DockerStateError",
         }
     }
 
@@ -86,9 +92,11 @@ pub(crate) fn reason(name: ErrorName, failure: &Failure) -> String {
     match failure.kind {
         FailureKind::TimedOut => ErrorName::DockerTimeout.reason(&failure.message),
         FailureKind::Unprepared => ErrorName::ResourceInitialization.reason(&failure.message),
-        FailureKind::Refused | FailureKind::NotFound | FailureKind::Faltered | FailureKind::Lost => {
-            name.reason(&failure.message)
-        }
+        FailureKind::Refused
+        | FailureKind::NotFound
+        | FailureKind::Faltered
+        | FailureKind::PortTaken
+        | FailureKind::Lost => name.reason(&failure.message),
     }
 }
 
@@ -102,6 +110,11 @@ pub fn cut(text: &str) -> String {
 pub(crate) fn next_try(attempts: u32, now: Timestamp) -> Timestamp {
     let factor = 2_u32.saturating_pow(attempts.saturating_sub(1).min(10));
     now + FIRST_PAUSE.saturating_mul(factor).min(LONGEST_PAUSE)
+}
+
+/// When to ask for a port again after so many attempts: 1 s, 2 s, 4 s ... 15 s.
+pub(crate) fn next_port_try(attempts: u32, now: Timestamp) -> Timestamp {
+    next_try(attempts, now).min(now + LONGEST_PORT_PAUSE)
 }
 
 /// Whether the time has come. A time that lies further ahead than any pause is due too: the host's clock went back.

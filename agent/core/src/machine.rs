@@ -3,7 +3,8 @@
 //! It is told what happened ([`Input`]) and answers with what to do ([`Action`]). It is driven by level, not by edge:
 //! after every input it compares what is known with what is wanted and asks for what is missing, so that an input that
 //! comes twice, late or not at all does no harm. A container has at most one effect and one look on its way at a time;
-//! phases only move forward; every machine whose effects are answered ends in STOPPED.
+//! phases only move forward, within each run where a container is started again in its place; every machine whose
+//! effects are answered ends in STOPPED.
 //!
 //! The caller keeps [`Machine::record`] durably before it performs the actions of a step that says so, and answers
 //! every action with [`Input::Done`] or its kin.
@@ -31,6 +32,9 @@ use crate::record::{Record, Stop};
 use crate::report::{self, TaskReport};
 use crate::spec::TaskSpec;
 use order::Order;
+
+/// ECS's words for a task that ends with an essential container.
+const ESSENTIAL_EXITED: &str = "Essential container in task exited";
 
 /// What an operator sets for all tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +69,8 @@ struct Flight {
     attempts: u32,
     /// Why the last effect failed, until a look has told what it left behind.
     failure: Option<String>,
+    /// When it was started, for the patience of those that wait for it. Never after the last time that was heard of.
+    since: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +114,23 @@ impl Machine {
         Self::restored(record, policy)
     }
 
+    /// The machine of a task that ran, says the scheduler, and of which neither the spool nor Docker has anything: it
+    /// is over, for nothing is started twice.
+    #[must_use]
+    pub fn vanished(spec: TaskSpec, now: Timestamp, policy: Policy) -> Self {
+        let mut record = Record::new(spec);
+        for container in &mut record.containers {
+            *container = observe::vanished(std::mem::take(&mut container.name));
+        }
+        record.stop = Some(Stop {
+            code: Some(StopCode::EssentialContainerExited),
+            reason: ESSENTIAL_EXITED.to_owned(),
+            at: now,
+        });
+        record.ended_at = Some(now);
+        Self::restored(record, policy)
+    }
+
     /// The machine of a task that the agent knew before it was restarted. What was on its way then is looked at.
     #[must_use]
     pub fn restored(mut record: Record, policy: Policy) -> Self {
@@ -121,6 +144,7 @@ impl Machine {
                 }
                 Flight {
                     look_wanted: exists(container),
+                    since: container.started_at,
                     ..Flight::default()
                 }
             })
@@ -178,6 +202,7 @@ impl Machine {
     pub fn handle(&mut self, input: Input, now: Timestamp) -> Step {
         let before = self.report();
         let mut actions = Vec::new();
+        self.not_after(now);
         self.take(input, now, &mut actions);
         self.adopt_when_idle();
         if self.adoption.is_none() {
@@ -204,10 +229,12 @@ impl Machine {
                 .enumerate()
                 .flat_map(|(at, (container, flight))| {
                     let signalled = container.signalled_at.filter(|_| container.phase == Phase::Running);
+                    let awaited = self.awaits(at).then(|| self.order.deadline(at, flight.since));
                     [
                         flight.look_at,
                         flight.retry_at,
                         signalled.map(|signalled| signalled + self.stop_timeout(at)),
+                        awaited.flatten(),
                     ]
                 });
         let removal = self
@@ -233,6 +260,21 @@ impl Machine {
             Input::Listing(listed) => self.listing(&listed, actions),
             Input::Acknowledged => self.acknowledged(),
         }
+    }
+
+    /// The host's clock may go back. What began "later" than now begins now, so that no wait grows by the step.
+    fn not_after(&mut self, now: Timestamp) {
+        for (container, flight) in self.record.containers.iter_mut().zip(&mut self.flights) {
+            flight.since = flight.since.map(|since| since.min(now));
+            container.signalled_at = container.signalled_at.map(|signalled| signalled.min(now));
+        }
+    }
+
+    /// Whether the time matters that the container takes to meet what others need of it.
+    fn awaits(&self, at: usize) -> bool {
+        self.record.containers[at].is_up()
+            && self.record.stop.is_none()
+            && self.record.containers.iter().any(|other| other.phase == Phase::Pulled)
     }
 
     fn begin_stop(&mut self, code: Option<StopCode>, reason: String, now: Timestamp) {

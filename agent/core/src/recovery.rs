@@ -20,6 +20,8 @@ pub struct Found {
     pub id: String,
     /// Whether its process lives.
     pub running: bool,
+    /// Whether its processes are frozen.
+    pub paused: bool,
     /// All of its labels.
     pub labels: BTreeMap<String, String>,
 }
@@ -53,6 +55,7 @@ impl Listing {
                 name: found.labels.get(name::CONTAINER_NAME)?.clone(),
                 id: found.id.clone(),
                 running: found.running,
+                paused: found.paused,
             })
         };
         containers.iter().filter_map(listed).collect()
@@ -122,6 +125,7 @@ mod tests {
         Found {
             id: format!("{task}-{container}"),
             running: true,
+            paused: false,
             labels: labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         }
     }

@@ -1,12 +1,15 @@
 //! What the agent says of a task: always the whole of it, so that saying it twice does no harm.
 
 use berth_model::id::TaskId;
-use berth_model::status::{ContainerStatus, StopCode, TaskStatus};
+use berth_model::status::{ContainerStatus, HealthStatus, StopCode, TaskStatus};
 use berth_model::task_definition::NetworkMode;
 use berth_model::time::Timestamp;
 
 use crate::container::{Binding, Container, Phase};
 use crate::record::Record;
+
+/// Of a container that somebody has paused.
+const PAUSED: &str = "is paused: somebody other than the agent froze its processes";
 
 /// A task, as reported.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,21 +51,25 @@ pub struct ContainerReport {
     pub image_digest: Option<String>,
     /// Exit code of its process.
     pub exit_code: Option<i32>,
-    /// Why it failed.
+    /// Why it failed, or what it waits for.
     pub reason: Option<String>,
     /// Host ports that reach it.
     pub bindings: Vec<Binding>,
+    /// What its health check says; none where its definition has none.
+    pub health: Option<HealthStatus>,
+    /// How often it was started again in its place.
+    pub restarts: u32,
 }
 
 /// Where the task stands, by what is known of its containers.
 #[must_use]
 pub fn status(record: &Record) -> TaskStatus {
-    let all = |least: Phase| record.containers.iter().all(|container| container.phase >= least);
+    let over = |container: &Container| container.is_up() || container.phase == Phase::Stopped;
     if record.ended_at.is_some() {
         TaskStatus::Stopped
     } else if record.stop.is_some() {
         TaskStatus::Stopping
-    } else if all(Phase::Running) && !record.containers.is_empty() {
+    } else if record.containers.iter().all(over) && !record.containers.is_empty() {
         TaskStatus::Running
     } else {
         TaskStatus::Pending
@@ -79,6 +86,7 @@ pub fn report(record: &Record) -> TaskReport {
         .map(|(at, container)| ContainerReport {
             name: container.name.clone(),
             status: match container.phase {
+                _ if container.is_up() => ContainerStatus::Running,
                 Phase::Waiting | Phase::Pulled | Phase::Created | Phase::Starting => ContainerStatus::Pending,
                 Phase::Running => ContainerStatus::Running,
                 Phase::Stopped => ContainerStatus::Stopped,
@@ -86,8 +94,10 @@ pub fn report(record: &Record) -> TaskReport {
             runtime_id: container.runtime_id.clone(),
             image_digest: container.image_digest.clone(),
             exit_code: container.exit_code,
-            reason: container.reason.clone(),
+            reason: reason(container),
             bindings: bindings(record, at, container),
+            health: container.health,
+            restarts: container.restarts,
         });
     TaskReport {
         id: record.spec.id,
@@ -102,6 +112,16 @@ pub fn report(record: &Record) -> TaskReport {
         stopping_at: record.stop.as_ref().map(|stop| stop.at),
         execution_stopped_at: record.execution_stopped_at,
     }
+}
+
+/// Why it failed; while it has not, what keeps it from getting on.
+fn reason(container: &Container) -> Option<String> {
+    let paused = || container.paused.then(|| PAUSED.to_owned());
+    container
+        .reason
+        .clone()
+        .or_else(|| container.waits_for.clone())
+        .or_else(paused)
 }
 
 /// In the host's network nothing is forwarded: the container listens on the host's port itself.

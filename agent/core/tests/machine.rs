@@ -11,7 +11,7 @@ use berth_agent_core::machine::{Action, Input, Machine, Outcome, Policy, PulledI
 use berth_agent_core::record::Record;
 use berth_agent_core::spec::TaskSpec;
 use berth_model::id::{InstanceId, TaskId};
-use berth_model::status::TaskStatus;
+use berth_model::status::{HealthStatus, TaskStatus};
 use berth_model::time::Timestamp;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -227,6 +227,7 @@ impl World {
             name: NAMES[*at].to_owned(),
             id: id(*at),
             running: *state == Real::Running,
+            paused: false,
         });
         let listed = listed.collect();
         self.tell(Input::Listing(listed));
@@ -358,6 +359,8 @@ fn snapshot(container: usize, state: Real) -> Snapshot {
         },
         bindings: Vec::new(),
         stop_signal: None,
+        health: HealthStatus::Unknown,
+        paused: false,
     }
 }
 

@@ -9,10 +9,12 @@ use berth_agent_core::machine::PulledImage;
 use berth_agent_core::name;
 use berth_agent_core::recovery::Found;
 use berth_model::quantity::Protocol;
+use berth_model::status::HealthStatus;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary,
-    ContainerSummaryStateEnum, DeviceMapping, EventMessage, HostConfig, HostConfigLogConfig, ImageInspect, PortBinding,
-    PortMap, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum, SystemInfo, SystemVersion, VolumeCreateRequest,
+    ContainerSummaryStateEnum, DeviceMapping, EventMessage, HealthStatusEnum, HostConfig, HostConfigLogConfig,
+    ImageInspect, PortBinding, PortMap, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum, SystemInfo,
+    SystemVersion, VolumeCreateRequest,
 };
 
 use super::{DockerInfo, Hint, Network, Process, time};
@@ -209,6 +211,8 @@ pub(super) fn snapshot(container: ContainerInspectResponse) -> Result<Snapshot, 
             .config
             .and_then(|config| config.stop_signal)
             .filter(|signal| !signal.is_empty()),
+        health: health(&state),
+        paused: state.status == Some(ContainerStateStatusEnum::PAUSED),
     })
 }
 
@@ -227,6 +231,17 @@ pub(super) fn process(container: ContainerInspectResponse) -> Option<Process> {
             _ => Network::Own,
         },
     })
+}
+
+/// A check that has only begun says nothing yet.
+fn health(state: &ContainerState) -> HealthStatus {
+    match state.health.as_ref().and_then(|health| health.status) {
+        Some(HealthStatusEnum::HEALTHY) => HealthStatus::Healthy,
+        Some(HealthStatusEnum::UNHEALTHY) => HealthStatus::Unhealthy,
+        Some(HealthStatusEnum::STARTING | HealthStatusEnum::NONE | HealthStatusEnum::EMPTY) | None => {
+            HealthStatus::Unknown
+        }
+    }
 }
 
 /// The status decides. The flag that memory was wanting stays up from earlier and says nothing of a running container.
@@ -290,6 +305,7 @@ pub(super) fn listed(summary: ContainerSummary) -> Option<Found> {
     Some(Found {
         id: summary.id?,
         running,
+        paused: summary.state == Some(ContainerSummaryStateEnum::PAUSED),
         labels: summary.labels.unwrap_or_default().into_iter().collect(),
     })
 }

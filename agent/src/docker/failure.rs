@@ -1,4 +1,5 @@
-//! What is certain after a call to Docker failed. Decided by the status, not by the text.
+//! What is certain after a call to Docker failed. Decided by the status, not by the text; but that a port is taken
+//! only the text says.
 
 use std::error::Error as _;
 use std::future::Future;
@@ -6,6 +7,9 @@ use std::time::Duration;
 
 use berth_agent_core::failure::{Failure, FailureKind};
 use bollard::errors::Error;
+
+/// What Docker says when a container wants a port of the host that another container has, or another process.
+const PORT_TAKEN: [&str; 2] = ["port is already allocated", "address already in use"];
 
 /// The call, ended by our deadline.
 pub(super) async fn within<T>(
@@ -43,6 +47,7 @@ pub(super) fn from_bollard(error: Error) -> Failure {
         let kind = match status_code {
             404 => FailureKind::NotFound,
             400..=499 => FailureKind::Refused,
+            500 if PORT_TAKEN.iter().any(|words| message.contains(words)) => FailureKind::PortTaken,
             _ => FailureKind::Faltered,
         };
         return Failure::new(kind, message);
@@ -67,4 +72,33 @@ fn chain(error: &Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_taken_is_told_from_a_start_that_cannot_succeed() {
+        let kind = |status_code, message: &str| {
+            let message = message.to_owned();
+            from_bollard(Error::DockerResponseServerError { status_code, message }).kind
+        };
+        let prefix = "driver failed programming external connectivity on endpoint ecs-web (1a2b): ";
+        for words in [
+            "Bind for 0.0.0.0:8080 failed: port is already allocated",
+            "Error starting userland proxy: listen tcp4 0.0.0.0:8080: bind: address already in use",
+        ] {
+            assert_eq!(
+                kind(500, &format!("{prefix}{words}")),
+                FailureKind::PortTaken,
+                "{words}"
+            );
+        }
+        assert_eq!(kind(500, "no space left on device"), FailureKind::Faltered);
+        assert_eq!(
+            kind(400, "exec: \"address already in use\": not found"),
+            FailureKind::Refused
+        );
+    }
 }

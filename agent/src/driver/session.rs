@@ -194,6 +194,10 @@ impl Driver {
 
     fn new_machine(&self, id: TaskId, assignment: &Assignment) -> Machine {
         match self.spec(id, assignment) {
+            Ok(spec) if assignment.seen_running => {
+                tracing::error!(task = %id, "it ran, and neither its record nor its containers are there any more");
+                Machine::vanished(spec, now(), self.parts.policy)
+            }
             Ok(spec) => Machine::new(spec, self.parts.policy),
             Err((spec, problem)) => {
                 tracing::error!(task = %id, error = problem, "assigned task cannot be run");

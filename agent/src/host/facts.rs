@@ -59,6 +59,8 @@ fn attributes(config: &Config, docker: &DockerInfo) -> Vec<HostAttribute> {
         capability::PRIVILEGED,
         capability::LINUX_PARAMETERS,
         capability::SYSTEM_CONTROLS,
+        capability::CONTAINER_ORDERING,
+        capability::RESTART_POLICY,
     ];
     attributes.extend(able.map(|name| capability(name.to_owned())));
     attributes.extend(config.attributes.iter().map(|own| with(&own.name, &own.value)));
@@ -127,7 +129,6 @@ mod tests {
         for absent in [
             "com.amazonaws.ecs.capability.docker-remote-api.1.42",
             capability::HEALTH_CHECK,
-            capability::CONTAINER_ORDERING,
             capability::TASK_ENI,
             capability::TASK_LIMIT,
         ] {

@@ -91,7 +91,8 @@ fn container_report(report: &ContainerReport) -> wire::ContainerReport {
         exit_code: report.exit_code,
         reason: report.reason.clone().unwrap_or_default(),
         network_bindings: report.bindings.iter().map(network_binding).collect(),
-        health_status: String::new(),
+        health_status: report.health.map(|health| health.name().to_owned()).unwrap_or_default(),
+        restart_count: report.restarts,
     }
 }
 

@@ -45,10 +45,8 @@ pub const LINUX_PARAMETERS: &str = "berth.capability.linux-parameters";
 pub const SYSTEM_CONTROLS: &str = "berth.capability.system-controls";
 
 /// Members of a container that no attribute of their own above covers, and those with one.
-const CONTAINER_MEMBERS: [(&str, &str); 11] = [
-    ("dependsOn", CONTAINER_ORDERING),
+const CONTAINER_MEMBERS: [(&str, &str); 9] = [
     ("healthCheck", HEALTH_CHECK),
-    ("restartPolicy", RESTART_POLICY),
     ("secrets", SECRETS),
     ("environmentFiles", ENVIRONMENT_FILES),
     ("repositoryCredentials", REPOSITORY_CREDENTIALS),
@@ -94,6 +92,8 @@ pub fn required_by(definition: &TaskDefinition) -> Vec<String> {
     }
     for container in &definition.container_definitions {
         need(container.privileged == Some(true), PRIVILEGED);
+        need(!container.depends_on.is_empty(), CONTAINER_ORDERING);
+        need(container.restart_policy.is_some(), RESTART_POLICY);
         need(
             container
                 .port_mappings

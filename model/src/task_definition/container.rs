@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::{Dependency, RestartPolicy};
 use crate::quantity::{CpuUnits, MemoryMib, Protocol};
 
 /// A container, as ECS's ContainerDefinition has it. Numbers are signed as on the wire; validation has seen them.
@@ -50,9 +51,18 @@ pub struct ContainerDefinition {
     /// Containers whose mounts it takes over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes_from: Vec<VolumeFrom>,
+    /// Containers that must have come so far before this one is created.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<Dependency>,
+    /// Seconds from its start within which it must meet the conditions of those that depend on it; 0 is no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_timeout: Option<i32>,
     /// Seconds between the stop signal and SIGKILL; the agent's default where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_timeout: Option<i32>,
+    /// Whether it is started again when it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart_policy: Option<RestartPolicy>,
     /// Host name inside the container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
@@ -234,6 +244,12 @@ impl ContainerDefinition {
     pub fn reserved_memory(&self) -> MemoryMib {
         let mib = self.memory_reservation.or(self.memory).unwrap_or(0);
         MemoryMib(u32::try_from(mib).unwrap_or(0))
+    }
+
+    /// Whether its health is checked as the definition says. A check that only its image has does not count.
+    #[must_use]
+    pub fn has_health_check(&self) -> bool {
+        self.rest.get("healthCheck").is_some_and(Value::is_object)
     }
 
     /// Whether the task ends when this container does.

@@ -3,10 +3,11 @@
 //! Every refusal is a `ClientException` unless ECS uses another class, and names the field, the value and the rule.
 
 mod container;
+mod order;
 
 use std::collections::BTreeSet;
 
-use super::{ContainerDefinition, Link, NetworkMode, TaskDefinition, size};
+use super::{ContainerDefinition, NetworkMode, TaskDefinition, size};
 use crate::fault::Fault;
 use crate::id::{Family, is_name, shortened};
 use crate::placement;
@@ -167,47 +168,6 @@ impl TaskDefinition {
             )));
         }
         Ok(())
-    }
-
-    /// Links and volumesFrom make an order of starts; a circle has none.
-    fn check_order(&self) -> Result<(), Fault> {
-        let mut started: BTreeSet<&str> = BTreeSet::new();
-        loop {
-            let ready: Vec<&str> = self
-                .container_definitions
-                .iter()
-                .filter(|container| !started.contains(container.name.as_str()))
-                .filter(|container| container.starts_after().all(|other| started.contains(other)))
-                .map(|container| container.name.as_str())
-                .collect();
-            if ready.is_empty() {
-                break;
-            }
-            started.extend(ready);
-        }
-        let stuck = self
-            .container_definitions
-            .iter()
-            .find(|container| !started.contains(container.name.as_str()));
-        match stuck {
-            None => Ok(()),
-            Some(container) => Err(Fault::client(format!(
-                "Container '{}' depends on itself through links or volumesFrom: no order of starts exists.",
-                container.name
-            ))),
-        }
-    }
-}
-
-impl ContainerDefinition {
-    /// The containers that must have been started (links) or created (volumesFrom) before this one.
-    pub fn starts_after(&self) -> impl Iterator<Item = &str> {
-        let links = self.links.iter().map(|link| Link::parse(link).container);
-        let volumes = self
-            .volumes_from
-            .iter()
-            .filter_map(|from| from.source_container.as_deref());
-        links.chain(volumes)
     }
 }
 

@@ -90,6 +90,14 @@ pub struct ContainerState {
     pub bindings: Vec<NetworkBinding>,
     /// What its health check says.
     pub health: HealthStatus,
+    /// How often its agent has started it again in its place.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// A port of the host that leads to a port of a container.

@@ -363,6 +363,7 @@ fn observation(status: TaskStatus, port: u16) -> Arc<Observation> {
             reason: None,
             bindings: if port == 0 { Vec::new() } else { vec![binding] },
             health: HealthStatus::Unknown,
+            restarts: 0,
         }]),
         stop_code: (status == TaskStatus::Stopped).then_some(StopCode::EssentialContainerExited),
         stopped_reason: None,

@@ -110,6 +110,7 @@ fn container(report: ContainerReport) -> Result<ContainerState, Fault> {
         reason: text(report.reason),
         bindings: bindings?,
         health,
+        restarts: report.restart_count,
     })
 }
 

@@ -1,11 +1,16 @@
 //! What Docker shows: looks at one container, and its list of all.
 
+use std::time::Duration;
+
 use berth_model::time::Timestamp;
 
-use super::{Action, Effect, Machine, exists};
+use super::{Action, Effect, Flight, Machine, exists};
 use crate::container::{Container, ListedContainer, Phase, RunState, Snapshot};
 use crate::failure::{ErrorName, Failure, next_try};
 use crate::name;
+
+/// Between Docker's note of a start and its answer nothing passes but this, should the host's clock be put right then.
+const SLACK: Duration = Duration::from_secs(1);
 
 impl Machine {
     pub(super) fn looked(&mut self, at: usize, result: Result<Option<Snapshot>, Failure>, now: Timestamp) {
@@ -52,7 +57,7 @@ impl Machine {
                 Some(entry) => {
                     flight.look_wanted |= exists(container)
                         && flight.effect.is_none()
-                        && entry.running != (container.phase == Phase::Running)
+                        && (entry.running != (container.phase == Phase::Running) || entry.paused != container.paused)
                 }
                 None => flight.look_wanted |= exists(container) && flight.effect.is_none(),
             }
@@ -63,7 +68,10 @@ impl Machine {
     pub(super) fn end(&mut self, at: usize, reason: Option<String>, now: Timestamp) {
         let container = &mut self.record.containers[at];
         container.phase = Phase::Stopped;
-        container.reason = reason.or(container.reason.take());
+        // What never ran ended waiting, if it waited.
+        let waited = container.waits_for.take().filter(|_| container.started_at.is_none());
+        container.reason = reason.or(container.reason.take()).or(waited);
+        container.paused = false;
         container.finished_at.get_or_insert(now);
         let flight = &mut self.flights[at];
         flight.failure = None;
@@ -79,46 +87,110 @@ impl Machine {
         if container.phase == Phase::Stopped || container.phase == Phase::Waiting {
             return;
         }
-        container.runtime_id = Some(snapshot.id);
-        container.stop_signal = snapshot.stop_signal.or(container.stop_signal.take());
-        container.started_at = container.started_at.or(snapshot.started_at);
-        let flight = &mut self.flights[at];
-        match snapshot.state {
-            RunState::Running => {
-                self.unsaved |= container.phase != Phase::Running;
-                container.phase = Phase::Running;
-                container.started_at.get_or_insert(now);
-                if !snapshot.bindings.is_empty() {
-                    container.bindings = snapshot.bindings;
-                }
-                flight.failure = None;
+        container.runtime_id = Some(snapshot.id.clone());
+        container.stop_signal = snapshot.stop_signal.clone().or(container.stop_signal.take());
+        match (&snapshot.state, container.phase) {
+            (RunState::Running, _) => self.seen_running(at, snapshot, now),
+            (RunState::Exited { .. }, Phase::Starting) if is_before_restart(container, &snapshot) => {
+                self.seen_unstarted(at, &snapshot, now);
             }
-            RunState::Exited {
-                exit_code,
-                oom_killed,
-                finished_at,
-            } => {
-                container.exit_code = Some(exit_code);
-                container.finished_at = finished_at;
-                let memory = oom_killed && exit_code != 0;
-                let reason = memory.then(|| ErrorName::OutOfMemory.reason("Container killed due to memory usage"));
-                let failure = flight.failure.take();
-                self.end(at, reason.or(failure), now);
-            }
-            RunState::Created if container.phase == Phase::Pulled => {
+            (RunState::Exited { .. }, _) => self.seen_exited(at, &snapshot, now),
+            (RunState::Created, Phase::Pulled) => {
                 container.phase = Phase::Created;
-                flight.failure = None;
+                self.flights[at].failure = None;
             }
-            RunState::Created if container.phase == Phase::Starting && flight.effect.is_none() => {
-                let stopping = self.record.stop.is_some();
-                if let Some(reason) = flight.failure.take() {
-                    self.end(at, Some(reason), now);
-                } else if stopping {
-                    self.end(at, None, now);
-                }
-            }
-            RunState::Created => {}
+            (RunState::Created, Phase::Starting) => self.seen_unstarted(at, &snapshot, now),
+            (RunState::Created, _) => {}
         }
+    }
+
+    fn seen_running(&mut self, at: usize, snapshot: Snapshot, now: Timestamp) {
+        let checked = self.has_health_check(at);
+        let container = &mut self.record.containers[at];
+        if container.phase == Phase::Running && is_another_run(container, &snapshot) {
+            // How its run before ended nobody knows. An end is an end, seen or not: it is stopped in good order.
+            container.foreign = true;
+            let words = "it ended and was started again by somebody other than the agent; how it ended is not known";
+            container.reason = Some(ErrorName::DockerState.reason(words));
+        }
+        self.unsaved |= container.phase != Phase::Running || container.run != snapshot.started_at;
+        container.phase = Phase::Running;
+        container.run = snapshot.started_at;
+        let started = *container.started_at.get_or_insert(snapshot.started_at.unwrap_or(now));
+        if !snapshot.bindings.is_empty() {
+            container.bindings = snapshot.bindings;
+        }
+        container.health = checked.then_some(snapshot.health);
+        container.paused = snapshot.paused;
+        container.waits_for = None;
+        let flight = &mut self.flights[at];
+        flight.failure = None;
+        flight.since.get_or_insert(started.min(now));
+    }
+
+    /// Its process has ended: it is over, or started again in its place.
+    fn seen_exited(&mut self, at: usize, snapshot: &Snapshot, now: Timestamp) {
+        let RunState::Exited {
+            exit_code,
+            oom_killed,
+            finished_at,
+        } = snapshot.state
+        else {
+            return;
+        };
+        let container = &mut self.record.containers[at];
+        container.started_at = container.started_at.or(snapshot.started_at);
+        let ran = finished_at.unwrap_or(now).since(snapshot.started_at.unwrap_or(now));
+        let policy = self
+            .record
+            .spec
+            .containers()
+            .get(at)
+            .and_then(|own| own.restart_policy.as_ref());
+        let again = policy.is_some_and(|policy| policy.restarts(exit_code, ran));
+        // One that was told to stop, with its task or alone, stays so.
+        if again && self.record.stop.is_none() && container.signalled_at.is_none() {
+            container.restarts += 1;
+            container.phase = Phase::Starting;
+            container.run = snapshot.started_at;
+            container.health = None;
+            self.flights[at] = Flight::default();
+            self.unsaved = true;
+            return;
+        }
+        container.exit_code = Some(exit_code);
+        container.finished_at = finished_at;
+        let memory = oom_killed && exit_code != 0;
+        let reason = memory.then(|| ErrorName::OutOfMemory.reason("Container killed due to memory usage"));
+        let failure = self.flights[at].failure.take();
+        self.end(at, reason.or(failure), now);
+    }
+
+    /// A start was asked for and has not happened.
+    fn seen_unstarted(&mut self, at: usize, snapshot: &Snapshot, now: Timestamp) {
+        let flight = &mut self.flights[at];
+        if flight.effect.is_some() {
+            return;
+        }
+        let failure = flight.failure.take();
+        if failure.is_none() && self.record.stop.is_none() {
+            return;
+        }
+        // It was to be started again: it ended as its run before did.
+        if let RunState::Exited {
+            exit_code, finished_at, ..
+        } = snapshot.state
+        {
+            let container = &mut self.record.containers[at];
+            container.exit_code = Some(exit_code);
+            container.finished_at = finished_at;
+        }
+        self.end(at, failure, now);
+    }
+
+    fn has_health_check(&self, at: usize) -> bool {
+        let definition = self.record.spec.containers().get(at);
+        definition.is_some_and(berth_model::task_definition::ContainerDefinition::has_health_check)
     }
 
     fn missing(&mut self, at: usize, now: Timestamp) {
@@ -140,6 +212,23 @@ impl Machine {
             }
             Phase::Stopped => container.removed = true,
         }
+    }
+}
+
+/// Whether it is the end of the run before that Docker shows: the one that was asked for has not begun.
+fn is_before_restart(container: &Container, snapshot: &Snapshot) -> bool {
+    container.restarts > 0 && container.run == snapshot.started_at
+}
+
+/// Whether the process that runs is not the one that ran before.
+///
+/// Docker's word on when a run began is the run's name. Of one that nobody has asked about yet it is only known that it
+/// began before Docker answered its start.
+fn is_another_run(container: &Container, snapshot: &Snapshot) -> bool {
+    match (container.run, snapshot.started_at) {
+        (Some(known), Some(seen)) => known != seen,
+        (None, Some(seen)) => container.started_at.is_some_and(|started| seen > started + SLACK),
+        (_, None) => false,
     }
 }
 

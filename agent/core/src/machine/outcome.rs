@@ -1,10 +1,12 @@
 //! What effects bring back.
 
+use berth_model::quantity::Protocol;
 use berth_model::time::Timestamp;
 
 use super::{Effect, Machine, Outcome, PulledImage, Volumes};
 use crate::container::{Binding, Phase};
-use crate::failure::{ErrorName, Failure, FailureKind, next_try, reason};
+use crate::failure::{ErrorName, Failure, FailureKind, cut, next_port_try, next_try, reason};
+use crate::spec::TaskSpec;
 
 /// Tries to get an image from a registry that falters.
 const PULLS: u32 = 3;
@@ -54,9 +56,11 @@ impl Machine {
                 let again = match failure.kind {
                     FailureKind::Lost => true,
                     FailureKind::Faltered => self.flights[at].attempts + 1 < PULLS,
-                    FailureKind::Refused | FailureKind::NotFound | FailureKind::TimedOut | FailureKind::Unprepared => {
-                        false
-                    }
+                    FailureKind::Refused
+                    | FailureKind::NotFound
+                    | FailureKind::PortTaken
+                    | FailureKind::TimedOut
+                    | FailureKind::Unprepared => false,
                 };
                 if again {
                     self.try_again(at, now);
@@ -99,7 +103,11 @@ impl Machine {
                 // Creating again adopts what the lost call may have left.
                 FailureKind::Lost => self.try_again(at, now),
                 FailureKind::TimedOut => self.doubt(at, reason(ErrorName::CannotCreate, &failure)),
-                FailureKind::Refused | FailureKind::NotFound | FailureKind::Faltered | FailureKind::Unprepared => {
+                FailureKind::Refused
+                | FailureKind::NotFound
+                | FailureKind::PortTaken
+                | FailureKind::Faltered
+                | FailureKind::Unprepared => {
                     self.end(at, Some(reason(ErrorName::CannotCreate, &failure)), now);
                 }
             },
@@ -113,11 +121,15 @@ impl Machine {
         let container = &mut self.record.containers[at];
         match result {
             Ok(bindings) => {
-                self.flights[at].attempts = 0;
-                container.started_at.get_or_insert(now);
+                let flight = &mut self.flights[at];
+                flight.attempts = 0;
                 if container.phase == Phase::Starting {
                     container.phase = Phase::Running;
+                    container.started_at = Some(now);
+                    container.run = None;
                     container.bindings = bindings;
+                    container.waits_for = None;
+                    flight.since = Some(now);
                     self.unsaved = true;
                 }
             }
@@ -125,6 +137,13 @@ impl Machine {
             Err(failure) if failure.kind == FailureKind::Lost => {
                 self.try_again(at, now);
                 self.want_look(at);
+            }
+            Err(failure) if failure.kind == FailureKind::PortTaken => {
+                let ports = ports_in(&self.record.spec, at, &failure.message);
+                container.waits_for = Some(cut(&format!("waits for {ports}: {}", failure.message)));
+                let flight = &mut self.flights[at];
+                flight.attempts += 1;
+                flight.retry_at = Some(next_port_try(flight.attempts, now));
             }
             // Some starts fail after the fact: what Docker has decides.
             Err(failure) => self.doubt(at, reason(ErrorName::CannotStart, &failure)),
@@ -145,6 +164,7 @@ impl Machine {
                 FailureKind::Refused
                 | FailureKind::NotFound
                 | FailureKind::Faltered
+                | FailureKind::PortTaken
                 | FailureKind::TimedOut
                 | FailureKind::Unprepared,
             ) => self.want_look(at),
@@ -196,5 +216,38 @@ impl Machine {
         let flight = &mut self.flights[at];
         flight.failure = Some(reason);
         flight.look_wanted = true;
+    }
+}
+
+/// The host ports that a start failed for: those of the container that Docker's words name, else all that it fixes.
+fn ports_in(spec: &TaskSpec, at: usize, words: &str) -> String {
+    let mappings = spec
+        .containers()
+        .get(at)
+        .map_or(&[][..], |container| &container.port_mappings);
+    let fixed: Vec<(i32, Protocol)> = mappings
+        .iter()
+        .filter_map(|mapping| Some((mapping.host_port.filter(|port| *port > 0)?, mapping.protocol())))
+        .collect();
+    let numbers: Vec<&str> = words.split(|c: char| !c.is_ascii_digit()).collect();
+    let named: Vec<&(i32, Protocol)> = fixed
+        .iter()
+        .filter(|(port, _)| numbers.contains(&port.to_string().as_str()))
+        .collect();
+    let all = if named.is_empty() {
+        fixed.iter().collect()
+    } else {
+        named
+    };
+    match all.as_slice() {
+        [] => "a host port".to_owned(),
+        [(port, protocol)] => format!("host port {port}/{}", protocol.name()),
+        several => {
+            let list: Vec<String> = several
+                .iter()
+                .map(|(port, protocol)| format!("{port}/{}", protocol.name()))
+                .collect();
+            format!("host ports {}", list.join(", "))
+        }
     }
 }

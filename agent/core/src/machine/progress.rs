@@ -6,8 +6,8 @@ use berth_model::status::StopCode;
 use berth_model::time::Timestamp;
 
 use super::order::Gate;
-use super::{Action, Effect, Machine, Volumes};
-use crate::container::Phase;
+use super::{Action, ESSENTIAL_EXITED, Effect, Machine, Volumes};
+use crate::container::{Container, Phase};
 use crate::create::create_request;
 use crate::failure::{ErrorName, due};
 use crate::name;
@@ -44,22 +44,25 @@ impl Machine {
     }
 
     /// A task ends with its essential containers (ECS API, `ContainerDefinition.essential`).
+    ///
+    /// Of a task that is known by its labels alone nobody knows which these are, as long as one is left.
     fn essential_rule(&mut self, now: Timestamp) {
+        let over = |container: &Container| container.phase == Phase::Stopped || container.foreign;
+        if self.record.rebuilt && !self.record.containers.iter().all(over) {
+            return;
+        }
         let ended = self
             .record
             .containers
             .iter()
             .zip(self.record.spec.containers())
-            .find(|(container, definition)| container.phase == Phase::Stopped && definition.is_essential());
+            .find(|(container, definition)| over(container) && definition.is_essential());
         let Some((container, _)) = ended else { return };
         if self.record.execution_stopped_at.is_none() {
             self.record.execution_stopped_at = container.started_at.and(container.finished_at.or(Some(now)));
         }
         let (code, reason) = if container.started_at.is_some() {
-            (
-                StopCode::EssentialContainerExited,
-                "Essential container in task exited".to_owned(),
-            )
+            (StopCode::EssentialContainerExited, ESSENTIAL_EXITED.to_owned())
         } else {
             (
                 StopCode::TaskFailedToStart,
@@ -103,12 +106,17 @@ impl Machine {
                 }
                 false
             }
+            Phase::Running if self.record.containers[at].foreign => {
+                self.stop(at, now, actions);
+                false
+            }
             Phase::Running | Phase::Stopped => false,
         }
     }
 
     fn create(&mut self, at: usize, now: Timestamp, actions: &mut Vec<Action>) -> bool {
-        match self.order.gate(at, &self.record.containers) {
+        let since = |other: usize| self.flights.get(other).and_then(|flight| flight.since);
+        match self.order.gate(at, &self.record.containers, since, now) {
             Gate::Shut => return false,
             Gate::Never(reason) => {
                 self.end(at, Some(reason), now);
@@ -162,7 +170,9 @@ impl Machine {
     /// The stop signal first, SIGKILL when the container's time is over. No call to Docker lasts as long as a stop:
     /// it could be broken off half-way, which older Docker takes for an order to kill (moby 45731).
     fn stop(&mut self, at: usize, now: Timestamp, actions: &mut Vec<Action>) {
-        if !self.may_act(at, now) || !self.order.may_stop(at, &self.record.containers) {
+        // Where it alone is to end, those that need it go on.
+        let alone = self.record.stop.is_none();
+        if !self.may_act(at, now) || !(alone || self.order.may_stop(at, &self.record.containers)) {
             return;
         }
         let timeout = self.stop_timeout(at);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_model::id::{InstanceId, TaskId};
+use berth_model::status::HealthStatus;
 use berth_model::time::Timestamp;
 use serde_json::{Value, json};
 
@@ -65,6 +66,8 @@ pub(crate) fn snapshot(state: RunState) -> Snapshot {
         started_at: Some(at(1)),
         bindings: Vec::new(),
         stop_signal: None,
+        health: HealthStatus::Unknown,
+        paused: false,
     }
 }
 

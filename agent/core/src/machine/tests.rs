@@ -6,7 +6,9 @@ use super::{Action, Input, Machine, Outcome};
 use crate::container::RunState;
 use crate::failure::FailureKind;
 
+mod order;
 mod recovery;
+mod runs;
 
 fn running(names: &[&str]) -> Machine {
     let containers: Vec<_> = names.iter().map(|name| container(name)).collect();

@@ -1,3 +1,5 @@
+mod order;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -185,7 +187,10 @@ fn members_that_nothing_reads_come_back_as_they_were() {
     let value = json!({
         "family": "web",
         "containerDefinitions": [{"name": "app", "image": "busybox", "cpu": 0, "memory": 64,
-            "healthCheck": {"command": ["CMD", "true"], "retries": 5}, "startTimeout": 7}],
+            "healthCheck": {"command": ["CMD", "true"], "retries": 5}, "startTimeout": 7,
+            "dependsOn": [{"containerName": "init", "condition": "SUCCESS"}],
+            "restartPolicy": {"enabled": true, "ignoredExitCodes": [0], "restartAttemptPeriod": 60}},
+            {"name": "init", "image": "busybox", "cpu": 0, "memory": 64, "essential": false}],
         "proxyConfiguration": {"type": "APPMESH", "containerName": "envoy"},
     });
     let definition: TaskDefinition = serde_json::from_value(value.clone()).unwrap();

@@ -18,6 +18,7 @@ fn an_ended_container_that_runs_again_is_killed() {
         name: "app".to_owned(),
         id: "id".to_owned(),
         running: true,
+        paused: false,
     };
     let step = machine.handle(Input::Listing(vec![again]), at(60));
     assert_eq!(
@@ -68,6 +69,7 @@ fn a_stray_is_observed_until_it_is_assigned_or_stopped() {
     let listing = Listing::of(vec![Found {
         id: "id1".to_owned(),
         running: true,
+        paused: false,
         labels,
     }]);
     let record = listing.strays(full.instance, |_| false).remove(0);
@@ -98,4 +100,30 @@ fn a_stray_is_observed_until_it_is_assigned_or_stopped() {
         report.containers.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(),
         ["app", "db"]
     );
+}
+
+#[test]
+fn an_ended_container_does_not_end_a_stray_of_which_nobody_knows_what_is_essential() {
+    let mut once = container("once");
+    once["essential"] = json!(false);
+    let full = spec(&json!([once, container("app")]));
+    let found = |name: &str, running| {
+        let mut labels = crate::name::labels(&full);
+        labels.insert(crate::name::CONTAINER_NAME.to_owned(), name.to_owned());
+        Found {
+            id: name.to_owned(),
+            running,
+            paused: false,
+            labels,
+        }
+    };
+    let listing = Listing::of(vec![found("once", false), found("app", true)]);
+    let mut machine = Machine::restored(listing.strays(full.instance, |_| false).remove(0), POLICY);
+    machine.handle(Input::Begin, at(0));
+    for (place, state) in [(0, exited(0)), (1, RunState::Running)] {
+        done(&mut machine, place, Outcome::Looked(Ok(Some(snapshot(state)))), 1);
+    }
+    assert_eq!(machine.status(), TaskStatus::Running);
+    machine.handle(Input::Assigned(Box::new(full)), at(2));
+    assert_eq!(machine.status(), TaskStatus::Running);
 }
