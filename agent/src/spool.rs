@@ -155,6 +155,7 @@ fn failed<'p>(operation: &'static str, path: &'p Path) -> impl FnOnce(io::Error)
 mod tests {
     use std::sync::Arc;
 
+    use berth_agent_core::context::TaskContext;
     use berth_agent_core::spec::TaskSpec;
     use berth_model::id::InstanceId;
 
@@ -172,6 +173,7 @@ mod tests {
             definition_arn: "arn:aws:ecs:us-east-1:000000000000:task-definition/web:1".to_owned(),
             revision: 1,
             definition: Arc::new(definition.unwrap()),
+            context: TaskContext::default(),
         })
     }
 

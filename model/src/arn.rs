@@ -72,15 +72,7 @@ impl Namespace {
     /// `arn:aws:ecs:REGION:ACCOUNT:container/CLUSTER/TASK/UUID`: the UUID follows from the task and the name.
     #[must_use]
     pub fn container(&self, cluster: &ClusterName, task: TaskId, name: &str) -> String {
-        let bits = container_bits(task, name);
-        self.write(format_args!(
-            "container/{cluster}/{task}/{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            bits >> 96,
-            (bits >> 80) & 0xffff,
-            (bits >> 64) & 0xffff,
-            (bits >> 48) & 0xffff,
-            bits & 0xffff_ffff_ffff
-        ))
+        self.write(format_args!("{}", container_resource(cluster.as_str(), task, name)))
     }
 
     /// `arn:aws:ecs:REGION:ACCOUNT:task-definition/FAMILY:REVISION`
@@ -211,6 +203,20 @@ fn bad_identifier(field: &str, text: &str) -> Fault {
         "Invalid identifier: {field} '{}' must be 32 lower-case hexadecimal digits, or an ARN that ends in them.",
         shortened(text)
     ))
+}
+
+/// The last part of a container's ARN: `container/CLUSTER/TASK/UUID`.
+#[must_use]
+pub fn container_resource(cluster: &str, task: TaskId, name: &str) -> String {
+    let bits = container_bits(task, name);
+    format!(
+        "container/{cluster}/{task}/{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        bits >> 96,
+        (bits >> 80) & 0xffff,
+        (bits >> 64) & 0xffff,
+        (bits >> 48) & 0xffff,
+        bits & 0xffff_ffff_ffff
+    )
 }
 
 /// FNV-1a over the name, started from the task's id: stable for ever, distinct within a task.

@@ -11,6 +11,7 @@ use crate::task_definition::{KeyValuePair, TaskDefinition};
 
 /// Characters of the overrides as JSON (ECS API, RunTask).
 const MAX_LENGTH: usize = 8192;
+const TASK_ROLE: &str = "taskRoleArn";
 
 /// Overrides of one call, as ECS's TaskOverride has them.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
@@ -112,6 +113,9 @@ impl TaskOverride {
         let mut changed = definition.clone();
         changed.cpu = self.cpu.clone().or(changed.cpu);
         changed.memory = self.memory.clone().or(changed.memory);
+        if let Some(role) = self.rest.get(TASK_ROLE) {
+            changed.rest.insert(TASK_ROLE.to_owned(), role.clone());
+        }
         for change in &self.container_overrides {
             let named = |name: &str| change.name.as_deref() == Some(name);
             if let Some(container) = changed
@@ -179,6 +183,14 @@ mod tests {
         assert_eq!(variables, [("A", "1"), ("B", "3"), ("C", "4")]);
         let demand = effective.demand();
         assert_eq!((demand.cpu, demand.memory), (CpuUnits(20), MemoryMib(128)));
+    }
+
+    #[test]
+    fn the_task_role_is_replaced() {
+        let change = overrides(json!({"taskRoleArn": "arn:aws:iam::000000000000:role/other"}));
+        let definition = definition();
+        let effective = change.checked(&definition).unwrap();
+        assert_eq!(effective.rest["taskRoleArn"], "arn:aws:iam::000000000000:role/other");
     }
 
     #[test]

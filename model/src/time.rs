@@ -40,6 +40,30 @@ impl Timestamp {
         Self((seconds * 1000.0).round() as i64)
     }
 
+    /// As RFC 3339 in UTC with milliseconds: `2026-11-21T06:30:00.250Z`. The days are Howard Hinnant's
+    /// `civil_from_days`.
+    #[must_use]
+    pub fn to_rfc3339(self) -> String {
+        const DAY: i64 = 86_400_000;
+        let (days, millis) = (self.0.div_euclid(DAY), self.0.rem_euclid(DAY));
+        let shifted = days + 719_468;
+        let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        // Counted from March, so that the leap day is a year's last.
+        let month_from_march = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+        let month = if month_from_march < 10 {
+            month_from_march + 3
+        } else {
+            month_from_march - 9
+        };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        let (seconds, millis) = (millis / 1000, millis % 1000);
+        let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+    }
+
     /// The time that has passed since `earlier`; none when it is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
@@ -55,5 +79,23 @@ impl Add<Duration> for Timestamp {
             self.0
                 .saturating_add(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Timestamp;
+
+    #[test]
+    fn a_point_in_time_is_written_as_rfc_3339() {
+        for (millis, text) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_825_600_500, "2000-02-29T12:00:00.500Z"),
+            (1_795_232_146_123, "2026-11-21T03:35:46.123Z"),
+            (1_798_761_599_999, "2026-12-31T23:59:59.999Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+        ] {
+            assert_eq!(Timestamp::from_millis(millis).to_rfc3339(), text);
+        }
     }
 }

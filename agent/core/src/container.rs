@@ -1,9 +1,13 @@
 //! What is known of one container of a task.
 
+mod detail;
+
 use berth_model::quantity::Protocol;
 use berth_model::status::HealthStatus;
 use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use detail::{Address, Detail};
 
 /// How far a container has come. It only moves forward; a restart in place begins anew at [`Phase::Starting`].
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -49,6 +53,9 @@ pub struct Container {
     /// Host ports that forward to it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bindings: Vec<Binding>,
+    /// What it may be told of itself, as far as Docker was looked at.
+    #[serde(default, skip_serializing_if = "Detail::is_empty")]
+    pub detail: Detail,
     /// When it began to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
@@ -135,6 +142,8 @@ pub struct Snapshot {
     pub health: HealthStatus,
     /// Its processes are frozen.
     pub paused: bool,
+    /// What it may be told of itself.
+    pub detail: Detail,
 }
 
 /// Docker's states, as far as they make a difference.

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 pub use linux::{Device, Tmpfs};
 
+use crate::context;
 use crate::name;
 use crate::spec::TaskSpec;
 
@@ -158,11 +159,7 @@ pub fn create_request(spec: &TaskSpec, at: usize) -> Result<CreateRequest, Unfit
         image: container.image.clone(),
         entry_point: container.entry_point.clone(),
         command: container.command.clone(),
-        environment: container
-            .environment
-            .iter()
-            .map(|v| format!("{}={}", v.name, v.value))
-            .collect(),
+        environment: environment(spec, container, at),
         labels: labels(spec, container),
         user: container.user.clone(),
         working_directory: container.working_directory.clone(),
@@ -178,6 +175,19 @@ pub fn create_request(spec: &TaskSpec, at: usize) -> Result<CreateRequest, Unfit
     let hash = spec_hash(&request).map_err(|error| unfit(error.to_string()))?;
     request.labels.insert(name::SPEC_HASH.to_owned(), hash);
     Ok(request)
+}
+
+/// What the caller gives, and where the agent is found: the agent's word holds where both have a name, as on ECS.
+fn environment(spec: &TaskSpec, container: &ContainerDefinition, at: usize) -> Vec<String> {
+    let own = context::variables(spec, at);
+    let given = container
+        .environment
+        .iter()
+        .filter(|variable| !own.iter().any(|(name, _)| *name == variable.name))
+        .map(|variable| format!("{}={}", variable.name, variable.value));
+    given
+        .chain(own.iter().map(|(name, value)| format!("{name}={value}")))
+        .collect()
 }
 
 fn labels(spec: &TaskSpec, container: &ContainerDefinition) -> BTreeMap<String, String> {

@@ -4,10 +4,13 @@
 //! argument, effects are values ([`machine::Action`]) that the agent's shell performs and answers.
 
 pub mod assignment;
+pub mod bucket;
 pub mod container;
+pub mod context;
 pub mod create;
 pub mod failure;
 pub mod machine;
+pub mod metadata;
 pub mod name;
 pub mod outbox;
 pub mod record;

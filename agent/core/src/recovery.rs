@@ -9,6 +9,7 @@ use std::sync::Arc;
 use berth_model::id::{InstanceId, TaskId};
 
 use crate::container::{Container, ListedContainer, Phase};
+use crate::context::TaskContext;
 use crate::name;
 use crate::record::Record;
 use crate::spec::{TaskSpec, bare_definition, task_id_of};
@@ -91,6 +92,7 @@ fn rebuilt(task: TaskId, instance: InstanceId, containers: &[Found]) -> Record {
             &label(name::FAMILY),
             containers.iter().map(container_name),
         )),
+        context: TaskContext::default(),
     };
     let containers = containers.iter().map(|found| Container {
         name: container_name(found),

@@ -6,6 +6,8 @@ use berth_model::id::{InstanceId, TaskId};
 use berth_model::task_definition::{ContainerDefinition, NetworkMode, TaskDefinition};
 use serde::{Deserialize, Serialize};
 
+use crate::context::TaskContext;
+
 /// Everything that is needed to run one task, and that outlives a restart of the agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskSpec {
@@ -23,6 +25,9 @@ pub struct TaskSpec {
     pub revision: i32,
     /// The definition with the task's overrides in it; shared by all tasks that override nothing.
     pub definition: Arc<TaskDefinition>,
+    /// What it is told of itself.
+    #[serde(default)]
+    pub context: TaskContext,
 }
 
 impl TaskSpec {

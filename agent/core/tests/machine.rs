@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_agent_core::container::{ListedContainer, Phase, RunState, Snapshot};
+use berth_agent_core::container::{Detail, ListedContainer, Phase, RunState, Snapshot};
+use berth_agent_core::context::TaskContext;
 use berth_agent_core::failure::{Failure, FailureKind};
 use berth_agent_core::machine::{Action, Input, Machine, Outcome, Policy, PulledImage, Step};
 use berth_agent_core::record::Record;
@@ -40,6 +41,7 @@ fn spec() -> serde_json::Result<TaskSpec> {
         definition_arn: String::new(),
         revision: 1,
         definition: Arc::new(serde_json::from_value(definition)?),
+        context: TaskContext::default(),
     })
 }
 
@@ -361,6 +363,7 @@ fn snapshot(container: usize, state: Real) -> Snapshot {
         stop_signal: None,
         health: HealthStatus::Unknown,
         paused: false,
+        detail: Detail::default(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use berth_agent_core::container::{Binding, RunState, Snapshot, without_duplicates};
+use berth_agent_core::container::{Address, Binding, Detail, RunState, Snapshot, without_duplicates};
 use berth_agent_core::create::{CreateRequest, HostSettings, OwnVolume};
 use berth_agent_core::failure::{Failure, FailureKind};
 use berth_agent_core::machine::PulledImage;
@@ -12,9 +12,9 @@ use berth_model::quantity::Protocol;
 use berth_model::status::HealthStatus;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary,
-    ContainerSummaryStateEnum, DeviceMapping, EventMessage, HealthStatusEnum, HostConfig, HostConfigLogConfig,
-    ImageInspect, PortBinding, PortMap, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum, SystemInfo,
-    SystemVersion, VolumeCreateRequest,
+    ContainerSummaryStateEnum, DeviceMapping, EndpointSettings, EventMessage, HealthStatusEnum, HostConfig,
+    HostConfigLogConfig, ImageInspect, PortBinding, PortMap, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+    SystemInfo, SystemVersion, VolumeCreateRequest,
 };
 
 use super::{DockerInfo, Hint, Network, Process, time};
@@ -196,6 +196,7 @@ pub(super) fn labels(container: &ContainerInspectResponse) -> HashMap<String, St
 
 pub(super) fn snapshot(container: ContainerInspectResponse) -> Result<Snapshot, Failure> {
     let unreadable = |what: &str| Failure::new(FailureKind::Faltered, format!("Docker's answer has no {what}"));
+    let detail = detail(&container);
     let state = container.state.ok_or_else(|| unreadable("State"))?;
     Ok(Snapshot {
         id: container.id.ok_or_else(|| unreadable("Id"))?,
@@ -213,6 +214,7 @@ pub(super) fn snapshot(container: ContainerInspectResponse) -> Result<Snapshot, 
             .filter(|signal| !signal.is_empty()),
         health: health(&state),
         paused: state.status == Some(ContainerStateStatusEnum::PAUSED),
+        detail,
     })
 }
 
@@ -241,6 +243,33 @@ fn health(state: &ContainerState) -> HealthStatus {
         Some(HealthStatusEnum::STARTING | HealthStatusEnum::NONE | HealthStatusEnum::EMPTY) | None => {
             HealthStatus::Unknown
         }
+    }
+}
+
+fn detail(container: &ContainerInspectResponse) -> Detail {
+    let networks = container
+        .network_settings
+        .as_ref()
+        .and_then(|settings| settings.networks.as_ref());
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let address = |(name, endpoint): (&String, &EndpointSettings)| Address {
+        network: name.clone(),
+        ipv4: text(&endpoint.ip_address),
+        ipv4_prefix: endpoint
+            .ip_prefix_len
+            .and_then(|bits| u8::try_from(bits).ok())
+            .unwrap_or(0),
+        gateway: text(&endpoint.gateway),
+        ipv6: text(&endpoint.global_ipv6_address),
+        mac: text(&endpoint.mac_address),
+    };
+    let mut addresses: Vec<Address> = networks.into_iter().flatten().map(address).collect();
+    addresses.retain(|address| !address.ipv4.is_empty() || !address.ipv6.is_empty());
+    addresses.sort_by(|one, other| one.network.cmp(&other.network));
+    Detail {
+        created_at: container.created.as_deref().and_then(time::parse),
+        image_id: container.image.clone(),
+        addresses,
     }
 }
 

@@ -229,6 +229,7 @@ impl Driver {
             definition_arn: assignment.task_definition_arn.clone(),
             revision,
             definition,
+            context: wire::context(assignment),
         };
         match resolved {
             Ok((revision, definition)) => Ok(spec(revision, definition)),

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use berth_agent_core::container::Binding;
+use berth_agent_core::context::TaskContext;
 use berth_agent_core::report::{ContainerReport, TaskReport};
 use berth_model::overrides::TaskOverride;
+use berth_model::tag::Tag;
 use berth_model::task_definition::TaskDefinition;
 use berth_model::time::Timestamp;
 use berth_proto::agent::v1 as wire;
@@ -58,6 +60,19 @@ pub(crate) fn overridden(
         // ECS's overrides name every container, also where they change nothing of it.
         Cow::Owned(changed) if changed != **definition => Ok(Arc::new(changed)),
         Cow::Owned(_) | Cow::Borrowed(_) => Ok(Arc::clone(definition)),
+    }
+}
+
+/// What the task is told of itself.
+pub(crate) fn context(assignment: &wire::Assignment) -> TaskContext {
+    let tag = |tag: &ecs::Tag| Tag {
+        key: tag.key.clone().unwrap_or_default(),
+        value: tag.value.clone().unwrap_or_default(),
+    };
+    TaskContext {
+        group: assignment.group.clone(),
+        tags: assignment.tags.iter().map(tag).collect(),
+        access: None,
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) fn protections(
     (protected.collect(), failures.collect())
 }
 
-pub(super) fn tags(tags: &[Tag]) -> Vec<ecs::Tag> {
+pub(crate) fn tags(tags: &[Tag]) -> Vec<ecs::Tag> {
     tags.iter()
         .map(|tag| ecs::Tag {
             key: Some(tag.key.clone()),

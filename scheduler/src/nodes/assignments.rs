@@ -126,6 +126,7 @@ fn assignment(task: &Task, cluster: &ClusterName, namespace: &Namespace) -> Assi
         group: launch.group.to_string(),
         started_by: launch.started_by.as_deref().unwrap_or_default().to_owned(),
         seen_running: task.times.started.is_some(),
+        tags: describe::tags(&launch.tags),
     }
 }
 

@@ -122,6 +122,8 @@ impl Machine {
         }
         container.health = checked.then_some(snapshot.health);
         container.paused = snapshot.paused;
+        self.unsaved |= container.detail != snapshot.detail;
+        container.detail = snapshot.detail;
         container.waits_for = None;
         let flight = &mut self.flights[at];
         flight.failure = None;

@@ -9,7 +9,8 @@ use berth_model::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Action, Input, Machine, Outcome, Policy, PulledImage, Step};
-use crate::container::{RunState, Snapshot};
+use crate::container::{Detail, RunState, Snapshot};
+use crate::context::TaskContext;
 use crate::failure::{Failure, FailureKind};
 use crate::spec::TaskSpec;
 
@@ -33,6 +34,7 @@ pub(crate) fn spec_of(definition: Value) -> TaskSpec {
         definition_arn: "arn:aws:ecs:us-east-1:000000000000:task-definition/web:3".to_owned(),
         revision: 3,
         definition: Arc::new(serde_json::from_value(definition).unwrap()),
+        context: TaskContext::default(),
     }
 }
 
@@ -68,6 +70,7 @@ pub(crate) fn snapshot(state: RunState) -> Snapshot {
         stop_signal: None,
         health: HealthStatus::Unknown,
         paused: false,
+        detail: Detail::default(),
     }
 }
 

@@ -10,7 +10,7 @@ use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, Strategy};
 use berth_model::status::LaunchType;
 use berth_model::tag::Tag;
-use berth_model::task_definition::TaskDefinition;
+use berth_model::task_definition::{TaskDefinition, capability};
 
 use super::definition::runnable;
 use crate::change::Change;
@@ -121,12 +121,20 @@ impl Admitted<'_> {
     pub(super) fn request(&self, constraints: Vec<Constraint>, strategies: Vec<Strategy>) -> Request {
         Request {
             demand: self.effective.demand(),
-            required_attributes: Arc::clone(&self.registered.required_attributes),
+            required_attributes: self.required_attributes(),
             cpu_architecture: self.cpu_architecture(),
             member_of: Arc::clone(&self.registered.constraints),
             constraints,
             strategies,
             group: Arc::clone(&self.group),
+        }
+    }
+
+    /// Overrides may ask for what the definition does not: a role, or limits of the task.
+    fn required_attributes(&self) -> Arc<[String]> {
+        match &self.effective {
+            Cow::Borrowed(_) => Arc::clone(&self.registered.required_attributes),
+            Cow::Owned(effective) => capability::required_by(effective).into(),
         }
     }
 
