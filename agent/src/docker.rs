@@ -36,15 +36,13 @@ const CLIENT_TIMEOUT_SECONDS: u64 = 600;
 const QUICK: Duration = Duration::from_secs(10);
 const INSPECT: Duration = Duration::from_secs(30);
 const LIST: Duration = Duration::from_secs(60);
-const CREATE: Duration = Duration::from_secs(4 * 60);
-const START: Duration = Duration::from_secs(3 * 60);
 const KILL: Duration = Duration::from_secs(30);
 const REMOVE: Duration = Duration::from_secs(5 * 60);
 
 /// What may change what is known of a container. Docker takes `health_status` for all that begins so.
 const EVENTS: [&str; 5] = ["die", "destroy", "health_status", "pause", "unpause"];
 
-/// How many calls of a kind run at once.
+/// How many calls of a kind run at once, and how long Docker may take for those that an operator bounds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
     /// Creates and starts together.
@@ -55,6 +53,8 @@ pub(crate) struct Bounds {
     pub(crate) stops: usize,
     /// Removals.
     pub(crate) removals: usize,
+    pub(crate) create_within: Duration,
+    pub(crate) start_within: Duration,
 }
 
 /// A Docker daemon, and the containers of one instance in it.
@@ -71,6 +71,8 @@ struct Limits {
     pulls: Semaphore,
     stops: Semaphore,
     removals: Semaphore,
+    create_within: Duration,
+    start_within: Duration,
 }
 
 /// What Docker says of itself and its host.
@@ -125,6 +127,8 @@ impl Docker {
                 pulls: Semaphore::new(bounds.pulls),
                 stops: Semaphore::new(bounds.stops),
                 removals: Semaphore::new(bounds.removals),
+                create_within: bounds.create_within,
+                start_within: bounds.start_within,
             }),
         })
     }
@@ -174,14 +178,14 @@ impl Docker {
         let options = CreateContainerOptionsBuilder::new().name(&request.name).build();
         let body = convert::create_body(request);
         let call = self.client.create_container(Some(options), body);
-        match tokio::time::timeout(CREATE, call).await {
+        match tokio::time::timeout(self.limits.create_within, call).await {
             Ok(Ok(answer)) => Ok(Created::New(answer.id)),
             Ok(Err(bollard::errors::Error::DockerResponseServerError {
                 status_code: 409,
                 message,
             })) => Ok(Created::NameTaken(message)),
             Ok(Err(error)) => Err(from_bollard(error)),
-            Err(_) => Err(failure::late("create the container", CREATE)),
+            Err(_) => Err(failure::late("create the container", self.limits.create_within)),
         }
     }
 
@@ -220,7 +224,9 @@ impl Docker {
 
     async fn create_volume(&self, volume: &OwnVolume) -> Result<(), Failure> {
         let call = self.client.create_volume(convert::volume_body(volume));
-        within("create the volume", CREATE, call).await.map(|_| ())
+        within("create the volume", self.limits.create_within, call)
+            .await
+            .map(|_| ())
     }
 
     /// Starts the container. Where ports are forwarded Docker is asked which, for it chooses those that are free.
@@ -229,7 +235,7 @@ impl Docker {
             let _permit = permit(&self.limits.starts).await?;
             within(
                 "start the container",
-                START,
+                self.limits.start_within,
                 self.client.start_container(id, None::<StartContainerOptions>),
             )
             .await?;

@@ -38,7 +38,7 @@ use spool::Spool;
 use state::StateDir;
 use usage::Sampling;
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, Invocation};
 
 /// Events that wait for the driver; whoever has one more waits.
 const EVENTS: usize = 1024;
@@ -58,7 +58,8 @@ pub struct NotOurs(#[source] state::StateError);
 /// # Errors
 /// [`NotOurs`] where another start does not help; anything else may be tried again.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    log::begin(config.log_format);
+    log::begin(&config.log, config.log_format);
+    log::tell(&config.notes);
     let stop = stop_on_signal()?;
     let state = StateDir::open(&config.state_dir, config.cluster_name()).map_err(|error| match error {
         state::StateError::InUse(_) | state::StateError::OtherCluster { .. } | state::StateError::Unreadable { .. } => {
@@ -154,6 +155,8 @@ async fn first_answer(config: &Config, state: &StateDir, stop: &CancellationToke
         pulls: PULLS,
         stops: STOPS,
         removals: REMOVALS,
+        create_within: config.container_create_timeout,
+        start_within: config.container_start_timeout,
     };
     let connect = |cores: u32| Docker::connect(&config.docker_socket, state.instance(), bounds(cores));
     let asked = retried("docker does not answer; waiting for it", stop, || async {

@@ -3,15 +3,20 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use berth_agent::{Config, ConfigError, NotOurs};
+use berth_agent::{ConfigError, Invocation, NotOurs};
 
 /// For effects that are on their way; the rest of the five seconds that stopping may take went to the stream.
 const LAST_EFFECTS: Duration = Duration::from_secs(1);
 
 #[expect(clippy::print_stderr, reason = "logging begins when the settings are known")]
+#[expect(clippy::print_stdout, reason = "what was asked for goes there")]
 fn main() -> ExitCode {
-    let config = match Config::load(std::env::args_os()) {
-        Ok(config) => config,
+    let config = match Invocation::read(std::env::args_os()) {
+        Ok(Invocation::Run(config)) => *config,
+        Ok(Invocation::Check(report)) => {
+            print!("{report}");
+            return ExitCode::SUCCESS;
+        }
         Err(ConfigError::Arguments(error)) => error.exit(),
         Err(error) => {
             eprintln!("berth-agent: {error}");

@@ -224,6 +224,11 @@ fn agent_arguments(args: &DevArgs, global: &GlobalArgs, directory: &Path) -> Vec
         directory.join("agent").into(),
         "--docker".into(),
         docker,
+        // The settings of an agent that this machine may have besides are not for this one.
+        "--config".into(),
+        "/dev/null".into(),
+        "--ecs-config".into(),
+        "/dev/null".into(),
     ];
     if args.ephemeral {
         // Nobody will be there to remove them later.

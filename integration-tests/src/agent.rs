@@ -82,6 +82,8 @@ impl Agent {
             "--docker".into(),
             docker.into(),
         ];
+        // Settings of an agent that this machine may have besides are not for this one.
+        args.extend(["--config", "/dev/null", "--ecs-config", "/dev/null"].map(OsString::from));
         for (name, value) in &options.settings.attributes {
             args.extend(["--attribute".into(), format!("{name}={value}").into()]);
         }

@@ -1,5 +1,7 @@
 //! Attributes that the operator gives the instance.
 
+use super::setting::Invalid;
+
 const LONGEST: usize = 128;
 /// Beginnings of the names under which the agent says what it can do.
 const CAPABILITIES: [&str; 3] = ["ecs.capability.", "com.amazonaws.ecs.", "berth."];
@@ -13,12 +15,19 @@ pub(crate) struct Attribute {
     pub(crate) value: String,
 }
 
-pub(super) fn parse_all(texts: &[String]) -> Result<Vec<Attribute>, String> {
+/// Reads all that were given; a name may be given once.
+pub(super) fn parse_all(texts: &[String]) -> Result<Vec<Attribute>, Invalid> {
     let mut attributes: Vec<Attribute> = Vec::new();
     for text in texts {
-        let attribute = parse(text)?;
+        let invalid = |rule| Invalid {
+            value: text.clone(),
+            rule,
+        };
+        let attribute = parse(text).map_err(invalid)?;
         if attributes.iter().any(|earlier| earlier.name == attribute.name) {
-            return Err(format!("--attribute '{}' is given more than once", attribute.name));
+            return Err(invalid(
+                "must name an attribute that is not given more than once".to_owned(),
+            ));
         }
         attributes.push(attribute);
     }
@@ -27,26 +36,24 @@ pub(super) fn parse_all(texts: &[String]) -> Result<Vec<Attribute>, String> {
 
 /// ECS API, `Attribute`: the rules of name and value.
 fn parse(text: &str) -> Result<Attribute, String> {
-    let (name, value) = text
-        .split_once('=')
-        .ok_or_else(|| format!("--attribute is '{text}', it must be NAME=VALUE"))?;
+    let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE")?;
     let name_ok = |c: char| c.is_ascii_alphanumeric() || "_-/\\.".contains(c);
     let value_ok = |c: char| c.is_ascii_alphanumeric() || "_-/\\.@: ".contains(c);
     if name.is_empty() || name.len() > LONGEST || !name.chars().all(name_ok) {
         return Err(format!(
-            "--attribute '{text}': the name must be 1 to {LONGEST} letters, numbers, hyphens, underscores, slashes, backslashes and periods"
+            "must have a name of 1 to {LONGEST} letters, numbers, hyphens, underscores, slashes, backslashes and periods"
         ));
     }
     if FOUND.contains(&name) || CAPABILITIES.iter().any(|prefix| name.starts_with(prefix)) {
         return Err(format!(
-            "--attribute '{text}': the agent itself sets {} and names that begin with {}",
+            "must not be named {} or begin with {}: the agent itself sets these",
             FOUND.join(", "),
             CAPABILITIES.join(", ")
         ));
     }
     if value.is_empty() || value.len() > LONGEST || !value.chars().all(value_ok) || value.trim() != value {
         return Err(format!(
-            "--attribute '{text}': the value must be 1 to {LONGEST} letters, numbers, hyphens, underscores, periods, at signs, slashes, backslashes, colons and inner spaces"
+            "must have a value of 1 to {LONGEST} letters, numbers, hyphens, underscores, periods, at signs, slashes, backslashes, colons and inner spaces"
         ));
     }
     Ok(Attribute {
@@ -75,7 +82,7 @@ mod tests {
             &long,
         ] {
             let error = parse(bad).unwrap_err();
-            assert!(error.starts_with("--attribute"), "{bad}: {error}");
+            assert!(error.starts_with("must "), "{bad}: {error}");
         }
         assert!(parse_all(&["a=1".to_owned(), "a=2".to_owned()]).is_err());
     }

@@ -55,8 +55,10 @@ fn attributes(config: &Config, docker: &DockerInfo) -> Vec<HostAttribute> {
     attributes.extend((OLDEST_API..=api).map(|minor| capability(format!("{API_PREFIX}{minor}"))));
     let drivers = docker.log_drivers.iter();
     attributes.extend(drivers.map(|driver| capability(format!("{}{driver}", capability::LOG_DRIVER_PREFIX))));
+    if !config.disable_privileged {
+        attributes.push(capability(capability::PRIVILEGED.to_owned()));
+    }
     let able = [
-        capability::PRIVILEGED,
         capability::LINUX_PARAMETERS,
         capability::SYSTEM_CONTROLS,
         capability::CONTAINER_ORDERING,
@@ -110,6 +112,17 @@ mod tests {
         assert_eq!(facts.reserved_tcp_ports, [22, 2375, 2376, 51678, 51679]);
         let given = facts_of(&["--memory", "700", "--cpu-units", "512"]);
         assert_eq!((given.cpu_units, given.memory_mib), (512, 700));
+    }
+
+    #[test]
+    fn privileged_containers_are_for_an_operator_to_refuse() {
+        let has = |flags: &[&str]| {
+            facts_of(flags)
+                .attributes
+                .iter()
+                .any(|one| one.name == capability::PRIVILEGED)
+        };
+        assert!(has(&[]) && !has(&["--disable-privileged"]));
     }
 
     #[test]

@@ -43,6 +43,7 @@ impl Host {
         let socket = self.directory.path().join("docker.sock");
         let child = Command::new(env!("CARGO_BIN_EXE_berth-agent"))
             .args(["--cluster", cluster, "--stopped-container-retention", "0"])
+            .args(["--config", "/dev/null", "--ecs-config", "/dev/null"])
             .args(["--scheduler", &self.scheduler.url])
             .arg("--state-dir")
             .arg(self.directory.path().join("state"))

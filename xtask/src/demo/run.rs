@@ -116,6 +116,10 @@ fn start_agent(place: &Place, steps: &Steps) -> anyhow::Result<()> {
             &state,
             "--docker",
             &docker,
+            "--config",
+            "/dev/null",
+            "--ecs-config",
+            "/dev/null",
         ];
         daemon.start(&place.program("berth-agent"), &arguments)?;
     }

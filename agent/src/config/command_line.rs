@@ -1,0 +1,87 @@
+//! The command line: a flag a setting, and what is no setting.
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, Command, value_parser};
+
+use std::path::PathBuf;
+
+use super::setting::{Default, Form, Setting};
+use super::settings::SETTINGS;
+use super::source::{ECS_FILE, ECS_FILE_VARIABLE, FILE, FILE_VARIABLE};
+
+/// Each paragraph is one line: the help wraps it to the width of the terminal.
+const ABOUT: &str = concat!(
+    "Runs the tasks of one Docker host for a Berth scheduler, the way the ECS agent does for Amazon ECS.\n\n",
+    "It dials the scheduler, says what the host has, runs what it is assigned and reports every change. Containers ",
+    "outlive it: stopped or killed at any moment, it finds its containers again and goes on.\n\n",
+    "Each setting is a flag, a variable of the environment (BERTH_ and the flag: BERTH_STOP_TIMEOUT) and a key of ",
+    "/etc/berth/agent.toml (stop-timeout = \"30s\"); they win in this order. Those that the ECS agent has too are read ",
+    "under its names as well, from the environment and from /etc/ecs/ecs.config.",
+);
+
+const AFTER: &str = "\
+Exit codes:
+  0  told to stop by SIGTERM or SIGINT; containers keep running
+  1  failed; starting it again may help
+  2  a setting is wrong; all that are wrong are named
+  5  the state directory belongs to another cluster or is in use; starting it again does not help
+
+Example:
+  berth-agent --scheduler http://10.0.0.5:7700 --cluster prod --attribute rack=r12";
+
+/// The command, to parse arguments with and to print the help of.
+pub(super) fn command() -> Command {
+    let file = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help(format!(
+            "TOML file with settings [env: {FILE_VARIABLE}] [default: {FILE}, which may be absent]"
+        ));
+    let ecs_file = Arg::new("ecs-config")
+        .long("ecs-config")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf))
+        .help(format!(
+            "File with settings of the ECS agent [env: {ECS_FILE_VARIABLE}] [default: {ECS_FILE}, which may be absent]"
+        ));
+    let check = Arg::new("check-config")
+        .long("check-config")
+        .action(ArgAction::SetTrue)
+        .help("Print what would be used and where each value comes from, and end");
+    Command::new("berth-agent")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(ABOUT)
+        .after_help(AFTER)
+        .args([file, ecs_file, check])
+        .args(SETTINGS.iter().map(flag))
+}
+
+fn flag(setting: &'static Setting) -> Arg {
+    let arg = Arg::new(setting.name)
+        .long(setting.name)
+        .value_name(setting.value)
+        .help_heading(setting.group)
+        .allow_hyphen_values(true)
+        .help(format!("{} {}", setting.help.trim(), default(setting)));
+    match setting.form {
+        Form::One => arg.action(ArgAction::Set),
+        Form::Many => arg.action(ArgAction::Append),
+        Form::Switch => arg
+            .action(ArgAction::Set)
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .hide_possible_values(true)
+            .value_parser(PossibleValuesParser::new(["true", "false"])),
+    }
+}
+
+/// What holds otherwise, in brackets.
+fn default(setting: &Setting) -> String {
+    match setting.default {
+        Default::Required(_) => "[required]".to_owned(),
+        Default::Values(values) => format!("[default: {}]", values.join(",")),
+        Default::None(meaning) => format!("[default: {meaning}]"),
+    }
+}
