@@ -33,6 +33,7 @@ use failure::{found, from_bollard, within};
 
 /// Longer than any deadline of ours, which all are shorter and end a call first.
 const CLIENT_TIMEOUT_SECONDS: u64 = 600;
+const PING: Duration = Duration::from_secs(5);
 const QUICK: Duration = Duration::from_secs(10);
 const INSPECT: Duration = Duration::from_secs(30);
 const LIST: Duration = Duration::from_secs(60);
@@ -131,6 +132,11 @@ impl Docker {
                 start_within: bounds.start_within,
             }),
         })
+    }
+
+    /// A sign of life.
+    pub(crate) async fn ping(&self) -> Result<(), Failure> {
+        within("answer a ping", PING, self.client.ping()).await.map(|_| ())
     }
 
     pub(crate) async fn info(&self) -> Result<DockerInfo, Failure> {

@@ -21,6 +21,7 @@ use berth_proto::agent::v1::{HostFacts, Usage};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::conditions::Conditions;
 use crate::docker::Hint;
 use crate::event::Event;
 use crate::perform::Performer;
@@ -50,6 +51,7 @@ pub(crate) struct Parts {
     pub(crate) spool: Spool,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) pulse: Pulse,
+    pub(crate) conditions: Conditions,
 }
 
 /// The owner of all machines.
@@ -105,6 +107,7 @@ impl Driver {
 
     /// Runs until told to stop. Containers keep running.
     pub(crate) async fn run(mut self, mut events: mpsc::Receiver<Event>, stop: CancellationToken) {
+        let mut conditions = self.parts.conditions.changes();
         loop {
             self.parts.pulse.beat();
             self.store.flush(&self.tasks);
@@ -116,6 +119,7 @@ impl Driver {
                     Some(event) => self.take(event),
                     None => return,
                 },
+                Ok(()) = conditions.changed() => self.conditions_changed(),
                 () = tokio::time::sleep(pause) => {}
             }
             for _ in 0..BURST {
@@ -132,7 +136,7 @@ impl Driver {
             Event::LinkMessage(number, message) => self.link_message(number, *message),
             Event::LinkDown(number) => self.link_down(number),
             Event::Hint(hint) => self.hint(&hint),
-            Event::Listed(found) => self.listed(found),
+            Event::Listed { found, look } => self.listed(found, look),
             Event::Done {
                 task,
                 container,
@@ -154,9 +158,15 @@ impl Driver {
         }
     }
 
-    fn listed(&mut self, found: Vec<Found>) {
+    fn listed(&mut self, found: Vec<Found>, look: bool) {
         let listing = Listing::of(found);
         for task in self.tasks.keys().copied().collect::<Vec<_>>() {
+            if look {
+                let containers = self.tasks.get(&task).map_or(0, |known| known.told.containers.len());
+                for container in 0..containers {
+                    self.handle(task, Input::Hint(container));
+                }
+            }
             self.handle(task, Input::Listing(listing.of_task(task)));
         }
         let strays = listing.strays(self.parts.instance, |task| self.tasks.contains_key(&task));

@@ -22,8 +22,8 @@ pub(crate) enum Event {
     LinkDown(u64),
     /// Docker says that something happened to a container.
     Hint(Hint),
-    /// All containers of this instance that Docker has.
-    Listed(Vec<Found>),
+    /// All containers of this instance that Docker has; `look` where a list may not show all that happened.
+    Listed { found: Vec<Found>, look: bool },
     /// An effect on a container of the task is over.
     Done {
         task: TaskId,

@@ -4,6 +4,7 @@
 //! world. The driver owns all state; everything else sends it events or carries out what it asks for.
 
 mod backoff;
+mod conditions;
 mod config;
 mod docker;
 mod driver;
@@ -30,12 +31,14 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use backoff::Backoff;
+use conditions::Conditions;
 use docker::{Bounds, Docker, DockerInfo};
 use driver::{Driver, Parts};
 use perform::Performer;
 use pulse::Pulse;
 use spool::Spool;
 use state::StateDir;
+use watch::Runtime;
 use usage::Sampling;
 
 pub use config::{Config, ConfigError, Invocation};
@@ -88,6 +91,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     pulse::tell(&[NotifyState::Status("running")]);
     let (events, inbox) = mpsc::channel(EVENTS);
+    let conditions = Conditions::new();
+    let runtime = Runtime::new(conditions.clone());
     let driver = Driver::new(
         Parts {
             instance: state.instance(),
@@ -98,10 +103,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
                 stop_timeout: config.stop_timeout,
                 retention: config.retention,
             },
-            performer: Performer::new(docker.clone(), events.clone()),
+            performer: Performer::new(docker.clone(), events.clone(), runtime.clone()),
             spool,
             events: events.clone(),
             pulse,
+            conditions,
         },
         records,
         found,
@@ -113,7 +119,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         events: events.clone(),
     })
     .context("begin to sample usage")?;
-    let watch = tokio::spawn(watch::watch(docker, events.clone()));
+    let watch = tokio::spawn(watch::watch(docker, events.clone(), runtime));
     let link = tokio::spawn(link::run(config.schedulers.clone(), events, stop.clone()));
     driver.run(inbox, stop).await;
 

@@ -8,22 +8,28 @@ use tokio::sync::mpsc;
 
 use crate::docker::Docker;
 use crate::event::Event;
+use crate::watch::Runtime;
 
 /// Where effects are carried out and where their results go.
 #[derive(Debug, Clone)]
 pub(crate) struct Performer {
     docker: Docker,
     events: mpsc::Sender<Event>,
+    runtime: Runtime,
 }
 
 impl Performer {
-    pub(crate) fn new(docker: Docker, events: mpsc::Sender<Event>) -> Self {
-        Self { docker, events }
+    pub(crate) fn new(docker: Docker, events: mpsc::Sender<Event>, runtime: Runtime) -> Self {
+        Self {
+            docker,
+            events,
+            runtime,
+        }
     }
 
     /// Makes sure that the image is there; answered by [`Event::Pulled`], once for all that wait.
     pub(crate) fn pull(&self, image: String) {
-        let Self { docker, events } = self.clone();
+        let Self { docker, events, .. } = self.clone();
         self.spawn(async move {
             let result = docker.pull(&image).await;
             if let Err(error) = &result {
@@ -35,7 +41,7 @@ impl Performer {
 
     /// Removes the volumes of the task; answered by [`Event::VolumesRemoved`].
     pub(crate) fn remove_volumes(&self, task: TaskId, arn: String) {
-        let Self { docker, events } = self.clone();
+        let Self { docker, events, .. } = self.clone();
         self.spawn(async move {
             let result = docker.remove_volumes(&arn).await;
             if let Err(error) = &result {
@@ -47,7 +53,11 @@ impl Performer {
 
     /// Carries out an effect on one container; answered by [`Event::Done`].
     pub(crate) fn perform(&self, task: TaskId, action: Action) {
-        let Self { docker, events } = self.clone();
+        let Self {
+            docker,
+            events,
+            runtime,
+        } = self.clone();
         self.spawn(async move {
             let (container, outcome) = match action {
                 Action::Create { container, request } => (container, Outcome::Created(docker.create(*request).await)),
@@ -61,6 +71,9 @@ impl Performer {
                 // Not of one container: the driver has its own ways for them.
                 Action::Pull { .. } | Action::RemoveVolumes | Action::Forget => return,
             };
+            if let Some(failure) = outcome.failure() {
+                runtime.effect_failed(failure);
+            }
             send(
                 &events,
                 Event::Done {

@@ -16,7 +16,8 @@ use berth_model::arn::Namespace;
 use berth_model::id::{InstanceId, TaskId};
 use berth_model::status::InstanceStatus;
 use berth_proto::agent::v1::agent_link_server::AgentLink;
-use berth_proto::agent::v1::{AgentMessage, SchedulerMessage, Usage};
+use berth_model::time::Timestamp;
+use berth_proto::agent::v1::{AgentMessage, Conditions, SchedulerMessage, Usage};
 use berth_scheduler_core::change::{Change, Record};
 use berth_scheduler_core::decide::instance::SetConnection;
 use berth_scheduler_core::keys::{ClusterKey, InstanceKey, TaskKey};
@@ -26,6 +27,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::clock;
 use crate::engine::{Engine, Observer};
 
 /// How often each side of a stream says something.
@@ -49,6 +51,8 @@ struct Presence {
     /// The stream, or when the last one ended.
     stream: Result<Handle, Instant>,
     usage: Option<(Usage, Instant)>,
+    /// How the host is, and when its agent said so.
+    conditions: Option<(Conditions, Timestamp)>,
 }
 
 /// A live stream, seen from outside.
@@ -107,11 +111,15 @@ impl Registry {
     fn arrive(&self, key: InstanceKey, handle: Handle) {
         let mut sessions = self.lock();
         let usage = match sessions.remove(&key) {
-            Some(Presence { stream: Ok(old), usage }) => {
+            Some(Presence {
+                stream: Ok(old), usage, ..
+            }) => {
                 old.end.cancel();
                 usage
             }
-            Some(Presence { stream: Err(_), usage }) => usage,
+            Some(Presence {
+                stream: Err(_), usage, ..
+            }) => usage,
             None => None,
         };
         sessions.insert(
@@ -119,6 +127,7 @@ impl Registry {
             Presence {
                 stream: Ok(handle),
                 usage,
+                conditions: None,
             },
         );
     }
@@ -140,6 +149,20 @@ impl Registry {
         if let Some(presence) = self.lock().get_mut(&key) {
             presence.usage = Some((usage, Instant::now()));
         }
+    }
+
+    fn put_conditions(&self, key: InstanceKey, conditions: Conditions) {
+        if let Some(presence) = self.lock().get_mut(&key) {
+            presence.conditions = Some((conditions, clock::now()));
+        }
+    }
+
+    /// How the host of a connected instance is, and when its agent said so.
+    #[must_use]
+    pub fn conditions(&self, key: InstanceKey) -> Option<(Conditions, Timestamp)> {
+        let sessions = self.lock();
+        let presence = sessions.get(&key).filter(|presence| presence.stream.is_ok())?;
+        presence.conditions.clone()
     }
 
     /// The newest usage figures of a connected instance, and how old they are.

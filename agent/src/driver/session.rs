@@ -21,6 +21,8 @@ use crate::link::wire::{self, Definition};
 pub(super) struct Connected {
     session: Session,
     welcomed: bool,
+    /// How the host is has not been told on this stream, or has changed since.
+    conditions_due: bool,
     chain: Chain,
     /// What this stream has carried; it carries each once. One that cannot be read fails the tasks that name it.
     definitions: BTreeMap<String, Result<Definition, String>>,
@@ -71,6 +73,7 @@ impl Driver {
         let connected = Connected {
             session,
             welcomed: false,
+            conditions_due: true,
             chain: Chain::default(),
             definitions: BTreeMap::new(),
         };
@@ -274,12 +277,23 @@ impl Driver {
         }
     }
 
-    /// Sends reports as long as the stream takes them; what changes meanwhile is merged.
+    /// The host is otherwise than it was.
+    pub(super) fn conditions_changed(&mut self) {
+        if let Some(connected) = &mut self.session {
+            connected.conditions_due = true;
+        }
+    }
+
+    /// Sends conditions and reports as long as the stream takes them; what changes meanwhile is merged.
     pub(super) fn send(&mut self) {
         self.stream_full = false;
-        let Some(connected) = self.session.as_ref().filter(|connected| connected.welcomed) else {
+        let Some(connected) = self.session.as_mut().filter(|connected| connected.welcomed) else {
             return;
         };
+        if connected.conditions_due {
+            let conditions = agent_message::Message::Conditions(self.parts.conditions.message());
+            connected.conditions_due = !connected.send(conditions);
+        }
         loop {
             let Ok(permit) = connected.session.outbound.try_reserve() else {
                 self.stream_full = !connected.session.outbound.is_closed();

@@ -43,7 +43,7 @@ impl Api {
             let request = DescribeContainerInstancesRequest {
                 cluster: self.cluster.clone(),
                 container_instances: chunk.to_vec(),
-                ..Default::default()
+                include: vec!["CONTAINER_INSTANCE_HEALTH".to_owned()],
             };
             let part = self
                 .ecs("DescribeContainerInstances", request, async |mut ecs, request| {

@@ -19,6 +19,7 @@ pub(crate) fn list(instances: &[ContainerInstance], usage: &UsageByArn) -> Prese
         "INSTANCE",
         "STATUS",
         "AGENT",
+        "HEALTH",
         "TASKS",
         "CPU FREE/TOTAL",
         "MIB FREE/TOTAL",
@@ -32,6 +33,7 @@ pub(crate) fn list(instances: &[ContainerInstance], usage: &UsageByArn) -> Prese
             text(short.of(instance.container_instance_arn())),
             status(instance.status.as_deref()),
             connection(instance),
+            health(instance),
             number(tasks(instance)),
             number(free_of_total(instance, "CPU")),
             number(free_of_total(instance, "MEMORY")),
@@ -57,6 +59,11 @@ pub(crate) fn one(instance: Option<&ContainerInstance>, usage: &UsageByArn, now:
         table.pair("Status reason", text(reason));
     }
     table.pair("Agent", connection(instance));
+    table.pair("Health", health(instance));
+    for detail in instance.health_status.iter().flat_map(|health| &health.details) {
+        let words = [detail.status(), detail.status_reason()].join(" ");
+        table.pair(detail.r#type(), text(words.trim()));
+    }
     table.pair("Agent version", maybe(version.map(|version| version.agent_version())));
     table.pair("Docker version", maybe(version.map(|version| version.docker_version())));
     table.pair("Registered", maybe(instance.registered_at.map(|at| now.ago(at))));
@@ -86,6 +93,15 @@ fn connection(instance: &ContainerInstance) -> Cell {
         text("connected").colored(AnsiColor::Green)
     } else {
         text("disconnected").colored(AnsiColor::Red)
+    }
+}
+
+/// How the host is, as far as its agent has said.
+fn health(instance: &ContainerInstance) -> Cell {
+    match instance.health_status.as_ref().map(|health| health.overall_status()) {
+        Some(status @ "OK") => text(status).colored(AnsiColor::Green),
+        Some(status @ "IMPAIRED") => text(status).colored(AnsiColor::Red),
+        Some(_) | None => maybe(None::<&str>),
     }
 }
 

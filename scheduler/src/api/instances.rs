@@ -6,6 +6,8 @@ use berth_model::fault::Fault;
 use berth_model::id::InstanceId;
 use berth_model::query::Expression;
 use berth_model::status::InstanceStatus;
+use berth_model::time::Timestamp;
+use berth_proto::agent::v1::Conditions;
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::decide::instance::{DeregisterInstance, SetInstancesStatus};
 use berth_scheduler_core::keys::InstanceKey;
@@ -19,6 +21,8 @@ use super::{Api, Caller, describe};
 /// Instances in one DescribeContainerInstances and in one UpdateContainerInstancesState (ECS API).
 const MAX_DESCRIBED: usize = 100;
 const MAX_UPDATED: usize = 10;
+/// What asks DescribeContainerInstances for `healthStatus` (ECS API).
+const HEALTH: &str = "CONTAINER_INSTANCE_HEALTH";
 const STATUSES: [&str; 5] = [
     "ACTIVE",
     "DRAINING",
@@ -77,22 +81,51 @@ pub(super) async fn describe(
         return Err(Fault::client("Container Instances cannot be empty."));
     }
     at_most("containerInstances", &request.container_instances, MAX_DESCRIBED)?;
-    includes(&request.include, &["TAGS", "CONTAINER_INSTANCE_HEALTH"], "TAGS")?;
+    includes(&request.include, &["TAGS", HEALTH], "TAGS")?;
+    let with_health = request.include.iter().any(|part| part == HEALTH);
     let state = api.engine.view();
     let cluster = state.active_cluster(&name)?.key;
     let mut response = ecs::DescribeContainerInstancesResponse::default();
     for text in &request.container_instances {
         let instance = api.namespace.parse_instance(&name, text)?;
-        match state.instance(InstanceKey { cluster, instance }) {
-            Some(known) => response
-                .container_instances
-                .push(describe::instance(known, &name, &api.namespace)),
+        let key = InstanceKey { cluster, instance };
+        match state.instance(key) {
+            Some(known) => {
+                let mut described = describe::instance(known, &name, &api.namespace);
+                if with_health {
+                    described.health_status = Some(health(api.registry.conditions(key)));
+                }
+                response.container_instances.push(described);
+            }
             None => response
                 .failures
                 .push(describe::missing(api.namespace.instance(&name, instance))),
         }
     }
     Ok(response)
+}
+
+/// What the agent says of its host, in ECS's words: impaired as soon as one part is. An agent that is not there, or has
+/// not said anything yet, leaves it open.
+fn health(conditions: Option<(Conditions, Timestamp)>) -> ecs::ContainerInstanceHealthStatus {
+    let Some((said, at)) = conditions.filter(|(said, _)| !said.conditions.is_empty()) else {
+        return ecs::ContainerInstanceHealthStatus {
+            overall_status: Some("INSUFFICIENT_DATA".to_owned()),
+            details: Vec::new(),
+        };
+    };
+    let impaired = said.conditions.iter().any(|condition| condition.status != "OK");
+    let details = said.conditions.into_iter().map(|condition| ecs::InstanceHealthCheckResult {
+        r#type: Some(condition.r#type),
+        status: Some(condition.status),
+        status_reason: Some(condition.reason).filter(|reason| !reason.is_empty()),
+        last_updated: Some(at.as_epoch_seconds()),
+        last_status_change: Some(condition.since),
+    });
+    ecs::ContainerInstanceHealthStatus {
+        overall_status: Some(if impaired { "IMPAIRED" } else { "OK" }.to_owned()),
+        details: details.collect(),
+    }
 }
 
 pub(super) async fn update_state(

@@ -262,6 +262,10 @@ impl Session {
                 let answer = self.protect(guest, request).await;
                 self.send(ToAgent::Protection(answer)).await
             }
+            Some(FromAgent::Conditions(conditions)) => {
+                self.registry.put_conditions(guest.key, conditions);
+                Ok(())
+            }
             Some(FromAgent::Applied(applied)) => {
                 tracing::debug!(instance = %guest.key.instance, version = applied.version, "assignments applied");
                 Ok(())
