@@ -7,6 +7,7 @@ use berth_model::status::HealthStatus;
 use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::image::Pin;
 pub use detail::{Address, Detail};
 
 /// How far a container has come. It only moves forward; a restart in place begins anew at [`Phase::Starting`].
@@ -41,6 +42,9 @@ pub struct Container {
     /// Digest of the image, or its id where it has no digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_digest: Option<String>,
+    /// Docker's id of the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_id: Option<String>,
     /// What the image wants to be stopped with; SIGTERM where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,
@@ -99,6 +103,18 @@ impl Container {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+impl Container {
+    /// What its image's name was taken for.
+    #[must_use]
+    pub fn image_pin(&self) -> Option<Pin> {
+        let id = self.image_id.as_ref()?;
+        Some(match self.image_digest.as_ref().filter(|digest| *digest != id) {
+            Some(digest) => Pin::Digest(digest.clone()),
+            None => Pin::Id(id.clone()),
+        })
+    }
 }
 
 /// A host port that forwards to a container.

@@ -14,6 +14,7 @@ use serde::Serialize;
 pub use linux::{Device, Tmpfs};
 
 use crate::context;
+use crate::image::Pin;
 use crate::name;
 use crate::spec::TaskSpec;
 
@@ -28,6 +29,8 @@ pub struct CreateRequest {
     pub name: String,
     /// The image.
     pub image: String,
+    /// Docker's id of the image, where its name alone may come to mean another.
+    pub image_id: Option<String>,
     /// Replaces the image's entry point when not empty.
     pub entry_point: Vec<String>,
     /// Replaces the image's command when not empty.
@@ -157,6 +160,7 @@ pub fn create_request(spec: &TaskSpec, at: usize) -> Result<CreateRequest, Unfit
     let mut request = CreateRequest {
         name: name::container(spec, at),
         image: container.image.clone(),
+        image_id: None,
         entry_point: container.entry_point.clone(),
         command: container.command.clone(),
         environment: environment(spec, container, at),
@@ -354,15 +358,36 @@ fn read_only(flag: Option<bool>) -> &'static str {
     if flag == Some(true) { ":ro" } else { "" }
 }
 
-/// FNV-1a over the request as JSON: it only has to tell two versions of one container apart.
 fn spec_hash(request: &CreateRequest) -> Result<String, serde_json::Error> {
+    Ok(hash(&serde_json::to_vec(request)?))
+}
+
+/// FNV-1a: it only has to tell two versions of one container apart.
+fn hash(bytes: &[u8]) -> String {
     const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
     const PRIME: u64 = 0x0000_0100_0000_01b3;
-    let bytes = serde_json::to_vec(request)?;
     let hash = bytes
         .iter()
         .fold(OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME));
-    Ok(format!("{hash:016x}"))
+    format!("{hash:016x}")
+}
+
+impl CreateRequest {
+    /// The request for exactly the image that the task decided on. A name that no registry gave a digest stays as it
+    /// is, for people; its id goes with it.
+    #[must_use]
+    pub fn made_of(mut self, pin: Option<&Pin>) -> Self {
+        match pin {
+            Some(pin @ Pin::Digest(_)) => self.image = pin.name(&self.image),
+            Some(Pin::Id(id)) => self.image_id = Some(id.clone()),
+            None => return self,
+        }
+        if let Some(label) = self.labels.get_mut(name::SPEC_HASH) {
+            let image = self.image_id.as_ref().unwrap_or(&self.image);
+            *label = hash(format!("{label} {image}").as_bytes());
+        }
+        self
+    }
 }
 
 #[cfg(test)]

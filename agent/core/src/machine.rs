@@ -24,7 +24,7 @@ use std::time::Duration;
 use berth_model::status::{StopCode, TaskStatus};
 use berth_model::time::Timestamp;
 
-pub use event::{Action, Input, Outcome, PulledImage, Step};
+pub use event::{Action, Input, Outcome, Step};
 
 use crate::container::{Container, Phase};
 use crate::failure;
@@ -55,6 +55,8 @@ pub struct Machine {
     volumes: Volumes,
     adoption: Option<Box<TaskSpec>>,
     forgotten: bool,
+    /// Its containers are not kept for inspection.
+    retention_lifted: bool,
     unsaved: bool,
 }
 
@@ -161,6 +163,7 @@ impl Machine {
             },
             adoption: None,
             forgotten: false,
+            retention_lifted: false,
             unsaved: false,
         }
     }
@@ -241,7 +244,7 @@ impl Machine {
             .record
             .ended_at
             .filter(|_| self.removable())
-            .map(|end| end + self.policy.retention);
+            .map(|end| end + self.retention());
         let volumes = match self.volumes {
             Volumes::Kept { retry_at, .. } => retry_at,
             Volumes::Removing { .. } | Volumes::Removed => None,
@@ -259,6 +262,7 @@ impl Machine {
             Input::Hint(container) => self.want_look(container),
             Input::Listing(listed) => self.listing(&listed, actions),
             Input::Acknowledged => self.acknowledged(),
+            Input::LiftRetention => self.retention_lifted = true,
         }
     }
 
@@ -329,6 +333,14 @@ impl Machine {
             .and_then(|container| container.stop_timeout);
         own.and_then(|seconds| u64::try_from(seconds).ok())
             .map_or(self.policy.stop_timeout, Duration::from_secs)
+    }
+
+    fn retention(&self) -> Duration {
+        if self.retention_lifted {
+            Duration::ZERO
+        } else {
+            self.policy.retention
+        }
     }
 
     fn want_look(&mut self, at: usize) {

@@ -1,10 +1,12 @@
 //! What is kept of a task over restarts of the agent.
 
 use berth_model::status::StopCode;
+use berth_model::task_definition::ContainerDefinition;
 use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::container::Container;
+use crate::container::{Container, Phase};
+use crate::image::ImageRequest;
 use crate::spec::TaskSpec;
 
 /// A task as the agent's spool holds it. Members may be added; readers ignore those that they do not know.
@@ -38,6 +40,12 @@ pub struct Record {
     /// It was found in Docker and is known by its labels alone: it is never started, only observed and stopped.
     #[serde(default)]
     pub rebuilt: bool,
+}
+
+/// Where the definition says that the credentials of the image's registry are.
+fn credentials_of(definition: &ContainerDefinition) -> Option<String> {
+    let credentials = definition.rest.get("repositoryCredentials")?;
+    credentials.get("credentialsParameter")?.as_str().map(str::to_owned)
 }
 
 /// Why and since when a task is being stopped.
@@ -76,6 +84,25 @@ impl Record {
             ended_at: None,
             acknowledged: false,
             rebuilt: false,
+        }
+    }
+
+    /// What the container needs before it can be created. What another container of the task took the same name for
+    /// holds for this one too.
+    #[must_use]
+    pub fn image_request(&self, at: usize) -> ImageRequest {
+        let definitions = self.spec.containers();
+        let Some(definition) = definitions.get(at) else {
+            return ImageRequest::default();
+        };
+        let mut siblings = definitions.iter().zip(&self.containers);
+        ImageRequest {
+            reference: definition.image.clone(),
+            pin: siblings.find_map(|(other, container)| {
+                let same = other.image == definition.image && container.phase >= Phase::Pulled;
+                container.image_pin().filter(|_| same)
+            }),
+            credentials: credentials_of(definition),
         }
     }
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use berth_agent_core::container::{Detail, ListedContainer, Phase, RunState, Snapshot};
 use berth_agent_core::context::TaskContext;
 use berth_agent_core::failure::{Failure, FailureKind};
-use berth_agent_core::machine::{Action, Input, Machine, Outcome, Policy, PulledImage, Step};
+use berth_agent_core::image::PulledImage;
+use berth_agent_core::machine::{Action, Input, Machine, Outcome, Policy, Step};
 use berth_agent_core::record::Record;
 use berth_agent_core::spec::TaskSpec;
 use berth_model::id::{InstanceId, TaskId};
@@ -199,6 +200,7 @@ impl World {
             Action::Pull { container, .. } => (
                 container,
                 Outcome::Pulled(result.map(|()| PulledImage {
+                    id: "sha256:0".to_owned(),
                     digest: None,
                     stop_signal: None,
                 })),

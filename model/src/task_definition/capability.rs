@@ -31,6 +31,8 @@ pub const LOG_SECRETS: &str = "ecs.capability.secrets.ssm.bootstrap.log-driver";
 pub const ENVIRONMENT_FILES: &str = "ecs.capability.env-files.s3";
 /// `repositoryCredentials`.
 pub const REPOSITORY_CREDENTIALS: &str = "ecs.capability.private-registry-authentication.secretsmanager";
+/// Images of Amazon ECR, with credentials from its helper. No definition needs it: other credentials do as well.
+pub const ECR_AUTH: &str = "com.amazonaws.ecs.capability.ecr-auth";
 /// `taskRoleArn`.
 pub const TASK_ROLE: &str = "com.amazonaws.ecs.capability.task-iam-role";
 /// `firelensConfiguration`.

@@ -3,6 +3,7 @@
 use crate::container::{Binding, ListedContainer, Snapshot};
 use crate::create::CreateRequest;
 use crate::failure::Failure;
+use crate::image::{ImageRequest, PulledImage};
 use crate::spec::TaskSpec;
 
 /// What happened.
@@ -29,6 +30,8 @@ pub enum Input {
     Listing(Vec<ListedContainer>),
     /// The scheduler has recorded the task's end.
     Acknowledged,
+    /// An ended task's containers are kept no longer: there are too many, or the disk is filling up.
+    LiftRetention,
     /// Time has passed.
     Tick,
 }
@@ -52,29 +55,6 @@ pub enum Outcome {
     Removed(Result<(), Failure>),
 }
 
-impl Outcome {
-    /// How it failed, if it did.
-    #[must_use]
-    pub fn failure(&self) -> Option<&Failure> {
-        match self {
-            Self::Pulled(result) => result.as_ref().err(),
-            Self::Created(result) => result.as_ref().err(),
-            Self::Started(result) => result.as_ref().err(),
-            Self::Looked(result) => result.as_ref().err(),
-            Self::Signalled(result) | Self::Killed(result) | Self::Removed(result) => result.as_ref().err(),
-        }
-    }
-}
-
-/// An image that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PulledImage {
-    /// Its digest, or its id where it has none.
-    pub digest: Option<String>,
-    /// The signal that it wants to be stopped with.
-    pub stop_signal: Option<String>,
-}
-
 /// What to do. Each is answered once, whatever comes of it, but [`Action::Forget`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
@@ -82,8 +62,8 @@ pub enum Action {
     Pull {
         /// The container that needs it.
         container: usize,
-        /// Its reference.
-        image: String,
+        /// Which image.
+        image: ImageRequest,
     },
     /// Create the container, or adopt the one of that name if it is ours.
     Create {

@@ -3,9 +3,10 @@
 use berth_model::quantity::Protocol;
 use berth_model::time::Timestamp;
 
-use super::{Effect, Machine, Outcome, PulledImage, Volumes};
+use super::{Effect, Machine, Outcome, Volumes};
 use crate::container::{Binding, Phase};
 use crate::failure::{ErrorName, Failure, FailureKind, cut, next_port_try, next_try, reason};
+use crate::image::PulledImage;
 use crate::spec::TaskSpec;
 
 /// Tries to get an image from a registry that falters.
@@ -49,7 +50,8 @@ impl Machine {
                 self.flights[at].attempts = 0;
                 let container = &mut self.record.containers[at];
                 container.phase = Phase::Pulled;
-                container.image_digest = image.digest;
+                container.image_digest = Some(image.digest.unwrap_or_else(|| image.id.clone()));
+                container.image_id = Some(image.id);
                 container.stop_signal = image.stop_signal;
             }
             Err(failure) => {

@@ -79,17 +79,9 @@ impl Machine {
         match self.record.containers[at].phase {
             Phase::Waiting => {
                 self.record.pull_started_at.get_or_insert(now);
-                let image = self
-                    .record
-                    .spec
-                    .containers()
-                    .get(at)
-                    .map(|container| container.image.clone());
+                let image = self.record.image_request(at);
                 self.fly(at, Effect::Pull);
-                actions.push(Action::Pull {
-                    container: at,
-                    image: image.unwrap_or_default(),
-                });
+                actions.push(Action::Pull { container: at, image });
                 false
             }
             Phase::Pulled => self.create(at, now, actions),
@@ -130,7 +122,7 @@ impl Machine {
                 self.fly(at, Effect::Create);
                 actions.push(Action::Create {
                     container: at,
-                    request: Box::new(request),
+                    request: Box::new(request.made_of(self.record.containers[at].image_pin().as_ref())),
                 });
                 false
             }
@@ -218,7 +210,7 @@ impl Machine {
         let over = self
             .record
             .ended_at
-            .is_some_and(|end| is_over(end, self.policy.retention, now));
+            .is_some_and(|end| is_over(end, self.retention(), now));
         if self.forgotten || !self.removable() || !over {
             return;
         }

@@ -8,10 +8,11 @@ use berth_model::status::HealthStatus;
 use berth_model::time::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Action, Input, Machine, Outcome, Policy, PulledImage, Step};
+use super::{Action, Input, Machine, Outcome, Policy, Step};
 use crate::container::{Detail, RunState, Snapshot};
 use crate::context::TaskContext;
 use crate::failure::{Failure, FailureKind};
+use crate::image::PulledImage;
 use crate::spec::TaskSpec;
 
 pub(crate) const POLICY: Policy = Policy {
@@ -52,6 +53,7 @@ pub(crate) fn failure(kind: FailureKind, message: &str) -> Failure {
 
 pub(crate) fn image() -> PulledImage {
     PulledImage {
+        id: "sha256:0".to_owned(),
         digest: Some("sha256:1".to_owned()),
         stop_signal: None,
     }

@@ -5,7 +5,9 @@ use super::testing::*;
 use super::{Action, Input, Machine, Outcome};
 use crate::container::RunState;
 use crate::failure::FailureKind;
+use crate::image::ImageRequest;
 
+mod images;
 mod order;
 mod recovery;
 mod runs;
@@ -27,7 +29,11 @@ fn a_task_is_pulled_created_and_started() {
         step.actions,
         [Action::Pull {
             container: 0,
-            image: "busybox".to_owned()
+            image: ImageRequest {
+                reference: "busybox".to_owned(),
+                pin: None,
+                credentials: None,
+            },
         }]
     );
     let step = done(&mut machine, 0, Outcome::Pulled(Ok(image())), 1);
