@@ -23,7 +23,7 @@ impl Backoff {
 }
 
 /// A number from 0 to 1; 1 where the kernel gives no random bytes.
-fn fraction() -> f64 {
+pub(crate) fn fraction() -> f64 {
     let mut bytes = [0; 4];
     match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) {
         Ok(_) => f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX),

@@ -6,7 +6,7 @@
 
 mod convert;
 mod failure;
-mod pull;
+mod images;
 mod time;
 
 use std::collections::HashMap;
@@ -17,7 +17,6 @@ use std::time::Duration;
 use berth_agent_core::container::{Binding, Snapshot};
 use berth_agent_core::create::{CreateRequest, OwnVolume};
 use berth_agent_core::failure::{Failure, FailureKind};
-use berth_agent_core::machine::PulledImage;
 use berth_agent_core::name;
 use berth_agent_core::recovery::Found;
 use berth_model::id::InstanceId;
@@ -30,6 +29,7 @@ use futures_util::{Stream, StreamExt};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use failure::{found, from_bollard, within};
+pub(crate) use images::{Fault, ListedImage, Login, PullError};
 
 /// Longer than any deadline of ours, which all are shorter and end a call first.
 const CLIENT_TIMEOUT_SECONDS: u64 = 600;
@@ -48,8 +48,6 @@ const EVENTS: [&str; 5] = ["die", "destroy", "health_status", "pause", "unpause"
 pub(crate) struct Bounds {
     /// Creates and starts together.
     pub(crate) starts: usize,
-    /// Image pulls.
-    pub(crate) pulls: usize,
     /// Signals.
     pub(crate) stops: usize,
     /// Removals.
@@ -69,7 +67,6 @@ pub(crate) struct Docker {
 #[derive(Debug)]
 struct Limits {
     starts: Semaphore,
-    pulls: Semaphore,
     stops: Semaphore,
     removals: Semaphore,
     create_within: Duration,
@@ -125,7 +122,6 @@ impl Docker {
             instance,
             limits: Arc::new(Limits {
                 starts: Semaphore::new(bounds.starts),
-                pulls: Semaphore::new(bounds.pulls),
                 stops: Semaphore::new(bounds.stops),
                 removals: Semaphore::new(bounds.removals),
                 create_within: bounds.create_within,
@@ -145,29 +141,6 @@ impl Docker {
         Ok(convert::info(version, info))
     }
 
-    /// The image, when Docker has it.
-    pub(crate) async fn image(&self, reference: &str) -> Result<Option<PulledImage>, Failure> {
-        let call = within("inspect the image", INSPECT, self.client.inspect_image(reference)).await;
-        Ok(found(call)?.map(|image| convert::image(reference, image)))
-    }
-
-    /// Makes sure that the image is there: pulls it only when it is missing.
-    pub(crate) async fn pull(&self, reference: &str) -> Result<PulledImage, Failure> {
-        if let Some(image) = self.image(reference).await? {
-            return Ok(image);
-        }
-        {
-            let _permit = permit(&self.limits.pulls).await?;
-            pull::pull(&self.client, reference).await?;
-        }
-        self.image(reference).await?.ok_or_else(|| {
-            Failure::new(
-                FailureKind::Faltered,
-                format!("image '{reference}' was pulled and is not there"),
-            )
-        })
-    }
-
     /// Creates the container, or adopts the one of the name if it was created for the same purpose. Returns its id.
     pub(crate) async fn create(&self, request: CreateRequest) -> Result<String, Failure> {
         let _permit = permit(&self.limits.starts).await?;
@@ -182,7 +155,9 @@ impl Docker {
 
     async fn create_once(&self, request: &CreateRequest) -> Result<Created, Failure> {
         let options = CreateContainerOptionsBuilder::new().name(&request.name).build();
-        let body = convert::create_body(request);
+        let mut body = convert::create_body(request);
+        let image = self.name_of_image(request.image.clone(), request.image_id.as_deref());
+        body.image = Some(image.await?);
         let call = self.client.create_container(Some(options), body);
         match tokio::time::timeout(self.limits.create_within, call).await {
             Ok(Ok(answer)) => Ok(Created::New(answer.id)),

@@ -3,6 +3,7 @@
 //! It never waits for Docker, disk or network, only for the next event, and holds no lock. What a step asks for leaves
 //! only when the record that the step needs is durable.
 
+mod room;
 mod session;
 mod step;
 mod store;
@@ -11,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use berth_agent_core::container::Phase;
+use berth_agent_core::image::ImageRequest;
 use berth_agent_core::machine::{Input, Machine, Policy};
 use berth_agent_core::outbox::Outbox;
 use berth_agent_core::record::Record;
@@ -28,6 +30,7 @@ use crate::perform::Performer;
 use crate::pulse::Pulse;
 use crate::spool::Spool;
 use crate::usage::Running;
+use room::Room;
 use session::Connected;
 use step::Task;
 use store::Store;
@@ -47,6 +50,8 @@ pub(crate) struct Parts {
     pub(crate) cluster_name: String,
     pub(crate) facts: HostFacts,
     pub(crate) policy: Policy,
+    /// Containers of ended tasks that are kept for inspection.
+    pub(crate) stopped_containers: usize,
     pub(crate) performer: Performer,
     pub(crate) spool: Spool,
     pub(crate) events: mpsc::Sender<Event>,
@@ -62,7 +67,7 @@ pub(crate) struct Driver {
     session: Option<Connected>,
     store: Store,
     /// Who waits for which image: it is pulled once for all.
-    pulls: BTreeMap<String, Vec<(TaskId, usize)>>,
+    pulls: BTreeMap<ImageRequest, Vec<(TaskId, usize)>>,
     /// When which task wants to be told that time has passed.
     wakes: BTreeSet<(Timestamp, TaskId)>,
     /// Tasks that were listed once without being known: a list may be older than the end of a task.
@@ -70,6 +75,7 @@ pub(crate) struct Driver {
     stream_full: bool,
     /// The newest, for a stream that begins between two.
     usage: Usage,
+    room: Room,
 }
 
 impl Driver {
@@ -87,6 +93,7 @@ impl Driver {
             suspects: BTreeSet::new(),
             stream_full: false,
             usage: Usage::default(),
+            room: Room::default(),
         };
         let policy = driver.parts.policy;
         for record in records {
@@ -127,6 +134,7 @@ impl Driver {
                 self.take(event);
             }
             self.wake();
+            self.make_room();
         }
     }
 
@@ -144,6 +152,8 @@ impl Driver {
             } => self.handle(task, Input::Done { container, outcome }),
             Event::Pulled { image, result } => self.pulled(&image, &result),
             Event::VolumesRemoved { task, result } => self.handle(task, Input::VolumesRemoved(result)),
+            Event::Disk(state) => self.disk(state),
+            Event::ImagesNeeded(answer) => self.images_needed(answer),
             Event::Spooled => self.spooled(),
             Event::WhatRuns(answer) => self.tell_what_runs(answer),
             Event::Usage(usage) => self.send_usage(usage),

@@ -1,7 +1,8 @@
 //! All that the driver can be told: one closed list, through one bounded channel.
 
 use berth_agent_core::failure::Failure;
-use berth_agent_core::machine::{Outcome, PulledImage};
+use berth_agent_core::image::{ImageRequest, PulledImage};
+use berth_agent_core::machine::Outcome;
 use berth_agent_core::recovery::Found;
 use berth_model::id::TaskId;
 use berth_proto::agent::v1::{AgentMessage, Usage, scheduler_message};
@@ -9,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::docker::Hint;
+use crate::images::{DiskState, Needed};
 use crate::usage::Running;
 
 /// Something happened.
@@ -32,11 +34,15 @@ pub(crate) enum Event {
     },
     /// An image is there, or is not to be had.
     Pulled {
-        image: String,
+        image: ImageRequest,
         result: Result<PulledImage, Failure>,
     },
     /// The task's own volumes are gone, or not.
     VolumesRemoved { task: TaskId, result: Result<(), Failure> },
+    /// Docker's disk is filling up, or has room again.
+    Disk(DiskState),
+    /// The clean-up asks which images tasks need.
+    ImagesNeeded(oneshot::Sender<Needed>),
     /// The records that were being written are durable.
     Spooled,
     /// The containers that run are asked for, to see what they use.

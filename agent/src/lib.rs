@@ -10,11 +10,11 @@ mod docker;
 mod driver;
 mod event;
 mod host;
+mod images;
 mod link;
 mod log;
 mod perform;
 mod pulse;
-#[allow(dead_code, reason = "create requests will name secrets")]
 mod secrets;
 mod spool;
 mod state;
@@ -34,8 +34,10 @@ use backoff::Backoff;
 use conditions::Conditions;
 use docker::{Bounds, Docker, DockerInfo};
 use driver::{Driver, Parts};
+use images::{Disk, Images, Keeper};
 use perform::Performer;
 use pulse::Pulse;
+use secrets::Secrets;
 use spool::Spool;
 use state::StateDir;
 use watch::Runtime;
@@ -47,7 +49,6 @@ pub use config::{Config, ConfigError, Invocation};
 const EVENTS: usize = 1024;
 /// For the stream to end properly.
 const FAREWELL: Duration = Duration::from_secs(2);
-const PULLS: usize = 3;
 const STOPS: usize = 16;
 const REMOVALS: usize = 4;
 
@@ -93,6 +94,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let (events, inbox) = mpsc::channel(EVENTS);
     let conditions = Conditions::new();
     let runtime = Runtime::new(conditions.clone());
+    let settings = images::Settings::default();
+    let secrets = Secrets::new(config.secrets_dir.clone());
+    let images = Images::new(docker.clone(), &settings, secrets, state.path());
+    let root = info.root.clone();
+    let disk = tokio::task::spawn_blocking(move || Disk::of(&root))
+        .await
+        .unwrap_or_default();
+    let keeper = Keeper::new(images.clone(), &settings, disk, events.clone());
     let driver = Driver::new(
         Parts {
             instance: state.instance(),
@@ -103,7 +112,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
                 stop_timeout: config.stop_timeout,
                 retention: config.retention,
             },
-            performer: Performer::new(docker.clone(), events.clone(), runtime.clone()),
+            stopped_containers: config.stopped_container_count,
+            performer: Performer::new(docker.clone(), images, events.clone(), runtime.clone()),
             spool,
             events: events.clone(),
             pulse,
@@ -120,12 +130,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     })
     .context("begin to sample usage")?;
     let watch = tokio::spawn(watch::watch(docker, events.clone(), runtime));
+    let keeper = tokio::spawn(keeper.keep());
     let link = tokio::spawn(link::run(config.schedulers.clone(), events, stop.clone()));
     driver.run(inbox, stop).await;
 
     tracing::info!("agent stops; containers keep running");
     pulse::tell(&[NotifyState::Stopping]);
-    for task in [watch, usage, watchdog] {
+    for task in [watch, usage, keeper, watchdog] {
         task.abort();
     }
     if tokio::time::timeout(FAREWELL, link).await.is_err() {
@@ -158,7 +169,6 @@ async fn first_answer(config: &Config, state: &StateDir, stop: &CancellationToke
     };
     let bounds = |cores: u32| Bounds {
         starts: starts(cores),
-        pulls: PULLS,
         stops: STOPS,
         removals: REMOVALS,
         create_within: config.container_create_timeout,

@@ -2,38 +2,42 @@
 //!
 //! Decides nothing and keeps nothing. Called by the driver alone.
 
+use berth_agent_core::image::ImageRequest;
 use berth_agent_core::machine::{Action, Outcome};
 use berth_model::id::TaskId;
 use tokio::sync::mpsc;
 
 use crate::docker::Docker;
 use crate::event::Event;
+use crate::images::Images;
 use crate::watch::Runtime;
 
 /// Where effects are carried out and where their results go.
 #[derive(Debug, Clone)]
 pub(crate) struct Performer {
     docker: Docker,
+    images: Images,
     events: mpsc::Sender<Event>,
     runtime: Runtime,
 }
 
 impl Performer {
-    pub(crate) fn new(docker: Docker, events: mpsc::Sender<Event>, runtime: Runtime) -> Self {
+    pub(crate) fn new(docker: Docker, images: Images, events: mpsc::Sender<Event>, runtime: Runtime) -> Self {
         Self {
             docker,
+            images,
             events,
             runtime,
         }
     }
 
     /// Makes sure that the image is there; answered by [`Event::Pulled`], once for all that wait.
-    pub(crate) fn pull(&self, image: String) {
-        let Self { docker, events, .. } = self.clone();
+    pub(crate) fn pull(&self, image: ImageRequest) {
+        let Self { images, events, .. } = self.clone();
         self.spawn(async move {
-            let result = docker.pull(&image).await;
+            let result = images.get(&image).await;
             if let Err(error) = &result {
-                tracing::warn!(image, %error, "image is not to be had");
+                tracing::warn!(image = image.reference, %error, "image is not to be had");
             }
             send(&events, Event::Pulled { image, result }).await;
         });
@@ -57,6 +61,7 @@ impl Performer {
             docker,
             events,
             runtime,
+            ..
         } = self.clone();
         self.spawn(async move {
             let (container, outcome) = match action {

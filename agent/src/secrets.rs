@@ -22,6 +22,11 @@ const LONGEST: u64 = 65_536;
 pub(crate) struct Secret(String);
 
 impl Secret {
+    /// Takes a value in: nothing shows it from here on.
+    pub(crate) fn new(value: String) -> Self {
+        Self(value)
+    }
+
     /// The value, for the one place that needs it.
     pub(crate) fn expose(&self) -> &str {
         &self.0

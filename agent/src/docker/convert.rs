@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap};
 use berth_agent_core::container::{Address, Binding, Detail, RunState, Snapshot, without_duplicates};
 use berth_agent_core::create::{CreateRequest, HostSettings, OwnVolume};
 use berth_agent_core::failure::{Failure, FailureKind};
-use berth_agent_core::machine::PulledImage;
 use berth_agent_core::name;
 use berth_agent_core::recovery::Found;
 use berth_model::quantity::Protocol;
@@ -13,8 +12,8 @@ use berth_model::status::HealthStatus;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary,
     ContainerSummaryStateEnum, DeviceMapping, EndpointSettings, EventMessage, HealthStatusEnum, HostConfig,
-    HostConfigLogConfig, ImageInspect, PortBinding, PortMap, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
-    SystemInfo, SystemVersion, VolumeCreateRequest,
+    HostConfigLogConfig, PortBinding, PortMap, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum, SystemInfo,
+    SystemVersion, VolumeCreateRequest,
 };
 
 use super::{DockerInfo, Hint, Network, Process, time};
@@ -27,35 +26,6 @@ pub(super) fn info(version: SystemVersion, info: SystemInfo) -> DockerInfo {
         memory_bytes: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
         log_drivers: info.plugins.and_then(|plugins| plugins.log).unwrap_or_default(),
         root: info.docker_root_dir.unwrap_or_default().into(),
-    }
-}
-
-/// The digest under which a registry knows the image; its id where no registry does.
-pub(super) fn image(reference: &str, image: ImageInspect) -> PulledImage {
-    let repository = repository(reference);
-    let digests = image.repo_digests.unwrap_or_default();
-    let of = |entry: &String| {
-        entry
-            .split_once('@')
-            .map(|(name, digest)| (name.to_owned(), digest.to_owned()))
-    };
-    let known: Vec<(String, String)> = digests.iter().filter_map(of).collect();
-    let named = known.iter().find(|(name, _)| name == repository).or(known.first());
-    PulledImage {
-        digest: named.map(|(_, digest)| digest.clone()).or(image.id),
-        stop_signal: image
-            .config
-            .and_then(|config| config.stop_signal)
-            .filter(|signal| !signal.is_empty()),
-    }
-}
-
-/// The reference without tag and digest.
-fn repository(reference: &str) -> &str {
-    let name = reference.split_once('@').map_or(reference, |(name, _)| name);
-    match name.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => repository,
-        Some(_) | None => name,
     }
 }
 
@@ -350,30 +320,6 @@ pub(super) fn hint(event: EventMessage) -> Option<Hint> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_repository_is_the_reference_without_tag_and_digest() {
-        for (reference, name) in [
-            ("busybox", "busybox"),
-            ("busybox:1", "busybox"),
-            ("localhost:5000/app", "localhost:5000/app"),
-            ("localhost:5000/app:1@sha256:00", "localhost:5000/app"),
-        ] {
-            assert_eq!(repository(reference), name);
-        }
-    }
-
-    #[test]
-    fn an_image_without_digest_is_known_by_its_id() {
-        let inspected = |digests: &[&str]| ImageInspect {
-            id: Some("sha256:id".to_owned()),
-            repo_digests: Some(digests.iter().map(|digest| (*digest).to_owned()).collect()),
-            ..ImageInspect::default()
-        };
-        assert_eq!(image("app", inspected(&[])).digest.as_deref(), Some("sha256:id"));
-        let two = inspected(&["other@sha256:1", "app@sha256:2"]);
-        assert_eq!(image("app:3", two).digest.as_deref(), Some("sha256:2"));
-    }
 
     #[test]
     fn a_stale_memory_flag_does_not_end_a_running_container() {

@@ -128,6 +128,7 @@ impl Driver {
     fn acknowledged(&mut self, id: TaskId) {
         if self.tasks.get(&id).is_some_and(super::step::Task::has_ended) {
             self.handle(id, Input::Acknowledged);
+            self.room.crowded = true;
         }
     }
 
@@ -201,7 +202,13 @@ impl Driver {
                 tracing::error!(task = %id, "it ran, and neither its record nor its containers are there any more");
                 Machine::vanished(spec, now(), self.parts.policy)
             }
-            Ok(spec) => Machine::new(spec, self.parts.policy),
+            Ok(spec) => match self.refusal() {
+                Some(reason) => {
+                    tracing::warn!(task = %id, reason, "task is refused");
+                    Machine::failed(spec, &reason, now(), self.parts.policy)
+                }
+                None => Machine::new(spec, self.parts.policy),
+            },
             Err((spec, problem)) => {
                 tracing::error!(task = %id, error = problem, "assigned task cannot be run");
                 Machine::failed(*spec, &format!("TaskStateError: {problem}"), now(), self.parts.policy)

@@ -1,7 +1,8 @@
 //! A step of one machine, and the order in which what follows from it leaves the driver.
 
 use berth_agent_core::failure::Failure;
-use berth_agent_core::machine::{Action, Input, Machine, Outcome, PulledImage};
+use berth_agent_core::image::{ImageRequest, PulledImage};
+use berth_agent_core::machine::{Action, Input, Machine, Outcome};
 use berth_agent_core::report::TaskReport;
 use berth_model::id::TaskId;
 use berth_model::status::TaskStatus;
@@ -101,7 +102,7 @@ impl Driver {
     }
 
     /// An image is there, or not, for all that wait for it.
-    pub(super) fn pulled(&mut self, image: &str, result: &Result<PulledImage, Failure>) {
+    pub(super) fn pulled(&mut self, image: &ImageRequest, result: &Result<PulledImage, Failure>) {
         for (task, container) in self.pulls.remove(image).unwrap_or_default() {
             self.handle(
                 task,

@@ -12,6 +12,8 @@ const UNITS_PER_CORE: u32 = 1024;
 /// The oldest version of Docker's API that ECS names in attributes.
 const OLDEST_API: u32 = 17;
 const API_PREFIX: &str = "com.amazonaws.ecs.capability.docker-remote-api.1.";
+/// Gets credentials for ECR.
+const ECR_HELPER: &str = "docker-credential-ecr-login";
 /// Where a virtual machine of EC2 says which it is.
 const ASSET_TAG: &str = "/sys/devices/virtual/dmi/id/board_asset_tag";
 
@@ -63,10 +65,18 @@ fn attributes(config: &Config, docker: &DockerInfo) -> Vec<HostAttribute> {
         capability::SYSTEM_CONTROLS,
         capability::CONTAINER_ORDERING,
         capability::RESTART_POLICY,
+        capability::REPOSITORY_CREDENTIALS,
     ];
     attributes.extend(able.map(|name| capability(name.to_owned())));
+    attributes.extend(has_program(ECR_HELPER).then(|| capability(capability::ECR_AUTH.to_owned())));
     attributes.extend(config.attributes.iter().map(|own| with(&own.name, &own.value)));
     attributes
+}
+
+/// Whether the agent's `PATH` has the program.
+fn has_program(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
 }
 
 /// As ECS names it.
@@ -139,6 +149,7 @@ mod tests {
         assert_eq!(value("rack"), Some(Some("r1")));
         assert_eq!(value("com.amazonaws.ecs.capability.logging-driver.syslog"), Some(None));
         assert_eq!(value("com.amazonaws.ecs.capability.docker-remote-api.1.41"), Some(None));
+        assert_eq!(value(capability::REPOSITORY_CREDENTIALS), Some(None));
         for absent in [
             "com.amazonaws.ecs.capability.docker-remote-api.1.42",
             capability::HEALTH_CHECK,

@@ -55,6 +55,20 @@ pub enum Outcome {
     Removed(Result<(), Failure>),
 }
 
+impl Outcome {
+    /// How it failed, if it did.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Pulled(result) => result.as_ref().err(),
+            Self::Created(result) => result.as_ref().err(),
+            Self::Started(result) => result.as_ref().err(),
+            Self::Looked(result) => result.as_ref().err(),
+            Self::Signalled(result) | Self::Killed(result) | Self::Removed(result) => result.as_ref().err(),
+        }
+    }
+}
+
 /// What to do. Each is answered once, whatever comes of it, but [`Action::Forget`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
