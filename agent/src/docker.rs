@@ -8,6 +8,7 @@ mod convert;
 mod failure;
 mod images;
 mod time;
+mod volume;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_agent_core::container::{Binding, Snapshot};
-use berth_agent_core::create::{CreateRequest, OwnVolume};
+use berth_agent_core::create::CreateRequest;
 use berth_agent_core::failure::{Failure, FailureKind};
 use berth_agent_core::name;
 use berth_agent_core::recovery::Found;
@@ -28,6 +29,7 @@ use bollard::query_parameters::{
 use futures_util::{Stream, StreamExt};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::prepare::Prepared;
 use failure::{found, from_bollard, within};
 pub(crate) use images::{Fault, ListedImage, Login, PullError};
 
@@ -84,6 +86,15 @@ pub(crate) struct DockerInfo {
     pub(crate) log_drivers: Vec<String>,
     /// The directory of images and containers.
     pub(crate) root: PathBuf,
+    pub(crate) volume_drivers: Vec<String>,
+    /// Swap can be limited apart from memory.
+    pub(crate) swap_limit: bool,
+    /// 1 or 2.
+    pub(crate) cgroup_version: u32,
+    /// AppArmor profiles hold.
+    pub(crate) apparmor: bool,
+    /// SELinux labels hold.
+    pub(crate) selinux: bool,
 }
 
 /// What a container runs as, seen from the host.
@@ -142,20 +153,20 @@ impl Docker {
     }
 
     /// Creates the container, or adopts the one of the name if it was created for the same purpose. Returns its id.
-    pub(crate) async fn create(&self, request: CreateRequest) -> Result<String, Failure> {
+    pub(crate) async fn create(&self, request: CreateRequest, prepared: &Prepared) -> Result<String, Failure> {
         let _permit = permit(&self.limits.starts).await?;
         for volume in &request.volumes {
-            self.create_volume(volume).await?;
+            volume::provide(&self.client, volume, self.limits.create_within).await?;
         }
-        match self.create_once(&request).await? {
+        match self.create_once(&request, prepared).await? {
             Created::New(id) => Ok(id),
-            Created::NameTaken(conflict) => self.adopt(&request, conflict).await,
+            Created::NameTaken(conflict) => self.adopt(&request, prepared, conflict).await,
         }
     }
 
-    async fn create_once(&self, request: &CreateRequest) -> Result<Created, Failure> {
+    async fn create_once(&self, request: &CreateRequest, prepared: &Prepared) -> Result<Created, Failure> {
         let options = CreateContainerOptionsBuilder::new().name(&request.name).build();
-        let mut body = convert::create_body(request);
+        let mut body = convert::create_body(request, prepared);
         let image = self.name_of_image(request.image.clone(), request.image_id.as_deref());
         body.image = Some(image.await?);
         let call = self.client.create_container(Some(options), body);
@@ -172,7 +183,7 @@ impl Docker {
 
     /// The name is taken: by this very container, created before the agent was restarted or the answer was lost; by
     /// one for the same purpose of an agent of another version; or by somebody else's.
-    async fn adopt(&self, request: &CreateRequest, conflict: String) -> Result<String, Failure> {
+    async fn adopt(&self, request: &CreateRequest, prepared: &Prepared, conflict: String) -> Result<String, Failure> {
         let options = None::<InspectContainerOptions>;
         let call = within(
             "inspect the container",
@@ -197,17 +208,10 @@ impl Docker {
             return Ok(snapshot.id);
         }
         self.remove(&snapshot.id).await?;
-        match self.create_once(request).await? {
+        match self.create_once(request, prepared).await? {
             Created::New(id) => Ok(id),
             Created::NameTaken(conflict) => Err(Failure::new(FailureKind::Lost, conflict)),
         }
-    }
-
-    async fn create_volume(&self, volume: &OwnVolume) -> Result<(), Failure> {
-        let call = self.client.create_volume(convert::volume_body(volume));
-        within("create the volume", self.limits.create_within, call)
-            .await
-            .map(|_| ())
     }
 
     /// Starts the container. Where ports are forwarded Docker is asked which, for it chooses those that are free.

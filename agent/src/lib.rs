@@ -14,6 +14,7 @@ mod images;
 mod link;
 mod log;
 mod perform;
+mod prepare;
 mod pulse;
 mod secrets;
 mod spool;
@@ -36,12 +37,13 @@ use docker::{Bounds, Docker, DockerInfo};
 use driver::{Driver, Parts};
 use images::{Disk, Images, Keeper};
 use perform::Performer;
+use prepare::Sources;
 use pulse::Pulse;
 use secrets::Secrets;
 use spool::Spool;
 use state::StateDir;
-use watch::Runtime;
 use usage::Sampling;
+use watch::Runtime;
 
 pub use config::{Config, ConfigError, Invocation};
 
@@ -96,12 +98,23 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let runtime = Runtime::new(conditions.clone());
     let settings = images::Settings::default();
     let secrets = Secrets::new(config.secrets_dir.clone());
-    let images = Images::new(docker.clone(), &settings, secrets, state.path());
+    let images = Images::new(docker.clone(), &settings, secrets.clone(), state.path());
     let root = info.root.clone();
     let disk = tokio::task::spawn_blocking(move || Disk::of(&root))
         .await
         .unwrap_or_default();
     let keeper = Keeper::new(images.clone(), &settings, disk, events.clone());
+    let sources = Sources {
+        secrets,
+        environment_files: config.environment_files_dir.clone(),
+    };
+    let performer = Performer {
+        docker: docker.clone(),
+        images,
+        sources,
+        events: events.clone(),
+        runtime: runtime.clone(),
+    };
     let driver = Driver::new(
         Parts {
             instance: state.instance(),
@@ -113,7 +126,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
                 retention: config.retention,
             },
             stopped_containers: config.stopped_container_count,
-            performer: Performer::new(docker.clone(), images, events.clone(), runtime.clone()),
+            performer,
             spool,
             events: events.clone(),
             pulse,

@@ -2,6 +2,8 @@
 //!
 //! Decides nothing and keeps nothing. Called by the driver alone.
 
+use berth_agent_core::create::CreateRequest;
+use berth_agent_core::failure::Failure;
 use berth_agent_core::image::ImageRequest;
 use berth_agent_core::machine::{Action, Outcome};
 use berth_model::id::TaskId;
@@ -10,27 +12,20 @@ use tokio::sync::mpsc;
 use crate::docker::Docker;
 use crate::event::Event;
 use crate::images::Images;
+use crate::prepare::Sources;
 use crate::watch::Runtime;
 
 /// Where effects are carried out and where their results go.
 #[derive(Debug, Clone)]
 pub(crate) struct Performer {
-    docker: Docker,
-    images: Images,
-    events: mpsc::Sender<Event>,
-    runtime: Runtime,
+    pub(crate) docker: Docker,
+    pub(crate) images: Images,
+    pub(crate) sources: Sources,
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) runtime: Runtime,
 }
 
 impl Performer {
-    pub(crate) fn new(docker: Docker, images: Images, events: mpsc::Sender<Event>, runtime: Runtime) -> Self {
-        Self {
-            docker,
-            images,
-            events,
-            runtime,
-        }
-    }
-
     /// Makes sure that the image is there; answered by [`Event::Pulled`], once for all that wait.
     pub(crate) fn pull(&self, image: ImageRequest) {
         let Self { images, events, .. } = self.clone();
@@ -59,13 +54,16 @@ impl Performer {
     pub(crate) fn perform(&self, task: TaskId, action: Action) {
         let Self {
             docker,
+            sources,
             events,
             runtime,
             ..
         } = self.clone();
         self.spawn(async move {
             let (container, outcome) = match action {
-                Action::Create { container, request } => (container, Outcome::Created(docker.create(*request).await)),
+                Action::Create { container, request } => {
+                    (container, Outcome::Created(create(&docker, &sources, *request).await))
+                }
                 Action::Start { container, id, ports } => (container, Outcome::Started(docker.start(&id, ports).await)),
                 Action::Signal { container, id, signal } => {
                     (container, Outcome::Signalled(docker.signal(&id, &signal).await))
@@ -94,6 +92,12 @@ impl Performer {
     fn spawn(&self, effect: impl Future<Output = ()> + Send + 'static) {
         drop(tokio::spawn(effect));
     }
+}
+
+/// What the container needs of the host comes first: Docker is not asked for one that could not run.
+async fn create(docker: &Docker, sources: &Sources, request: CreateRequest) -> Result<String, Failure> {
+    let prepared = sources.prepare(&request).await?;
+    docker.create(request, &prepared).await
 }
 
 /// A driver that is gone needs no answer: the agent is stopping.

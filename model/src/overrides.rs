@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::fault::Fault;
 use crate::id::shortened;
-use crate::task_definition::{KeyValuePair, TaskDefinition};
+use crate::task_definition::{EnvironmentFile, KeyValuePair, ResourceRequirement, TaskDefinition};
 
 /// Characters of the overrides as JSON (ECS API, RunTask).
 const MAX_LENGTH: usize = 8192;
@@ -44,6 +44,12 @@ pub struct ContainerOverride {
     /// Joins the environment; a name that is there already gets the new value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub environment: Vec<KeyValuePair>,
+    /// Replaces the files of environment variables when not empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environment_files: Vec<EnvironmentFile>,
+    /// Replaces the devices that are counted when not empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resource_requirements: Vec<ResourceRequirement>,
     /// Replaces the CPU units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu: Option<i32>,
@@ -126,6 +132,14 @@ impl TaskOverride {
                 if !change.command.is_empty() {
                     container.command.clone_from(&change.command);
                 }
+                if !change.environment_files.is_empty() {
+                    container.environment_files.clone_from(&change.environment_files);
+                }
+                if !change.resource_requirements.is_empty() {
+                    container
+                        .resource_requirements
+                        .clone_from(&change.resource_requirements);
+                }
                 for variable in &change.environment {
                     merge(&mut container.environment, variable);
                 }
@@ -181,6 +195,11 @@ mod tests {
             .map(|v| (v.name.as_str(), v.value.as_str()))
             .collect();
         assert_eq!(variables, [("A", "1"), ("B", "3"), ("C", "4")]);
+        assert!(app.environment_files.is_empty());
+        let files = overrides(json!({"containerOverrides": [{"name": "app",
+            "environmentFiles": [{"type": "s3", "value": "arn:aws:s3:::b/x.env"}]}]}));
+        let with_files = files.checked(&definition).unwrap();
+        assert_eq!(with_files.container("app").unwrap().environment_files.len(), 1);
         let demand = effective.demand();
         assert_eq!((demand.cpu, demand.memory), (CpuUnits(20), MemoryMib(128)));
     }

@@ -7,6 +7,9 @@
 pub mod capability;
 mod container;
 mod dependency;
+mod health;
+mod linux;
+mod secret;
 mod size;
 mod validate;
 mod volume;
@@ -15,10 +18,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use container::{
-    ContainerDefinition, HostEntry, KeyValuePair, Link, LogConfiguration, MountPoint, PortMapping, Ulimit, VolumeFrom,
+    ContainerDefinition, HostEntry, KeyValuePair, Link, LogConfiguration, MountPoint, PortMapping, ResourceRequirement,
+    Ulimit, VolumeFrom,
 };
 pub use dependency::{Condition, Dependency, RestartPolicy};
-pub use volume::{HostVolume, Volume};
+pub use health::HealthCheck;
+pub use linux::{Device, KernelCapabilities, LinuxParameters, SystemControl, Tmpfs};
+pub use secret::{EnvironmentFile, RepositoryCredentials, Secret};
+pub use volume::{DockerVolume, HostVolume, Volume};
 
 use crate::placement::RawConstraint;
 use crate::quantity::{CpuUnits, Demand, HostPort, MemoryMib, PortSet};

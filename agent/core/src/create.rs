@@ -4,14 +4,16 @@
 //! cannot be honoured is an error, never left out in silence.
 
 mod linux;
+mod volume;
 
 use std::collections::BTreeMap;
 
 use berth_model::quantity::Protocol;
-use berth_model::task_definition::{ContainerDefinition, Link, NetworkMode, PortMapping};
+use berth_model::task_definition::{ContainerDefinition, HealthCheck, Link, NetworkMode, PortMapping, Secret};
 use serde::Serialize;
 
 pub use linux::{Device, Tmpfs};
+pub use volume::{Lifetime, VolumeRequest};
 
 use crate::context;
 use crate::image::Pin;
@@ -22,7 +24,7 @@ const MIB: i64 = 1024 * 1024;
 /// The kernel's bounds of CPU shares.
 const SHARES: std::ops::RangeInclusive<i64> = 2..=262_144;
 
-/// A container as Docker is to create it, with the volumes that it needs first.
+/// A container as Docker is to create it, with what it needs of the host first. Secrets are in it by reference alone.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
 pub struct CreateRequest {
     /// Docker's name of the container.
@@ -55,8 +57,16 @@ pub struct CreateRequest {
     pub stop_timeout: Option<i64>,
     /// What the host gives it.
     pub host: HostSettings,
-    /// Volumes to be made before the container.
-    pub volumes: Vec<OwnVolume>,
+    /// Volumes that must be there before the container.
+    pub volumes: Vec<VolumeRequest>,
+    /// Files whose variables join `environment`, which wins over them; the first to name a variable wins.
+    pub environment_files: Vec<String>,
+    /// Secrets that join the environment.
+    pub secrets: Vec<Secret>,
+    /// Secrets that join the options of the log driver.
+    pub log_secrets: Vec<Secret>,
+    /// How Docker finds out whether it is well; as the image says where absent.
+    pub health_check: Option<HealthCheck>,
 }
 
 /// The part of a container that concerns the host.
@@ -125,15 +135,6 @@ pub struct Forward {
     pub host_port: u16,
 }
 
-/// A volume that lives as long as its task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct OwnVolume {
-    /// Docker's name of it.
-    pub name: String,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-}
-
 /// The member of the definition that cannot be honoured.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("container '{container}': {problem}")]
@@ -173,7 +174,19 @@ pub fn create_request(spec: &TaskSpec, at: usize) -> Result<CreateRequest, Unfit
         tty: container.pseudo_terminal.unwrap_or(false),
         stop_timeout: container.stop_timeout.map(i64::from),
         host: host_settings(spec, container).map_err(unfit)?,
-        volumes: own_volumes(spec, container),
+        volumes: volume::needed(spec, container),
+        environment_files: container
+            .environment_files
+            .iter()
+            .map(|file| file.value.clone())
+            .collect(),
+        secrets: container.secrets.clone(),
+        log_secrets: container
+            .log_configuration
+            .as_ref()
+            .map(|log| log.secret_options.clone())
+            .unwrap_or_default(),
+        health_check: container.health_check.clone(),
     };
     linux::apply(container, &mut request.host).map_err(unfit)?;
     let hash = spec_hash(&request).map_err(|error| unfit(error.to_string()))?;
@@ -206,14 +219,13 @@ fn host_settings(spec: &TaskSpec, container: &ContainerDefinition) -> Result<Hos
     if mode == NetworkMode::Awsvpc {
         return Err("networkMode 'awsvpc' is not among those that this agent has: bridge, host, none".to_owned());
     }
-    let log = container.log_configuration.as_ref();
-    if log.is_some_and(|log| {
-        log.rest
-            .get("secretOptions")
-            .is_some_and(|list| list.as_array().is_some_and(|l| !l.is_empty()))
-    }) {
-        return Err("logConfiguration.secretOptions is given; this agent resolves no secrets".to_owned());
+    if let Some(requirement) = container.resource_requirements.first() {
+        return Err(format!(
+            "resourceRequirements asks for '{}', which this agent does not have",
+            requirement.kind
+        ));
     }
+    let log = container.log_configuration.as_ref();
     let bytes = |mib: Option<i32>| mib.map(|mib| i64::from(mib) * MIB);
     Ok(HostSettings {
         network_mode: mode.name().to_owned(),
@@ -225,8 +237,8 @@ fn host_settings(spec: &TaskSpec, container: &ContainerDefinition) -> Result<Hos
         } else {
             Vec::new()
         },
-        binds: binds(spec, container)?,
-        volumes_from: volumes_from(spec, container)?,
+        binds: volume::binds(spec, container)?,
+        volumes_from: volume::taken_over(spec, container)?,
         links: links(spec, container)?,
         privileged: container.privileged.unwrap_or(false),
         readonly_root_filesystem: container.readonly_root_filesystem.unwrap_or(false),
@@ -238,7 +250,11 @@ fn host_settings(spec: &TaskSpec, container: &ContainerDefinition) -> Result<Hos
             .iter()
             .map(|host| format!("{}:{}", host.hostname, host.ip_address))
             .collect(),
-        security_options: container.docker_security_options.clone(),
+        security_options: container
+            .docker_security_options
+            .iter()
+            .map(|o| security_option(o))
+            .collect(),
         ulimits: container
             .ulimits
             .iter()
@@ -283,59 +299,6 @@ fn forwards(mappings: &[PortMapping]) -> Result<Vec<Forward>, String> {
         .collect()
 }
 
-fn binds(spec: &TaskSpec, container: &ContainerDefinition) -> Result<Vec<String>, String> {
-    let volumes = &spec.definition.volumes;
-    container
-        .mount_points
-        .iter()
-        .enumerate()
-        .map(|(at, mount)| {
-            let wanted = mount.source_volume.as_deref().unwrap_or_default();
-            let place = volumes.iter().position(|volume| volume.name == wanted).ok_or_else(|| {
-                format!("mountPoints[{at}].sourceVolume is '{wanted}', which 'volumes' does not name")
-            })?;
-            let source = match volumes[place].source_path() {
-                Some(path) => path.to_owned(),
-                None => name::volume(spec, place),
-            };
-            let target = mount.container_path.as_deref().unwrap_or_default();
-            Ok(format!("{source}:{target}{}", read_only(mount.read_only)))
-        })
-        .collect()
-}
-
-fn own_volumes(spec: &TaskSpec, container: &ContainerDefinition) -> Vec<OwnVolume> {
-    let mounted = |name: &str| {
-        container
-            .mount_points
-            .iter()
-            .any(|mount| mount.source_volume.as_deref() == Some(name))
-    };
-    let volumes = spec.definition.volumes.iter().enumerate();
-    volumes
-        .filter(|(_, volume)| volume.source_path().is_none() && mounted(&volume.name))
-        .map(|(at, _)| OwnVolume {
-            name: name::volume(spec, at),
-            labels: name::labels(spec),
-        })
-        .collect()
-}
-
-fn volumes_from(spec: &TaskSpec, container: &ContainerDefinition) -> Result<Vec<String>, String> {
-    container
-        .volumes_from
-        .iter()
-        .enumerate()
-        .map(|(at, from)| {
-            let source = from.source_container.as_deref().unwrap_or_default();
-            let docker_name = docker_name(spec, source).ok_or_else(|| {
-                format!("volumesFrom[{at}].sourceContainer is '{source}', which is no container of the task")
-            })?;
-            Ok(format!("{docker_name}{}", read_only(from.read_only)))
-        })
-        .collect()
-}
-
 fn links(spec: &TaskSpec, container: &ContainerDefinition) -> Result<Vec<String>, String> {
     container
         .links
@@ -350,12 +313,16 @@ fn links(spec: &TaskSpec, container: &ContainerDefinition) -> Result<Vec<String>
         .collect()
 }
 
-fn docker_name(spec: &TaskSpec, container: &str) -> Option<String> {
-    spec.position(container).map(|at| name::container(spec, at))
+/// ECS writes `label:type:x` and `apparmor:x`; Docker deprecates the first colon in favour of `=`.
+fn security_option(option: &str) -> String {
+    match option.split_once([':', '=']) {
+        Some((name, value)) => format!("{name}={value}"),
+        None => option.to_owned(),
+    }
 }
 
-fn read_only(flag: Option<bool>) -> &'static str {
-    if flag == Some(true) { ":ro" } else { "" }
+fn docker_name(spec: &TaskSpec, container: &str) -> Option<String> {
+    spec.position(container).map(|at| name::container(spec, at))
 }
 
 fn spec_hash(request: &CreateRequest) -> Result<String, serde_json::Error> {

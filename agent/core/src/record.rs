@@ -44,8 +44,8 @@ pub struct Record {
 
 /// Where the definition says that the credentials of the image's registry are.
 fn credentials_of(definition: &ContainerDefinition) -> Option<String> {
-    let credentials = definition.rest.get("repositoryCredentials")?;
-    credentials.get("credentialsParameter")?.as_str().map(str::to_owned)
+    let credentials = definition.repository_credentials.as_ref()?;
+    Some(credentials.credentials_parameter.clone())
 }
 
 /// Why and since when a task is being stopped.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use berth_model::id::{InstanceId, TaskId};
-use berth_model::task_definition::{ContainerDefinition, NetworkMode, TaskDefinition};
+use berth_model::task_definition::{ContainerDefinition, NetworkMode, TaskDefinition, Volume};
 use serde::{Deserialize, Serialize};
 
 use crate::context::TaskContext;
@@ -56,10 +56,7 @@ impl TaskSpec {
     /// Whether the task has volumes of its own, which go with it.
     #[must_use]
     pub fn has_own_volumes(&self) -> bool {
-        self.definition
-            .volumes
-            .iter()
-            .any(|volume| volume.source_path().is_none())
+        self.definition.volumes.iter().any(Volume::is_own)
     }
 }
 

@@ -3,39 +3,56 @@
 use std::collections::{BTreeMap, HashMap};
 
 use berth_agent_core::container::{Address, Binding, Detail, RunState, Snapshot, without_duplicates};
-use berth_agent_core::create::{CreateRequest, HostSettings, OwnVolume};
+use berth_agent_core::create::{CreateRequest, HostSettings};
 use berth_agent_core::failure::{Failure, FailureKind};
 use berth_agent_core::name;
 use berth_agent_core::recovery::Found;
 use berth_model::quantity::Protocol;
 use berth_model::status::HealthStatus;
+use berth_model::task_definition::HealthCheck;
 use bollard::models::{
     ContainerCreateBody, ContainerInspectResponse, ContainerState, ContainerStateStatusEnum, ContainerSummary,
-    ContainerSummaryStateEnum, DeviceMapping, EndpointSettings, EventMessage, HealthStatusEnum, HostConfig,
-    HostConfigLogConfig, PortBinding, PortMap, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum, SystemInfo,
-    SystemVersion, VolumeCreateRequest,
+    ContainerSummaryStateEnum, DeviceMapping, EndpointSettings, EventMessage, HealthConfig, HealthStatusEnum,
+    HostConfig, HostConfigLogConfig, PortBinding, PortMap, ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+    SystemInfo, SystemInfoCgroupVersionEnum, SystemVersion,
 };
 
 use super::{DockerInfo, Hint, Network, Process, time};
+use crate::prepare::Prepared;
 
 pub(super) fn info(version: SystemVersion, info: SystemInfo) -> DockerInfo {
+    let plugins = info.plugins.unwrap_or_default();
+    let security = info.security_options.unwrap_or_default();
+    // Such as `name=seccomp,profile=default`.
+    let has = |name: &str| {
+        let mut all = security.iter().flat_map(|option| option.split(','));
+        all.any(|part| part == format!("name={name}"))
+    };
     DockerInfo {
         version: version.version.unwrap_or_default(),
         api_version: version.api_version.unwrap_or_default(),
         cores: info.ncpu.and_then(|cores| u32::try_from(cores).ok()).unwrap_or(0),
         memory_bytes: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
-        log_drivers: info.plugins.and_then(|plugins| plugins.log).unwrap_or_default(),
+        log_drivers: plugins.log.unwrap_or_default(),
+        volume_drivers: plugins.volume.unwrap_or_default(),
+        swap_limit: info.swap_limit == Some(true),
+        cgroup_version: match info.cgroup_version {
+            Some(SystemInfoCgroupVersionEnum::_2) => 2,
+            Some(SystemInfoCgroupVersionEnum::_1 | SystemInfoCgroupVersionEnum::EMPTY) | None => 1,
+        },
+        apparmor: has("apparmor"),
+        selinux: has("selinux"),
         root: info.docker_root_dir.unwrap_or_default().into(),
     }
 }
 
-pub(super) fn create_body(request: &CreateRequest) -> ContainerCreateBody {
+pub(super) fn create_body(request: &CreateRequest, prepared: &Prepared) -> ContainerCreateBody {
     let ports = &request.host.ports;
     ContainerCreateBody {
         image: Some(request.image.clone()),
         entrypoint: given(&request.entry_point),
         cmd: given(&request.command),
-        env: given(&request.environment),
+        env: given(&environment(request, prepared)),
         labels: Some(plain(&request.labels)),
         user: request.user.clone(),
         working_dir: request.working_directory.clone(),
@@ -50,12 +67,46 @@ pub(super) fn create_body(request: &CreateRequest) -> ContainerCreateBody {
                 .map(|port| key(port.container_port, port.protocol))
                 .collect()
         }),
-        host_config: Some(host_config(&request.host)),
+        healthcheck: request.health_check.as_ref().map(health_config),
+        host_config: Some(host_config(&request.host, prepared)),
         ..ContainerCreateBody::default()
     }
 }
 
-fn host_config(host: &HostSettings) -> HostConfig {
+/// The request's own variables, which it names once each, and those that were read.
+fn environment(request: &CreateRequest, prepared: &Prepared) -> Vec<String> {
+    let read = prepared
+        .variables
+        .iter()
+        .map(|(name, value)| format!("{name}={}", value.expose()));
+    request.environment.iter().cloned().chain(read).collect()
+}
+
+/// All figures are given: Docker's own defaults are not ECS's.
+fn health_config(check: &HealthCheck) -> HealthConfig {
+    let nanoseconds = |span: std::time::Duration| i64::try_from(span.as_nanos()).ok();
+    HealthConfig {
+        test: Some(check.command.clone()),
+        interval: nanoseconds(check.interval()),
+        timeout: nanoseconds(check.timeout()),
+        retries: Some(i64::from(check.retries())),
+        start_period: nanoseconds(check.start_period()),
+        start_interval: None,
+    }
+}
+
+fn log_config(driver: &str, options: &BTreeMap<String, String>, prepared: &Prepared) -> HostConfigLogConfig {
+    let secret = prepared
+        .log_options
+        .iter()
+        .map(|(name, value)| (name.clone(), value.expose().to_owned()));
+    HostConfigLogConfig {
+        typ: Some(driver.to_owned()),
+        config: Some(plain(options).into_iter().chain(secret).collect()),
+    }
+}
+
+fn host_config(host: &HostSettings, prepared: &Prepared) -> HostConfig {
     HostConfig {
         network_mode: Some(host.network_mode.clone()),
         cpu_shares: Some(host.cpu_shares),
@@ -75,10 +126,10 @@ fn host_config(host: &HostSettings) -> HostConfig {
         extra_hosts: given(&host.extra_hosts),
         security_opt: given(&host.security_options),
         ulimits: given(&host.ulimits).map(|limits| limits.into_iter().map(ulimit).collect()),
-        log_config: host.log.as_ref().map(|(driver, options)| HostConfigLogConfig {
-            typ: Some(driver.clone()),
-            config: Some(plain(options)),
-        }),
+        log_config: host
+            .log
+            .as_ref()
+            .map(|(driver, options)| log_config(driver, options, prepared)),
         cap_add: given(&host.capabilities_added),
         cap_drop: given(&host.capabilities_dropped),
         devices: (!host.devices.is_empty()).then(|| {
@@ -144,16 +195,8 @@ fn given<T: Clone>(list: &[T]) -> Option<Vec<T>> {
     (!list.is_empty()).then(|| list.to_vec())
 }
 
-fn plain(map: &BTreeMap<String, String>) -> HashMap<String, String> {
+pub(super) fn plain(map: &BTreeMap<String, String>) -> HashMap<String, String> {
     map.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-pub(super) fn volume_body(volume: &OwnVolume) -> VolumeCreateRequest {
-    VolumeCreateRequest {
-        name: Some(volume.name.clone()),
-        labels: Some(plain(&volume.labels)),
-        ..VolumeCreateRequest::default()
-    }
 }
 
 pub(super) fn labels(container: &ContainerInspectResponse) -> HashMap<String, String> {

@@ -1,5 +1,7 @@
 //! What the agent tells the scheduler of its host once, with the Hello.
 
+use std::path::Path;
+
 use berth_model::task_definition::capability;
 use berth_proto::agent::v1::{HostAttribute, HostFacts};
 
@@ -14,6 +16,8 @@ const OLDEST_API: u32 = 17;
 const API_PREFIX: &str = "com.amazonaws.ecs.capability.docker-remote-api.1.";
 /// Gets credentials for ECR.
 const ECR_HELPER: &str = "docker-credential-ecr-login";
+/// Where Docker finds the host's journal.
+const JOURNAL_SOCKET: &str = "/run/systemd/journal/socket";
 /// Where a virtual machine of EC2 says which it is.
 const ASSET_TAG: &str = "/sys/devices/virtual/dmi/id/board_asset_tag";
 
@@ -55,20 +59,32 @@ fn attributes(config: &Config, docker: &DockerInfo) -> Vec<HostAttribute> {
         with("ecs.cpu-architecture", architecture()),
     ];
     attributes.extend((OLDEST_API..=api).map(|minor| capability(format!("{API_PREFIX}{minor}"))));
-    let drivers = docker.log_drivers.iter();
+    let drivers = log_drivers(&config.log_drivers, docker, Path::new(JOURNAL_SOCKET).exists());
     attributes.extend(drivers.map(|driver| capability(format!("{}{driver}", capability::LOG_DRIVER_PREFIX))));
-    if !config.disable_privileged {
-        attributes.push(capability(capability::PRIVILEGED.to_owned()));
-    }
+    let drivers = docker.volume_drivers.iter();
+    attributes.extend(drivers.map(|driver| capability(format!("{}{driver}", capability::VOLUME_DRIVER_PREFIX))));
     let able = [
-        capability::LINUX_PARAMETERS,
-        capability::SYSTEM_CONTROLS,
-        capability::CONTAINER_ORDERING,
-        capability::RESTART_POLICY,
-        capability::REPOSITORY_CREDENTIALS,
+        (capability::PRIVILEGED, !config.disable_privileged),
+        (capability::LINUX_PARAMETERS, true),
+        (capability::SYSTEM_CONTROLS, true),
+        (capability::CONTAINER_ORDERING, true),
+        (capability::RESTART_POLICY, true),
+        (capability::HEALTH_CHECK, true),
+        (capability::REPOSITORY_CREDENTIALS, true),
+        (capability::ECR_AUTH, has_program(ECR_HELPER)),
+        (capability::SECRETS, true),
+        (capability::SECRETS_MANAGER, true),
+        (capability::LOG_SECRETS, true),
+        (capability::LOG_SECRETS_MANAGER, true),
+        (capability::ENVIRONMENT_FILES, true),
+        (capability::SWAP_LIMIT, docker.swap_limit),
+        // The second version of cgroups has none, and Docker leaves it out in silence.
+        (capability::SWAPPINESS, docker.cgroup_version == 1),
+        (capability::APPARMOR, docker.apparmor),
+        (capability::SELINUX, docker.selinux),
     ];
-    attributes.extend(able.map(|name| capability(name.to_owned())));
-    attributes.extend(has_program(ECR_HELPER).then(|| capability(capability::ECR_AUTH.to_owned())));
+    let able = able.into_iter().filter(|(_, able)| *able);
+    attributes.extend(able.map(|(name, _)| capability(name.to_owned())));
     attributes.extend(config.attributes.iter().map(|own| with(&own.name, &own.value)));
     attributes
 }
@@ -77,6 +93,26 @@ fn attributes(config: &Config, docker: &DockerInfo) -> Vec<HostAttribute> {
 fn has_program(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
+}
+
+/// The log drivers that tasks may use: what the operator says, as far as Docker has it. Where he says nothing, none that
+/// needs an account with a cloud, which only he can know of, nor the journal where there is none.
+fn log_drivers<'a>(given: &[String], docker: &'a DockerInfo, journal: bool) -> impl Iterator<Item = &'a str> {
+    let default = move |driver: &str| match driver {
+        "awslogs" | "gcplogs" => false,
+        "journald" => journal,
+        _ => true,
+    };
+    let wanted = move |driver: &&str| {
+        if given.is_empty() {
+            default(driver)
+        } else {
+            given.iter().any(|given| given == driver)
+        }
+    };
+    // Docker always has `none` and seldom lists it.
+    let listed = docker.log_drivers.iter().map(String::as_str);
+    listed.filter(|driver| *driver != "none").chain(["none"]).filter(wanted)
 }
 
 /// As ECS names it.
@@ -104,15 +140,25 @@ mod tests {
     fn facts_of(flags: &[&str]) -> HostFacts {
         let given = ["berth-agent", "--scheduler", "http://a:1", "--cluster", "prod"];
         let config = Config::load(given.iter().chain(flags).map(std::ffi::OsString::from)).unwrap();
-        let docker = DockerInfo {
+        facts(&config, &docker())
+    }
+
+    fn docker() -> DockerInfo {
+        DockerInfo {
             version: "20.10.24".to_owned(),
             api_version: "1.41".to_owned(),
             cores: 2,
             memory_bytes: 1000 * BYTES_PER_MIB,
-            log_drivers: vec!["json-file".to_owned(), "syslog".to_owned()],
+            log_drivers: ["awslogs", "journald", "json-file", "syslog"]
+                .map(str::to_owned)
+                .to_vec(),
+            volume_drivers: vec!["local".to_owned()],
+            swap_limit: false,
+            cgroup_version: 2,
+            apparmor: true,
+            selinux: false,
             root: "/var/lib/docker".into(),
-        };
-        facts(&config, &docker)
+        }
     }
 
     #[test]
@@ -150,13 +196,30 @@ mod tests {
         assert_eq!(value("com.amazonaws.ecs.capability.logging-driver.syslog"), Some(None));
         assert_eq!(value("com.amazonaws.ecs.capability.docker-remote-api.1.41"), Some(None));
         assert_eq!(value(capability::REPOSITORY_CREDENTIALS), Some(None));
+        assert_eq!(value("ecs.capability.docker-plugin.local"), Some(None));
+        assert_eq!(value(capability::APPARMOR), Some(None));
         for absent in [
             "com.amazonaws.ecs.capability.docker-remote-api.1.42",
-            capability::HEALTH_CHECK,
+            "com.amazonaws.ecs.capability.logging-driver.awslogs",
+            capability::SWAP_LIMIT,
+            capability::SWAPPINESS,
+            capability::SELINUX,
+            capability::GPU,
             capability::TASK_ENI,
             capability::TASK_LIMIT,
         ] {
             assert_eq!(value(absent), None, "{absent}");
         }
+    }
+
+    #[test]
+    fn log_drivers_are_those_that_work_here_or_those_that_the_operator_names() {
+        let names = |given: &[&str], journal| -> Vec<String> {
+            let given: Vec<String> = given.iter().map(|name| (*name).to_owned()).collect();
+            log_drivers(&given, &docker(), journal).map(str::to_owned).collect()
+        };
+        assert_eq!(names(&[], false), ["json-file", "syslog", "none"]);
+        assert_eq!(names(&[], true), ["journald", "json-file", "syslog", "none"]);
+        assert_eq!(names(&["awslogs", "splunk", "none"], false), ["awslogs", "none"]);
     }
 }

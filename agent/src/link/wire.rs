@@ -151,7 +151,8 @@ mod tests {
         assert_eq!(read.revision, 4);
         let app = read.definition.container("app").unwrap();
         assert_eq!(app.memory, Some(16));
-        assert_eq!(app.rest["linuxParameters"]["initProcessEnabled"], false);
+        let linux = app.linux_parameters.as_ref().unwrap();
+        assert_eq!(linux.init_process_enabled, Some(false));
         assert!(!read.definition.rest.contains_key("taskDefinitionArn"));
         assert!(
             definition(ecs::TaskDefinition {

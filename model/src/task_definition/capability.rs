@@ -3,7 +3,7 @@
 //! An agent advertises what it can do under these names; placement refuses an instance that lacks one and names it.
 //! Names beginning with `ecs.` or `com.amazonaws.` are those of the ECS agent; `berth.` ones stand where it has none.
 
-use super::{NetworkMode, TaskDefinition};
+use super::{ContainerDefinition, NetworkMode, TaskDefinition};
 
 /// Prefix of log drivers: the driver's name follows.
 pub const LOG_DRIVER_PREFIX: &str = "com.amazonaws.ecs.capability.logging-driver.";
@@ -23,10 +23,14 @@ pub const TASK_LIMIT: &str = "ecs.capability.task-cpu-mem-limit";
 pub const PID_IPC: &str = "ecs.capability.pid-ipc-namespace-sharing";
 /// `containerPortRange`.
 pub const PORT_RANGE: &str = "ecs.capability.network.container-port-range";
-/// `secrets`.
+/// `secrets` that are parameters of Systems Manager or files.
 pub const SECRETS: &str = "ecs.capability.secrets.ssm.environment-variables";
-/// `logConfiguration.secretOptions`.
+/// `secrets` of Secrets Manager.
+pub const SECRETS_MANAGER: &str = "ecs.capability.secrets.asm.environment-variables";
+/// `logConfiguration.secretOptions` that are parameters of Systems Manager or files.
 pub const LOG_SECRETS: &str = "ecs.capability.secrets.ssm.bootstrap.log-driver";
+/// `logConfiguration.secretOptions` of Secrets Manager.
+pub const LOG_SECRETS_MANAGER: &str = "ecs.capability.secrets.asm.bootstrap.log-driver";
 /// `environmentFiles`.
 pub const ENVIRONMENT_FILES: &str = "ecs.capability.env-files.s3";
 /// `repositoryCredentials`.
@@ -43,19 +47,30 @@ pub const VOLUME_DRIVER_PREFIX: &str = "ecs.capability.docker-plugin.";
 pub const EFS: &str = "ecs.capability.efs";
 /// `linuxParameters`.
 pub const LINUX_PARAMETERS: &str = "berth.capability.linux-parameters";
+/// `linuxParameters.maxSwap`.
+pub const SWAP_LIMIT: &str = "berth.capability.swap-limit";
+/// `linuxParameters.swappiness`, where `maxSwap` gives it a meaning.
+pub const SWAPPINESS: &str = "berth.capability.swappiness";
+/// `dockerSecurityOptions` that name an AppArmor profile.
+pub const APPARMOR: &str = "com.amazonaws.ecs.capability.apparmor";
+/// `dockerSecurityOptions` that set an SELinux label.
+pub const SELINUX: &str = "com.amazonaws.ecs.capability.selinux";
+/// `resourceRequirements` of type GPU.
+pub const GPU: &str = "berth.capability.gpu";
 /// `systemControls`.
 pub const SYSTEM_CONTROLS: &str = "berth.capability.system-controls";
 
-/// Members of a container that no attribute of their own above covers, and those with one.
-const CONTAINER_MEMBERS: [(&str, &str); 9] = [
-    ("healthCheck", HEALTH_CHECK),
-    ("secrets", SECRETS),
-    ("environmentFiles", ENVIRONMENT_FILES),
-    ("repositoryCredentials", REPOSITORY_CREDENTIALS),
+/// Members of a task, beside those that are typed, that say how its containers run.
+const TASK_MEMBERS: [(&str, &str); 4] = [
+    ("taskRoleArn", TASK_ROLE),
+    ("proxyConfiguration", "ecs.capability.aws-appmesh"),
+    ("inferenceAccelerators", "berth.capability.inference-accelerator"),
+    ("enableFaultInjection", "ecs.capability.fault-injection"),
+];
+
+/// The same of a container.
+const CONTAINER_MEMBERS: [(&str, &str); 2] = [
     ("firelensConfiguration", FIRELENS),
-    ("linuxParameters", LINUX_PARAMETERS),
-    ("systemControls", SYSTEM_CONTROLS),
-    ("resourceRequirements", "berth.capability.resource-requirements"),
     ("credentialSpecs", "berth.capability.credential-specs"),
 ];
 
@@ -79,41 +94,78 @@ pub fn required_by(definition: &TaskDefinition) -> Vec<String> {
     need(definition.network_mode() == NetworkMode::Awsvpc, TASK_ENI);
     need(definition.cpu.is_some() || definition.memory.is_some(), TASK_LIMIT);
     need(definition.pid_mode.is_some() || definition.ipc_mode.is_some(), PID_IPC);
-    need(given(definition.rest.get("taskRoleArn")), TASK_ROLE);
+    for (member, name) in TASK_MEMBERS {
+        need(given(definition.rest.get(member)), name);
+    }
     for volume in &definition.volumes {
         for (member, name) in VOLUME_MEMBERS {
             need(given(volume.rest.get(member)), name);
         }
-        if let Some(docker) = volume.rest.get("dockerVolumeConfiguration") {
-            let driver = docker
-                .get("driver")
-                .and_then(|driver| driver.as_str())
-                .unwrap_or("local");
-            need(true, &format!("{VOLUME_DRIVER_PREFIX}{driver}"));
+        if let Some(docker) = &volume.docker_volume_configuration {
+            need(true, &format!("{VOLUME_DRIVER_PREFIX}{}", docker.driver()));
         }
     }
     for container in &definition.container_definitions {
-        need(container.privileged == Some(true), PRIVILEGED);
-        need(!container.depends_on.is_empty(), CONTAINER_ORDERING);
-        need(container.restart_policy.is_some(), RESTART_POLICY);
-        need(
-            container
-                .port_mappings
-                .iter()
-                .any(|mapping| mapping.container_port_range.is_some()),
-            PORT_RANGE,
-        );
-        if let Some(log) = &container.log_configuration {
-            need(true, &format!("{LOG_DRIVER_PREFIX}{}", log.log_driver));
-            need(given(log.rest.get("secretOptions")), LOG_SECRETS);
-        }
-        for (member, name) in CONTAINER_MEMBERS {
-            need(given(container.rest.get(member)), name);
-        }
+        of_container(container, &mut need);
     }
     names.sort_unstable();
     names.dedup();
     names
+}
+
+fn of_container(container: &ContainerDefinition, need: &mut impl FnMut(bool, &str)) {
+    need(container.privileged == Some(true), PRIVILEGED);
+    let ranges = container
+        .port_mappings
+        .iter()
+        .any(|mapping| mapping.container_port_range.is_some());
+    need(ranges, PORT_RANGE);
+    need(!container.depends_on.is_empty(), CONTAINER_ORDERING);
+    need(container.restart_policy.is_some(), RESTART_POLICY);
+    need(container.health_check.is_some(), HEALTH_CHECK);
+    need(!container.environment_files.is_empty(), ENVIRONMENT_FILES);
+    need(container.repository_credentials.is_some(), REPOSITORY_CREDENTIALS);
+    for secret in &container.secrets {
+        need(
+            true,
+            if secret.is_of_secrets_manager() {
+                SECRETS_MANAGER
+            } else {
+                SECRETS
+            },
+        );
+    }
+    if let Some(log) = &container.log_configuration {
+        need(true, &format!("{LOG_DRIVER_PREFIX}{}", log.log_driver));
+        for secret in &log.secret_options {
+            need(
+                true,
+                if secret.is_of_secrets_manager() {
+                    LOG_SECRETS_MANAGER
+                } else {
+                    LOG_SECRETS
+                },
+            );
+        }
+    }
+    if let Some(linux) = &container.linux_parameters {
+        need(true, LINUX_PARAMETERS);
+        need(linux.max_swap.is_some(), SWAP_LIMIT);
+        need(linux.max_swap.is_some() && linux.swappiness.is_some(), SWAPPINESS);
+    }
+    need(!container.system_controls.is_empty(), SYSTEM_CONTROLS);
+    for option in &container.docker_security_options {
+        // Docker leaves both out in silence where the host has neither.
+        need(option.starts_with("apparmor"), APPARMOR);
+        need(option.starts_with("label"), SELINUX);
+    }
+    for requirement in &container.resource_requirements {
+        need(requirement.kind == "GPU", GPU);
+        need(requirement.kind != "GPU", "berth.capability.inference-accelerator");
+    }
+    for (member, name) in CONTAINER_MEMBERS {
+        need(given(container.rest.get(member)), name);
+    }
 }
 
 /// Whether a member says anything: an empty list does not.

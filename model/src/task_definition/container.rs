@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Dependency, RestartPolicy};
+use super::{
+    Dependency, EnvironmentFile, HealthCheck, LinuxParameters, RepositoryCredentials, RestartPolicy, Secret,
+    SystemControl,
+};
 use crate::quantity::{CpuUnits, MemoryMib, Protocol};
 
 /// A container, as ECS's ContainerDefinition has it. Numbers are signed as on the wire; validation has seen them.
@@ -45,6 +48,18 @@ pub struct ContainerDefinition {
     /// Environment variables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub environment: Vec<KeyValuePair>,
+    /// Files of environment variables, which those above win over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub environment_files: Vec<EnvironmentFile>,
+    /// Environment variables whose values are secret.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<Secret>,
+    /// With what the image's registry lets the agent in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository_credentials: Option<RepositoryCredentials>,
+    /// How Docker finds out whether it is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
     /// Volumes of the task inside the container.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mount_points: Vec<MountPoint>,
@@ -108,6 +123,15 @@ pub struct ContainerDefinition {
     /// Where its output goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_configuration: Option<LogConfiguration>,
+    /// What it asks of the kernel.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linux_parameters: Option<LinuxParameters>,
+    /// Kernel settings of its namespaces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub system_controls: Vec<SystemControl>,
+    /// Devices that are counted, as GPUs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resource_requirements: Vec<ResourceRequirement>,
     /// Everything else that the caller gave, kept and echoed.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
@@ -209,9 +233,20 @@ pub struct LogConfiguration {
     /// Options that the driver understands.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub options: BTreeMap<String, String>,
-    /// Everything else that the caller gave.
-    #[serde(flatten)]
-    pub rest: Map<String, Value>,
+    /// Options whose values are secret.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secret_options: Vec<Secret>,
+}
+
+/// A number of devices.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceRequirement {
+    /// How many, for a GPU.
+    #[serde(default)]
+    pub value: String,
+    /// `GPU` or `InferenceAccelerator`.
+    #[serde(default, rename = "type")]
+    pub kind: String,
 }
 
 /// The two parts of an entry of `links`.
@@ -249,7 +284,7 @@ impl ContainerDefinition {
     /// Whether its health is checked as the definition says. A check that only its image has does not count.
     #[must_use]
     pub fn has_health_check(&self) -> bool {
-        self.rest.get("healthCheck").is_some_and(Value::is_object)
+        self.health_check.as_ref().is_some_and(|check| !check.is_none())
     }
 
     /// Whether the task ends when this container does.

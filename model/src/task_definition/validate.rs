@@ -3,13 +3,17 @@
 //! Every refusal is a `ClientException` unless ECS uses another class, and names the field, the value and the rule.
 
 mod container;
+mod environment;
+mod health;
+mod linux;
 mod order;
+mod volume;
 
 use std::collections::BTreeSet;
 
 use super::{ContainerDefinition, NetworkMode, TaskDefinition, size};
 use crate::fault::Fault;
-use crate::id::{Family, is_name, shortened};
+use crate::id::{Family, shortened};
 use crate::placement;
 use container::ContainerRules;
 
@@ -83,37 +87,6 @@ impl TaskDefinition {
             && !["X86_64", "ARM64"].contains(&architecture)
         {
             return Err(one_of("runtimePlatform.cpuArchitecture", architecture, "X86_64, ARM64"));
-        }
-        Ok(())
-    }
-
-    fn check_volumes(&self) -> Result<(), Fault> {
-        let mut seen = BTreeSet::new();
-        for (at, volume) in self.volumes.iter().enumerate() {
-            if !is_name(&volume.name) {
-                return Err(Fault::client(format!(
-                    "volumes[{at}].name '{}' is invalid. Up to 255 letters, numbers, underscores, and hyphens are allowed.",
-                    shortened(&volume.name)
-                )));
-            }
-            if !seen.insert(&volume.name) {
-                return Err(Fault::client(format!(
-                    "volumes[{at}].name '{}' stands more than once.",
-                    volume.name
-                )));
-            }
-            match volume.source_path() {
-                Some(path) if path.trim().is_empty() => {
-                    return Err(Fault::client("host.sourcePath should not be blank."));
-                }
-                Some(path) if !path.starts_with('/') => {
-                    return Err(Fault::client(format!(
-                        "volumes[{at}].host.sourcePath '{}' must be an absolute path.",
-                        shortened(path)
-                    )));
-                }
-                Some(_) | None => {}
-            }
         }
         Ok(())
     }

@@ -115,13 +115,16 @@ fn health(conditions: Option<(Conditions, Timestamp)>) -> ecs::ContainerInstance
         };
     };
     let impaired = said.conditions.iter().any(|condition| condition.status != "OK");
-    let details = said.conditions.into_iter().map(|condition| ecs::InstanceHealthCheckResult {
-        r#type: Some(condition.r#type),
-        status: Some(condition.status),
-        status_reason: Some(condition.reason).filter(|reason| !reason.is_empty()),
-        last_updated: Some(at.as_epoch_seconds()),
-        last_status_change: Some(condition.since),
-    });
+    let details = said
+        .conditions
+        .into_iter()
+        .map(|condition| ecs::InstanceHealthCheckResult {
+            r#type: Some(condition.r#type),
+            status: Some(condition.status),
+            status_reason: Some(condition.reason).filter(|reason| !reason.is_empty()),
+            last_updated: Some(at.as_epoch_seconds()),
+            last_status_change: Some(condition.since),
+        });
     ecs::ContainerInstanceHealthStatus {
         overall_status: Some(if impaired { "IMPAIRED" } else { "OK" }.to_owned()),
         details: details.collect(),

@@ -1,10 +1,7 @@
 //! `linuxParameters` and `systemControls`.
 
-use std::collections::BTreeMap;
-
-use berth_model::task_definition::ContainerDefinition;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use berth_model::task_definition::{self, ContainerDefinition, LinuxParameters};
+use serde::Serialize;
 
 use super::{HostSettings, MIB};
 
@@ -28,84 +25,37 @@ pub struct Tmpfs {
     pub options: String,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct LinuxParameters {
-    capabilities: Option<Capabilities>,
-    devices: Vec<DeviceParameter>,
-    init_process_enabled: Option<bool>,
-    shared_memory_size: Option<i32>,
-    tmpfs: Vec<TmpfsParameter>,
-    max_swap: Option<i32>,
-    swappiness: Option<i32>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Capabilities {
-    add: Vec<String>,
-    drop: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct DeviceParameter {
-    host_path: String,
-    container_path: Option<String>,
-    #[serde(default)]
-    permissions: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct TmpfsParameter {
-    container_path: String,
-    size: i32,
-    #[serde(default)]
-    mount_options: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct SystemControl {
-    namespace: String,
-    value: String,
-}
-
 /// Adds what the container says under `linuxParameters` and `systemControls`.
 pub(super) fn apply(container: &ContainerDefinition, host: &mut HostSettings) -> Result<(), String> {
-    if let Some(parameters) = member::<LinuxParameters>(container, "linuxParameters")? {
+    if let Some(parameters) = &container.linux_parameters {
         apply_parameters(parameters, container, host)?;
     }
-    if let Some(controls) = member::<Vec<SystemControl>>(container, "systemControls")? {
-        host.sysctls = controls
-            .into_iter()
-            .map(|control| (control.namespace, control.value))
-            .collect::<BTreeMap<_, _>>();
-    }
+    host.sysctls = container
+        .system_controls
+        .iter()
+        .map(|control| {
+            (
+                control.namespace.clone().unwrap_or_default(),
+                control.value.clone().unwrap_or_default(),
+            )
+        })
+        .collect();
     Ok(())
 }
 
-fn member<T: DeserializeOwned>(container: &ContainerDefinition, name: &str) -> Result<Option<T>, String> {
-    let Some(value) = container.rest.get(name).filter(|value| !value.is_null()) else {
-        return Ok(None);
-    };
-    T::deserialize(value.clone())
-        .map(Some)
-        .map_err(|error| format!("{name} cannot be read: {error}"))
-}
-
 fn apply_parameters(
-    parameters: LinuxParameters,
+    parameters: &LinuxParameters,
     container: &ContainerDefinition,
     host: &mut HostSettings,
 ) -> Result<(), String> {
-    let capabilities = parameters.capabilities.unwrap_or_default();
-    host.capabilities_added = capabilities.add;
-    host.capabilities_dropped = capabilities.drop;
-    host.devices = parameters.devices.into_iter().map(device).collect::<Result<_, _>>()?;
-    host.init = parameters.init_process_enabled.unwrap_or(true);
+    if let Some(capabilities) = &parameters.capabilities {
+        host.capabilities_added.clone_from(&capabilities.add);
+        host.capabilities_dropped.clone_from(&capabilities.drop);
+    }
+    host.devices = parameters.devices.iter().map(device).collect::<Result<_, _>>()?;
+    host.init = parameters.init_process_enabled.unwrap_or(host.init);
     host.shm_size = parameters.shared_memory_size.map(|mib| i64::from(mib) * MIB);
-    host.tmpfs = parameters.tmpfs.into_iter().map(tmpfs).collect();
+    host.tmpfs = parameters.tmpfs.iter().map(tmpfs).collect();
     if let Some(swap) = parameters.max_swap {
         let memory = container
             .memory
@@ -116,7 +66,7 @@ fn apply_parameters(
     Ok(())
 }
 
-fn device(parameter: DeviceParameter) -> Result<Device, String> {
+fn device(parameter: &task_definition::Device) -> Result<Device, String> {
     let letter = |permission: &String| match permission.as_str() {
         "read" => Ok('r'),
         "write" => Ok('w'),
@@ -127,17 +77,21 @@ fn device(parameter: DeviceParameter) -> Result<Device, String> {
     };
     let given: String = parameter.permissions.iter().map(letter).collect::<Result<_, _>>()?;
     Ok(Device {
-        container_path: parameter.container_path.unwrap_or_else(|| parameter.host_path.clone()),
-        host_path: parameter.host_path,
+        container_path: parameter
+            .container_path
+            .as_ref()
+            .unwrap_or(&parameter.host_path)
+            .clone(),
+        host_path: parameter.host_path.clone(),
         permissions: if given.is_empty() { "rwm".to_owned() } else { given },
     })
 }
 
-fn tmpfs(parameter: TmpfsParameter) -> Tmpfs {
+fn tmpfs(parameter: &task_definition::Tmpfs) -> Tmpfs {
     let size = format!("size={}m", parameter.size);
-    let options: Vec<String> = parameter.mount_options.into_iter().chain([size]).collect();
+    let options: Vec<String> = parameter.mount_options.iter().cloned().chain([size]).collect();
     Tmpfs {
-        container_path: parameter.container_path,
+        container_path: parameter.container_path.clone(),
         options: options.join(","),
     }
 }

@@ -137,7 +137,78 @@ fn what_cannot_be_honoured_is_an_error_that_names_it() {
     let permission = error(&json!({"name": "app", "image": "a", "memory": 8,
         "linuxParameters": {"devices": [{"hostPath": "/dev/null", "permissions": ["own"]}]}}));
     assert!(permission.contains("'own'"), "{permission}");
-    let secret = error(&json!({"name": "app", "image": "a", "memory": 8,
-        "logConfiguration": {"logDriver": "splunk", "secretOptions": [{"name": "x", "valueFrom": "y"}]}}));
-    assert!(secret.contains("secretOptions"), "{secret}");
+    let gpu = error(&json!({"name": "app", "image": "a", "memory": 8,
+        "resourceRequirements": [{"type": "GPU", "value": "1"}]}));
+    assert!(gpu.contains("'GPU'"), "{gpu}");
+}
+
+#[test]
+fn docker_volumes_are_made_for_the_task_or_shared_by_name() {
+    let spec = spec_of(json!({"family": "web",
+        "volumes": [
+            {"name": "own", "dockerVolumeConfiguration": {"scope": "task", "driverOpts": {"type": "tmpfs"},
+                "labels": {"mine": "1", "com.amazonaws.ecs.task-arn": "forged"}}},
+            {"name": "common", "dockerVolumeConfiguration": {"scope": "shared", "autoprovision": true,
+                "driver": "nfs", "labels": {"team": "a"}}},
+            {"name": "given", "dockerVolumeConfiguration": {"scope": "shared"}}],
+        "containerDefinitions": [{"name": "app", "image": "busybox", "memory": 16, "mountPoints": [
+            {"sourceVolume": "own", "containerPath": "/own"},
+            {"sourceVolume": "common", "containerPath": "/common", "readOnly": true},
+            {"sourceVolume": "given", "containerPath": "/given"}]}]}));
+    let request = create_request(&spec, 0).unwrap();
+    let own = format!("ecs-web-3-own-{}", spec.id);
+    assert_eq!(
+        request.host.binds,
+        [format!("{own}:/own"), "common:/common:ro".into(), "given:/given".into()]
+    );
+    let [task, common, given] = request.volumes.as_slice() else {
+        panic!("{:#?}", request.volumes)
+    };
+    assert_eq!((task.name.as_str(), task.driver.as_str()), (own.as_str(), "local"));
+    assert_eq!(
+        (task.lifetime, task.options["type"].as_str()),
+        (Lifetime::Task, "tmpfs")
+    );
+    assert_eq!(
+        (task.labels["mine"].as_str(), &task.labels[name::TASK_ARN]),
+        ("1", &spec.arn)
+    );
+    assert_eq!(common.lifetime, Lifetime::Shared { autoprovision: true });
+    assert_eq!((common.driver.as_str(), common.labels.len()), ("nfs", 1));
+    assert_eq!(given.lifetime, Lifetime::Shared { autoprovision: false });
+    assert!(spec.has_own_volumes());
+}
+
+#[test]
+fn secrets_stand_in_the_request_by_reference() {
+    let request = request(&json!({"name": "app", "image": "busybox", "memory": 16,
+        "environmentFiles": [{"type": "s3", "value": "arn:aws:s3:::b/a.env"}],
+        "secrets": [{"name": "PASSWORD", "valueFrom": "/prod/db"}],
+        "logConfiguration": {"logDriver": "splunk", "options": {"tag": "x"},
+            "secretOptions": [{"name": "splunk-token", "valueFrom": "token"}]}}));
+    assert_eq!(request.environment_files, ["arn:aws:s3:::b/a.env"]);
+    assert_eq!(request.secrets[0].value_from, "/prod/db");
+    assert_eq!(request.log_secrets[0].name, "splunk-token");
+    assert_eq!(request.host.log.unwrap().1.len(), 1);
+    assert!(request.environment.is_empty());
+}
+
+#[test]
+fn security_options_are_written_as_docker_reads_them_in_all_versions() {
+    let options = json!([
+        "label:type:svirt_t",
+        "apparmor=docker-default",
+        "no-new-privileges",
+        "seccomp:unconfined"
+    ]);
+    let request = request(&json!({"name": "app", "image": "a", "memory": 16, "dockerSecurityOptions": options}));
+    assert_eq!(
+        request.host.security_options,
+        [
+            "label=type:svirt_t",
+            "apparmor=docker-default",
+            "no-new-privileges",
+            "seccomp=unconfined"
+        ]
+    );
 }

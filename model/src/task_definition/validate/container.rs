@@ -69,10 +69,13 @@ impl ContainerRules<'_> {
         self.check_mounts()?;
         self.check_links()?;
         self.check_environment()?;
+        self.check_secrets()?;
+        self.check_health()?;
+        self.check_linux()?;
         self.check_rest()
     }
 
-    fn fault(&self, text: impl std::fmt::Display) -> Fault {
+    pub(super) fn fault(&self, text: impl std::fmt::Display) -> Fault {
         Fault::client(format!(
             "Invalid setting for container '{}'. {text}",
             self.container.name
@@ -217,9 +220,10 @@ impl ContainerRules<'_> {
                 )));
             }
             let path = mount.container_path.as_deref().unwrap_or_default();
-            if !path.starts_with('/') {
+            // Docker takes what follows a colon for options of the mount.
+            if !path.starts_with('/') || path.contains(':') {
                 return Err(self.fault(format_args!(
-                    "'mountPoints[{at}].containerPath' is '{}', it must be an absolute path.",
+                    "'mountPoints[{at}].containerPath' is '{}', it must be an absolute path without ':'.",
                     shortened(path)
                 )));
             }
@@ -258,18 +262,6 @@ impl ContainerRules<'_> {
         Ok(())
     }
 
-    fn check_environment(&self) -> Result<(), Fault> {
-        for (at, variable) in self.container.environment.iter().enumerate() {
-            if variable.name.is_empty() || variable.name.contains(['=', '\0']) || variable.value.contains('\0') {
-                return Err(self.fault(format_args!(
-                    "'environment[{at}].name' is '{}', it must not be empty nor contain '=', and no NUL may stand in name or value.",
-                    shortened(&variable.name)
-                )));
-            }
-        }
-        Ok(())
-    }
-
     fn check_rest(&self) -> Result<(), Fault> {
         for (at, limit) in self.container.ulimits.iter().enumerate() {
             if !ULIMITS.contains(&limit.name.as_str()) {
@@ -286,11 +278,7 @@ impl ContainerRules<'_> {
                 )));
             }
         }
-        if let Some(log) = &self.container.log_configuration
-            && log.log_driver.is_empty()
-        {
-            return Err(self.fault("'logConfiguration.logDriver' must be given."));
-        }
+        self.check_resources()?;
         let own_network = self.definition.network_mode() == NetworkMode::Awsvpc;
         if own_network && (self.container.hostname.is_some() || !self.container.extra_hosts.is_empty()) {
             return Err(self.fault("'hostname' and 'extraHosts' are not supported with networkMode 'awsvpc'."));

@@ -1,4 +1,5 @@
 mod order;
+mod settings;
 
 use serde_json::{Value, json};
 
@@ -187,7 +188,7 @@ fn members_that_nothing_reads_come_back_as_they_were() {
     let value = json!({
         "family": "web",
         "containerDefinitions": [{"name": "app", "image": "busybox", "cpu": 0, "memory": 64,
-            "healthCheck": {"command": ["CMD", "true"], "retries": 5}, "startTimeout": 7,
+            "startTimeout": 7, "versionConsistency": "disabled",
             "dependsOn": [{"containerName": "init", "condition": "SUCCESS"}],
             "restartPolicy": {"enabled": true, "ignoredExitCodes": [0], "restartAttemptPeriod": 60}},
             {"name": "init", "image": "busybox", "cpu": 0, "memory": 64, "essential": false}],
