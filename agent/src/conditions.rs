@@ -18,6 +18,8 @@ const LONGEST_REASON: usize = 1024;
 pub(crate) enum Part {
     /// Docker.
     ContainerRuntime,
+    /// The disk that holds Docker's images and containers.
+    Disk,
 }
 
 /// How a part is, and since when.
@@ -39,6 +41,7 @@ impl Part {
     const fn name(self) -> &'static str {
         match self {
             Self::ContainerRuntime => "CONTAINER_RUNTIME",
+            Self::Disk => "DISK",
         }
     }
 }

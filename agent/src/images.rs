@@ -1,6 +1,6 @@
 //! Images: makes sure that the one a container is to be made of is there.
 //!
-//! How often the registry is asked is the operator's choice ([`Behavior`]). Whether it is, and what that takes, is
+//! How often the registry is asked is the operator's choice ([`ImagePullBehavior`]). Whether it is, and what that takes, is
 //! decided for each registry on its own, so that one that is slow or dead costs nobody who does not need it. What was
 //! used when is kept for the clean-up ([`keeper`]). The driver asks once for all that wait for the same image.
 
@@ -24,6 +24,7 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use crate::backoff::fraction;
+use crate::config::ImagePullBehavior;
 use crate::docker::{Docker, Fault, Login, PullError};
 use crate::driver::now;
 use crate::secrets::Secrets;
@@ -33,7 +34,8 @@ use places::Places;
 
 pub(crate) use disk::Disk;
 pub(crate) use keeper::{DiskState, Keeper, Needed};
-pub(crate) use settings::{Behavior, Routine, Settings, Timeouts};
+pub(crate) use settings::Settings;
+use settings::{Routine, Timeouts};
 
 /// How long a start waits for the first word of a registry when there is a copy to fall back on.
 const PATIENCE_WITH_COPY: Duration = Duration::from_secs(10);
@@ -49,7 +51,7 @@ pub(crate) struct Images {
 #[derive(Debug)]
 struct Inner {
     docker: Docker,
-    behavior: Behavior,
+    behavior: ImagePullBehavior,
     timeouts: Timeouts,
     places: Places,
     logins: Logins,
@@ -104,12 +106,13 @@ impl Images {
         let to_pull = reference.to_pull();
         let copy = self.inner.docker.image(&request.reference).await?;
         match (self.inner.behavior, copy) {
-            (Behavior::PreferCached, Some(copy)) => Ok(copy),
-            (Behavior::Once, Some(copy)) if self.inner.ledger.was_pulled(&copy.id, &to_pull) => Ok(copy),
+            (ImagePullBehavior::PreferCached, Some(copy)) => Ok(copy),
+            (ImagePullBehavior::Once, Some(copy)) if self.inner.ledger.was_pulled(&copy.id, &to_pull) => Ok(copy),
             // What a digest names never changes.
-            (Behavior::Default, Some(copy)) if reference.digest().is_some() => Ok(copy),
-            (Behavior::Default, Some(copy)) => self.refresh(&reference, copy, request).await,
-            (Behavior::Default | Behavior::PreferCached, None) | (Behavior::Always | Behavior::Once, _) => {
+            (ImagePullBehavior::Default, Some(copy)) if reference.digest().is_some() => Ok(copy),
+            (ImagePullBehavior::Default, Some(copy)) => self.refresh(&reference, copy, request).await,
+            (ImagePullBehavior::Default | ImagePullBehavior::PreferCached, None)
+            | (ImagePullBehavior::Always | ImagePullBehavior::Once, _) => {
                 self.fetch(&reference, &to_pull, request).await
             }
         }

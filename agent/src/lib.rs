@@ -96,14 +96,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let (events, inbox) = mpsc::channel(EVENTS);
     let conditions = Conditions::new();
     let runtime = Runtime::new(conditions.clone());
-    let settings = images::Settings::default();
+    let settings = images::Settings::of(&config);
     let secrets = Secrets::new(config.secrets_dir.clone());
     let images = Images::new(docker.clone(), &settings, secrets.clone(), state.path());
     let root = info.root.clone();
     let disk = tokio::task::spawn_blocking(move || Disk::of(&root))
         .await
         .unwrap_or_default();
-    let keeper = Keeper::new(images.clone(), &settings, disk, events.clone());
+    let keeper = Keeper::new(images.clone(), &settings, disk, conditions.clone(), events.clone());
     let sources = Sources {
         secrets,
         environment_files: config.environment_files_dir.clone(),

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::{Disk, Images, Routine, Settings};
+use crate::conditions::{Conditions, Part};
 use crate::docker::ListedImage;
 use crate::driver::now;
 use crate::event::Event;
@@ -49,17 +50,25 @@ pub(crate) struct Keeper {
     watermarks: Watermarks,
     /// None where the disk cannot be looked at.
     disk: Option<Disk>,
+    conditions: Conditions,
     events: mpsc::Sender<Event>,
 }
 
 impl Keeper {
-    pub(crate) fn new(images: Images, settings: &Settings, disk: Option<Disk>, events: mpsc::Sender<Event>) -> Self {
+    pub(crate) fn new(
+        images: Images,
+        settings: &Settings,
+        disk: Option<Disk>,
+        conditions: Conditions,
+        events: mpsc::Sender<Event>,
+    ) -> Self {
         Self {
             images,
             clean_up: settings.clean_up,
             routine: settings.routine.filter(|_| settings.clean_up),
             watermarks: settings.watermarks,
             disk,
+            conditions,
             events,
         }
     }
@@ -87,6 +96,10 @@ impl Keeper {
                     failing = false;
                     gauge.measured(fill);
                     let state = self.state_of(&gauge);
+                    match &state.refusal {
+                        Some(reason) => self.conditions.impaired(Part::Disk, reason, now()),
+                        None => self.conditions.ok(Part::Disk, now()),
+                    }
                     if state != told {
                         log_change(&told, &state);
                         told = state.clone();
@@ -277,11 +290,6 @@ fn is_needed(image: &ListedImage, needed: &Needed) -> bool {
 }
 
 fn log_change(before: &DiskState, after: &DiskState) {
-    match (&before.refusal, &after.refusal) {
-        (None, Some(reason)) => tracing::warn!(reason, "new tasks are refused"),
-        (Some(_), None) => tracing::info!("new tasks are taken again: Docker's disk has room"),
-        (None, None) | (Some(_), Some(_)) => {}
-    }
     if before.wants_room != after.wants_room {
         if after.wants_room {
             tracing::warn!("Docker's disk is filling up; unused images and ended containers go");

@@ -4,25 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use berth_agent_core::disk::Watermarks;
-use clap::ValueEnum;
-use serde::Deserialize;
 
+use crate::config::{Config, ImagePullBehavior};
 use crate::secrets::Secret;
-
-/// When the registry is asked (ECS agent, `ECS_IMAGE_PULL_BEHAVIOR`).
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Behavior {
-    /// For every container; a copy on the host serves where the registry does not.
-    #[default]
-    Default,
-    /// For every container; no answer fails the task.
-    Always,
-    /// Until this agent has pulled the image once.
-    Once,
-    /// Only where there is no copy on the host.
-    PreferCached,
-}
 
 /// How long a pull may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +32,7 @@ pub(crate) struct Routine {
 /// What is set.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    pub(crate) behavior: Behavior,
+    pub(crate) behavior: ImagePullBehavior,
     /// Pulls at once; at least 1.
     pub(crate) parallel_pulls: usize,
     pub(crate) timeouts: Timeouts,
@@ -64,28 +48,32 @@ pub(crate) struct Settings {
     pub(crate) watermarks: Watermarks,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
+impl Settings {
+    /// What of the agent's settings concerns images.
+    pub(crate) fn of(config: &Config) -> Self {
+        // Whoever prefers the copies on the host wants them kept for as long as there is room (ECS agent,
+        // `ECS_IMAGE_PULL_BEHAVIOR`).
+        let by_age = config.image_pull_behavior != ImagePullBehavior::PreferCached && !config.disable_image_cleanup;
         Self {
-            behavior: Behavior::Default,
-            parallel_pulls: 3,
+            behavior: config.image_pull_behavior,
+            parallel_pulls: config.parallel_pulls,
             timeouts: Timeouts {
-                first_progress: Duration::from_secs(300),
-                inactivity: Duration::from_secs(60),
-                total: Duration::from_secs(7200),
+                first_progress: config.pull_first_progress_timeout,
+                inactivity: config.pull_inactivity_timeout,
+                total: config.pull_timeout,
             },
-            docker_config: docker_config(),
-            given: None,
-            clean_up: true,
-            routine: Some(Routine {
-                interval: Duration::from_secs(1800),
-                minimum_age: Duration::from_secs(3600),
-                most: 5,
+            docker_config: config.docker_config.clone().unwrap_or_else(docker_config),
+            given: config.registry_auth_data.clone().map(Secret::new),
+            clean_up: !config.disable_image_cleanup,
+            routine: by_age.then_some(Routine {
+                interval: config.image_cleanup_interval,
+                minimum_age: config.image_minimum_age,
+                most: config.images_per_cleanup,
             }),
             watermarks: Watermarks {
-                low: 70,
-                clean: 80,
-                refuse: 90,
+                low: config.disk_low_percent,
+                clean: config.disk_clean_percent,
+                refuse: config.disk_refuse_percent,
             },
         }
     }
