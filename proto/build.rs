@@ -11,7 +11,8 @@ const FILES: [&str; 3] = [
     "berth/v1/berth.proto",
 ];
 
-const ECS: &str = "berth.ecs.v1";
+/// Packages whose messages have a form in JSON; that of the agents' stream has none.
+const WITH_JSON: [&str; 2] = ["berth.ecs.v1", "berth.v1"];
 
 /// Shapes of answers: ECS sends their lists also when they are empty.
 /// All `*Response` messages belong here too.
@@ -25,13 +26,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(FILES, ["proto"])?;
     let mut config = tonic_prost_build::Config::new();
     config.btree_map(["."]);
-    for (message, attributes) in ecs_messages(&descriptors) {
-        config.message_attribute(
-            format!(".{ECS}.{message}"),
-            "#[derive(serde::Serialize, serde::Deserialize)]",
-        );
+    for (message, attributes) in messages_with_json(&descriptors) {
+        config.message_attribute(format!(".{message}"), "#[derive(serde::Serialize, serde::Deserialize)]");
         for (field, attribute) in attributes {
-            config.field_attribute(format!(".{ECS}.{message}.{field}"), attribute);
+            config.field_attribute(format!(".{message}.{field}"), attribute);
         }
     }
     // Without the generated `connect`, whose name the agent's rpc has: clients are made from a channel.
@@ -41,14 +39,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Each ECS message with the serde attribute of each of its fields.
-fn ecs_messages(descriptors: &FileDescriptorSet) -> Vec<(String, Vec<(String, String)>)> {
+/// Each such message, by its full name, with the serde attribute of each of its fields.
+fn messages_with_json(descriptors: &FileDescriptorSet) -> Vec<(String, Vec<(String, String)>)> {
     descriptors
         .file
         .iter()
-        .filter(|file| file.package() == ECS)
-        .flat_map(|file| &file.message_type)
-        .map(|message| (message.name().to_owned(), field_attributes(message)))
+        .filter(|file| WITH_JSON.contains(&file.package()))
+        .flat_map(|file| file.message_type.iter().map(|message| (file.package(), message)))
+        .map(|(package, message)| (format!("{package}.{}", message.name()), field_attributes(message)))
         .collect()
 }
 
@@ -77,8 +75,10 @@ fn field_attributes(message: &DescriptorProto) -> Vec<(String, String)> {
                     (false, true) => ", skip_serializing_if = \"::std::collections::BTreeMap::is_empty\"",
                 };
                 format!("#[serde(rename = \"{json}\", default, deserialize_with = \"crate::null_is_absent\"{skip})]")
-            } else {
+            } else if field.proto3_optional() || field.r#type() == Type::Message {
                 format!("#[serde(rename = \"{json}\", default, skip_serializing_if = \"Option::is_none\")]")
+            } else {
+                format!("#[serde(rename = \"{json}\", default)]")
             };
             (field.name().to_owned(), attribute)
         })

@@ -6,6 +6,7 @@ mod clusters;
 mod instances;
 mod task_definitions;
 mod tasks;
+mod usage;
 
 use std::error::Error;
 use std::time::Duration;

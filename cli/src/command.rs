@@ -7,6 +7,7 @@ mod ps;
 mod run;
 mod stop;
 mod task_definitions;
+mod top;
 
 use anyhow::bail;
 use berth_proto::ecs::v1::Failure;
@@ -24,6 +25,8 @@ pub(crate) enum Command {
     Run(run::RunArgs),
     /// List tasks
     Ps(ps::PsArgs),
+    /// Show what hosts and tasks use now, live
+    Top(top::TopArgs),
     /// Stop tasks
     Stop(stop::StopArgs),
     /// Register, list and show task definitions
@@ -50,6 +53,7 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending>
     match command {
         Command::Run(args) => run::run(args, &api().await?, output).await,
         Command::Ps(args) => ps::run(args, &api().await?, output).await,
+        Command::Top(args) => top::run(args, &api().await?, output).await,
         Command::Stop(args) => stop::run(args, &api().await?, output).await,
         Command::TaskDefinitions(command) => task_definitions::run(command, &api().await?, output).await,
         Command::Instances(args) => instances::run(args, &api().await?, output).await,

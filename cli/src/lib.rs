@@ -9,6 +9,7 @@ mod command;
 mod dev;
 mod hint;
 mod output;
+mod screen;
 mod select;
 mod show;
 mod wait;

@@ -4,10 +4,12 @@ pub(crate) mod clusters;
 pub(crate) mod ids;
 pub(crate) mod instances;
 pub(crate) mod placement;
+mod size;
 mod table;
 pub(crate) mod task_definitions;
 pub(crate) mod tasks;
 mod time;
+pub(crate) mod usage;
 
 pub(crate) use table::Table;
 pub(crate) use time::Now;

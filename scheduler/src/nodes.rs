@@ -6,6 +6,7 @@
 
 mod assignments;
 mod session;
+mod usage;
 mod wire;
 
 use std::collections::{BTreeSet, HashMap};
@@ -29,6 +30,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::clock;
 use crate::engine::{Engine, Observer};
+pub(crate) use usage::{Container as ContainerTold, Sum, Told};
 
 /// How often each side of a stream says something.
 pub const HEARTBEAT: Duration = Duration::from_secs(4);
@@ -50,7 +52,8 @@ pub struct Registry {
 struct Presence {
     /// The stream, or when the last one ended.
     stream: Result<Handle, Instant>,
-    usage: Option<(Usage, Instant)>,
+    /// What it told last; goes with the stream.
+    usage: Option<(Arc<Told>, Instant)>,
     /// How the host is, and when its agent said so.
     conditions: Option<(Conditions, Timestamp)>,
 }
@@ -110,26 +113,14 @@ impl Registry {
     /// Puts the new stream of an instance in the place of an old one, which ends.
     fn arrive(&self, key: InstanceKey, handle: Handle) {
         let mut sessions = self.lock();
-        let usage = match sessions.remove(&key) {
-            Some(Presence {
-                stream: Ok(old), usage, ..
-            }) => {
-                old.end.cancel();
-                usage
-            }
-            Some(Presence {
-                stream: Err(_), usage, ..
-            }) => usage,
-            None => None,
+        let presence = Presence {
+            stream: Ok(handle),
+            usage: None,
+            conditions: None,
         };
-        sessions.insert(
-            key,
-            Presence {
-                stream: Ok(handle),
-                usage,
-                conditions: None,
-            },
-        );
+        if let Some(Presence { stream: Ok(old), .. }) = sessions.insert(key, presence) {
+            old.end.cancel();
+        }
     }
 
     /// The stream has ended, unless another is there already.
@@ -142,12 +133,17 @@ impl Registry {
                 .is_ok_and(|current| Arc::ptr_eq(&current.changes, &handle.changes))
         {
             presence.stream = Err(Instant::now());
+            presence.usage = None;
         }
     }
 
+    /// Keeps what an agent told, unless its stream has ended.
     fn put_usage(&self, key: InstanceKey, usage: Usage) {
-        if let Some(presence) = self.lock().get_mut(&key) {
-            presence.usage = Some((usage, Instant::now()));
+        let told = Arc::new(Told::read(usage));
+        if let Some(presence) = self.lock().get_mut(&key)
+            && presence.stream.is_ok()
+        {
+            presence.usage = Some((told, Instant::now()));
         }
     }
 
@@ -166,12 +162,10 @@ impl Registry {
     }
 
     /// The newest usage figures of a connected instance, and how old they are.
-    #[must_use]
-    pub fn usage(&self, key: InstanceKey) -> Option<(Usage, Duration)> {
+    pub(crate) fn usage(&self, key: InstanceKey) -> Option<(Arc<Told>, Duration)> {
         let sessions = self.lock();
-        let presence = sessions.get(&key).filter(|presence| presence.stream.is_ok())?;
-        let (usage, at) = presence.usage.as_ref()?;
-        Some((usage.clone(), at.elapsed()))
+        let (told, at) = sessions.get(&key)?.usage.as_ref()?;
+        Some((Arc::clone(told), at.elapsed()))
     }
 
     fn tell(&self, touches: impl Iterator<Item = (InstanceKey, Touch)>) {

@@ -5,7 +5,6 @@ use berth_proto::ecs::v1::{
     DescribeContainerInstancesResponse, ListContainerInstancesRequest, UpdateContainerInstancesStateRequest,
     UpdateContainerInstancesStateResponse,
 };
-use berth_proto::v1::{DescribeUsageRequest, DescribeUsageResponse};
 
 use super::{Api, CallError, DESCRIBE_AT_MOST};
 
@@ -85,17 +84,6 @@ impl Api {
         };
         self.ecs("DeregisterContainerInstance", request, async |mut ecs, request| {
             ecs.deregister_container_instance(request).await
-        })
-        .await
-    }
-
-    /// What the connected hosts of the cluster use now.
-    pub(crate) async fn usage(&self) -> Result<DescribeUsageResponse, CallError> {
-        let request = DescribeUsageRequest {
-            cluster: self.cluster.clone(),
-        };
-        self.berth("DescribeUsage", request, async |mut berth, request| {
-            berth.describe_usage(request).await
         })
         .await
     }

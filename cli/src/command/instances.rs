@@ -63,14 +63,14 @@ pub(super) async fn run(args: InstancesArgs, api: &Api, output: &mut Output) -> 
         InstancesCommand::List => {
             let arns = api.list_instances().await?;
             let answer = api.describe_instances(&arns).await?;
-            let usage = usage(api).await?;
+            let usage = usage(api, &arns).await?;
             output.answer(&answer, |answer| show::list(&answer.container_instances, &usage))?;
         }
         InstancesCommand::Show { id } => {
             let arn = named(api, id).await?;
-            let answer = api.describe_instances(&[arn]).await?;
+            let answer = api.describe_instances(std::slice::from_ref(&arn)).await?;
             refuse_failures("container instance", &answer.failures)?;
-            let usage = usage(api).await?;
+            let usage = usage(api, &[arn]).await?;
             let now = Now::of_the_clock();
             output.answer(&answer, |answer| {
                 show::one(answer.container_instances.first(), &usage, now)
@@ -98,6 +98,15 @@ async fn set_status(api: &Api, output: &mut Output, id: String, status: &str) ->
     })
 }
 
+/// The container instances that the names mean.
+pub(super) async fn all_named(api: &Api, names: &[String]) -> anyhow::Result<Vec<String>> {
+    let mut arns = Vec::new();
+    for name in names {
+        arns.push(named(api, name.clone()).await?);
+    }
+    Ok(arns)
+}
+
 async fn named(api: &Api, name: String) -> anyhow::Result<String> {
     if select::is_complete(&name) {
         return Ok(name);
@@ -107,17 +116,17 @@ async fn named(api: &Api, name: String) -> anyhow::Result<String> {
 }
 
 /// What the hosts use now; nothing where the scheduler does not tell.
-async fn usage(api: &Api) -> Result<UsageByArn, CallError> {
-    let answer = match api.usage().await {
-        Ok(answer) => answer,
+async fn usage(api: &Api, instances: &[String]) -> Result<UsageByArn, CallError> {
+    let usage = match api.usage_of_instances(instances).await {
+        Ok(usage) => usage,
         Err(CallError::Refused {
             code: Code::Unimplemented,
             ..
         }) => return Ok(UsageByArn::new()),
         Err(error) => return Err(error),
     };
-    let figures = answer.instances.into_iter();
+    let figures = usage.into_iter();
     Ok(figures
-        .filter_map(|of_one| Some((of_one.container_instance_arn, of_one.usage?)))
+        .filter_map(|of_one| Some((of_one.container_instance_arn, of_one.host?)))
         .collect())
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use anstyle::AnsiColor;
-use berth_proto::agent::v1::Usage;
 use berth_proto::ecs::v1::{ContainerInstance, Resource};
+use berth_proto::v1::HostFigures;
 
 use super::ids::Short;
 use super::table::{Cell, maybe, number, status, text};
@@ -12,7 +12,9 @@ use super::{Now, Table, ids};
 use crate::output::Presentation;
 
 /// What hosts use now, by the ARN of their container instance.
-pub(crate) type UsageByArn = BTreeMap<String, Usage>;
+pub(crate) type UsageByArn = BTreeMap<String, HostFigures>;
+
+const BYTES_PER_MIB: u64 = 1024 * 1024;
 
 pub(crate) fn list(instances: &[ContainerInstance], usage: &UsageByArn) -> Presentation {
     let mut table = Table::with_headings([
@@ -38,7 +40,7 @@ pub(crate) fn list(instances: &[ContainerInstance], usage: &UsageByArn) -> Prese
             number(free_of_total(instance, "CPU")),
             number(free_of_total(instance, "MEMORY")),
             number(usage.map_or_else(String::new, |usage| usage.cpu_units.to_string())),
-            number(usage.map_or_else(String::new, |usage| usage.memory_mib.to_string())),
+            number(usage.map_or_else(String::new, |usage| mib(usage).to_string())),
         ]);
     }
     Presentation::default().table(&table)
@@ -73,7 +75,7 @@ pub(crate) fn one(instance: Option<&ContainerInstance>, usage: &UsageByArn, now:
     table.pair("Memory MiB free/total", text(free_of_total(instance, "MEMORY")));
     if let Some(usage) = usage.get(arn) {
         table.pair("CPU units used now", text(usage.cpu_units));
-        table.pair("Memory MiB used now", text(usage.memory_mib));
+        table.pair("Memory MiB used now", text(mib(usage)));
     }
     table.pair("TCP ports taken", text(ports(instance, "PORTS")));
     table.pair("UDP ports taken", text(ports(instance, "PORTS_UDP")));
@@ -86,6 +88,10 @@ pub(crate) fn one(instance: Option<&ContainerInstance>, usage: &UsageByArn, now:
         attributes.row([text(attribute.name()), maybe(attribute.value.as_deref())]);
     }
     presentation.section("Attributes", &attributes)
+}
+
+fn mib(usage: &HostFigures) -> u64 {
+    usage.memory_used_bytes / BYTES_PER_MIB
 }
 
 fn connection(instance: &ContainerInstance) -> Cell {

@@ -1,6 +1,6 @@
 //! `berth instances`.
 
-use berth_proto::agent::v1::Usage;
+use berth_proto::v1::{DescribeUsageResponse, HostFigures, InstanceUsage};
 
 use crate::berth::berth;
 use crate::fake::{Fake, instance};
@@ -29,9 +29,18 @@ fn instances_are_listed_with_what_is_free() -> anyhow::Result<()> {
 #[test]
 fn live_usage_is_shown_where_the_scheduler_tells_it() -> anyhow::Result<()> {
     let fake = with_instances()?;
-    fake.state().usage = Some(Usage {
+    let host = HostFigures {
         cpu_units: 153,
-        memory_mib: 777,
+        memory_used_bytes: 777 << 20,
+        ..Default::default()
+    };
+    let first = fake.state().instances[0].container_instance_arn().to_owned();
+    fake.state().usage = Some(DescribeUsageResponse {
+        instances: vec![InstanceUsage {
+            container_instance_arn: first,
+            host: Some(host),
+            ..Default::default()
+        }],
         ..Default::default()
     });
     let listed = berth(&fake.url, &["instances", "list"])?;

@@ -9,3 +9,4 @@ mod process;
 mod run;
 mod task_definitions;
 mod tasks;
+mod top;

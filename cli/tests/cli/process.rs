@@ -172,6 +172,7 @@ fn every_command_explains_itself_with_an_example() -> anyhow::Result<()> {
         &["run"][..],
         &["ps"],
         &["stop"],
+        &["top"],
         &["instances"],
         &["instances", "drain"],
         &["clusters", "create"],

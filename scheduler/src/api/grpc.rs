@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use berth_model::fault::Fault;
 use berth_proto::ecs::v1 as ecs;
 use berth_proto::ecs::v1::ecs_server::Ecs;
 use berth_proto::v1::berth_server::Berth;
@@ -63,7 +64,11 @@ impl Berth for Additions {
         &self,
         request: Request<DescribeUsageRequest>,
     ) -> Result<Response<DescribeUsageResponse>, Status> {
-        let described = usage::describe(&self.0, request.get_ref());
+        let api = Arc::clone(&self.0);
+        let described = tokio::task::spawn_blocking(move || usage::describe(&api, request.into_inner()));
+        let described = described
+            .await
+            .unwrap_or_else(|error| Err(Fault::server(format!("usage is not described: {error}"))));
         described.map(Response::new).map_err(|fault| faults::status(&fault))
     }
 }

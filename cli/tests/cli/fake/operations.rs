@@ -6,7 +6,7 @@
 )]
 
 use berth_proto::ecs::v1::*;
-use berth_proto::v1::{DescribeUsageRequest, DescribeUsageResponse, InstanceUsage};
+use berth_proto::v1::{DescribeUsageRequest, DescribeUsageResponse};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
@@ -334,15 +334,8 @@ impl State {
         })
     }
 
-    pub(super) fn describe_usage(&mut self, _: DescribeUsageRequest) -> Answer<DescribeUsageResponse> {
-        let usage = self.usage.clone().ok_or_else(|| Status::unimplemented("no usage"))?;
-        let instances = self.instances.iter().take(1).map(|it| InstanceUsage {
-            container_instance_arn: it.container_instance_arn().to_owned(),
-            usage: Some(usage.clone()),
-            age_ms: 10,
-        });
-        Ok(DescribeUsageResponse {
-            instances: instances.collect(),
-        })
+    pub(super) fn describe_usage(&mut self, request: DescribeUsageRequest) -> Answer<DescribeUsageResponse> {
+        self.usage_calls.push(request);
+        self.usage.clone().ok_or_else(|| Status::unimplemented("no usage"))
     }
 }

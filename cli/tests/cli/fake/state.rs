@@ -1,9 +1,9 @@
 //! What the fake holds, and the things that tests put into it.
 
-use berth_proto::agent::v1::Usage;
 use berth_proto::ecs::v1::{
     Container, ContainerInstance, NetworkBinding, Resource, RunTaskRequest, Task, TaskDefinition, VersionInfo,
 };
+use berth_proto::v1::{DescribeUsageRequest, DescribeUsageResponse};
 
 const ARN: &str = "arn:aws:ecs:us-east-1:000000000000";
 
@@ -26,8 +26,10 @@ pub(crate) struct State {
     pub(crate) runs: Vec<RunTaskRequest>,
     /// After how many calls RunTask fails.
     pub(crate) runs_at_most: Option<usize>,
-    /// What the first instance's host uses; without it DescribeUsage is not implemented.
-    pub(crate) usage: Option<Usage>,
+    /// What DescribeUsage answers; without it the operation is not implemented.
+    pub(crate) usage: Option<DescribeUsageResponse>,
+    /// The calls of it.
+    pub(crate) usage_calls: Vec<DescribeUsageRequest>,
     /// Whether calls are never answered.
     pub(crate) silent: bool,
 }
