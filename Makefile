@@ -21,7 +21,8 @@ lint:
 	cargo clippy --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet
 
-## Figures, in one table.
+## Figures: placements in memory, then the daemons.
 bench:
 	cargo xtask prepare
+	cargo bench --package berth-integration-tests --bench placement
 	cargo bench --package berth-integration-tests --bench table

@@ -131,6 +131,13 @@ impl Expression {
         });
         mentions
     }
+
+    /// Whether the expression holds only where tasks of certain groups run, and the group is one of them; nothing where it
+    /// can hold anywhere.
+    #[must_use]
+    pub fn needs_task_group(&self, group: &str) -> Option<bool> {
+        self.root.needs_task_group(group)
+    }
 }
 
 impl PartialEq for Expression {

@@ -109,6 +109,18 @@ impl Node {
         }
     }
 
+    /// As [`Expression::needs_task_group`](super::Expression::needs_task_group).
+    pub(super) fn needs_task_group(&self, group: &str) -> Option<bool> {
+        match self {
+            Self::All(parts) => {
+                let mut needs = parts.iter().filter_map(|part| part.needs_task_group(group)).peekable();
+                needs.peek().is_some().then(|| needs.all(|needed| needed))
+            }
+            Self::Test(Test::TaskGroup(test)) if !test.negated => Some(test.rule.accepts(Some(group))),
+            Self::Any(_) | Self::Not(_) | Self::Test(_) => None,
+        }
+    }
+
     /// Writes a list of parts, those in parentheses that would otherwise be read with their neighbours.
     fn fmt_list(f: &mut fmt::Formatter<'_>, parts: &[Self], word: &str) -> fmt::Result {
         for (at, part) in parts.iter().enumerate() {

@@ -1,5 +1,6 @@
 //! What was asked. A command is decided against one state, as often as it takes until its changes are appended.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use berth_model::fault::Fault;
@@ -8,7 +9,7 @@ use berth_model::time::Timestamp;
 
 use crate::change::Change;
 use crate::keys::ClusterKey;
-use crate::place::Scan;
+use crate::place::Index;
 use crate::state::State;
 
 /// What a decision may use besides the state: the world comes in as values.
@@ -23,16 +24,17 @@ pub struct Env<'m> {
 /// What one decision leaves for the next so that it need not look at everything again. Never changes what is decided.
 #[derive(Debug, Default)]
 pub struct Memory {
-    pub(crate) scan: Option<RememberedScan>,
+    /// By cluster, what finds the instances of placements.
+    indexes: BTreeMap<ClusterKey, Index>,
 }
 
-/// The scan of the last placement, and when it holds.
-#[derive(Debug)]
-pub(crate) struct RememberedScan {
-    pub(crate) cluster: ClusterKey,
-    /// The state's count of instance changes once the scan's own placements are folded.
-    pub(crate) instance_changes: u64,
-    pub(crate) scan: Scan,
+impl Memory {
+    /// The index of the cluster's instances, as they are in the state.
+    pub(crate) fn index(&mut self, state: &State, cluster: ClusterKey) -> &mut Index {
+        let index = self.indexes.entry(cluster).or_insert_with(|| Index::of(state, cluster));
+        index.catch_up(state);
+        index
+    }
 }
 
 /// What a command leads to.

@@ -174,7 +174,7 @@ pub fn fold(state: &mut State, change: &Change) {
 /// Adds an instance that has no tasks yet.
 pub(crate) fn add_instance(state: &mut State, key: InstanceKey, instance: Instance) {
     let counts = instance.status != InstanceStatus::Inactive;
-    state.instance_changes += 1;
+    state.note_instance_change(key);
     state.instances.insert(key, Arc::new(instance));
     if counts {
         with_cluster(state, key.cluster, |cluster| cluster.instances += 1);
@@ -197,7 +197,7 @@ pub(crate) fn add_task(state: &mut State, cluster: ClusterKey, task: Task) {
 }
 
 fn with_instance(state: &mut State, key: InstanceKey, edit: impl FnOnce(&mut Instance)) {
-    state.instance_changes += 1;
+    state.note_instance_change(key);
     if let Some(instance) = state.instances.get_mut(&key) {
         let instance = Arc::make_mut(instance);
         edit(instance);

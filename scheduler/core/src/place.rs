@@ -4,6 +4,8 @@
 //! state and seed give the same answer. Knows nothing of services, agents or the API.
 
 mod fits;
+mod index;
+mod order;
 mod scan;
 
 use std::sync::Arc;
@@ -16,7 +18,8 @@ use berth_model::query::Expression;
 use crate::state::Instance;
 
 pub use fits::{Misfit, fits};
-pub use scan::Scan;
+pub use index::Index;
+use scan::Scan;
 
 /// What is to be placed, but for how many and by which seed.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +67,22 @@ pub fn solve<'i>(
     seed: u64,
 ) -> Solution {
     Scan::new(candidates, request.clone()).place(count, seed)
+}
+
+/// Why each instance takes no further copy, where `placed` copies of the request are on their way to it already.
+fn refusals<'i>(
+    candidates: impl Iterator<Item = &'i Arc<Instance>>,
+    request: &Request,
+    placed: impl Fn(InstanceId) -> u32,
+) -> Vec<Refusal> {
+    let refusal = |instance: &Arc<Instance>| {
+        let misfits = fits(instance, request, placed(instance.id));
+        (!misfits.is_empty()).then_some(Refusal {
+            instance: instance.id,
+            misfits,
+        })
+    };
+    candidates.filter_map(refusal).collect()
 }
 
 /// Whether the instance satisfies an expression of the query language.

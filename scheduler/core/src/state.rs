@@ -13,13 +13,16 @@ use std::sync::Arc;
 use berth_model::fault::Fault;
 use berth_model::id::{ClusterName, DefinitionId, Family, InstanceId, TaskId};
 use berth_model::status::ClusterStatus;
-use imbl::{OrdMap, OrdSet};
+use imbl::{OrdMap, OrdSet, Vector};
 
 use crate::keys::{ClusterKey, InstanceKey, Revision, TaskKey};
 pub use cluster::Cluster;
 pub use definition::{FamilyRevisions, RegisteredDefinition};
 pub use instance::{HeldPorts, Instance};
 pub use task::{Stop, Task};
+
+/// Changes of instances that are remembered: more than there are between two placements.
+const CHANGES_KEPT: usize = 8192;
 
 /// Everything that the scheduler knows, as of one revision.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +39,8 @@ pub struct State {
     pub(crate) client_tokens: OrdMap<(ClusterKey, Arc<str>), Arc<[TaskId]>>,
     /// How often any instance has changed: who remembers it knows whether instances are still as they were.
     pub(crate) instance_changes: u64,
+    /// Which instances changed last, the latest last.
+    pub(crate) changed_instances: Vector<InstanceKey>,
 }
 
 impl State {
@@ -121,6 +126,22 @@ impl State {
             instance: InstanceId::from_bits(u128::MAX),
         };
         self.instances.range(first..=last).map(|(_, instance)| instance)
+    }
+
+    /// The instances that have changed since there were so many changes, some of them more than once; nothing where that is
+    /// too long ago to tell.
+    pub(crate) fn instances_changed_since(&self, changes: u64) -> Option<impl Iterator<Item = InstanceKey> + '_> {
+        let missed = usize::try_from(self.instance_changes.checked_sub(changes)?).ok()?;
+        let first = self.changed_instances.len().checked_sub(missed)?;
+        Some(self.changed_instances.iter().skip(first).copied())
+    }
+
+    pub(crate) fn note_instance_change(&mut self, key: InstanceKey) {
+        self.instance_changes += 1;
+        if self.changed_instances.len() == CHANGES_KEPT {
+            self.changed_instances.pop_front();
+        }
+        self.changed_instances.push_back(key);
     }
 
     /// All instances of all clusters.

@@ -7,9 +7,7 @@ use berth_model::placement::{Constraint, MAX_CONSTRAINTS, Strategy};
 use berth_model::status::InstanceStatus;
 
 pub use super::launch::{Call, Failure, Launched};
-use crate::command::{Command, Decision, Env, Memory, RememberedScan};
-use crate::keys::ClusterKey;
-use crate::place::{Request, Scan, Solution};
+use crate::command::{Command, Decision, Env};
 use crate::state::{Instance, State};
 
 /// Places up to `count` copies; those that find no place are failures, not errors (ECS API, RunTask).
@@ -47,9 +45,8 @@ impl Command for RunTask {
             return Err(Fault::invalid("No Container Instances were found in your cluster."));
         }
         let seed = env.draw();
-        let solution = remembered(state, cluster.key, request, env.memory(), |scan| {
-            scan.place(self.count, seed)
-        });
+        let index = env.memory().index(state, cluster.key);
+        let solution = index.place(state, &request, self.count, seed);
         let (tasks, change) = admitted.placed(&self.call, &solution.placed, env);
         Ok(Decision {
             changes: change.into_iter().collect(),
@@ -60,35 +57,4 @@ impl Command for RunTask {
             },
         })
     }
-}
-
-/// Places with the scan of the placement before, if it was for the same request and nothing else has changed an
-/// instance since: equal copies that are asked for in many calls cost one look at the cluster.
-fn remembered(
-    state: &State,
-    cluster: ClusterKey,
-    request: Request,
-    memory: &mut Memory,
-    place: impl FnOnce(&mut Scan) -> Solution,
-) -> Solution {
-    let holds = |last: &RememberedScan| {
-        last.cluster == cluster && last.instance_changes == state.instance_changes && *last.scan.request() == request
-    };
-    let mut scan = match memory.scan.take().filter(holds) {
-        Some(last) => last.scan,
-        None => {
-            let candidates = state
-                .instances_of(cluster)
-                .filter(|instance| instance.status == InstanceStatus::Active);
-            Scan::new(candidates, request)
-        }
-    };
-    let solution = place(&mut scan);
-    let own = u64::try_from(solution.placed.len()).unwrap_or(u64::MAX);
-    memory.scan = Some(RememberedScan {
-        cluster,
-        instance_changes: state.instance_changes.saturating_add(own),
-        scan,
-    });
-    solution
 }

@@ -7,16 +7,13 @@ use std::sync::Arc;
 use berth_model::placement::{PackBy, SpreadKey, Strategy};
 
 use super::fits::{Misfit, eligibility, room};
+use super::order::{Chain, Order, draws, lot};
 use super::{Refusal, Request, Solution};
 use crate::state::Instance;
 
-/// Without a strategy tasks go as those of an ECS service do: over the zones first, then over the instances.
-const ZONE: &str = "ecs.availability-zone";
-
-/// The candidates of one request, and what has been placed on them: it can go on placing equal copies for as long as
-/// nothing else changes the instances.
+/// The candidates of one request, and what has been placed on them.
 #[derive(Debug)]
-pub struct Scan {
+pub(super) struct Scan {
     request: Request,
     /// By instance id.
     seats: Vec<Seat>,
@@ -25,6 +22,8 @@ pub struct Scan {
     /// Tasks of the group that are meant to run on each seat: apart, as the search for the next seat reads all of them.
     group: Vec<u32>,
     rules: Vec<Rule>,
+    /// Whether chance decides what the rules leave.
+    random: bool,
 }
 
 /// A candidate and what this scan has put there.
@@ -38,7 +37,6 @@ struct Seat {
 /// A strategy with what it counts: the smaller the key of a seat, the better.
 #[derive(Debug)]
 enum Rule {
-    Random,
     Instance,
     Domain {
         /// The domain of each seat.
@@ -47,52 +45,39 @@ enum Rule {
         tasks: Vec<u32>,
     },
     Least(PackBy),
+    /// Decides what the strategies leave.
+    Tie(Order),
 }
 
 impl Scan {
     /// Looks at the candidates.
-    #[must_use]
-    pub fn new<'i>(candidates: impl IntoIterator<Item = &'i Arc<Instance>>, request: Request) -> Self {
+    pub(super) fn new<'i>(candidates: impl IntoIterator<Item = &'i Arc<Instance>>, request: Request) -> Self {
         let mut seats: Vec<Seat> = candidates
             .into_iter()
             .map(|instance| Seat::new(instance, &request))
             .collect();
         seats.sort_by_key(|seat| seat.instance.id);
         let open = (0..seats.len()).filter(|at| seats[*at].has_room(&request)).collect();
-        let default = [
-            Strategy::Spread(SpreadKey::Attribute(ZONE.to_owned())),
-            Strategy::Spread(SpreadKey::Instance),
-        ];
-        let strategies = match request.strategies.is_empty() {
-            true => &default[..],
-            false => &request.strategies,
-        };
+        let chain = Chain::of(&request.strategies);
         let group: Vec<u32> = seats
             .iter()
             .map(|seat| seat.instance.tasks_of_group(&request.group))
             .collect();
-        let rules = strategies
-            .iter()
-            .map(|strategy| Rule::new(strategy, &seats, &group))
-            .collect();
+        let tie = (!chain.random).then_some(Rule::Tie(chain.order));
+        let strategies = chain.rules.iter().filter_map(|rule| Rule::of(rule, &seats, &group));
+        let rules = strategies.chain(tie).collect();
         Self {
             request,
             seats,
             open,
             group,
             rules,
+            random: chain.random,
         }
     }
 
-    /// What it places copies of.
-    #[must_use]
-    pub const fn request(&self) -> &Request {
-        &self.request
-    }
-
     /// Places as many of `count` further copies as fit, best first, and explains the rest.
-    #[must_use]
-    pub fn place(&mut self, count: u32, seed: u64) -> Solution {
+    pub(super) fn place(&mut self, count: u32, seed: u64) -> Solution {
         let mut placed = Vec::new();
         for turn in 0..count {
             let Some(chosen) = self.choose(seed, turn) else { break };
@@ -111,31 +96,52 @@ impl Scan {
         Solution { placed, refusals }
     }
 
-    /// The seat of the next copy: each strategy keeps the best of what the one before it left; then the smallest id,
-    /// which is the first, as seats are in the order of ids.
+    /// The seat of the next copy: each rule keeps the best of what the one before it left; then chance, or the smallest
+    /// id, which is the first, as seats are in the order of ids.
     fn choose(&self, seed: u64, turn: u32) -> Option<usize> {
-        let key = |rule: &Rule, at: usize| self.key(rule, at, seed, turn);
         let mut open = self.open.iter().copied();
         let mut best = open.next()?;
-        let mut best_keys: Vec<u64> = self.rules.iter().map(|rule| key(rule, best)).collect();
+        let mut best_keys: Vec<u64> = self.rules.iter().map(|rule| self.key(rule, best)).collect();
         for at in open {
-            let differs = |(rule, best): (&Rule, &u64)| Some(key(rule, at).cmp(best)).filter(|order| order.is_ne());
-            if self.rules.iter().zip(&best_keys).find_map(differs) == Some(Ordering::Less) {
+            if self.compare(at, &best_keys) == Ordering::Less {
                 best = at;
                 for (best, rule) in best_keys.iter_mut().zip(&self.rules) {
-                    *best = key(rule, at);
+                    *best = self.key(rule, at);
                 }
             }
         }
-        Some(best)
+        if !self.random {
+            return Some(best);
+        }
+        let equal = |at: &usize| self.compare(*at, &best_keys) == Ordering::Equal;
+        let drawn = draws(seed, turn, self.seats.len()).find(|at| self.open.binary_search(at).is_ok() && equal(at));
+        drawn.or_else(|| {
+            let fitting: Vec<usize> = self.open.iter().copied().filter(equal).collect();
+            fitting.get(lot(seed, turn, fitting.len())).copied()
+        })
     }
 
-    fn key(&self, rule: &Rule, at: usize, seed: u64, turn: u32) -> u64 {
+    fn compare(&self, at: usize, best_keys: &[u64]) -> Ordering {
+        let differs = |(rule, best): (&Rule, &u64)| Some(self.key(rule, at).cmp(best)).filter(|order| order.is_ne());
+        let difference = self.rules.iter().zip(best_keys).find_map(differs);
+        difference.unwrap_or(Ordering::Equal)
+    }
+
+    fn key(&self, rule: &Rule, at: usize) -> u64 {
         match rule {
-            Rule::Random => mix(seed, turn, self.seats[at].instance.id.to_bits()),
             Rule::Instance => u64::from(self.group[at]),
             Rule::Domain { of_seat, tasks } => u64::from(tasks[of_seat[at] as usize]),
-            Rule::Least(by) => u64::from(self.seats[at].left(*by, &self.request)),
+            Rule::Least(by) => {
+                let (cpu, memory) = self.seats[at].left(&self.request);
+                u64::from(match by {
+                    PackBy::Cpu => cpu,
+                    PackBy::Memory => memory,
+                })
+            }
+            Rule::Tie(order) => {
+                let (cpu, memory) = self.seats[at].left(&self.request);
+                order.key(cpu, memory)
+            }
         }
     }
 
@@ -180,23 +186,23 @@ impl Seat {
         })
     }
 
-    /// What stays free of the resource once the next copy is there.
-    fn left(&self, by: PackBy, request: &Request) -> u32 {
-        let (free, each) = match by {
-            PackBy::Cpu => (self.instance.free_cpu().0, request.demand.cpu.0),
-            PackBy::Memory => (self.instance.free_memory().0, request.demand.memory.0),
-        };
-        free.saturating_sub(each.saturating_mul(self.placed + 1))
+    /// CPU units and memory that are free with the copies that were placed here.
+    fn left(&self, request: &Request) -> (u32, u32) {
+        let left = |free: u32, each: u32| free.saturating_sub(each.saturating_mul(self.placed));
+        (
+            left(self.instance.free_cpu().0, request.demand.cpu.0),
+            left(self.instance.free_memory().0, request.demand.memory.0),
+        )
     }
 }
 
 impl Rule {
-    fn new(strategy: &Strategy, seats: &[Seat], group: &[u32]) -> Self {
+    fn of(strategy: &Strategy, seats: &[Seat], group: &[u32]) -> Option<Self> {
         match strategy {
-            Strategy::Random => Self::Random,
-            Strategy::Spread(SpreadKey::Instance) => Self::Instance,
-            Strategy::Spread(SpreadKey::Attribute(name)) => Self::domains(name, seats, group),
-            Strategy::Binpack(by) => Self::Least(*by),
+            Strategy::Random => None,
+            Strategy::Spread(SpreadKey::Instance) => Some(Self::Instance),
+            Strategy::Spread(SpreadKey::Attribute(name)) => Some(Self::domains(name, seats, group)),
+            Strategy::Binpack(by) => Some(Self::Least(*by)),
         }
     }
 
@@ -216,16 +222,6 @@ impl Rule {
         }
         Self::Domain { of_seat, tasks }
     }
-}
-
-/// A number that follows from all three and looks like chance: the smallest of many is any of them.
-const fn mix(seed: u64, turn: u32, id: u128) -> u64 {
-    #[expect(clippy::cast_possible_truncation, reason = "both halves are used")]
-    let mut z =
-        seed ^ (turn as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (id as u64) ^ ((id >> 64) as u64).rotate_left(32);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 #[cfg(test)]

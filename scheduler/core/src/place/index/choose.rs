@@ -1,0 +1,261 @@
+//! The instance of the next copy.
+
+use std::collections::BTreeMap;
+
+use super::Index;
+use super::class::ClassId;
+use super::prepared::{Plan, needed_groups};
+use super::ranking::Slot;
+use crate::place::Request;
+use crate::place::fits::{eligibility, room};
+use crate::place::order::{draws, lot};
+use crate::state::Instance;
+
+/// Instances of one count that are looked at one by one rather than found in order.
+const FEW: usize = if cfg!(test) { 4 } else { 256 };
+
+/// How far the classes were walked for the copies of one call that are each to have an instance without any of the
+/// group. What was passed over stays unfit for as long as the call lasts: groups only grow and room only shrinks.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    from: BTreeMap<ClassId, u64>,
+}
+
+/// What the choice depends on besides the index.
+pub(super) struct Question<'a, S> {
+    pub(super) request: &'a Request,
+    pub(super) plan: &'a Plan,
+    /// The instance of a slot, as the state has it.
+    pub(super) instance: &'a S,
+    /// Copies of this call by instance.
+    pub(super) placed: &'a [(Slot, u32)],
+    pub(super) seed: u64,
+    pub(super) turn: u32,
+}
+
+impl Index {
+    /// The best instance that can take a copy.
+    pub(super) fn choose<'i, S>(&self, question: &Question<'_, S>, walk: &mut Walk) -> Option<Slot>
+    where
+        S: Fn(Slot) -> Option<&'i Instance>,
+    {
+        let plan = question.plan;
+        if let Some(few) = plan.few() {
+            return self.choose_from(question, few.iter().copied());
+        }
+        if let Some(needed) = needed_groups(question.request).filter(|_| plan.changing) {
+            let mut hosts: Vec<Slot> = self.groups.named(needed).flat_map(|group| group.slots()).collect();
+            hosts.sort_unstable();
+            hosts.dedup();
+            return self.choose_from(question, hosts.into_iter());
+        }
+        if plan.facets.is_empty() {
+            return self.choose_within(question, &plan.classes, walk);
+        }
+        let mut ranked: Vec<(Vec<u32>, ClassId)> = plan
+            .classes
+            .iter()
+            .map(|class| (self.domain_counts(plan, *class), *class))
+            .collect();
+        ranked.sort_unstable();
+        let mut equal = Vec::new();
+        for level in ranked.chunk_by(|(one, _), (other, _)| one == other) {
+            equal.clear();
+            equal.extend(level.iter().map(|(_, class)| *class));
+            if let Some(slot) = self.choose_within(question, &equal, walk) {
+                return Some(slot);
+            }
+        }
+        None
+    }
+
+    /// Tasks of the group in the domains of the class, by the facets that are spread over.
+    fn domain_counts(&self, plan: &Plan, class: ClassId) -> Vec<u32> {
+        let group = self.groups.get(plan.group);
+        let class = self.classes.get(class);
+        let count = |facet: &usize| group.in_domain(*facet, class.domain(*facet));
+        plan.facets.iter().map(count).collect()
+    }
+
+    /// The best instance of classes that are equally good.
+    fn choose_within<'i, S>(&self, question: &Question<'_, S>, classes: &[ClassId], walk: &mut Walk) -> Option<Slot>
+    where
+        S: Fn(Slot) -> Option<&'i Instance>,
+    {
+        let plan = question.plan;
+        if plan.random {
+            return self.choose_by_lot(question, classes);
+        }
+        let group = self.groups.get(plan.group);
+        if plan.distinct || (plan.by_instance && group.spans() < self.slots.len()) {
+            let found = self.first_without(question, classes, walk);
+            if found.is_some() || plan.distinct {
+                return found;
+            }
+        }
+        if !plan.by_instance {
+            return self.first_of(question, classes, |_| true);
+        }
+        let mut level = 0;
+        while let Some(next) = group.level_after(level) {
+            level = next;
+            let found = if group.at_level(level).take(FEW + 1).count() <= FEW {
+                let at_level = group.at_level(level);
+                let fitting = at_level.filter(|slot| self.takes(question, classes, *slot));
+                fitting.min_by_key(|slot| (self.key(plan, *slot), *slot))
+            } else {
+                self.first_of(question, classes, |slot| group.count(slot) == level)
+            };
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    }
+
+    /// The first in order of those that fit and have no task of the group.
+    fn first_without<'i, S>(&self, question: &Question<'_, S>, classes: &[ClassId], walk: &mut Walk) -> Option<Slot>
+    where
+        S: Fn(Slot) -> Option<&'i Instance>,
+    {
+        let group = self.groups.get(question.plan.group);
+        let demand = &question.request.demand;
+        let (span, other) = question.plan.order.span(demand.cpu.0, demand.memory.0);
+        let mut best: Option<(u64, Slot, ClassId)> = None;
+        for class in classes {
+            let Some(ranking) = self.classes.get(*class).ranking(question.plan.order) else {
+                continue;
+            };
+            let from = walk.from.get(class).copied().unwrap_or(0).max(*span.start());
+            let free = |slot| group.count(slot) == 0 && self.accepts(question, slot);
+            let first = ranking.first(&(from..=*span.end()), other, free);
+            walk.from.insert(*class, first.map_or(u64::MAX, |(key, _)| key));
+            let first = first.map(|(key, slot)| (key, slot, *class));
+            best = [best, first].into_iter().flatten().min();
+        }
+        best.map(|(_, slot, _)| slot)
+    }
+
+    /// The first in order of those that fit and pass.
+    fn first_of<'i, S>(
+        &self,
+        question: &Question<'_, S>,
+        classes: &[ClassId],
+        mut passes: impl FnMut(Slot) -> bool,
+    ) -> Option<Slot>
+    where
+        S: Fn(Slot) -> Option<&'i Instance>,
+    {
+        let demand = &question.request.demand;
+        let (span, other) = question.plan.order.span(demand.cpu.0, demand.memory.0);
+        let rankings = classes
+            .iter()
+            .filter_map(|class| self.classes.get(*class).ranking(question.plan.order));
+        let firsts = rankings
+            .filter_map(|ranking| ranking.first(&span, other, |slot| passes(slot) && self.accepts(question, slot)));
+        firsts.min().map(|(_, slot)| slot)
+    }
+
+    fn choose_by_lot<'i, S>(&self, question: &Question<'_, S>, classes: &[ClassId]) -> Option<Slot>
+    where
+        S: Fn(Slot) -> Option<&'i Instance>,
+    {
+        let drawn = draws(question.seed, question.turn, self.slots.len())
+            .filter_map(|rank| Slot::try_from(rank).ok())
+            .find(|slot| self.takes(question, classes, *slot));
+        drawn.or_else(|| {
+            // So few can take it that chance did not meet one: those that can are looked up.
+            let mut fitting = Vec::new();
+            self.first_of(question, classes, |slot| {
+                if self.accepts(question, slot) {
+                    fitting.push(slot);
+                }
+                false
+            });
+            fitting.sort_unstable();
+            fitting.get(lot(question.seed, question.turn, fitting.len())).copied()
+        })
+    }
+
+    /// The best of a list, by everything that counts.
+    fn choose_from<'i, S>(&self, question: &Question<'_, S>, list: impl Iterator<Item = Slot>) -> Option<Slot>
+    where
+        S: Fn(Slot) -> Option<&'i Instance>,
+    {
+        let plan = question.plan;
+        let group = self.groups.get(plan.group);
+        let rules = |slot: Slot| {
+            let level = if plan.by_instance { group.count(slot) } else { 0 };
+            (self.domain_counts(plan, self.slots.class(slot)), level)
+        };
+        let mut best: Vec<Slot> = Vec::new();
+        let mut best_rules = None;
+        for slot in list.filter(|slot| self.takes(question, &plan.classes, *slot)) {
+            let rules = rules(slot);
+            if best_rules.as_ref().is_none_or(|best| rules < *best) {
+                best_rules = Some(rules);
+                best.clear();
+                best.push(slot);
+            } else if best_rules.as_ref() == Some(&rules) {
+                best.push(slot);
+            }
+        }
+        if plan.random {
+            let mut drawn =
+                draws(question.seed, question.turn, self.slots.len()).filter_map(|rank| Slot::try_from(rank).ok());
+            let drawn = drawn.find(|slot| best.binary_search(slot).is_ok());
+            return drawn.or_else(|| best.get(lot(question.seed, question.turn, best.len())).copied());
+        }
+        best.into_iter().min_by_key(|slot| (self.key(plan, *slot), *slot))
+    }
+
+    fn key(&self, plan: &Plan, slot: Slot) -> u64 {
+        let (cpu, memory) = self.slots.free(slot);
+        plan.order.key(cpu, memory)
+    }
+
+    /// Whether the instance is of one of the classes and can take a copy.
+    fn takes<'i, S>(&self, question: &Question<'_, S>, classes: &[ClassId], slot: Slot) -> bool
+    where
+        S: Fn(Slot) -> Option<&'i Instance>,
+    {
+        let demand = &question.request.demand;
+        let (cpu, memory) = self.slots.free(slot);
+        cpu >= demand.cpu.0
+            && memory >= demand.memory.0
+            && classes.binary_search(&self.slots.class(slot)).is_ok()
+            && self.accepts(question, slot)
+    }
+
+    /// Whether an instance that has enough CPU and memory and is of the right class can take a copy.
+    fn accepts<'i, S>(&self, question: &Question<'_, S>, slot: Slot) -> bool
+    where
+        S: Fn(Slot) -> Option<&'i Instance>,
+    {
+        let plan = question.plan;
+        if plan.distinct && self.groups.get(plan.group).count(slot) > 0 {
+            return false;
+        }
+        if let Some(chosen) = &plan.chosen
+            && chosen.binary_search(&slot).is_err()
+        {
+            return false;
+        }
+        if !plan.ports && !plan.changing {
+            return true;
+        }
+        let Some(instance) = (question.instance)(slot) else {
+            return false;
+        };
+        if plan.changing && !eligibility(instance, question.request).is_empty() {
+            return false;
+        }
+        let mut free = true;
+        if plan.ports {
+            let here = question.placed.iter().filter(|(placed, _)| *placed == slot);
+            let placed = here.map(|(_, copies)| copies).sum();
+            room(instance, question.request, placed, |_| free = false);
+        }
+        free
+    }
+}

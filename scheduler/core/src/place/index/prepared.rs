@@ -1,0 +1,212 @@
+//! A request as the index sees it: what can be found out before the first copy is placed.
+
+use berth_model::placement::{Constraint, SpreadKey, Strategy};
+use berth_model::query::Expression;
+
+use super::Index;
+use super::class::{ClassId, Facet};
+use super::group::GroupId;
+use super::ranking::Slot;
+use crate::place::fits::eligibility;
+use crate::place::order::{Chain, Order};
+use crate::place::{Request, satisfies};
+use crate::state::Instance;
+
+/// Requests that are remembered; services and callers ask for the same again and again.
+const REMEMBERED: usize = if cfg!(test) { 3 } else { 32 };
+/// Instances that are looked at one by one rather than found in order.
+const FEW: usize = if cfg!(test) { 4 } else { 512 };
+/// The attribute that a definition's processor is held against.
+const ARCHITECTURE: &str = "ecs.cpu-architecture";
+
+/// A request and what follows from it.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) request: Request,
+    /// None where only the scan can tell.
+    pub(super) plan: Option<Plan>,
+}
+
+/// How to look for a request's instances.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// Classes whose instances satisfy what classes can tell, in order.
+    pub(super) classes: Vec<ClassId>,
+    /// Whose tasks are counted.
+    pub(super) group: GroupId,
+    /// Facets that the tasks are spread over, the first first.
+    pub(super) facets: Vec<usize>,
+    /// Whether they are then spread over instances.
+    pub(super) by_instance: bool,
+    /// Whether chance decides then.
+    pub(super) random: bool,
+    /// What decides otherwise.
+    pub(super) order: Order,
+    /// No two tasks of the group on one instance.
+    pub(super) distinct: bool,
+    /// Ports are to be free.
+    pub(super) ports: bool,
+    /// Each candidate must be asked itself, every time.
+    pub(super) changing: bool,
+    /// The instances that satisfy what each must be asked itself, once.
+    pub(super) chosen: Option<Vec<Slot>>,
+}
+
+impl Plan {
+    /// The chosen instances, where they are so few that looking at each is best.
+    pub(super) fn few(&self) -> Option<&[Slot]> {
+        self.chosen.as_deref().filter(|chosen| chosen.len() <= FEW)
+    }
+}
+
+impl Index {
+    /// The place of the request among those that are remembered.
+    pub(super) fn prepare<'i>(&mut self, request: &Request, instance: &impl Fn(Slot) -> Option<&'i Instance>) -> usize {
+        if let Some(known) = self.prepared.iter().position(|known| known.request == *request) {
+            return known;
+        }
+        let unknown: Vec<Facet> = facets(request)
+            .into_iter()
+            .filter(|facet| !self.classes.knows(facet))
+            .collect();
+        for facet in unknown {
+            let all = self.slots.all().filter_map(instance);
+            self.classes.learn(facet, all);
+            // The next facet is judged by the classes that this one makes.
+            self.classify(instance);
+        }
+        let plan = self.plan(request, instance);
+        if self.prepared.len() == REMEMBERED {
+            self.prepared.remove(0);
+        }
+        self.prepared.push(Prepared {
+            request: request.clone(),
+            plan,
+        });
+        self.prepared.len() - 1
+    }
+
+    fn plan<'i>(&mut self, request: &Request, instance: &impl Fn(Slot) -> Option<&'i Instance>) -> Option<Plan> {
+        let chain = Chain::of(&request.strategies);
+        let (facets, by_instance) = self.shape(&chain)?;
+        if by_instance && chain.random {
+            return None;
+        }
+        let personal = self::facets(request)
+            .iter()
+            .any(|facet| self.classes.is_personal(facet));
+        let changing = expressions(request).any(|expression| expression.mentions().per_instance);
+        let speaks = |class: &ClassId| {
+            let example = instance(self.classes.get(*class).example);
+            example.is_some_and(|example| example.connected && self.class_allows(example, request))
+        };
+        let classes: Vec<ClassId> = self.classes.ids().filter(speaks).collect();
+        let chosen = (personal && !changing).then(|| {
+            let all = self.slots.all();
+            all.filter(|slot| instance(*slot).is_some_and(|instance| eligibility(instance, request).is_empty()))
+                .collect()
+        });
+        let group = self.groups.number(&request.group);
+        if by_instance {
+            self.groups.get_mut(group).level();
+        }
+        for facet in &facets {
+            let domains = self.classes.spread_over(*facet);
+            let (slots, classes) = (&self.slots, &self.classes);
+            let domain = |slot: Slot| classes.get(slots.class(slot)).domain(*facet);
+            self.groups.get_mut(group).count_domains(*facet, domains, domain);
+        }
+        for class in &classes {
+            let slots = &self.slots;
+            self.classes.get_mut(*class).rank(chain.order, |slot| slots.free(slot));
+        }
+        Some(Plan {
+            classes,
+            group,
+            facets,
+            by_instance,
+            random: chain.random,
+            order: chain.order,
+            distinct: request.constraints.contains(&Constraint::DistinctInstance),
+            ports: !request.demand.ports.is_empty(),
+            changing,
+            chosen,
+        })
+    }
+
+    /// Whether an instance satisfies what its class can tell of the request.
+    fn class_allows(&self, example: &Instance, request: &Request) -> bool {
+        let by_class = |name: &str| !self.classes.is_personal(&Facet::Attribute(name.to_owned()));
+        let architecture = request.cpu_architecture.filter(|_| by_class(ARCHITECTURE));
+        let mut required = request.required_attributes.iter().filter(|name| by_class(name));
+        let mut told = expressions(request).filter(|expression| {
+            let mentions = expression.mentions();
+            let version = mentions.agent_version && self.classes.is_personal(&Facet::AgentVersion);
+            !mentions.per_instance && !version && mentions.attributes.iter().all(|name| by_class(name))
+        });
+        architecture.is_none_or(|wanted| example.attribute(ARCHITECTURE).flatten() == Some(wanted))
+            && required.all(|name| example.attribute(name).is_some())
+            && told.all(|expression| satisfies(example, expression))
+    }
+
+    /// What the rules spread over: facets, then perhaps instances, then only resources. Any other order of rules is the
+    /// scan's.
+    fn shape(&self, chain: &Chain) -> Option<(Vec<usize>, bool)> {
+        let mut facets = Vec::new();
+        let mut by_instance = false;
+        let mut packs = false;
+        for rule in &chain.rules {
+            match rule {
+                Strategy::Spread(SpreadKey::Attribute(name)) if !by_instance && !packs => {
+                    facets.push(self.classes.position(&Facet::Attribute(name.clone()))?);
+                }
+                Strategy::Spread(SpreadKey::Instance) if !packs => by_instance = true,
+                // The order has the first resource and then the other.
+                Strategy::Binpack(by) if !chain.random && (packs || chain.order == Order::of(*by)) => packs = true,
+                Strategy::Spread(_) | Strategy::Binpack(_) | Strategy::Random => return None,
+            }
+        }
+        Some((facets, by_instance))
+    }
+}
+
+fn expressions(request: &Request) -> impl Iterator<Item = &Expression> {
+    let from_request = request.constraints.iter().filter_map(|constraint| match constraint {
+        Constraint::MemberOf(expression) => Some(expression),
+        Constraint::DistinctInstance => None,
+    });
+    request.member_of.iter().chain(from_request)
+}
+
+/// Everything about instances that the request asks about.
+fn facets(request: &Request) -> Vec<Facet> {
+    let mut facets: Vec<Facet> = Vec::new();
+    let attribute = |name: &str| Facet::Attribute(name.to_owned());
+    facets.extend(request.required_attributes.iter().map(|name| attribute(name)));
+    facets.extend(request.cpu_architecture.map(|_| attribute(ARCHITECTURE)));
+    for expression in expressions(request) {
+        let mentions = expression.mentions();
+        facets.extend(mentions.attributes.into_iter().map(attribute));
+        facets.extend(mentions.agent_version.then_some(Facet::AgentVersion));
+    }
+    for rule in Chain::of(&request.strategies).rules {
+        if let Strategy::Spread(SpreadKey::Attribute(name)) = rule {
+            facets.push(Facet::Attribute(name));
+        }
+    }
+    facets.sort();
+    facets.dedup();
+    facets
+}
+
+/// The groups that an instance must have a task of, as far as the request says so.
+pub(super) fn needed_groups(request: &Request) -> Option<impl Fn(&str) -> bool> {
+    let needing: Vec<&Expression> = expressions(request)
+        .filter(|expression| expression.needs_task_group("").is_some())
+        .collect();
+    (!needing.is_empty()).then_some(move |group: &str| {
+        needing
+            .iter()
+            .all(|expression| expression.needs_task_group(group) == Some(true))
+    })
+}

@@ -1,0 +1,324 @@
+use std::sync::Arc;
+
+use berth_model::id::{ClusterName, DefinitionId, DefinitionRevision, Family, InstanceId, TaskId};
+use berth_model::overrides::TaskOverride;
+use berth_model::placement::{Constraint, PackBy, SpreadKey, Strategy as Placing};
+use berth_model::quantity::{CpuUnits, Demand, HostPort, MemoryMib, PortSet, Protocol};
+use berth_model::query::Expression;
+use berth_model::status::{InstanceStatus, LaunchType, TaskStatus};
+use berth_model::time::Timestamp;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::*;
+use crate::change::Change;
+use crate::fold::fold;
+use crate::launch::{Launch, Placement};
+use crate::observation::{InstanceFacts, Observation, TaskTimes};
+use crate::state::State;
+
+const CLUSTER: ClusterKey = ClusterKey(1);
+
+/// What happens between two placements, over small sets so that things meet.
+#[derive(Debug, Clone)]
+enum Step {
+    Place { wish: Wish, count: u32, seed: u64 },
+    End { nth: usize },
+    Connection { instance: u128, connected: bool },
+    Status { instance: u128, status: InstanceStatus },
+    Register { instance: u128, host: Host },
+}
+
+#[derive(Debug, Clone)]
+struct Host {
+    cpu: u32,
+    memory: u32,
+    zone: Option<&'static str>,
+    name: u32,
+    gpu: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Wish {
+    cpu: u32,
+    memory: u32,
+    port: Option<u16>,
+    group: &'static str,
+    strategies: Vec<Placing>,
+    expressions: Vec<&'static str>,
+    distinct: bool,
+    needs_gpu: bool,
+}
+
+fn host() -> impl Strategy<Value = Host> {
+    let zone = select(vec![None, Some("a"), Some("b"), Some("c")]);
+    (0_u32..6, 0_u32..6, zone, 0_u32..80, any::<bool>()).prop_map(|(cpu, memory, zone, name, gpu)| Host {
+        cpu: cpu * 256,
+        memory: memory * 300,
+        zone,
+        name,
+        gpu,
+    })
+}
+
+fn strategy() -> impl Strategy<Value = Placing> {
+    prop_oneof![
+        3 => Just(Placing::Binpack(PackBy::Cpu)),
+        3 => Just(Placing::Binpack(PackBy::Memory)),
+        3 => Just(Placing::Spread(SpreadKey::Instance)),
+        3 => Just(Placing::Spread(SpreadKey::Attribute("zone".to_owned()))),
+        1 => Just(Placing::Spread(SpreadKey::Attribute("host".to_owned()))),
+        1 => Just(Placing::Spread(SpreadKey::Attribute("gpu".to_owned()))),
+        2 => Just(Placing::Random),
+    ]
+}
+
+/// Chains that callers write, and any others.
+fn chain() -> impl Strategy<Value = Vec<Placing>> {
+    let zone = || Placing::Spread(SpreadKey::Attribute("zone".to_owned()));
+    let gpu = || Placing::Spread(SpreadKey::Attribute("gpu".to_owned()));
+    let instance = || Placing::Spread(SpreadKey::Instance);
+    let pack = Placing::Binpack;
+    let usual = select(vec![
+        vec![],
+        vec![pack(PackBy::Cpu)],
+        vec![pack(PackBy::Memory)],
+        vec![zone()],
+        vec![instance()],
+        vec![zone(), instance()],
+        vec![zone(), pack(PackBy::Memory)],
+        vec![gpu(), zone(), instance(), pack(PackBy::Cpu)],
+        vec![Placing::Random],
+        vec![zone(), Placing::Random],
+        vec![instance(), pack(PackBy::Memory), pack(PackBy::Cpu)],
+    ]);
+    prop_oneof![3 => usual, 1 => prop::collection::vec(strategy(), 0..4)]
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    let expressions = select(vec![
+        vec![],
+        vec![],
+        vec![],
+        vec!["attribute:zone == a"],
+        vec!["attribute:zone != b", "attribute:gpu exists"],
+        vec!["attribute:host =~ h-1.*"],
+        vec!["attribute:host == h-3 or attribute:zone == c"],
+        vec!["task:group == web"],
+        vec!["not (task:group == db)", "attribute:zone in [a, b]"],
+        vec!["task:group == db and attribute:zone == a"],
+        vec!["runningTasksCount < 1"],
+        vec!["agentVersion >= 1.2.0"],
+    ]);
+    (
+        (0_u32..4, 0_u32..4),
+        prop::option::weighted(0.2, 80_u16..82),
+        select(vec!["web", "db", "batch"]),
+        chain(),
+        expressions,
+        (prop::bool::weighted(0.2), prop::bool::weighted(0.2)),
+    )
+        .prop_map(
+            |((cpu, memory), port, group, strategies, expressions, (distinct, needs_gpu))| Wish {
+                cpu: cpu * 100,
+                memory: memory * 128,
+                port,
+                group,
+                strategies,
+                expressions,
+                distinct,
+                needs_gpu,
+            },
+        )
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let status = select(vec![InstanceStatus::Active, InstanceStatus::Draining]);
+    prop_oneof![
+        8 => (wish(), 1_u32..8, any::<u64>()).prop_map(|(wish, count, seed)| Step::Place { wish, count, seed }),
+        4 => (0_usize..64).prop_map(|nth| Step::End { nth }),
+        1 => (0_u128..120, any::<bool>()).prop_map(|(instance, connected)| Step::Connection { instance, connected }),
+        1 => (0_u128..120, status).prop_map(|(instance, status)| Step::Status { instance, status }),
+        1 => (0_u128..120, host()).prop_map(|(instance, host)| Step::Register { instance, host }),
+    ]
+}
+
+fn register(state: &mut State, instance: u128, host: &Host) {
+    let mut attributes = BTreeMap::new();
+    attributes.insert("host".to_owned(), Some(format!("h-{}", host.name)));
+    if let Some(zone) = host.zone {
+        attributes.insert("zone".to_owned(), Some(zone.to_owned()));
+    }
+    if host.gpu {
+        attributes.insert("gpu".to_owned(), None);
+    }
+    let facts = InstanceFacts {
+        cpu: CpuUnits(host.cpu),
+        memory: MemoryMib(host.memory),
+        attributes,
+        agent_version: format!("1.{}.0", host.name % 4),
+        ..InstanceFacts::default()
+    };
+    let change = Change::InstanceRegistered {
+        cluster: CLUSTER,
+        instance: InstanceId::from_bits(instance),
+        facts: Arc::new(facts),
+        at: Timestamp::from_millis(1),
+    };
+    fold(state, &change);
+}
+
+fn request(wish: &Wish) -> Request {
+    let tcp = |port| HostPort {
+        protocol: Protocol::Tcp,
+        port,
+    };
+    let expression = |text: &&str| Constraint::MemberOf(Expression::parse(text).unwrap());
+    let mut constraints: Vec<Constraint> = wish.expressions.iter().map(expression).collect();
+    constraints.extend(wish.distinct.then_some(Constraint::DistinctInstance));
+    let gpu: &[String] = if wish.needs_gpu { &["gpu".to_owned()] } else { &[] };
+    Request {
+        demand: Demand {
+            cpu: CpuUnits(wish.cpu),
+            memory: MemoryMib(wish.memory),
+            ports: wish.port.map(tcp).into_iter().collect::<PortSet>(),
+        },
+        required_attributes: gpu.into(),
+        cpu_architecture: None,
+        member_of: Arc::new([]),
+        constraints,
+        strategies: wish.strategies.clone(),
+        group: wish.group.into(),
+    }
+}
+
+struct World {
+    state: State,
+    tasks: Vec<(TaskId, InstanceId)>,
+    next: u128,
+}
+
+impl World {
+    fn of(hosts: &[(u128, Host)]) -> Self {
+        let mut state = State::default();
+        fold(
+            &mut state,
+            &Change::ClusterCreated {
+                name: ClusterName::parse("default").unwrap(),
+                key: CLUSTER,
+                tags: Vec::new(),
+            },
+        );
+        for (instance, host) in hosts {
+            register(&mut state, *instance, host);
+        }
+        Self {
+            state,
+            tasks: Vec::new(),
+            next: 1,
+        }
+    }
+
+    fn fold_placements(&mut self, request: &Request, instances: &[InstanceId]) {
+        let placements: Vec<Placement> = instances
+            .iter()
+            .map(|instance| {
+                let task = TaskId::from_bits(self.next);
+                self.next += 1;
+                self.tasks.push((task, *instance));
+                Placement {
+                    task,
+                    instance: *instance,
+                }
+            })
+            .collect();
+        let launch = Launch {
+            definition: DefinitionId {
+                family: Family::parse("f").unwrap(),
+                revision: DefinitionRevision(1),
+            },
+            demand: request.demand.clone(),
+            group: Arc::clone(&request.group),
+            started_by: None,
+            overrides: TaskOverride::default(),
+            tags: Vec::new(),
+            launch_type: LaunchType::default(),
+            client_token: None,
+            created_at: Timestamp::from_millis(1),
+        };
+        let change = Change::TasksPlaced {
+            cluster: CLUSTER,
+            launch: Arc::new(launch),
+            placements,
+        };
+        fold(&mut self.state, &change);
+    }
+
+    fn end(&mut self, nth: usize) {
+        if self.tasks.is_empty() {
+            return;
+        }
+        let (task, _) = self.tasks.swap_remove(nth % self.tasks.len());
+        let observed = Observation {
+            last_status: TaskStatus::Stopped,
+            containers: Arc::new([]),
+            stop_code: None,
+            stopped_reason: None,
+            times: TaskTimes::default(),
+        };
+        let change = Change::TaskObserved {
+            cluster: CLUSTER,
+            task,
+            observed: Arc::new(observed),
+            at: Timestamp::from_millis(2),
+        };
+        fold(&mut self.state, &change);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn every_decision_is_the_scans(
+        hosts in prop::collection::vec(host(), 0..100),
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
+        let hosts: Vec<(u128, Host)> = (0_u128..).zip(hosts).collect();
+        let mut world = World::of(&hosts);
+        let mut index = Index::of(&world.state, CLUSTER);
+        for step in steps {
+            match step {
+                Step::Place { wish, count, seed } => {
+                    let request = request(&wish);
+                    let expected = solve(active(&world.state, CLUSTER), &request, count, seed);
+                    index.catch_up(&world.state);
+                    let found = index.place(&world.state, &request, count, seed);
+                    prop_assert_eq!(&found, &expected, "{:?}", wish);
+                    // Now and then nothing comes of it, as when another writer was first.
+                    if seed % 5 > 0 {
+                        world.fold_placements(&request, &found.placed);
+                    }
+                }
+                Step::End { nth } => world.end(nth),
+                Step::Connection { instance, connected } => fold(
+                    &mut world.state,
+                    &Change::InstanceConnection {
+                        cluster: CLUSTER,
+                        instance: InstanceId::from_bits(instance),
+                        connected,
+                    },
+                ),
+                Step::Status { instance, status } => fold(
+                    &mut world.state,
+                    &Change::InstanceStatusSet {
+                        cluster: CLUSTER,
+                        instance: InstanceId::from_bits(instance),
+                        status,
+                    },
+                ),
+                Step::Register { instance, host } => register(&mut world.state, instance, &host),
+            }
+        }
+    }
+}
