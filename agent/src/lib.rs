@@ -9,6 +9,7 @@ mod config;
 mod docker;
 mod driver;
 mod event;
+mod failpoint;
 mod host;
 mod images;
 mod link;

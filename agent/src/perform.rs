@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::docker::Docker;
 use crate::event::Event;
+use crate::failpoint::fail_point;
 use crate::images::Images;
 use crate::prepare::Sources;
 use crate::watch::Runtime;
@@ -30,7 +31,9 @@ impl Performer {
     pub(crate) fn pull(&self, image: ImageRequest) {
         let Self { images, events, .. } = self.clone();
         self.spawn(async move {
+            fail_point!("before", "pull");
             let result = images.get(&image).await;
+            fail_point!("after", "pull");
             if let Err(error) = &result {
                 tracing::warn!(image = image.reference, %error, "image is not to be had");
             }
@@ -42,7 +45,9 @@ impl Performer {
     pub(crate) fn remove_volumes(&self, task: TaskId, arn: String) {
         let Self { docker, events, .. } = self.clone();
         self.spawn(async move {
+            fail_point!("before", "volume-removal");
             let result = docker.remove_volumes(&arn).await;
+            fail_point!("after", "volume-removal");
             if let Err(error) = &result {
                 tracing::warn!(%task, %error, "volumes of the task cannot be removed yet");
             }
@@ -60,6 +65,8 @@ impl Performer {
             ..
         } = self.clone();
         self.spawn(async move {
+            let effect = action.name();
+            fail_point!("before", effect);
             let (container, outcome) = match action {
                 Action::Create { container, request } => {
                     (container, Outcome::Created(create(&docker, &sources, *request).await))
@@ -74,7 +81,9 @@ impl Performer {
                 // Not of one container: the driver has its own ways for them.
                 Action::Pull { .. } | Action::RemoveVolumes | Action::Forget => return,
             };
+            fail_point!("after", effect);
             if let Some(failure) = outcome.failure() {
+                tracing::debug!(%task, container, effect, error = %failure, "effect failed");
                 runtime.effect_failed(failure);
             }
             send(

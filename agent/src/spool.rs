@@ -2,20 +2,28 @@
 //!
 //! A record is written before the first effect that it must outlive and removed when nothing is left of the task. A
 //! file is replaced whole: written beside, synced, renamed, and the directory synced. Blocking; the driver calls it on a thread
-//! of its own. A file that cannot be read is set aside, never a reason not to start.
+//! of its own. A file that cannot be read, or whose checksum is not that of its content, is set aside, never a reason not
+//! to start: the task is known by the labels of its containers then.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use berth_agent_core::fingerprint::fingerprint;
 use berth_agent_core::record::Record;
 use berth_model::id::TaskId;
 use serde::{Deserialize, Serialize};
+
+use crate::failpoint::fail_point;
 
 const DIRECTORY: &str = "tasks";
 const SUFFIX: &str = "json";
 /// Raised when readers of the number before could no longer make sense of a file.
 const VERSION: u32 = 1;
+
+/// How a file begins; the checksum follows. It is that of the whole content with zeros in its place.
+const HEAD: &[u8] = br#"{"version":1,"checksum":""#;
+const NO_CHECKSUM: &str = "0000000000000000";
 
 /// The files of all tasks.
 #[derive(Debug, Clone)]
@@ -44,6 +52,7 @@ pub(crate) struct SpoolError {
 #[derive(Serialize)]
 struct Written<'a> {
     version: u32,
+    checksum: &'static str,
     task: &'a Record,
 }
 
@@ -54,10 +63,38 @@ struct Read {
 
 /// The content of a task's file.
 pub(crate) fn encode(record: &Record) -> Result<Vec<u8>, serde_json::Error> {
-    serde_json::to_vec(&Written {
+    let mut content = serde_json::to_vec(&Written {
         version: VERSION,
+        checksum: NO_CHECKSUM,
         task: record,
-    })
+    })?;
+    let sum = fingerprint(&content);
+    if let Some(place) = checksum_in(&mut content) {
+        place.copy_from_slice(sum.as_bytes());
+    }
+    Ok(content)
+}
+
+/// The record in a task's file. One of a later version of the agent may begin otherwise: it has no checksum that this
+/// one knows.
+fn decode(mut content: Vec<u8>) -> io::Result<Record> {
+    if let Some(place) = checksum_in(&mut content) {
+        let given = place.to_vec();
+        place.copy_from_slice(NO_CHECKSUM.as_bytes());
+        if given != fingerprint(&content).as_bytes() {
+            let problem = "the checksum is not that of the content";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+        }
+    }
+    Ok(serde_json::from_slice::<Read>(&content)?.task)
+}
+
+fn checksum_in(content: &mut [u8]) -> Option<&mut [u8]> {
+    if content.starts_with(HEAD) {
+        content.get_mut(HEAD.len()..HEAD.len() + NO_CHECKSUM.len())
+    } else {
+        None
+    }
 }
 
 impl Spool {
@@ -88,8 +125,13 @@ impl Spool {
     pub(crate) fn commit(&self, changes: &[Change]) -> Result<(), SpoolError> {
         for change in changes {
             match change {
-                Change::Write(task, content) => self.write(*task, content)?,
+                Change::Write(task, content) => {
+                    fail_point!("before", "record-write");
+                    self.write(*task, content)?;
+                    fail_point!("after", "record-write");
+                }
                 Change::Remove(task) => {
+                    fail_point!("before", "record-removal");
                     let path = self.path(*task);
                     match fs::remove_file(&path) {
                         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -97,6 +139,7 @@ impl Spool {
                         }
                         Ok(()) | Err(_) => {}
                     }
+                    fail_point!("after", "record-removal");
                 }
             }
         }
@@ -128,8 +171,7 @@ pub(crate) fn sync_directory(directory: &Path) -> Result<(), SpoolError> {
 }
 
 fn read(path: &Path) -> io::Result<Record> {
-    let content = fs::read(path)?;
-    Ok(serde_json::from_slice::<Read>(&content)?.task)
+    decode(fs::read(path)?)
 }
 
 fn set_aside(path: &Path, error: &io::Error) {
@@ -209,12 +251,31 @@ mod tests {
     }
 
     #[test]
+    fn a_flipped_bit_anywhere_is_noticed_or_does_no_harm() {
+        let known = record(1);
+        let content = encode(&known).unwrap();
+        for bit in 0..content.len() * 8 {
+            let mut flipped = content.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            // In the head it may only hide the checksum.
+            if let Ok(read) = decode(flipped) {
+                assert!(bit / 8 < HEAD.len(), "bit {bit} went unnoticed");
+                assert_eq!(read, known);
+            }
+        }
+        for length in 0..content.len() {
+            assert!(decode(content[..length].to_vec()).is_err(), "cut at {length}");
+        }
+    }
+
+    #[test]
     fn members_of_later_versions_are_ignored() {
         let directory = tempfile::tempdir().unwrap();
         let spool = Spool::open(directory.path()).unwrap();
         let known = record(1);
         let mut later: serde_json::Value = serde_json::from_slice(&encode(&known).unwrap()).unwrap();
         later["version"] = 2.into();
+        later["checksum"] = "another kind".into();
         later["task"]["added_later"] = true.into();
         spool
             .commit(&[Change::Write(known.spec.id, later.to_string().into_bytes())])

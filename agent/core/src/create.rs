@@ -16,6 +16,7 @@ pub use linux::{Device, Tmpfs};
 pub use volume::{Lifetime, VolumeRequest};
 
 use crate::context;
+use crate::fingerprint::fingerprint;
 use crate::image::Pin;
 use crate::name;
 use crate::spec::TaskSpec;
@@ -326,17 +327,7 @@ fn docker_name(spec: &TaskSpec, container: &str) -> Option<String> {
 }
 
 fn spec_hash(request: &CreateRequest) -> Result<String, serde_json::Error> {
-    Ok(hash(&serde_json::to_vec(request)?))
-}
-
-/// FNV-1a: it only has to tell two versions of one container apart.
-fn hash(bytes: &[u8]) -> String {
-    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-    const PRIME: u64 = 0x0000_0100_0000_01b3;
-    let hash = bytes
-        .iter()
-        .fold(OFFSET, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME));
-    format!("{hash:016x}")
+    Ok(fingerprint(&serde_json::to_vec(request)?))
 }
 
 impl CreateRequest {
@@ -351,7 +342,7 @@ impl CreateRequest {
         }
         if let Some(label) = self.labels.get_mut(name::SPEC_HASH) {
             let image = self.image_id.as_ref().unwrap_or(&self.image);
-            *label = hash(format!("{label} {image}").as_bytes());
+            *label = fingerprint(format!("{label} {image}").as_bytes());
         }
         self
     }

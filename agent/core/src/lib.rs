@@ -10,6 +10,7 @@ pub mod context;
 pub mod create;
 pub mod disk;
 pub mod failure;
+pub mod fingerprint;
 pub mod image;
 pub mod machine;
 pub mod metadata;

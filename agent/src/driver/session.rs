@@ -14,6 +14,7 @@ use berth_proto::agent::v1::{
 
 use super::{Driver, now};
 use crate::event::Session;
+use crate::failpoint::fail_point;
 use crate::link::wire::{self, Definition};
 
 /// The stream of the moment.
@@ -127,8 +128,10 @@ impl Driver {
     /// What was told is recorded: only an end that was told can be.
     fn acknowledged(&mut self, id: TaskId) {
         if self.tasks.get(&id).is_some_and(super::step::Task::has_ended) {
+            fail_point!("before", "acknowledgement");
             self.handle(id, Input::Acknowledged);
             self.room.crowded = true;
+            fail_point!("after", "acknowledgement");
         }
     }
 
@@ -310,6 +313,7 @@ impl Driver {
             let Some((sequence, tasks)) = self.outbox.next_message(ended) else {
                 return;
             };
+            fail_point!("before", "report");
             let tasks = tasks
                 .iter()
                 .filter_map(|id| Some(wire::task_report(&self.tasks.get(id)?.told)))
@@ -317,6 +321,7 @@ impl Driver {
             permit.send(AgentMessage {
                 message: Some(agent_message::Message::Reports(TaskReports { sequence, tasks })),
             });
+            fail_point!("after", "report");
         }
     }
 

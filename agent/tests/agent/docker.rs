@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
@@ -62,6 +63,11 @@ impl FakeDocker {
     /// From now on no call is answered.
     pub(crate) fn hang(&self) {
         self.with(|inner| inner.hangs = true);
+    }
+
+    /// From now on calls are answered again.
+    pub(crate) fn go_on(&self) {
+        self.with(|inner| inner.hangs = false);
     }
 
     /// The process of every running container ends.
@@ -153,12 +159,13 @@ impl Inner {
 }
 
 async fn answer(State(docker): State<FakeDocker>, method: Method, uri: Uri, body: Bytes) -> Response {
-    if docker.with(|inner| inner.hangs) {
-        std::future::pending::<()>().await;
+    while docker.with(|inner| inner.hangs) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let query = uri.query().unwrap_or_default();
     let path: Vec<&str> = uri.path().trim_matches('/').split('/').collect();
     match (method.as_str(), path.as_slice()) {
+        ("GET", ["_ping"]) => "OK".into_response(),
         ("GET", ["version"]) => Json(json!({"Version": "20.10.24", "ApiVersion": "1.41"})).into_response(),
         ("GET", ["info"]) => {
             Json(json!({"NCPU": 2, "MemTotal": 4_u64 << 30, "Plugins": {"Log": ["json-file"]}})).into_response()

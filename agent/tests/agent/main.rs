@@ -1,6 +1,7 @@
 //! The agent as a process, between a scheduler that says what the test wants and a Docker that is only its socket.
 
 mod docker;
+mod orders;
 mod scheduler;
 
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use berth_proto::agent::v1::{StopConfirmation, agent_message, scheduler_message};
 use docker::FakeDocker;
 use rustix::process::{Pid, Signal, kill_process};
-use scheduler::{FakeScheduler, TASK, complete, increment};
+use scheduler::{FakeScheduler, Stream, TASK, complete, increment};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -228,6 +229,38 @@ async fn heartbeats_go_on_while_docker_hangs() -> anyhow::Result<()> {
             })
             .await?;
     }
+    Ok(())
+}
+
+/// What the agent says next of its Docker.
+async fn runtime_status(stream: &mut Stream) -> anyhow::Result<(String, String)> {
+    let told = |message| {
+        if let agent_message::Message::Conditions(all) = message {
+            let mut of_docker = all.conditions.into_iter().filter(|c| c.r#type == "CONTAINER_RUNTIME");
+            of_docker.next().map(|condition| (condition.status, condition.reason))
+        } else {
+            None
+        }
+    };
+    stream.until(told).await
+}
+
+#[tokio::test]
+async fn a_docker_that_hangs_is_told_and_that_it_goes_on_too() -> anyhow::Result<()> {
+    let mut host = Host::new().await?;
+    let _agent = host.agent()?;
+    let (mut stream, _) = host.scheduler.welcome().await?;
+    assert_eq!(
+        runtime_status(&mut stream).await?,
+        ("OK".to_owned(), String::new()),
+        "after the Welcome"
+    );
+    host.docker.hang();
+    let (status, reason) = runtime_status(&mut stream).await?;
+    assert_eq!(status, "IMPAIRED");
+    assert!(reason.starts_with("Docker was asked to"), "{reason}");
+    host.docker.go_on();
+    assert_eq!(runtime_status(&mut stream).await?.0, "OK");
     Ok(())
 }
 

@@ -196,6 +196,14 @@ pub(crate) fn complete(version: u64, desired: Option<&str>) -> Assignments {
     }
 }
 
+/// The set with the task as one that has been RUNNING.
+pub(crate) fn seen_running(mut set: Assignments) -> Assignments {
+    for assignment in &mut set.assignments {
+        assignment.seen_running = true;
+    }
+    set
+}
+
 /// An increment.
 pub(crate) fn increment(applies_to: u64, results_in: u64, desired: &str) -> Assignments {
     Assignments {

@@ -55,6 +55,24 @@ pub enum Outcome {
     Removed(Result<(), Failure>),
 }
 
+impl Action {
+    /// What it is, in a word, for logs.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Pull { .. } => "pull",
+            Self::Create { .. } => "create",
+            Self::Start { .. } => "start",
+            Self::Signal { .. } => "signal",
+            Self::Kill { .. } => "kill",
+            Self::Look { .. } => "look",
+            Self::Remove { .. } => "removal",
+            Self::RemoveVolumes => "volume-removal",
+            Self::Forget => "forget",
+        }
+    }
+}
+
 impl Outcome {
     /// How it failed, if it did.
     #[must_use]
