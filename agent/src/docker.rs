@@ -7,16 +7,19 @@
 mod convert;
 mod failure;
 mod images;
+mod network;
+mod pause;
 mod time;
 mod volume;
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use berth_agent_core::container::{Binding, Snapshot};
-use berth_agent_core::create::CreateRequest;
+use berth_agent_core::create::{CreateRequest, TASK_NETWORK};
 use berth_agent_core::failure::{Failure, FailureKind};
 use berth_agent_core::name;
 use berth_agent_core::recovery::Found;
@@ -64,6 +67,8 @@ pub(crate) struct Docker {
     client: bollard::Docker,
     instance: InstanceId,
     limits: Arc<Limits>,
+    /// Of the network of tasks with an address of their own; Docker's choice where absent.
+    task_subnet: Option<(Ipv4Addr, u8)>,
 }
 
 #[derive(Debug)]
@@ -73,6 +78,7 @@ struct Limits {
     removals: Semaphore,
     create_within: Duration,
     start_within: Duration,
+    networks: Semaphore,
 }
 
 /// What Docker says of itself and its host.
@@ -125,7 +131,12 @@ pub(crate) struct Hint {
 
 impl Docker {
     /// The daemon behind a socket, which need not answer yet, but must be there.
-    pub(crate) fn connect(socket: &str, instance: InstanceId, bounds: Bounds) -> Result<Self, Failure> {
+    pub(crate) fn connect(
+        socket: &str,
+        instance: InstanceId,
+        bounds: Bounds,
+        task_subnet: Option<(Ipv4Addr, u8)>,
+    ) -> Result<Self, Failure> {
         let client = bollard::Docker::connect_with_unix(socket, CLIENT_TIMEOUT_SECONDS, bollard::API_DEFAULT_VERSION)
             .map_err(from_bollard)?;
         Ok(Self {
@@ -137,7 +148,9 @@ impl Docker {
                 removals: Semaphore::new(bounds.removals),
                 create_within: bounds.create_within,
                 start_within: bounds.start_within,
+                networks: Semaphore::new(1),
             }),
+            task_subnet,
         })
     }
 
@@ -157,6 +170,9 @@ impl Docker {
         let _permit = permit(&self.limits.starts).await?;
         for volume in &request.volumes {
             volume::provide(&self.client, volume, self.limits.create_within).await?;
+        }
+        if request.host.network_mode == TASK_NETWORK {
+            self.prepare_task_network().await?;
         }
         match self.create_once(&request, prepared).await? {
             Created::New(id) => Ok(id),

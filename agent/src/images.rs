@@ -20,6 +20,7 @@ use berth_agent_core::failure::{Failure, FailureKind};
 use berth_agent_core::image::reference::Reference;
 use berth_agent_core::image::registry::Registries;
 use berth_agent_core::image::{ImageRequest, PulledImage};
+use berth_agent_core::pause;
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
@@ -91,6 +92,9 @@ impl Images {
     }
 
     async fn obtain(&self, request: &ImageRequest) -> Result<PulledImage, Failure> {
+        if request.reference == pause::IMAGE {
+            return self.inner.docker.pause_image().await;
+        }
         let reference = Reference::parse(&request.reference);
         if let Some(pin) = &request.pin {
             let name = pin.name(&request.reference);

@@ -188,7 +188,14 @@ async fn first_answer(config: &Config, state: &StateDir, stop: &CancellationToke
         create_within: config.container_create_timeout,
         start_within: config.container_start_timeout,
     };
-    let connect = |cores: u32| Docker::connect(&config.docker_socket, state.instance(), bounds(cores));
+    let connect = |cores: u32| {
+        Docker::connect(
+            &config.docker_socket,
+            state.instance(),
+            bounds(cores),
+            config.task_network_subnet,
+        )
+    };
     let asked = retried("docker does not answer; waiting for it", stop, || async {
         let info = connect(1)?.info().await?;
         Ok((connect(info.cores)?, info))

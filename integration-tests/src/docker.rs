@@ -274,6 +274,24 @@ impl Engine {
             .map(drop)
     }
 
+    /// Removes an image that no container uses, by its name.
+    ///
+    /// # Errors
+    ///
+    /// If the engine refuses.
+    pub fn remove_image(&self, name: &str) -> Result<()> {
+        self.json("DELETE", &format!("/images/{name}"), None).map(drop)
+    }
+
+    /// Removes a network that no container is on.
+    ///
+    /// # Errors
+    ///
+    /// If the engine refuses.
+    pub fn remove_network(&self, name: &str) -> Result<()> {
+        self.json("DELETE", &format!("/networks/{name}"), None).map(drop)
+    }
+
     /// Removes all containers and ends `dockerd`, in good order so that nothing is left but files.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod faults;
 mod grpc;
 mod instances;
 mod json;
+mod network;
 mod operations;
 mod page;
 mod protection;

@@ -7,8 +7,10 @@ use berth_model::status::HealthStatus;
 use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::image::Pin;
 pub use detail::{Address, Detail};
+
+use crate::create::TASK_NETWORK;
+use crate::image::Pin;
 
 /// How far a container has come. It only moves forward; a restart in place begins anew at [`Phase::Starting`].
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -114,6 +116,16 @@ impl Container {
             Some(digest) => Pin::Digest(digest.clone()),
             None => Pin::Id(id.clone()),
         })
+    }
+}
+
+impl Container {
+    /// Its IPv4 address on the network of tasks that have one of their own.
+    #[must_use]
+    pub fn task_address(&self) -> Option<&str> {
+        let mut addresses = self.detail.addresses.iter();
+        let own = addresses.find(|address| address.network == TASK_NETWORK)?;
+        Some(own.ipv4.as_str()).filter(|address| !address.is_empty())
     }
 }
 

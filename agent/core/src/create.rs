@@ -4,6 +4,7 @@
 //! cannot be honoured is an error, never left out in silence.
 
 mod linux;
+mod namespaces;
 mod volume;
 
 use std::collections::BTreeMap;
@@ -13,12 +14,14 @@ use berth_model::task_definition::{ContainerDefinition, HealthCheck, Link, Netwo
 use serde::Serialize;
 
 pub use linux::{Device, Tmpfs};
+pub use namespaces::TASK_NETWORK;
 pub use volume::{Lifetime, VolumeRequest};
 
 use crate::context;
 use crate::fingerprint::fingerprint;
 use crate::image::Pin;
 use crate::name;
+use crate::pause;
 use crate::spec::TaskSpec;
 
 const MIB: i64 = 1024 * 1024;
@@ -73,8 +76,12 @@ pub struct CreateRequest {
 /// The part of a container that concerns the host.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
 pub struct HostSettings {
-    /// `bridge`, `host` or `none`.
+    /// `bridge`, `host`, `none`, [`TASK_NETWORK`] or `container:<name>`.
     pub network_mode: String,
+    /// `host` or `container:<name>`; a process namespace of its own where absent.
+    pub pid_mode: Option<String>,
+    /// `host`, `none`, `shareable` or `container:<name>`; Docker's default where absent.
+    pub ipc_mode: Option<String>,
     /// CPU shares, 2 to 262144.
     pub cpu_shares: i64,
     /// Hard limit in bytes.
@@ -190,6 +197,11 @@ pub fn create_request(spec: &TaskSpec, at: usize) -> Result<CreateRequest, Unfit
         health_check: container.health_check.clone(),
     };
     linux::apply(container, &mut request.host).map_err(unfit)?;
+    if pause::is_internal(&container.name) {
+        namespaces::pause(spec, &mut request);
+    } else {
+        namespaces::join(spec, &mut request);
+    }
     let hash = spec_hash(&request).map_err(|error| unfit(error.to_string()))?;
     request.labels.insert(name::SPEC_HASH.to_owned(), hash);
     Ok(request)
@@ -217,9 +229,6 @@ fn labels(spec: &TaskSpec, container: &ContainerDefinition) -> BTreeMap<String, 
 
 fn host_settings(spec: &TaskSpec, container: &ContainerDefinition) -> Result<HostSettings, String> {
     let mode = spec.definition.network_mode();
-    if mode == NetworkMode::Awsvpc {
-        return Err("networkMode 'awsvpc' is not among those that this agent has: bridge, host, none".to_owned());
-    }
     if let Some(requirement) = container.resource_requirements.first() {
         return Err(format!(
             "resourceRequirements asks for '{}', which this agent does not have",
@@ -229,7 +238,7 @@ fn host_settings(spec: &TaskSpec, container: &ContainerDefinition) -> Result<Hos
     let log = container.log_configuration.as_ref();
     let bytes = |mib: Option<i32>| mib.map(|mib| i64::from(mib) * MIB);
     Ok(HostSettings {
-        network_mode: mode.name().to_owned(),
+        network_mode: namespaces::network_mode(spec, container),
         cpu_shares: i64::from(container.cpu).clamp(*SHARES.start(), *SHARES.end()),
         memory: bytes(container.memory),
         memory_reservation: bytes(container.memory_reservation),
@@ -243,7 +252,8 @@ fn host_settings(spec: &TaskSpec, container: &ContainerDefinition) -> Result<Hos
         links: links(spec, container)?,
         privileged: container.privileged.unwrap_or(false),
         readonly_root_filesystem: container.readonly_root_filesystem.unwrap_or(false),
-        init: true,
+        // Where the process namespace is another's, an init would reap nothing: its processes have another first one.
+        init: spec.definition.pid_mode.is_none(),
         dns: container.dns_servers.clone(),
         dns_search: container.dns_search_domains.clone(),
         extra_hosts: container

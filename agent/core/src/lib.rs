@@ -16,6 +16,7 @@ pub mod machine;
 pub mod metadata;
 pub mod name;
 pub mod outbox;
+pub mod pause;
 pub mod record;
 pub mod recovery;
 pub mod report;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::pause;
 use crate::spec::TaskSpec;
 
 /// Label: the task's ARN.
@@ -17,6 +18,8 @@ pub const REVISION: &str = "com.amazonaws.ecs.task-definition-version";
 pub const CLUSTER: &str = "com.amazonaws.ecs.cluster";
 /// Label: the id of the instance, which tells the containers of two agents on one host apart.
 pub const INSTANCE: &str = "berth.instance";
+/// Label: the network of tasks that have an address of their own.
+pub const TASK_NETWORK: &str = "berth.task-network";
 /// Label: a hash of all that the container was created with.
 pub const SPEC_HASH: &str = "berth.spec-hash";
 
@@ -30,6 +33,11 @@ pub fn container(spec: &TaskSpec, at: usize) -> String {
         .containers()
         .get(at)
         .map_or("", |container| container.name.as_str());
+    let name = if pause::is_internal(name) {
+        pause::DOCKER_NAME
+    } else {
+        name
+    };
     of_task(spec, name, at)
 }
 

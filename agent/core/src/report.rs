@@ -6,6 +6,7 @@ use berth_model::task_definition::NetworkMode;
 use berth_model::time::Timestamp;
 
 use crate::container::{Binding, Container, Phase};
+use crate::pause;
 use crate::record::Record;
 
 /// Of a container that somebody has paused.
@@ -20,7 +21,7 @@ pub struct TaskReport {
     pub arn: String,
     /// PENDING, RUNNING, STOPPING or STOPPED.
     pub status: TaskStatus,
-    /// Its containers.
+    /// Its containers, without the pause container.
     pub containers: Vec<ContainerReport>,
     /// Why it stops; none where the scheduler asked.
     pub stop_code: Option<StopCode>,
@@ -59,6 +60,8 @@ pub struct ContainerReport {
     pub health: Option<HealthStatus>,
     /// How often it was started again in its place.
     pub restarts: u32,
+    /// The task's own IPv4 address, where it has one.
+    pub address: Option<String>,
 }
 
 /// Where the task stands, by what is known of its containers.
@@ -79,10 +82,15 @@ pub fn status(record: &Record) -> TaskStatus {
 /// The report of a task.
 #[must_use]
 pub fn report(record: &Record) -> TaskReport {
+    let address = record
+        .spec
+        .pause()
+        .and_then(|pause| Some(record.containers.get(pause)?.task_address()?.to_owned()));
     let containers = record
         .containers
         .iter()
         .enumerate()
+        .filter(|(_, container)| !pause::is_internal(&container.name))
         .map(|(at, container)| ContainerReport {
             name: container.name.clone(),
             status: match container.phase {
@@ -98,6 +106,7 @@ pub fn report(record: &Record) -> TaskReport {
             bindings: bindings(record, at, container),
             health: container.health,
             restarts: container.restarts,
+            address: address.clone(),
         });
     TaskReport {
         id: record.spec.id,

@@ -7,6 +7,7 @@ use berth_model::task_definition::{ContainerDefinition, NetworkMode, TaskDefinit
 use serde::{Deserialize, Serialize};
 
 use crate::context::TaskContext;
+use crate::pause;
 
 /// Everything that is needed to run one task, and that outlives a restart of the agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,7 +24,8 @@ pub struct TaskSpec {
     pub definition_arn: String,
     /// The definition's revision.
     pub revision: i32,
-    /// The definition with the task's overrides in it; shared by all tasks that override nothing.
+    /// The definition with the task's overrides in it, and with the [`pause`] container where its tasks need one;
+    /// shared by all tasks that override nothing.
     pub definition: Arc<TaskDefinition>,
     /// What it is told of itself.
     #[serde(default)]
@@ -31,7 +33,7 @@ pub struct TaskSpec {
 }
 
 impl TaskSpec {
-    /// The containers, in the order of the definition.
+    /// The containers, in the order of the definition; behind them the pause container of a task that needs one.
     #[must_use]
     pub fn containers(&self) -> &[ContainerDefinition] {
         &self.definition.container_definitions
@@ -51,6 +53,18 @@ impl TaskSpec {
                 .containers()
                 .get(at)
                 .is_some_and(|container| !container.port_mappings.is_empty())
+    }
+
+    /// Where the container stands that holds the task's namespaces, if the task shares any.
+    #[must_use]
+    pub fn pause(&self) -> Option<usize> {
+        self.position(pause::NAME)
+    }
+
+    /// Whether the container at the place holds the task's own address.
+    #[must_use]
+    pub fn holds_address(&self, at: usize) -> bool {
+        self.definition.network_mode() == NetworkMode::Awsvpc && self.pause() == Some(at)
     }
 
     /// Whether the task has volumes of its own, which go with it.

@@ -109,6 +109,8 @@ fn log_config(driver: &str, options: &BTreeMap<String, String>, prepared: &Prepa
 fn host_config(host: &HostSettings, prepared: &Prepared) -> HostConfig {
     HostConfig {
         network_mode: Some(host.network_mode.clone()),
+        pid_mode: host.pid_mode.clone(),
+        ipc_mode: host.ipc_mode.clone(),
         cpu_shares: Some(host.cpu_shares),
         memory: host.memory,
         memory_reservation: host.memory_reservation,

@@ -82,6 +82,8 @@ fn attributes(config: &Config, docker: &DockerInfo) -> Vec<HostAttribute> {
         (capability::SWAPPINESS, docker.cgroup_version == 1),
         (capability::APPARMOR, docker.apparmor),
         (capability::SELINUX, docker.selinux),
+        (capability::TASK_ENI, true),
+        (capability::PID_IPC, true),
     ];
     let able = able.into_iter().filter(|(_, able)| *able);
     attributes.extend(able.map(|(name, _)| capability(name.to_owned())));
@@ -196,6 +198,8 @@ mod tests {
         assert_eq!(value("com.amazonaws.ecs.capability.logging-driver.syslog"), Some(None));
         assert_eq!(value("com.amazonaws.ecs.capability.docker-remote-api.1.41"), Some(None));
         assert_eq!(value(capability::REPOSITORY_CREDENTIALS), Some(None));
+        assert_eq!(value(capability::TASK_ENI), Some(None));
+        assert_eq!(value(capability::PID_IPC), Some(None));
         assert_eq!(value("ecs.capability.docker-plugin.local"), Some(None));
         assert_eq!(value(capability::APPARMOR), Some(None));
         for absent in [
@@ -205,7 +209,6 @@ mod tests {
             capability::SWAPPINESS,
             capability::SELINUX,
             capability::GPU,
-            capability::TASK_ENI,
             capability::TASK_LIMIT,
         ] {
             assert_eq!(value(absent), None, "{absent}");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use berth_agent_core::container::Binding;
 use berth_agent_core::context::TaskContext;
+use berth_agent_core::pause;
 use berth_agent_core::report::{ContainerReport, TaskReport};
 use berth_model::overrides::TaskOverride;
 use berth_model::tag::Tag;
@@ -22,7 +23,7 @@ pub(crate) struct Definition {
     pub(crate) definition: Arc<TaskDefinition>,
 }
 
-/// Reads a definition, without what concerns only its registration.
+/// Reads a definition, without what concerns only its registration and with what its tasks need besides it.
 pub(crate) fn definition(mut from: ecs::TaskDefinition) -> Result<Definition, String> {
     let revision = from.revision.take().unwrap_or(0);
     let kept = ecs::TaskDefinition {
@@ -42,7 +43,7 @@ pub(crate) fn definition(mut from: ecs::TaskDefinition) -> Result<Definition, St
     }
     Ok(Definition {
         revision,
-        definition: Arc::new(definition),
+        definition: Arc::new(pause::added(definition)),
     })
 }
 
@@ -108,6 +109,14 @@ fn container_report(report: &ContainerReport) -> wire::ContainerReport {
         network_bindings: report.bindings.iter().map(network_binding).collect(),
         health_status: report.health.map(|health| health.name().to_owned()).unwrap_or_default(),
         restart_count: report.restarts,
+        network_interfaces: report.address.as_deref().map(network_interface).into_iter().collect(),
+    }
+}
+
+fn network_interface(address: &str) -> ecs::NetworkInterface {
+    ecs::NetworkInterface {
+        private_ipv4_address: Some(address.to_owned()),
+        ..ecs::NetworkInterface::default()
     }
 }
 

@@ -88,6 +88,9 @@ pub struct ContainerState {
     /// Where the host offers its ports.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub bindings: Vec<NetworkBinding>,
+    /// The IPv4 address of its task, where the task has one of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Arc<str>>,
     /// What its health check says.
     pub health: HealthStatus,
     /// How often its agent has started it again in its place.

@@ -334,6 +334,7 @@ fn call() -> Call {
         tags: Vec::new(),
         propagate_definition_tags: false,
         launch_type: LaunchType::Ec2,
+        has_network_configuration: false,
         client_token: None,
     }
 }
@@ -362,6 +363,7 @@ fn observation(status: TaskStatus, port: u16) -> Arc<Observation> {
             exit_code: None,
             reason: None,
             bindings: if port == 0 { Vec::new() } else { vec![binding] },
+            address: None,
             health: HealthStatus::Unknown,
             restarts: 0,
         }]),

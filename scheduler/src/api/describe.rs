@@ -14,6 +14,7 @@ use berth_scheduler_core::keys::{ClusterKey, InstanceKey};
 use berth_scheduler_core::observation::ContainerState;
 use berth_scheduler_core::state::{Cluster, Instance, RegisteredDefinition, State, Task};
 
+use super::network;
 use super::request::convert;
 
 /// Launch types that ECS reports for a definition which no Fargate could run.
@@ -220,6 +221,11 @@ pub(super) fn task(
             })
             .into_iter()
             .collect(),
+        attachments: definition
+            .as_deref()
+            .and_then(|definition| network::attachment(task, definition))
+            .into_iter()
+            .collect(),
         availability_zone: attribute("ecs.availability-zone").map(str::to_owned),
         connectivity: Some(if connected { "CONNECTED" } else { "DISCONNECTED" }.to_owned()),
         connectivity_at: Some(launch.created_at.as_epoch_seconds()),
@@ -301,6 +307,10 @@ fn container(
         last_status: Some(seen.map_or(unseen, |seen| seen.last).name().to_owned()),
         exit_code: seen.and_then(|seen| seen.exit_code),
         reason: text(seen.and_then(|seen| seen.reason.as_ref())),
+        network_interfaces: seen
+            .and_then(|seen| network::interface(task.id, seen))
+            .into_iter()
+            .collect(),
         network_bindings: seen.map_or_else(Vec::new, |seen| {
             seen.bindings
                 .iter()

@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use super::page::Page;
 use super::request::{at_most, convert, given, includes, one_of, refuse_unsupported, required, tags};
-use super::{Api, Caller, describe};
+use super::{Api, Caller, describe, network};
 
 /// Limits of the ECS API on these operations.
 const MAX_COUNT: i32 = 10;
@@ -47,7 +47,6 @@ pub(super) async fn run(
             "capacityProviderStrategy",
             !request.capacity_provider_strategy.is_empty(),
         ),
-        ("networkConfiguration", request.network_configuration.is_some()),
         ("platformVersion", request.platform_version.is_some()),
         ("volumeConfigurations", !request.volume_configurations.is_empty()),
         ("enableExecuteCommand", request.enable_execute_command == Some(true)),
@@ -80,6 +79,7 @@ pub(super) async fn run(
         tags: request.tags,
         propagate_tags: request.propagate_tags,
         launch_type: request.launch_type,
+        has_network_configuration: network::configuration(request.network_configuration.as_ref())?,
         managed_tags: request.enable_ecs_managed_tags == Some(true),
     };
     let call = wishes.call(api, client_token)?;
@@ -101,7 +101,6 @@ pub(super) async fn start(
     caller: &Caller,
 ) -> Result<ecs::StartTaskResponse, Fault> {
     refuse_unsupported(&[
-        ("networkConfiguration", request.network_configuration.is_some()),
         ("volumeConfigurations", !request.volume_configurations.is_empty()),
         ("enableExecuteCommand", request.enable_execute_command == Some(true)),
     ])?;
@@ -118,6 +117,7 @@ pub(super) async fn start(
         tags: request.tags,
         propagate_tags: request.propagate_tags,
         launch_type: None,
+        has_network_configuration: network::configuration(request.network_configuration.as_ref())?,
         managed_tags: request.enable_ecs_managed_tags == Some(true),
     };
     let call = wishes.call(api, None)?;
@@ -146,6 +146,7 @@ struct Wishes {
     tags: Vec<ecs::Tag>,
     propagate_tags: Option<String>,
     launch_type: Option<String>,
+    has_network_configuration: bool,
     managed_tags: bool,
 }
 
@@ -184,6 +185,7 @@ impl Wishes {
             tags,
             propagate_definition_tags: propagate == "TASK_DEFINITION",
             launch_type,
+            has_network_configuration: self.has_network_configuration,
             client_token,
             cluster,
         })

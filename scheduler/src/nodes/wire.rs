@@ -109,9 +109,15 @@ fn container(report: ContainerReport) -> Result<ContainerState, Fault> {
         exit_code: report.exit_code,
         reason: text(report.reason),
         bindings: bindings?,
+        address: address(report.network_interfaces),
         health,
         restarts: report.restart_count,
     })
+}
+
+/// The first interface's address: a task has one.
+fn address(interfaces: Vec<ecs::NetworkInterface>) -> Option<Arc<str>> {
+    text(interfaces.into_iter().next()?.private_ipv4_address?)
 }
 
 fn binding(binding: ecs::NetworkBinding) -> Result<NetworkBinding, Fault> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use berth_model::status::StopCode;
 use berth_model::time::Timestamp;
 
 use super::{Action, Effect, Flight, Machine, exists};
@@ -124,10 +125,16 @@ impl Machine {
         container.paused = snapshot.paused;
         self.unsaved |= container.detail != snapshot.detail;
         container.detail = snapshot.detail;
+        let addressed = container.task_address().is_some();
         container.waits_for = None;
         let flight = &mut self.flights[at];
         flight.failure = None;
         flight.since.get_or_insert(started.min(now));
+        if !addressed && self.record.spec.holds_address(at) {
+            let words = "Docker gave the task no address on its network";
+            let reason = ErrorName::ResourceInitialization.reason(words);
+            self.begin_stop(Some(StopCode::TaskFailedToStart), reason, now);
+        }
     }
 
     /// Its process has ended: it is over, or started again in its place.

@@ -1,7 +1,7 @@
 //! The order of the containers of a task: what each needs of others before it is created. Stops go the other way round.
 //!
 //! `dependsOn` says what it needs; a link needs its target started, `volumesFrom` needs it created (ECS guide,
-//! "Container dependency").
+//! "Container dependency"), and all need the pause container that holds namespaces for them.
 
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ use crate::spec::TaskSpec;
 enum Need {
     Created,
     Dependency(Condition),
+    /// Running, and its address known where it holds the task's.
+    Namespaces,
 }
 
 /// For each container what it needs of which others, and how long others may wait for it.
@@ -25,6 +27,8 @@ pub(super) struct Order {
     needs: Vec<Vec<(usize, Need)>>,
     /// From its start; none where others wait for as long as it takes.
     patience: Vec<Option<Duration>>,
+    /// The task has an address of its own.
+    addressed: bool,
 }
 
 /// Whether a container's turn has come.
@@ -46,7 +50,8 @@ enum Verdict {
 
 impl Order {
     pub(super) fn of(spec: &TaskSpec) -> Self {
-        let needs = spec.containers().iter().map(|container| {
+        let needs = spec.containers().iter().enumerate().map(|(at, container)| {
+            let pause = spec.pause().filter(|pause| *pause != at);
             let dependencies = container
                 .depends_on
                 .iter()
@@ -63,6 +68,7 @@ impl Order {
                 .chain(links)
                 .chain(sources.map(|source| (source, Need::Created)))
                 .filter_map(|(name, need)| Some((spec.position(name)?, need)))
+                .chain(pause.map(|pause| (pause, Need::Namespaces)))
                 .collect()
         });
         let patience = spec.containers().iter().map(|container| {
@@ -72,6 +78,7 @@ impl Order {
         Self {
             needs: needs.collect(),
             patience: patience.collect(),
+            addressed: spec.pause().is_some_and(|pause| spec.holds_address(pause)),
         }
     }
 
@@ -112,6 +119,9 @@ impl Order {
         let started = container.started_at.is_some();
         let met = match need {
             Need::Created => container.runtime_id.is_some(),
+            Need::Namespaces => {
+                container.phase == Phase::Running && (container.task_address().is_some() || !self.addressed)
+            }
             Need::Dependency(Condition::Start) => started,
             Need::Dependency(Condition::Complete) => over && started,
             Need::Dependency(Condition::Success) => over && started && container.exit_code == Some(0),
@@ -155,6 +165,7 @@ impl Order {
 fn missed(container: &Container, need: Need) -> String {
     match need {
         Need::Created => "was never created".to_owned(),
+        Need::Namespaces => "does not run".to_owned(),
         Need::Dependency(_) if container.started_at.is_none() => "was never started".to_owned(),
         Need::Dependency(condition) => match container.exit_code {
             Some(code) => format!("ended with exit code {code} and can no longer reach the condition {condition}"),

@@ -133,6 +133,9 @@ impl Machine {
                     container.waits_for = None;
                     flight.since = Some(now);
                     self.unsaved = true;
+                    if self.record.spec.holds_address(at) {
+                        self.want_look(at);
+                    }
                 }
             }
             Err(_) if container.phase != Phase::Starting => {}

@@ -9,8 +9,9 @@ use super::order::Gate;
 use super::{Action, ESSENTIAL_EXITED, Effect, Machine, Volumes};
 use crate::container::{Container, Phase};
 use crate::create::create_request;
-use crate::failure::{ErrorName, due};
+use crate::failure::{self, ErrorName, due};
 use crate::name;
+use crate::pause;
 
 /// What a process is stopped with where its image does not say.
 const STOP_SIGNAL: &str = "SIGTERM";
@@ -57,11 +58,13 @@ impl Machine {
             .iter()
             .zip(self.record.spec.containers())
             .find(|(container, definition)| over(container) && definition.is_essential());
-        let Some((container, _)) = ended else { return };
+        let Some((container, definition)) = ended else { return };
         if self.record.execution_stopped_at.is_none() {
             self.record.execution_stopped_at = container.started_at.and(container.finished_at.or(Some(now)));
         }
-        let (code, reason) = if container.started_at.is_some() {
+        let (code, reason) = if pause::is_internal(&definition.name) {
+            lost_namespaces(container)
+        } else if container.started_at.is_some() {
             (StopCode::EssentialContainerExited, ESSENTIAL_EXITED.to_owned())
         } else {
             (
@@ -264,6 +267,24 @@ impl Machine {
     fn looks_first(&self, at: usize) -> bool {
         let flight = &self.flights[at];
         flight.looking || flight.look_wanted
+    }
+}
+
+/// Why a task ends with its pause container, which no definition names: in words of its own.
+fn lost_namespaces(container: &Container) -> (StopCode, String) {
+    let detail = container.reason.clone().unwrap_or_else(|| match container.exit_code {
+        Some(code) => format!("exit code {code}"),
+        None => "it was stopped".to_owned(),
+    });
+    if container.started_at.is_some() {
+        let words = format!("The pause container, which holds the network and namespaces of the task, ended: {detail}");
+        (StopCode::EssentialContainerExited, failure::cut(&words))
+    } else {
+        let words = format!("the pause container, which holds the network and namespaces of the task: {detail}");
+        (
+            StopCode::TaskFailedToStart,
+            ErrorName::ResourceInitialization.reason(&words),
+        )
     }
 }
 

@@ -13,6 +13,7 @@ use crate::container::{Detail, RunState, Snapshot};
 use crate::context::TaskContext;
 use crate::failure::{Failure, FailureKind};
 use crate::image::PulledImage;
+use crate::pause;
 use crate::spec::TaskSpec;
 
 pub(crate) const POLICY: Policy = Policy {
@@ -34,7 +35,7 @@ pub(crate) fn spec_of(definition: Value) -> TaskSpec {
         instance: InstanceId::from_bits(7),
         definition_arn: "arn:aws:ecs:us-east-1:000000000000:task-definition/web:3".to_owned(),
         revision: 3,
-        definition: Arc::new(serde_json::from_value(definition).unwrap()),
+        definition: Arc::new(pause::added(serde_json::from_value(definition).unwrap())),
         context: TaskContext::default(),
     }
 }

@@ -8,6 +8,7 @@ use crate::failure::FailureKind;
 use crate::image::ImageRequest;
 
 mod images;
+mod namespaces;
 mod order;
 mod recovery;
 mod runs;

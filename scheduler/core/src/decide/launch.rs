@@ -10,7 +10,7 @@ use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, Strategy};
 use berth_model::status::LaunchType;
 use berth_model::tag::Tag;
-use berth_model::task_definition::{TaskDefinition, capability};
+use berth_model::task_definition::{NetworkMode, TaskDefinition, capability};
 
 use super::definition::runnable;
 use crate::change::Change;
@@ -39,6 +39,8 @@ pub struct Call {
     pub propagate_definition_tags: bool,
     /// Where the caller asks for it to run.
     pub launch_type: LaunchType,
+    /// Whether the caller says how tasks with an address of their own are to be connected.
+    pub has_network_configuration: bool,
     /// The token by which the caller may ask again.
     pub client_token: Option<ClientToken>,
 }
@@ -100,8 +102,23 @@ impl Call {
         }))
     }
 
+    /// A network configuration belongs to network mode `awsvpc` and to no other (ECS API, RunTask).
+    fn check_network(&self, definition: &TaskDefinition) -> Result<(), Fault> {
+        let own_address = definition.network_mode() == NetworkMode::Awsvpc;
+        match (own_address, self.has_network_configuration) {
+            (true, false) => Err(Fault::invalid(
+                "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
+            )),
+            (false, true) => Err(Fault::invalid(
+                "Network Configuration is not valid for the given networkMode of this task definition.",
+            )),
+            (true, true) | (false, false) => Ok(()),
+        }
+    }
+
     pub(super) fn admit<'s>(&self, state: &'s State, cluster: ClusterKey) -> Result<Admitted<'s>, Fault> {
         let registered = runnable(state, &self.definition)?.as_ref();
+        self.check_network(&registered.definition)?;
         let effective = self.overrides.checked(&registered.definition)?;
         let group = self
             .group

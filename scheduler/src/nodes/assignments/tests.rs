@@ -89,6 +89,7 @@ impl World {
             tags: Vec::new(),
             propagate_definition_tags: false,
             launch_type: LaunchType::Ec2,
+            has_network_configuration: false,
             client_token: None,
         };
         let launched = self.submit(&RunTask {

@@ -1,0 +1,131 @@
+//! Tasks with an address of their own (network mode `awsvpc`): what a caller says of their network, and how it looks to
+//! a client.
+
+use berth_model::fault::Fault;
+use berth_model::id::TaskId;
+use berth_model::task_definition::{NetworkMode, TaskDefinition};
+use berth_proto::ecs::v1 as ecs;
+use berth_scheduler_core::observation::ContainerState;
+use berth_scheduler_core::state::Task;
+
+use super::request::{given, one_of};
+
+/// Limits of ECS's AwsVpcConfiguration.
+const MAX_SUBNETS: usize = 16;
+const MAX_SECURITY_GROUPS: usize = 5;
+
+/// Whether a network configuration is given. It is checked as ECS checks it; the address itself comes from the network
+/// of the host that a task is placed on, so that what it names has no effect.
+pub(super) fn configuration(given_one: Option<&ecs::NetworkConfiguration>) -> Result<bool, Fault> {
+    let Some(vpc) = given_one.and_then(|configuration| configuration.awsvpc_configuration.as_ref()) else {
+        return Ok(false);
+    };
+    if vpc.subnets.is_empty() {
+        return Err(Fault::invalid("subnets can not be empty."));
+    }
+    for (name, list, limit) in [
+        ("subnets", &vpc.subnets, MAX_SUBNETS),
+        ("securityGroups", &vpc.security_groups, MAX_SECURITY_GROUPS),
+    ] {
+        if list.len() > limit {
+            return Err(Fault::invalid(format!(
+                "awsvpcConfiguration.{name} has {} entries, at most {limit} are allowed.",
+                list.len()
+            )));
+        }
+    }
+    if let Some(assign) = given(vpc.assign_public_ip.as_ref()) {
+        one_of("assignPublicIp", assign, &["ENABLED", "DISABLED"])?;
+        if assign == "ENABLED" {
+            return Err(Fault::invalid(
+                "Assign public IP is not supported for this launch type.",
+            ));
+        }
+    }
+    Ok(true)
+}
+
+/// The attachment of the task's interface, as ECS shows one from the task's first moment to its last.
+pub(super) fn attachment(task: &Task, definition: &TaskDefinition) -> Option<ecs::Attachment> {
+    if definition.network_mode() != NetworkMode::Awsvpc {
+        return None;
+    }
+    let address = task.containers.iter().find_map(|container| container.address.as_ref());
+    let status = match address {
+        _ if task.is_stopped() => "DELETED",
+        Some(_) => "ATTACHED",
+        None => "PRECREATED",
+    };
+    let detail = |address: &std::sync::Arc<str>| ecs::KeyValuePair {
+        name: Some("privateIPv4Address".to_owned()),
+        value: Some(address.to_string()),
+    };
+    Some(ecs::Attachment {
+        id: Some(attachment_id(task.id)),
+        r#type: Some("ElasticNetworkInterface".to_owned()),
+        status: Some(status.to_owned()),
+        details: address.map(detail).into_iter().collect(),
+    })
+}
+
+/// The interface of a container, which is its task's.
+pub(super) fn interface(task: TaskId, container: &ContainerState) -> Option<ecs::NetworkInterface> {
+    Some(ecs::NetworkInterface {
+        attachment_id: Some(attachment_id(task)),
+        private_ipv4_address: Some(container.address.as_ref()?.to_string()),
+        ipv6_address: None,
+    })
+}
+
+/// The task's id in the form of a UUID, which attachments have for ids: a task has one attachment.
+fn attachment_id(task: TaskId) -> String {
+    let digits = task.to_string();
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| digits.get(part).unwrap_or_default());
+    parts.join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(vpc: ecs::AwsVpcConfiguration) -> Result<bool, String> {
+        let configuration = ecs::NetworkConfiguration {
+            awsvpc_configuration: Some(vpc),
+        };
+        super::configuration(Some(&configuration)).map_err(|fault| fault.message)
+    }
+
+    fn with(subnets: usize, groups: usize, assign: Option<&str>) -> ecs::AwsVpcConfiguration {
+        ecs::AwsVpcConfiguration {
+            subnets: vec!["subnet-1".to_owned(); subnets],
+            security_groups: vec!["sg-1".to_owned(); groups],
+            assign_public_ip: assign.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn a_network_configuration_has_ecs_shape_and_limits() {
+        assert_eq!(configuration(None), Ok(false));
+        assert_eq!(configuration(Some(&ecs::NetworkConfiguration::default())), Ok(false));
+        assert_eq!(check(with(1, 0, None)), Ok(true));
+        assert_eq!(check(with(16, 5, Some("DISABLED"))), Ok(true));
+        assert_eq!(check(with(0, 0, None)), Err("subnets can not be empty.".to_owned()));
+        for (wrong, says) in [
+            (with(17, 0, None), "awsvpcConfiguration.subnets has 17 entries"),
+            (with(1, 6, None), "awsvpcConfiguration.securityGroups has 6 entries"),
+            (with(1, 0, Some("YES")), "assignPublicIp"),
+            (with(1, 0, Some("ENABLED")), "Assign public IP is not supported"),
+        ] {
+            let message = check(wrong).unwrap_err();
+            assert!(message.contains(says), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_attachment_is_named_after_its_task() {
+        assert_eq!(
+            attachment_id(TaskId::from_bits(0x2a)),
+            "00000000-0000-0000-0000-00000000002a"
+        );
+    }
+}
