@@ -193,8 +193,8 @@ fn the_daemons_get_their_flags_and_end_behind_the_tasks() -> anyhow::Result<()> 
     assert_eq!(place.read("scheduler.started")?, scheduler);
     let docker = place.path("docker.sock");
     let agent = format!(
-        "--scheduler http://{listen} --cluster default --state-dir {state}/agent --docker unix://{} \
-         --attribute zone=a\n",
+        "--scheduler http://{listen} --cluster default --state-dir {state}/agent --docker unix://{} --config /dev/null \
+         --ecs-config /dev/null --attribute zone=a\n",
         docker.display()
     );
     assert_eq!(place.read("agent.started")?, agent);

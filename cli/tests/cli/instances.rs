@@ -18,10 +18,10 @@ fn instances_are_listed_with_what_is_free() -> anyhow::Result<()> {
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(
         ran.stdout,
-        "INSTANCE  STATUS  AGENT      TASKS  CPU FREE/TOTAL  MIB FREE/TOTAL  CPU USED  MIB USED\n\
-         aaaa0000  ACTIVE  connected      3       1024/2048        900/1900         -         -\n\
-         bbbb0000  ACTIVE  connected      3       1024/2048        900/1900         -         -\n\
-         cccc0000  ACTIVE  connected      3       1024/2048        900/1900         -         -\n"
+        "INSTANCE  STATUS  AGENT      HEALTH  TASKS  CPU FREE/TOTAL  MIB FREE/TOTAL  CPU USED  MIB USED\n\
+         aaaa0000  ACTIVE  connected  -           3       1024/2048        900/1900         -         -\n\
+         bbbb0000  ACTIVE  connected  -           3       1024/2048        900/1900         -         -\n\
+         cccc0000  ACTIVE  connected  -           3       1024/2048        900/1900         -         -\n"
     );
     Ok(())
 }
