@@ -230,6 +230,10 @@ fn agent_arguments(args: &DevArgs, global: &GlobalArgs, directory: &Path) -> Vec
         "--ecs-config".into(),
         "/dev/null".into(),
     ];
+    // The disk of a machine that people work on may be fuller than that of a host should be.
+    for (limit, percent) in [("low", "97"), ("clean", "98"), ("refuse", "99")] {
+        arguments.extend([format!("--disk-{limit}-percent").into(), percent.into()]);
+    }
     if args.ephemeral {
         // Nobody will be there to remove them later.
         arguments.extend(["--stopped-container-retention".into(), "0".into()]);

@@ -120,6 +120,13 @@ fn start_agent(place: &Place, steps: &Steps) -> anyhow::Result<()> {
             "/dev/null",
             "--ecs-config",
             "/dev/null",
+            // The disk of a machine that people work on may be fuller than that of a host should be.
+            "--disk-low-percent",
+            "97",
+            "--disk-clean-percent",
+            "98",
+            "--disk-refuse-percent",
+            "99",
         ];
         daemon.start(&place.program("berth-agent"), &arguments)?;
     }
