@@ -85,6 +85,17 @@ pub(super) fn a_reason_given_to_stop_task_is_reported(bed: &OneHost) -> Result<(
     Ok(())
 }
 
+pub(super) fn a_container_that_runs_out_of_memory_says_so(bed: &OneHost) -> Result<()> {
+    // tail keeps the last line, which never ends.
+    let greedy = with(shell("greedy", "exec tail /dev/zero"), &json!({"memory": 8}));
+    let (_, task) = bed.ended("greedy", json!([greedy]))?;
+    let greedy = container_of(&task, "greedy")?;
+    assert_eq!(greedy["exitCode"], 137, "{task}");
+    let reason = greedy["reason"].as_str().unwrap_or_default();
+    ensure!(reason.starts_with("OutOfMemoryError"), "{task}");
+    Ok(())
+}
+
 pub(super) fn an_image_that_cannot_be_had_fails_the_task(bed: &OneHost) -> Result<()> {
     let missing = with(shell("main", "exit 0"), &json!({"image": "no-such-image:9"}));
     let (arn, task) = bed.ended("noimage", json!([missing]))?;

@@ -1,20 +1,28 @@
 //! What a task definition asks for arrives at Docker and in the container, and what becomes of it is reported.
 
 mod endings;
+mod inside;
 mod ports;
+mod secrets;
 mod settings;
 mod sharing;
+mod unfit;
+mod volumes;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use berth_integration_tests::agent::Settings;
 use berth_integration_tests::docker::Container;
 use berth_integration_tests::host::Host;
 use berth_integration_tests::suite::{self, Fixture};
 use berth_integration_tests::{Cluster, TestBed, http, tests};
 use serde_json::{Value, json};
+
+/// Seconds that ended containers are kept: long enough to look at them, short enough to see what goes with them.
+const RETENTION: &str = "15";
 
 struct OneHost {
     cluster: Cluster,
@@ -26,7 +34,18 @@ impl Fixture for OneHost {
 
     fn start() -> Result<Self> {
         let bed = TestBed::new("task-features", &["a"])?;
-        let cluster = Cluster::start(&bed, "features");
+        let settings = Settings::with_arguments(&[
+            "--secrets-dir",
+            &bed.data_dir("secrets").to_string_lossy(),
+            "--environment-files-dir",
+            &bed.data_dir("environment").to_string_lossy(),
+            "--stopped-container-retention",
+            RETENTION,
+            // There is no registry to ask whether there is a newer image.
+            "--image-pull-behavior",
+            "prefer-cached",
+        ]);
+        let cluster = Cluster::start_on(&bed, "features", &["a"], &settings);
         if cluster.is_err() {
             bed.note_failure();
         }
@@ -44,6 +63,15 @@ fn main() -> ExitCode {
         settings::overrides_replace_the_command_and_merge_the_environment,
         settings::cpu_memory_and_reservation_reach_docker,
         settings::every_container_carries_the_labels_of_its_task,
+        inside::every_setting_is_seen_from_inside_the_container,
+        inside::a_privileged_container_is_made_as_one,
+        inside::swap_is_limited_where_the_host_can_and_refused_by_name_where_not,
+        secrets::secrets_and_environment_files_reach_the_container_and_nothing_else,
+        secrets::a_missing_secret_fails_the_task_and_is_named,
+        unfit::what_no_host_has_is_refused_at_placement_by_name,
+        unfit::overrides_may_ask_for_what_the_host_has_not,
+        volumes::a_docker_volume_of_the_task_goes_with_it_and_a_shared_one_stays,
+        volumes::a_shared_volume_that_does_not_exist_fails_the_task_by_name,
         ports::a_fixed_port_is_served_and_reported,
         ports::a_port_left_to_the_host_is_chosen_and_reported,
         ports::a_udp_port_carries_datagrams,
@@ -57,6 +85,7 @@ fn main() -> ExitCode {
         endings::exit_codes_are_reported_as_they_are,
         endings::a_container_that_ignores_sigterm_is_killed_at_its_stop_timeout,
         endings::a_reason_given_to_stop_task_is_reported,
+        endings::a_container_that_runs_out_of_memory_says_so,
         endings::an_image_that_cannot_be_had_fails_the_task,
         endings::a_command_that_does_not_exist_fails_the_task,
         settings::image_digests_are_reported,
@@ -91,6 +120,22 @@ impl OneHost {
     fn stop(&self, arn: &str) -> Result<Value> {
         self.cluster.stop(&[arn.to_owned()])?;
         self.stopped(arn)
+    }
+
+    /// Sees that no host takes the task, for want of this attribute.
+    fn refused_for(&self, definition: &Value, attribute: &str) -> Result<()> {
+        let definition = self.cluster.register(definition)?;
+        let input = json!({"cluster": self.cluster.name(), "taskDefinition": definition});
+        let answer = self.cluster.ecs().call("RunTask", &input)?;
+        let failure = &answer["failures"][0];
+        ensure!(answer["tasks"] == json!([]), "it was placed: {answer}");
+        assert_eq!(failure["reason"], "ATTRIBUTE", "{answer}");
+        assert_eq!(
+            failure["detail"],
+            format!("the attribute {attribute} is missing"),
+            "{answer}"
+        );
+        Ok(())
     }
 
     fn container(&self, task: &str, name: &str) -> Result<Container> {
