@@ -24,6 +24,8 @@ pub(crate) use settings::{ImagePullBehavior, LogFormat};
 pub(crate) use source::Note;
 use source::{Gathered, Sources};
 
+use crate::endpoint::host::Network;
+
 /// What the command line asks for.
 #[derive(Debug)]
 pub enum Invocation {
@@ -31,6 +33,8 @@ pub enum Invocation {
     Run(Box<Config>),
     /// To say what would be used; this is it.
     Check(String),
+    /// To let containers reach the endpoint of their tasks, or to undo it.
+    Network(Network),
 }
 
 /// The settings cannot be used.
@@ -61,6 +65,10 @@ impl Invocation {
         [default_file, default_ecs_file]: [&Path; 2],
     ) -> Result<Self, ConfigError> {
         let flags = &command_line::command().try_get_matches_from(arguments)?;
+        if let Some((_, network)) = flags.subcommand() {
+            let down = network.get_one::<String>("way").is_some_and(|way| way == "down");
+            return Ok(Self::Network(if down { Network::Down } else { Network::Up }));
+        }
         let sources = Sources {
             flags,
             environment,
@@ -85,6 +93,7 @@ impl Config {
         let nowhere = Path::new("/dev/null");
         match Invocation::of(arguments, Vec::new(), [nowhere, nowhere])? {
             Invocation::Run(config) => Ok(*config),
+            Invocation::Network(_) => Err(ConfigError::Settings(Vec::new())),
             Invocation::Check(report) => Err(ConfigError::Settings(vec![report])),
         }
     }
@@ -105,6 +114,9 @@ impl Config {
         }
         if self.registry_auth_type.is_some() != self.registry_auth_data.is_some() {
             problems.push("registry-auth-type and registry-auth-data must be set together".to_owned());
+        }
+        if self.credentials_file.is_some() && !self.credentials_command.is_empty() {
+            problems.push("credentials-file and credentials-command are set, only one of them can be".to_owned());
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }

@@ -25,9 +25,9 @@ use berth_agent_core::name;
 use berth_agent_core::recovery::Found;
 use berth_model::id::InstanceId;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions, KillContainerOptionsBuilder,
-    ListContainersOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
-    StartContainerOptions,
+    CreateContainerOptionsBuilder, EventsOptionsBuilder, InspectContainerOptions, InspectNetworkOptions,
+    KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListVolumesOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveVolumeOptions, StartContainerOptions,
 };
 use futures_util::{Stream, StreamExt};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -163,6 +163,14 @@ impl Docker {
         let version = within("version", QUICK, self.client.version()).await?;
         let info = within("info", QUICK, self.client.info()).await?;
         Ok(convert::info(version, info))
+    }
+
+    /// The host's name of the bridge that containers are on by default, where Docker says it.
+    pub(crate) async fn default_bridge(&self) -> Option<String> {
+        let options = None::<InspectNetworkOptions>;
+        let call = self.client.inspect_network("bridge", options);
+        let network = within("inspect the default network", QUICK, call).await.ok()?;
+        network.options?.remove("com.docker.network.bridge.name")
     }
 
     /// Creates the container, or adopts the one of the name if it was created for the same purpose. Returns its id.

@@ -3,6 +3,7 @@
 //! It never waits for Docker, disk or network, only for the next event, and holds no lock. What a step asks for leaves
 //! only when the record that the step needs is durable.
 
+mod asks;
 mod room;
 mod session;
 mod step;
@@ -25,11 +26,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::conditions::Conditions;
 use crate::docker::Hint;
+use crate::endpoint::Publisher;
 use crate::event::Event;
 use crate::perform::Performer;
 use crate::pulse::Pulse;
 use crate::spool::Spool;
 use crate::usage::Running;
+use asks::Asks;
 use room::Room;
 use session::Connected;
 use step::Task;
@@ -57,6 +60,10 @@ pub(crate) struct Parts {
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) pulse: Pulse,
     pub(crate) conditions: Conditions,
+    /// To the endpoint that containers ask.
+    pub(crate) publisher: Publisher,
+    /// Whether tasks are told of the endpoint.
+    pub(crate) endpoint: bool,
 }
 
 /// The owner of all machines.
@@ -76,6 +83,7 @@ pub(crate) struct Driver {
     /// The newest, for a stream that begins between two.
     usage: Usage,
     room: Room,
+    asks: Asks,
 }
 
 impl Driver {
@@ -94,6 +102,7 @@ impl Driver {
             stream_full: false,
             usage: Usage::default(),
             room: Room::default(),
+            asks: Asks::default(),
         };
         let policy = driver.parts.policy;
         for record in records {
@@ -108,6 +117,8 @@ impl Driver {
             driver.handle(task, Input::Begin);
             driver.handle(task, Input::Listing(listing.of_task(task)));
         }
+        driver.parts.publisher.completed();
+        driver.parts.publisher.publish();
         tracing::info!(tasks = driver.tasks.len(), "tasks of before the start");
         driver
     }
@@ -119,6 +130,7 @@ impl Driver {
             self.parts.pulse.beat();
             self.store.flush(&self.tasks);
             self.send();
+            self.parts.publisher.publish();
             let pause = self.pause();
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -157,6 +169,9 @@ impl Driver {
             Event::Spooled => self.spooled(),
             Event::WhatRuns(answer) => self.tell_what_runs(answer),
             Event::Usage(usage) => self.send_usage(usage),
+            Event::Protection(asked) => self.protection_asked(asked),
+            Event::Look { task, container } => self.handle(task, Input::Hint(container)),
+            Event::Credentials(given) => self.credentials(given),
         }
     }
 

@@ -5,7 +5,7 @@ use berth_agent_core::image::{ImageRequest, PulledImage};
 use berth_agent_core::machine::Outcome;
 use berth_agent_core::recovery::Found;
 use berth_model::id::TaskId;
-use berth_proto::agent::v1::{AgentMessage, Usage, scheduler_message};
+use berth_proto::agent::v1::{AgentMessage, ProtectionAnswer, ProtectionRequest, Usage, scheduler_message};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +49,21 @@ pub(crate) enum Event {
     WhatRuns(oneshot::Sender<Vec<Running>>),
     /// What the host and its containers use.
     Usage(Usage),
+    /// A container asks for its task's protection, or sets it.
+    Protection(ProtectionAsked),
+    /// A container asks for what only a look at it shows.
+    Look { task: TaskId, container: usize },
+    /// Whether tasks can have credentials, which has changed.
+    Credentials(bool),
+}
+
+/// A question for the scheduler, of a container's.
+#[derive(Debug)]
+pub(crate) struct ProtectionAsked {
+    /// Without its number.
+    pub(crate) request: ProtectionRequest,
+    /// Dropped where there is no stream to ask on.
+    pub(crate) answer: oneshot::Sender<ProtectionAnswer>,
 }
 
 /// One stream to a scheduler, as the driver sees it.

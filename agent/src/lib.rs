@@ -8,6 +8,7 @@ mod conditions;
 mod config;
 mod docker;
 mod driver;
+mod endpoint;
 mod event;
 mod failpoint;
 mod host;
@@ -36,6 +37,7 @@ use backoff::Backoff;
 use conditions::Conditions;
 use docker::{Bounds, Docker, DockerInfo};
 use driver::{Driver, Parts};
+use endpoint::{Later, Publisher};
 use images::{Disk, Images, Keeper};
 use perform::Performer;
 use prepare::Sources;
@@ -47,6 +49,7 @@ use usage::Sampling;
 use watch::Runtime;
 
 pub use config::{Config, ConfigError, Invocation};
+pub use endpoint::host::Network;
 
 /// Events that wait for the driver; whoever has one more waits.
 const EVENTS: usize = 1024;
@@ -59,6 +62,16 @@ const REMOVALS: usize = 4;
 #[derive(Debug, thiserror::Error)]
 #[error("the state directory cannot be used")]
 pub struct NotOurs(#[source] state::StateError);
+
+/// Lets containers reach the endpoint of their tasks, or undoes it; doing it again changes nothing.
+///
+/// # Errors
+/// What `ip` or `iptables` fails with: in most cases the caller is not root.
+pub async fn set_network(network: Network) -> anyhow::Result<()> {
+    endpoint::host::set(network)
+        .await
+        .context("set the network of tasks' endpoint")
+}
 
 /// Runs the agent until SIGTERM or SIGINT. Containers keep running.
 ///
@@ -83,6 +96,20 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         records = records.len(),
         "agent started"
     );
+    let key = endpoint::Key::open(state.path()).context("open the key of the tasks' endpoint")?;
+    let (events, inbox) = mpsc::channel(EVENTS);
+    let (mut publisher, views) = Publisher::new(key.clone());
+    records.iter().for_each(|record| publisher.put(record));
+    publisher.publish();
+    let later = Later::default();
+    let endpoint = endpoint::begin(endpoint::Parts {
+        settings: endpoint::Settings::of(&config),
+        key,
+        views,
+        events: events.clone(),
+        later: later.clone(),
+    });
+    endpoint.await;
     let pulse = Pulse::default();
     pulse::tell(&[NotifyState::Ready, NotifyState::Status("waiting for Docker")]);
     let watchdog = tokio::spawn(pulse.clone().keep_watchdog());
@@ -94,7 +121,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         return Ok(());
     };
     pulse::tell(&[NotifyState::Status("running")]);
-    let (events, inbox) = mpsc::channel(EVENTS);
+    later.knows_bridge(docker.default_bridge().await);
     let conditions = Conditions::new();
     let runtime = Runtime::new(conditions.clone());
     let settings = images::Settings::of(&config);
@@ -132,17 +159,20 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             events: events.clone(),
             pulse,
             conditions,
+            publisher,
+            endpoint: config.endpoint_address.is_some(),
         },
         records,
         found,
     );
-    let (_latest, usage) = usage::begin(Sampling {
+    let (latest, usage) = usage::begin(Sampling {
         docker: docker.clone(),
         disk: info.root,
         interval: config.usage_interval,
         events: events.clone(),
     })
     .context("begin to sample usage")?;
+    later.knows_usage(latest);
     let watch = tokio::spawn(watch::watch(docker, events.clone(), runtime));
     let keeper = tokio::spawn(keeper.keep());
     let link = tokio::spawn(link::run(config.schedulers.clone(), events, stop.clone()));

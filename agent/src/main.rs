@@ -13,6 +13,7 @@ const LAST_EFFECTS: Duration = Duration::from_secs(1);
 fn main() -> ExitCode {
     let config = match Invocation::read(std::env::args_os()) {
         Ok(Invocation::Run(config)) => *config,
+        Ok(Invocation::Network(network)) => return finish(|| berth_agent::set_network(network)),
         Ok(Invocation::Check(report)) => {
             print!("{report}");
             return ExitCode::SUCCESS;
@@ -23,6 +24,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    finish(|| berth_agent::run(config))
+}
+
+#[expect(clippy::print_stderr, reason = "the last words are for whoever started it")]
+fn finish<F: Future<Output = anyhow::Result<()>>>(work: impl FnOnce() -> F) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -30,7 +36,7 @@ fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    let result = runtime.block_on(berth_agent::run(config));
+    let result = runtime.block_on(work());
     runtime.shutdown_timeout(LAST_EFFECTS);
     let Err(error) = result else { return ExitCode::SUCCESS };
     eprintln!("berth-agent: {error:#}");

@@ -6,7 +6,6 @@
 //! runs is asked of the driver each time: there is no second list that could be wrong. What each figure means is in
 //! `docs/usage.md`.
 
-#[allow(dead_code, reason = "the statistics of the task endpoint are made of it")]
 mod latest;
 mod reader;
 mod report;
@@ -24,7 +23,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::docker::{Docker, Process};
 use crate::event::Event;
-pub(crate) use latest::{Latest, Readings};
+pub(crate) use latest::{Latest, Pair, Reading, Readings};
 use sampler::{Order, Sampler};
 
 /// How long Docker may take for the processes of all containers that are new; the rest is asked for the next time.

@@ -229,6 +229,9 @@ fn agent_arguments(args: &DevArgs, global: &GlobalArgs, directory: &Path) -> Vec
         "/dev/null".into(),
         "--ecs-config".into(),
         "/dev/null".into(),
+        // Nor is the machine's network to be changed for a trial.
+        "--endpoint-address".into(),
+        "off".into(),
     ];
     // The disk of a machine that people work on may be fuller than that of a host should be.
     for (limit, percent) in [("low", "97"), ("clean", "98"), ("refuse", "99")] {

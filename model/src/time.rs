@@ -64,6 +64,45 @@ impl Timestamp {
         format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
     }
 
+    /// Reads RFC 3339 as programs write it: `2026-11-21T06:30:00.25Z`, or with an offset such as `+01:00`. What is
+    /// finer than a millisecond is cut off. The days are Howard Hinnant's `days_from_civil`.
+    #[must_use]
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let (date, rest) = text.split_once('T')?;
+        let (clock, offset) = match rest.strip_suffix('Z') {
+            Some(clock) => (clock, 0),
+            None => {
+                let (clock, zone) = rest.split_at_checked(rest.len().checked_sub("+00:00".len())?)?;
+                let sign = match zone.get(..1)? {
+                    "+" => 1,
+                    "-" => -1,
+                    _ => return None,
+                };
+                let [hours, minutes] = numbers(zone.get(1..)?, ':')?;
+                (clock, sign * (hours * 60 + minutes))
+            }
+        };
+        let [year, month, day] = numbers(date, '-')?;
+        let (clock, fraction) = clock.split_once('.').unwrap_or((clock, ""));
+        let [hour, minute, second] = numbers(clock, ':')?;
+        let in_range = (1..=9999).contains(&year)
+            && (1..=12).contains(&month)
+            && (1..=31).contains(&day)
+            && hour < 24
+            && minute < 60
+            && second <= 60;
+        if !in_range || !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
+            return None;
+        }
+        let millis: String = fraction.chars().chain("000".chars()).take(3).collect();
+        let from_march = if month <= 2 { year - 1 } else { year };
+        let (era, year_of_era) = (from_march.div_euclid(400), from_march.rem_euclid(400));
+        let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+        let days = era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468;
+        let seconds = ((days * 24 + hour) * 60 + minute - offset) * 60 + second;
+        Some(Self(seconds * 1000 + millis.parse::<i64>().ok()?))
+    }
+
     /// The time that has passed since `earlier`; none when it is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
@@ -82,6 +121,16 @@ impl Add<Duration> for Timestamp {
     }
 }
 
+/// So many numbers of ASCII digits, and nothing else.
+fn numbers<const N: usize>(text: &str, separator: char) -> Option<[i64; N]> {
+    let number = |part: &str| {
+        let digits = part.bytes().all(|digit| digit.is_ascii_digit());
+        part.parse().ok().filter(|_| digits)
+    };
+    let parts: Option<Vec<i64>> = text.split(separator).map(number).collect();
+    parts?.try_into().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::Timestamp;
@@ -96,6 +145,28 @@ mod tests {
             (-1, "1969-12-31T23:59:59.999Z"),
         ] {
             assert_eq!(Timestamp::from_millis(millis).to_rfc3339(), text);
+            assert_eq!(Timestamp::from_rfc3339(text), Some(Timestamp::from_millis(millis)));
+        }
+    }
+
+    #[test]
+    fn rfc_3339_is_read_as_programs_write_it() {
+        for (text, millis) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2026-11-21T03:35:46.123456789Z", Some(1_795_232_146_123)),
+            ("2026-11-21T04:35:46+01:00", Some(1_795_232_146_000)),
+            ("2026-11-20T22:05:46.5-05:30", Some(1_795_232_146_500)),
+            ("0001-01-01T00:00:00Z", Some(-62_135_596_800_000)),
+            ("2026-13-01T00:00:00Z", None),
+            ("2026-11-21T03:35:46", None),
+            ("2026-11-21T03:35Z", None),
+            ("2026-11-21T03:35:46.1x3Z", None),
+            ("2026-11-21T+3:35:46Z", None),
+            ("2026-11-21", None),
+            ("", None),
+        ] {
+            let read = Timestamp::from_rfc3339(text).map(Timestamp::as_millis);
+            assert_eq!(read, millis, "{text}");
         }
     }
 }

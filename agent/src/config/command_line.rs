@@ -29,6 +29,13 @@ Exit codes:
 Example:
   berth-agent --scheduler http://10.0.0.5:7700 --cluster prod --attribute rack=r12";
 
+const NETWORK: &str = concat!(
+    "Let containers reach the endpoint of their tasks, or undo it.\n\n",
+    "`up` puts 169.254.170.2 on the device `lo` and has the host lead port 80 of it to port 51679, where the agent ",
+    "listens; `down` takes both away. Each needs root, `ip` and `iptables`, and may be done any number of times. ",
+    "berth-agent-network.service does it when the host starts.",
+);
+
 /// The command, to parse arguments with and to print the help of.
 pub(super) fn command() -> Command {
     let file = Arg::new("config")
@@ -49,7 +56,17 @@ pub(super) fn command() -> Command {
         .long("check-config")
         .action(ArgAction::SetTrue)
         .help("Print what would be used and where each value comes from, and end");
+    let network = Command::new("network")
+        .about("Let containers reach the endpoint of their tasks, or undo it")
+        .long_about(NETWORK)
+        .arg(
+            Arg::new("way")
+                .required(true)
+                .value_parser(PossibleValuesParser::new(["up", "down"])),
+        );
     Command::new("berth-agent")
+        .subcommand(network)
+        .args_conflicts_with_subcommands(true)
         .version(env!("CARGO_PKG_VERSION"))
         .about(ABOUT)
         .after_help(AFTER)

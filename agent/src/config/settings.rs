@@ -314,7 +314,7 @@ settings! {
         } read one(path);
         /// Address of the endpoint for metadata, credentials and task protection, or off
         endpoint_address: Option<SocketAddr> {
-            name: "endpoint-address", value: "ADDRESS", default: Default::Values(&["169.254.170.2:80"]),
+            name: "endpoint-address", value: "ADDRESS", default: Default::Values(&["169.254.170.2:51679"]),
         } read one(address_or_off);
         /// Requests a second to that endpoint, and how many at once
         task_metadata_rps_limit: (u32, u32) {

@@ -30,6 +30,7 @@ impl Machine {
     fn config(&self, flags: &[&str]) -> Config {
         match self.invoke(flags).unwrap() {
             Invocation::Run(config) => *config,
+            Invocation::Network(network) => panic!("{network:?}"),
             Invocation::Check(report) => panic!("{report}"),
         }
     }
@@ -49,7 +50,7 @@ impl Machine {
     fn report(&self, flags: &[&str]) -> String {
         match self.invoke(&[flags, &["--check-config"]].concat()).unwrap() {
             Invocation::Check(report) => report,
-            Invocation::Run(_) => panic!("it would run"),
+            Invocation::Run(_) | Invocation::Network(_) => panic!("it would run"),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use berth_agent_core::assignment::Chain;
+use berth_agent_core::context::TaskContext;
 use berth_agent_core::machine::{Input, Machine};
 use berth_agent_core::spec::{TaskSpec, task_id_of};
 use berth_model::id::TaskId;
@@ -31,11 +32,20 @@ pub(super) struct Connected {
 
 impl Connected {
     /// Says whether the stream took the message.
-    fn send(&self, message: agent_message::Message) -> bool {
+    pub(super) fn send(&self, message: agent_message::Message) -> bool {
         self.session
             .outbound
             .try_send(AgentMessage { message: Some(message) })
             .is_ok()
+    }
+
+    pub(super) fn is_welcome(&self) -> bool {
+        self.welcomed
+    }
+
+    /// A new stream begins after it.
+    pub(super) fn close(&self) {
+        self.session.close.cancel();
     }
 
     fn resolve(
@@ -85,6 +95,7 @@ impl Driver {
     }
 
     pub(super) fn link_down(&mut self, number: u64) {
+        self.asks.clear();
         self.session.take_if(|connected| connected.session.number == number);
     }
 
@@ -97,7 +108,8 @@ impl Driver {
             return;
         };
         match message {
-            Message::Welcome(_) => {
+            Message::Welcome(welcome) => {
+                self.parts.publisher.welcomed(&welcome.container_instance_arn);
                 connected.welcomed = true;
                 self.tell_usage();
             }
@@ -120,8 +132,9 @@ impl Driver {
                     self.handle(task, Input::Stop);
                 }
             }
+            Message::Protection(answer) => self.asks.answered(answer),
             // Signs of life, and the end of a stream, are the link's.
-            Message::Heartbeat(_) | Message::Refusal(_) | Message::Protection(_) => {}
+            Message::Heartbeat(_) | Message::Refusal(_) => {}
         }
     }
 
@@ -242,7 +255,10 @@ impl Driver {
             definition_arn: assignment.task_definition_arn.clone(),
             revision,
             definition,
-            context: wire::context(assignment),
+            context: TaskContext {
+                access: self.parts.endpoint.then(|| self.parts.publisher.access(id)),
+                ..wire::context(assignment)
+            },
         };
         match resolved {
             Ok((revision, definition)) => Ok(spec(revision, definition)),

@@ -44,6 +44,7 @@ impl Driver {
         let told = machine.report();
         let id = told.id;
         let version = u64::from(!durable);
+        self.parts.publisher.put(machine.record());
         self.tasks.insert(
             id,
             Task {
@@ -66,6 +67,9 @@ impl Driver {
         let now = now();
         let before = task.machine.status();
         let step = task.machine.handle(input, now);
+        if step.save || step.report {
+            self.parts.publisher.put(task.machine.record());
+        }
         if step.save {
             task.version += 1;
             self.store.changed(id);
@@ -150,6 +154,7 @@ impl Driver {
                     task.wake.map(|at| self.wakes.remove(&(at, id)));
                 }
                 self.outbox.forget(id);
+                self.parts.publisher.remove(id);
                 self.store.remove(id);
                 tracing::debug!(task = %id, "nothing is left of the task");
             }

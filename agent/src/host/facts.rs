@@ -210,6 +210,9 @@ mod tests {
             capability::SELINUX,
             capability::GPU,
             capability::TASK_LIMIT,
+            // The driver adds them once containers can have credentials.
+            capability::TASK_ROLE,
+            capability::TASK_ROLE_HOST,
         ] {
             assert_eq!(value(absent), None, "{absent}");
         }

@@ -45,6 +45,8 @@ impl Host {
         let child = Command::new(env!("CARGO_BIN_EXE_berth-agent"))
             .args(["--cluster", cluster, "--stopped-container-retention", "0"])
             .args(["--config", "/dev/null", "--ecs-config", "/dev/null"])
+            // The machine's network is not the test's to change.
+            .args(["--endpoint-address", "off", "--introspection-address", "off"])
             .args(["--scheduler", &self.scheduler.url])
             .arg("--state-dir")
             .arg(self.directory.path().join("state"))

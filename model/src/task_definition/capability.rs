@@ -39,6 +39,8 @@ pub const REPOSITORY_CREDENTIALS: &str = "ecs.capability.private-registry-authen
 pub const ECR_AUTH: &str = "com.amazonaws.ecs.capability.ecr-auth";
 /// `taskRoleArn`.
 pub const TASK_ROLE: &str = "com.amazonaws.ecs.capability.task-iam-role";
+/// `taskRoleArn` in network mode `host`.
+pub const TASK_ROLE_HOST: &str = "com.amazonaws.ecs.capability.task-iam-role-network-host";
 /// `firelensConfiguration`.
 pub const FIRELENS: &str = "ecs.capability.firelens.fluentd";
 /// Prefix of volume drivers: the driver's name follows.
@@ -97,6 +99,8 @@ pub fn required_by(definition: &TaskDefinition) -> Vec<String> {
     for (member, name) in TASK_MEMBERS {
         need(given(definition.rest.get(member)), name);
     }
+    let role = given(definition.rest.get("taskRoleArn"));
+    need(role && definition.network_mode() == NetworkMode::Host, TASK_ROLE_HOST);
     for volume in &definition.volumes {
         for (member, name) in VOLUME_MEMBERS {
             need(given(volume.rest.get(member)), name);

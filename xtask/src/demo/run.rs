@@ -127,6 +127,9 @@ fn start_agent(place: &Place, steps: &Steps) -> anyhow::Result<()> {
             "98",
             "--disk-refuse-percent",
             "99",
+            // The machine's network is not the demo's to change.
+            "--endpoint-address",
+            "off",
         ];
         daemon.start(&place.program("berth-agent"), &arguments)?;
     }

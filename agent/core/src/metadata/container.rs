@@ -1,16 +1,21 @@
 //! A container's metadata.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use berth_model::task_definition::NetworkMode;
 use serde::Serialize;
 
-use super::{arn_beside, desired, known, written};
+use super::{RUNNING, arn_beside, desired, known, written};
 use crate::container::{Address, Binding};
 use crate::create::create_request;
 use crate::name;
+use crate::pause::is_internal;
 use crate::record::Record;
 use crate::report;
+
+/// How far a container has come that does nothing but hold namespaces.
+const PROVISIONED: &str = "RESOURCES_PROVISIONED";
 
 /// `${ECS_CONTAINER_METADATA_URI_V4}`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -99,6 +104,15 @@ pub(super) struct Network {
     ipv4_addresses: Vec<String>,
     #[serde(rename = "IPv6Addresses", skip_serializing_if = "Vec::is_empty")]
     ipv6_addresses: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attachment_index: Option<u32>,
+    #[serde(rename = "MACAddress", skip_serializing_if = "Option::is_none")]
+    mac_address: Option<String>,
+    #[serde(rename = "IPv4SubnetCIDRBlock", skip_serializing_if = "Option::is_none")]
+    ipv4_subnet: Option<String>,
+    /// With the bits of the network, as the ECS agent has it.
+    #[serde(rename = "SubnetGatewayIpv4Address", skip_serializing_if = "Option::is_none")]
+    gateway: Option<String>,
 }
 
 /// The metadata of the container at the place; none where the task has no such.
@@ -110,7 +124,9 @@ pub fn container(record: &Record, at: usize) -> Option<Container> {
     // What Docker was asked for; a definition that cannot be run has neither.
     let request = create_request(spec, at).unwrap_or_default();
     let log = definition.log_configuration.as_ref();
-    let report = report::report(record).containers.into_iter().nth(at)?;
+    // The pause container is in no report, and has no ports.
+    let report = report::report(record).containers.into_iter().nth(at);
+    let bindings = report.map(|report| report.bindings).unwrap_or_default();
     Some(Container {
         docker_id: state.runtime_id.clone().unwrap_or_default(),
         name: state.name.clone(),
@@ -122,10 +138,13 @@ pub fn container(record: &Record, at: usize) -> Option<Container> {
             .clone()
             .or_else(|| state.image_digest.clone())
             .unwrap_or_default(),
-        ports: report.bindings.into_iter().map(port).collect(),
+        ports: bindings.into_iter().map(port).collect(),
         labels: request.labels,
         desired_status: desired(record),
-        known_status: known(state.phase),
+        known_status: match known(state.phase) {
+            RUNNING if is_internal(&state.name) => PROVISIONED,
+            status => status,
+        },
         exit_code: state.exit_code,
         limits: Limits {
             cpu: definition.cpu,
@@ -134,12 +153,12 @@ pub fn container(record: &Record, at: usize) -> Option<Container> {
         created_at: written(state.detail.created_at),
         started_at: written(state.started_at),
         finished_at: written(state.finished_at),
-        r#type: "NORMAL",
+        r#type: kind(record, at),
         log_driver: log.map(|log| log.log_driver.clone()),
         log_options: log.map(|log| log.options.clone()).unwrap_or_default(),
         container_arn: arn_beside(&spec.arn, &container_resource(record, at)),
         volumes: request.host.binds.iter().map(|bind| volume(bind)).collect(),
-        networks: networks(spec.definition.network_mode(), &state.detail.addresses),
+        networks: networks(record, at),
         health: state.health.map(|health| Health { status: health.name() }),
         restart_count: definition.restart_policy.as_ref().map(|_| state.restarts),
     })
@@ -181,24 +200,56 @@ fn volume(bind: &str) -> Volume {
     }
 }
 
-fn networks(mode: NetworkMode, addresses: &[Address]) -> Vec<Network> {
-    let given = |address: &String| {
-        Some(address.clone())
-            .filter(|text| !text.is_empty())
-            .into_iter()
-            .collect()
-    };
-    if addresses.is_empty() {
-        return vec![Network {
-            network_mode: mode.name().to_owned(),
-            ipv4_addresses: Vec::new(),
-            ipv6_addresses: Vec::new(),
-        }];
+/// The ECS agent's word for a container that is there for the others.
+fn kind(record: &Record, at: usize) -> &'static str {
+    let spec = &record.spec;
+    match spec.definition.network_mode() {
+        _ if spec.pause() != Some(at) => "NORMAL",
+        NetworkMode::Awsvpc => "CNI_PAUSE",
+        NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => "NAMESPACE_PAUSE",
     }
-    let network = |address: &Address| Network {
-        network_mode: mode.name().to_owned(),
-        ipv4_addresses: given(&address.ipv4),
-        ipv6_addresses: given(&address.ipv6),
+}
+
+/// The containers of a task with an address of its own are in the network of its pause container.
+fn networks(record: &Record, at: usize) -> Vec<Network> {
+    let spec = &record.spec;
+    let mode = spec.definition.network_mode();
+    let place = match mode {
+        NetworkMode::Awsvpc => spec.pause().unwrap_or(at),
+        NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => at,
     };
-    addresses.iter().map(network).collect()
+    let addresses = record
+        .containers
+        .get(place)
+        .map(|container| &container.detail.addresses);
+    let known = addresses.into_iter().flatten().map(|address| network(mode, address));
+    let networks: Vec<Network> = known.collect();
+    if networks.is_empty() {
+        return vec![network(mode, &Address::default())];
+    }
+    networks
+}
+
+fn network(mode: NetworkMode, address: &Address) -> Network {
+    let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let own = mode == NetworkMode::Awsvpc && !address.ipv4.is_empty();
+    let gateway = given(&address.gateway).filter(|_| own);
+    Network {
+        network_mode: mode.name().to_owned(),
+        ipv4_addresses: given(&address.ipv4).into_iter().collect(),
+        ipv6_addresses: given(&address.ipv6).into_iter().collect(),
+        attachment_index: own.then_some(0),
+        mac_address: given(&address.mac).filter(|_| own),
+        ipv4_subnet: own.then(|| subnet(&address.ipv4, address.ipv4_prefix)).flatten(),
+        gateway: gateway.map(|gateway| format!("{gateway}/{}", address.ipv4_prefix)),
+    }
+}
+
+/// `10.0.0.0/16` of `10.0.3.7` and 16.
+fn subnet(address: &str, prefix: u8) -> Option<String> {
+    let address: Ipv4Addr = address.parse().ok()?;
+    let mask = u32::MAX
+        .checked_shl(32_u32.checked_sub(u32::from(prefix))?)
+        .unwrap_or(0);
+    Some(format!("{}/{prefix}", Ipv4Addr::from_bits(address.to_bits() & mask)))
 }

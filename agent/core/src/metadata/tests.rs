@@ -161,3 +161,34 @@ fn the_host_is_told_in_fewer_words() {
         (&json!("app"), &json!("sha256:id"), &Value::Null)
     );
 }
+
+#[test]
+fn containers_of_a_task_with_its_own_address_share_that_of_the_pause_container() {
+    let definition = crate::pause::added(
+        serde_json::from_value(json!({"family": "web", "networkMode": "awsvpc",
+            "containerDefinitions": [{"name": "app", "image": "a", "memory": 8}]}))
+        .unwrap(),
+    );
+    let mut record = Record::new(spec_of(serde_json::to_value(definition).unwrap()));
+    for container in &mut record.containers {
+        container.phase = Phase::Running;
+    }
+    record.containers[1].detail.addresses = vec![Address {
+        network: "berth".to_owned(),
+        ipv4: "10.9.3.7".to_owned(),
+        ipv4_prefix: 16,
+        gateway: "10.9.0.1".to_owned(),
+        mac: "02:42:0a:09:03:07".to_owned(),
+        ..Address::default()
+    }];
+    let told = |at| serde_json::to_value(container(&record, at).unwrap()).unwrap();
+    let network = json!([{"NetworkMode": "awsvpc", "IPv4Addresses": ["10.9.3.7"], "AttachmentIndex": 0,
+        "MACAddress": "02:42:0a:09:03:07", "IPv4SubnetCIDRBlock": "10.9.0.0/16",
+        "SubnetGatewayIpv4Address": "10.9.0.1/16"}]);
+    assert_eq!((&told(0)["Networks"], &told(0)["Type"]), (&network, &json!("NORMAL")));
+    assert_eq!(
+        (&told(1)["Networks"], &told(1)["Type"]),
+        (&network, &json!("CNI_PAUSE"))
+    );
+    assert_eq!(told(1)["KnownStatus"], "RESOURCES_PROVISIONED");
+}
