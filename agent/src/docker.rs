@@ -97,6 +97,8 @@ pub(crate) struct DockerInfo {
     pub(crate) swap_limit: bool,
     /// 1 or 2.
     pub(crate) cgroup_version: u32,
+    /// `cgroupfs`, `systemd` or `none`.
+    pub(crate) cgroup_driver: String,
     /// AppArmor profiles hold.
     pub(crate) apparmor: bool,
     /// SELinux labels hold.

@@ -19,6 +19,7 @@ use berth_agent_core::outbox::Outbox;
 use berth_agent_core::record::Record;
 use berth_agent_core::recovery::{Found, Listing};
 use berth_model::id::{InstanceId, TaskId};
+use berth_model::status::TaskStatus;
 use berth_model::time::Timestamp;
 use berth_proto::agent::v1::{HostFacts, Usage};
 use tokio::sync::{mpsc, oneshot};
@@ -56,6 +57,8 @@ pub(crate) struct Parts {
     /// Containers of ended tasks that are kept for inspection.
     pub(crate) stopped_containers: usize,
     pub(crate) performer: Performer,
+    /// Tasks that had a control group when the agent was started.
+    pub(crate) grouped: BTreeSet<TaskId>,
     pub(crate) spool: Spool,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) pulse: Pulse,
@@ -119,6 +122,12 @@ impl Driver {
         }
         driver.parts.publisher.completed();
         driver.parts.publisher.publish();
+        for group in std::mem::take(&mut driver.parts.grouped) {
+            let task = driver.tasks.get(&group);
+            if task.is_none_or(|task| task.machine.status() == TaskStatus::Stopped) {
+                driver.parts.performer.release_cgroup(group);
+            }
+        }
         tracing::info!(tasks = driver.tasks.len(), "tasks of before the start");
         driver
     }

@@ -4,6 +4,7 @@
 //! world. The driver owns all state; everything else sends it events or carries out what it asks for.
 
 mod backoff;
+mod cgroups;
 mod conditions;
 mod config;
 mod docker;
@@ -24,9 +25,11 @@ mod state;
 mod usage;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use berth_agent_core::limits::LimitPolicy;
 use berth_agent_core::machine::Policy;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
@@ -34,6 +37,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use backoff::Backoff;
+use cgroups::Cgroups;
 use conditions::Conditions;
 use docker::{Bounds, Docker, DockerInfo};
 use driver::{Driver, Parts};
@@ -136,25 +140,33 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         secrets,
         environment_files: config.environment_files_dir.clone(),
     };
+    let cgroups = find_cgroups(&config, &info).await;
+    let grouped = match &cgroups {
+        Some(cgroups) => cgroups.tasks().await,
+        None => BTreeSet::new(),
+    };
+    let limits_tasks = cgroups.is_some();
     let performer = Performer {
         docker: docker.clone(),
         images,
         sources,
         events: events.clone(),
         runtime: runtime.clone(),
+        cgroups,
     };
     let driver = Driver::new(
         Parts {
             instance: state.instance(),
             cluster: config.cluster.clone(),
             cluster_name: config.cluster_name().to_owned(),
-            facts: host::facts(&config, &info),
+            facts: host::facts(&config, &info, limits_tasks),
             policy: Policy {
                 stop_timeout: config.stop_timeout,
                 retention: config.retention,
             },
             stopped_containers: config.stopped_container_count,
             performer,
+            grouped,
             spool,
             events: events.clone(),
             pulse,
@@ -188,6 +200,27 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     drop(state);
     Ok(())
+}
+
+/// What holds tasks to their limits, where the operator wants it and the host can.
+async fn find_cgroups(config: &Config, docker: &DockerInfo) -> Option<Cgroups> {
+    if !config.task_cpu_mem_limit {
+        return None;
+    }
+    let setup = cgroups::Setup {
+        root: config.cgroup_root.clone(),
+        parent: config.task_cgroup.clone(),
+        driver: docker.cgroup_driver.clone(),
+        version: docker.cgroup_version,
+        policy: LimitPolicy {
+            period: config.cgroup_cpu_period,
+            pids: config.task_pids_limit,
+        },
+    };
+    Cgroups::find(setup)
+        .await
+        .inspect_err(|reason| tracing::warn!(reason, "tasks with cpu or memory of their own cannot run here"))
+        .ok()
 }
 
 fn stop_on_signal() -> anyhow::Result<CancellationToken> {

@@ -3,12 +3,14 @@
 //! Decides nothing and keeps nothing. Called by the driver alone.
 
 use berth_agent_core::create::CreateRequest;
-use berth_agent_core::failure::Failure;
+use berth_agent_core::failure::{Failure, FailureKind};
 use berth_agent_core::image::ImageRequest;
+use berth_agent_core::limits::TaskLimits;
 use berth_agent_core::machine::{Action, Outcome};
 use berth_model::id::TaskId;
 use tokio::sync::mpsc;
 
+use crate::cgroups::Cgroups;
 use crate::docker::Docker;
 use crate::event::Event;
 use crate::failpoint::fail_point;
@@ -24,6 +26,8 @@ pub(crate) struct Performer {
     pub(crate) sources: Sources,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) runtime: Runtime,
+    /// None where this host cannot hold tasks to limits.
+    pub(crate) cgroups: Option<Cgroups>,
 }
 
 impl Performer {
@@ -55,13 +59,22 @@ impl Performer {
         });
     }
 
-    /// Carries out an effect on one container; answered by [`Event::Done`].
-    pub(crate) fn perform(&self, task: TaskId, action: Action) {
+    /// Removes the control group of a task that has ended; nobody waits for it.
+    pub(crate) fn release_cgroup(&self, task: TaskId) {
+        if let Some(cgroups) = self.cgroups.clone() {
+            self.spawn(async move { cgroups.release(task).await });
+        }
+    }
+
+    /// Carries out an effect on one container; answered by [`Event::Done`]. A create and a start need the limits of
+    /// their task.
+    pub(crate) fn perform(&self, task: TaskId, limits: Option<TaskLimits>, action: Action) {
         let Self {
             docker,
             sources,
             events,
             runtime,
+            cgroups,
             ..
         } = self.clone();
         self.spawn(async move {
@@ -69,9 +82,20 @@ impl Performer {
             fail_point!("before", effect);
             let (container, outcome) = match action {
                 Action::Create { container, request } => {
-                    (container, Outcome::Created(create(&docker, &sources, *request).await))
+                    let result = match group(cgroups, task, limits).await {
+                        Ok(parent) => create(&docker, &sources, *request, parent).await,
+                        Err(failure) => Err(failure),
+                    };
+                    (container, Outcome::Created(result))
                 }
-                Action::Start { container, id, ports } => (container, Outcome::Started(docker.start(&id, ports).await)),
+                Action::Start { container, id, ports } => {
+                    // The group may be gone since the create: Docker would make one without limits.
+                    let result = match group(cgroups, task, limits).await {
+                        Ok(_) => docker.start(&id, ports).await,
+                        Err(failure) => Err(failure),
+                    };
+                    (container, Outcome::Started(result))
+                }
                 Action::Signal { container, id, signal } => {
                     (container, Outcome::Signalled(docker.signal(&id, &signal).await))
                 }
@@ -104,9 +128,27 @@ impl Performer {
 }
 
 /// What the container needs of the host comes first: Docker is not asked for one that could not run.
-async fn create(docker: &Docker, sources: &Sources, request: CreateRequest) -> Result<String, Failure> {
-    let prepared = sources.prepare(&request).await?;
+async fn create(
+    docker: &Docker,
+    sources: &Sources,
+    request: CreateRequest,
+    cgroup_parent: Option<String>,
+) -> Result<String, Failure> {
+    let mut prepared = sources.prepare(&request).await?;
+    prepared.cgroup_parent = cgroup_parent;
     docker.create(request, &prepared).await
+}
+
+/// The control group of the task, made where it is not there; none where none is needed.
+async fn group(cgroups: Option<Cgroups>, task: TaskId, limits: Option<TaskLimits>) -> Result<Option<String>, Failure> {
+    match (cgroups, limits) {
+        (Some(cgroups), Some(limits)) => cgroups.prepare(task, limits).await.map(Some),
+        (None, Some(limits)) if limits.are_asked_for() => {
+            let words = "the task has cpu or memory of its own, and this agent cannot hold tasks to limits any more";
+            Err(Failure::new(FailureKind::Unprepared, words))
+        }
+        (None, _) | (_, None) => Ok(None),
+    }
 }
 
 /// A driver that is gone needs no answer: the agent is stopping.

@@ -33,6 +33,8 @@ pub(crate) struct Prepared {
     pub(crate) variables: BTreeMap<String, Secret>,
     /// Options of the log driver.
     pub(crate) log_options: BTreeMap<String, Secret>,
+    /// The control group of its task; Docker's own choice where absent.
+    pub(crate) cgroup_parent: Option<String>,
 }
 
 impl Sources {

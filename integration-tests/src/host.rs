@@ -18,6 +18,8 @@ pub struct Host {
     engine: Engine,
     data_dir: PathBuf,
     log_dir: PathBuf,
+    /// Where an agent makes the control groups of tasks: among what the lane sweeps.
+    task_cgroup: String,
 }
 
 impl Host {
@@ -44,6 +46,7 @@ impl Host {
             engine,
             data_dir,
             log_dir: lane.log_dir(),
+            task_cgroup: format!("{}/berth", lane.cgroup(name)),
         })
     }
 
@@ -89,13 +92,16 @@ impl Host {
     ///
     /// If it cannot be started.
     pub fn start_agent(&self, options: &Options) -> Result<Agent> {
+        let mut options = options.clone();
+        let arguments = &mut options.settings.arguments;
+        arguments.extend(["--task-cgroup".to_owned(), self.task_cgroup.clone()]);
         Agent::start(
             &self.name,
             self.link.namespace(),
             &self.engine.url(),
             &self.data_dir.join("agents").join(&options.cluster),
             &self.log_dir.join(format!("{}-agent.log", self.name)),
-            options,
+            &options,
         )
     }
 }

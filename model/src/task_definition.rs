@@ -117,24 +117,29 @@ impl TaskDefinition {
             .find(|container| container.name == name)
     }
 
+    /// The CPU units of the whole task, where it has a figure of its own.
+    #[must_use]
+    pub fn task_cpu(&self) -> Option<CpuUnits> {
+        size::cpu(self.cpu.as_deref()?).ok()?.parse().ok().map(CpuUnits)
+    }
+
+    /// The memory of the whole task, where it has a figure of its own.
+    #[must_use]
+    pub fn task_memory(&self) -> Option<MemoryMib> {
+        size::memory(self.memory.as_deref()?).ok()?.parse().ok().map(MemoryMib)
+    }
+
     /// What one copy reserves: the task's own figures where it has them, else the sum over its containers, where
     /// `memoryReservation` counts before `memory` (ECS guide, task definition parameters).
     #[must_use]
     pub fn demand(&self) -> Demand {
-        let task = |text: &Option<String>| text.as_deref().and_then(|digits| digits.parse::<u32>().ok());
-        let cpu = task(&self.cpu).map_or_else(
-            || sum(self.container_definitions.iter().map(ContainerDefinition::cpu)),
-            CpuUnits,
-        );
-        let memory = task(&self.memory).map_or_else(
-            || {
-                sum(self
-                    .container_definitions
-                    .iter()
-                    .map(ContainerDefinition::reserved_memory))
-            },
-            MemoryMib,
-        );
+        let containers = || self.container_definitions.iter();
+        let cpu = self
+            .task_cpu()
+            .unwrap_or_else(|| sum(containers().map(ContainerDefinition::cpu)));
+        let memory = self
+            .task_memory()
+            .unwrap_or_else(|| sum(containers().map(ContainerDefinition::reserved_memory)));
         Demand {
             cpu,
             memory,

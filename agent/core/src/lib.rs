@@ -12,6 +12,7 @@ pub mod disk;
 pub mod failure;
 pub mod fingerprint;
 pub mod image;
+pub mod limits;
 pub mod machine;
 pub mod metadata;
 pub mod name;

@@ -170,6 +170,10 @@ settings! {
             name: "cgroup-root", value: "DIR", default: Default::Values(&["/sys/fs/cgroup"]),
             ecs: ecs("ECS_CGROUP_PATH", as_it_is),
         } read one(path);
+        /// Control group that those of all tasks are in; with Docker's driver systemd the name of a slice
+        task_cgroup: String {
+            name: "task-cgroup", value: "NAME", default: Default::Values(&["/berth"]),
+        } read one(text);
         /// Period over which the cpu of a task is measured and held
         cgroup_cpu_period: Duration {
             name: "cgroup-cpu-period", value: "DURATION", default: Default::Values(&["100ms"]),

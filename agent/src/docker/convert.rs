@@ -36,6 +36,7 @@ pub(super) fn info(version: SystemVersion, info: SystemInfo) -> DockerInfo {
         log_drivers: plugins.log.unwrap_or_default(),
         volume_drivers: plugins.volume.unwrap_or_default(),
         swap_limit: info.swap_limit == Some(true),
+        cgroup_driver: info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default(),
         cgroup_version: match info.cgroup_version {
             Some(SystemInfoCgroupVersionEnum::_2) => 2,
             Some(SystemInfoCgroupVersionEnum::_1 | SystemInfoCgroupVersionEnum::EMPTY) | None => 1,
@@ -109,6 +110,7 @@ fn log_config(driver: &str, options: &BTreeMap<String, String>, prepared: &Prepa
 fn host_config(host: &HostSettings, prepared: &Prepared) -> HostConfig {
     HostConfig {
         network_mode: Some(host.network_mode.clone()),
+        cgroup_parent: prepared.cgroup_parent.clone(),
         pid_mode: host.pid_mode.clone(),
         ipc_mode: host.ipc_mode.clone(),
         cpu_shares: Some(host.cpu_shares),

@@ -2,6 +2,7 @@
 
 use berth_agent_core::failure::Failure;
 use berth_agent_core::image::{ImageRequest, PulledImage};
+use berth_agent_core::limits::TaskLimits;
 use berth_agent_core::machine::{Action, Input, Machine, Outcome};
 use berth_agent_core::report::TaskReport;
 use berth_model::id::TaskId;
@@ -80,6 +81,9 @@ impl Driver {
         if step.report {
             let report = task.machine.report();
             log_change(&report, before);
+            if report.status == TaskStatus::Stopped && before != TaskStatus::Stopped {
+                self.parts.performer.release_cgroup(id);
+            }
             task.held.push((version, Held::Tell(Box::new(report))));
         }
         let wake = task.machine.wake_at(now);
@@ -158,12 +162,14 @@ impl Driver {
                 self.store.remove(id);
                 tracing::debug!(task = %id, "nothing is left of the task");
             }
-            effect @ (Action::Create { .. }
-            | Action::Start { .. }
-            | Action::Signal { .. }
-            | Action::Kill { .. }
-            | Action::Look { .. }
-            | Action::Remove { .. }) => self.parts.performer.perform(id, effect),
+            effect @ (Action::Create { .. } | Action::Start { .. }) => {
+                let task = self.tasks.get(&id);
+                let limits = task.map(|task| TaskLimits::of(&task.machine.record().spec));
+                self.parts.performer.perform(id, limits, effect);
+            }
+            effect @ (Action::Signal { .. } | Action::Kill { .. } | Action::Look { .. } | Action::Remove { .. }) => {
+                self.parts.performer.perform(id, None, effect)
+            }
         }
     }
 }

@@ -21,8 +21,8 @@ const JOURNAL_SOCKET: &str = "/run/systemd/journal/socket";
 /// Where a virtual machine of EC2 says which it is.
 const ASSET_TAG: &str = "/sys/devices/virtual/dmi/id/board_asset_tag";
 
-/// The facts, from the settings, Docker and the host.
-pub(crate) fn facts(config: &Config, docker: &DockerInfo) -> HostFacts {
+/// The facts, from the settings, Docker and the host; `limits_tasks` is whether tasks can be held to limits here.
+pub(crate) fn facts(config: &Config, docker: &DockerInfo, limits_tasks: bool) -> HostFacts {
     let host_mib = usage::memory_mib().unwrap_or(u64::MAX);
     let mib = host_mib.min(docker.memory_bytes / BYTES_PER_MIB);
     let usable = u32::try_from(mib)
@@ -34,7 +34,7 @@ pub(crate) fn facts(config: &Config, docker: &DockerInfo) -> HostFacts {
         memory_mib: config.memory_mib.unwrap_or(usable),
         reserved_tcp_ports: ports(&config.reserved_tcp_ports),
         reserved_udp_ports: ports(&config.reserved_udp_ports),
-        attributes: attributes(config, docker),
+        attributes: attributes(config, docker, limits_tasks),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         docker_version: docker.version.clone(),
         ec2_instance_id: ec2_instance_id(),
@@ -42,7 +42,7 @@ pub(crate) fn facts(config: &Config, docker: &DockerInfo) -> HostFacts {
 }
 
 /// The operator's attributes, the platform, and what this agent can do: nothing that it cannot.
-fn attributes(config: &Config, docker: &DockerInfo) -> Vec<HostAttribute> {
+fn attributes(config: &Config, docker: &DockerInfo, limits_tasks: bool) -> Vec<HostAttribute> {
     let with = |name: &str, value: &str| HostAttribute {
         name: name.to_owned(),
         value: Some(value.to_owned()),
@@ -84,6 +84,7 @@ fn attributes(config: &Config, docker: &DockerInfo) -> Vec<HostAttribute> {
         (capability::SELINUX, docker.selinux),
         (capability::TASK_ENI, true),
         (capability::PID_IPC, true),
+        (capability::TASK_LIMIT, limits_tasks),
     ];
     let able = able.into_iter().filter(|(_, able)| *able);
     attributes.extend(able.map(|(name, _)| capability(name.to_owned())));
@@ -142,7 +143,7 @@ mod tests {
     fn facts_of(flags: &[&str]) -> HostFacts {
         let given = ["berth-agent", "--scheduler", "http://a:1", "--cluster", "prod"];
         let config = Config::load(given.iter().chain(flags).map(std::ffi::OsString::from)).unwrap();
-        facts(&config, &docker())
+        facts(&config, &docker(), false)
     }
 
     fn docker() -> DockerInfo {
@@ -157,6 +158,7 @@ mod tests {
             volume_drivers: vec!["local".to_owned()],
             swap_limit: false,
             cgroup_version: 2,
+            cgroup_driver: "systemd".to_owned(),
             apparmor: true,
             selinux: false,
             root: "/var/lib/docker".into(),

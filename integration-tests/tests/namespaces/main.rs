@@ -1,6 +1,7 @@
 //! What the containers of a task share: an address, processes, memory, limits; and what they have to themselves.
 
 mod address;
+mod limits;
 mod recovery;
 mod sharing;
 
@@ -58,6 +59,9 @@ fn main() -> ExitCode {
         sharing::a_task_of_the_hosts_process_namespace_sees_the_hosts_processes,
         sharing::a_task_of_one_ipc_namespace_shares_its_memory,
         sharing::containers_share_nothing_that_is_not_asked_for,
+        limits::a_quarter_of_a_core_is_shared_by_all_containers_of_the_task,
+        limits::a_container_without_a_limit_is_killed_at_the_tasks_memory,
+        limits::groups_that_a_killed_agent_left_are_swept,
         recovery::a_killed_agent_finds_the_task_at_its_address_and_makes_no_second_pause_container,
         recovery::the_end_of_the_pause_container_ends_the_task,
         recovery::a_pruned_pause_image_and_network_are_made_again,
@@ -66,7 +70,7 @@ fn main() -> ExitCode {
 
 impl Hosts {
     fn on(bed: &Arc<TestBed>) -> Result<Self> {
-        let settings = Settings::with_arguments(&["--task-network-subnet", "10.77.0.0/24"]);
+        let settings = Settings::with_arguments(&["--task-network-subnet", "10.77.0.0/24", "--task-pids-limit", "500"]);
         let cluster = Cluster::start_on(bed, "namespaces", &["a"], &settings)?;
         let victim = start_agent(bed, "b", &cluster.scheduler, cluster.name(), &Settings::default())?;
         cluster.wait_connected(2)?;

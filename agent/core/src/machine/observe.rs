@@ -169,7 +169,8 @@ impl Machine {
         }
         container.exit_code = Some(exit_code);
         container.finished_at = finished_at;
-        let memory = oom_killed && exit_code != 0;
+        // When a task runs out of memory the kernel tells all of its containers; one that was stopped for it is no victim.
+        let memory = oom_killed && exit_code != 0 && container.signalled_at.is_none();
         let reason = memory.then(|| ErrorName::OutOfMemory.reason("Container killed due to memory usage"));
         let failure = self.flights[at].failure.take();
         self.end(at, reason.or(failure), now);
