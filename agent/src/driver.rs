@@ -16,6 +16,7 @@ use berth_agent_core::container::Phase;
 use berth_agent_core::image::ImageRequest;
 use berth_agent_core::machine::{Input, Machine, Policy};
 use berth_agent_core::outbox::Outbox;
+use berth_agent_core::pause;
 use berth_agent_core::record::Record;
 use berth_agent_core::recovery::{Found, Listing};
 use berth_model::id::{InstanceId, TaskId};
@@ -222,7 +223,7 @@ impl Driver {
         let running = self.tasks.iter().flat_map(|(id, task)| {
             let containers = task.machine.record().containers.iter();
             containers
-                .filter(|container| container.phase == Phase::Running)
+                .filter(|container| container.phase == Phase::Running && !pause::is_internal(&container.name))
                 .filter_map(|container| {
                     Some(Running {
                         task: *id,

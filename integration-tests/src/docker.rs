@@ -234,6 +234,25 @@ impl Engine {
         Ok(id)
     }
 
+    /// Changes limits of a container, as `docker update` does.
+    ///
+    /// # Errors
+    ///
+    /// If the engine refuses.
+    pub fn update(&self, id: &str, limits: &Value) -> Result<()> {
+        self.json("POST", &format!("/containers/{id}/update"), Some(limits))
+            .map(drop)
+    }
+
+    /// What a container uses, as `docker stats` is told.
+    ///
+    /// # Errors
+    ///
+    /// If the engine does not answer.
+    pub fn stats(&self, id: &str) -> Result<Value> {
+        self.json("GET", &format!("/containers/{id}/stats?stream=0"), None)
+    }
+
     /// Sends a signal to a container's first process.
     ///
     /// # Errors

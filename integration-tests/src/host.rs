@@ -1,7 +1,7 @@
 //! One host of a bed: its end of the network and its Docker Engine.
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -78,6 +78,12 @@ impl Host {
     #[must_use]
     pub fn link(&self) -> &Link {
         &self.link
+    }
+
+    /// Where the engine's images and the agents' state are.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
     }
 
     /// The host's Docker Engine.

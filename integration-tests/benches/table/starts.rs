@@ -17,6 +17,8 @@ use crate::table::Table;
 const CONTAINERS: usize = 20;
 /// Rounds of each kind; the medians are compared.
 const ROUNDS: usize = 5;
+/// Containers that run while the agent rests.
+const RESTING: usize = 100;
 /// Tasks of one RunTask.
 const AT_ONCE: usize = 10;
 
@@ -67,7 +69,27 @@ pub(crate) fn measure(table: &mut Table, rest: Duration) -> Result<()> {
     );
     let after = runtime.block_on(process::watch(agent, Duration::from_secs(1)))?;
     table.add("agent after the starts, resident", after.resident_mib(), "MiB", "");
-    Ok(())
+
+    eprintln!("starting {RESTING} containers, and watching the agent for {} s", rest.as_secs());
+    let resting = run(&cluster, &definition, RESTING)?;
+    // The machine calms down, and the containers are seen twice.
+    thread::sleep(rest);
+    let at_rest = runtime.block_on(process::watch(agent, rest))?;
+    let (memory, cpu) = (at_rest.resident_mib(), at_rest.cpu_percent());
+    table.add("agent with 100 containers, resident", memory, "MiB", "under 15");
+    table.add("agent with 100 containers, CPU", cpu, "% of a core", "under 1");
+    cluster.stop(&resting)?;
+    cluster.wait_stopped(&resting).map(drop)
+}
+
+/// Runs tasks, and waits until the scheduler knows that all are RUNNING.
+fn run(cluster: &Cluster, definition: &str, count: usize) -> Result<Vec<String>> {
+    let mut arns = Vec::new();
+    while arns.len() < count {
+        arns.extend(cluster.run(definition, AT_ONCE.min(count - arns.len()), &json!({}))?);
+    }
+    cluster.wait_running(&arns)?;
+    Ok(arns)
 }
 
 /// What the agent asks Docker for, as far as it costs anything.
@@ -110,11 +132,7 @@ fn by_hand(engine: &Engine, parallel: usize, round: usize) -> Result<f64> {
 /// Seconds from the first RunTask until the scheduler knows that all tasks are RUNNING.
 fn by_agent(cluster: &Cluster, definition: &str) -> Result<f64> {
     let started = Instant::now();
-    let mut arns = Vec::new();
-    while arns.len() < CONTAINERS {
-        arns.extend(cluster.run(definition, AT_ONCE.min(CONTAINERS - arns.len()), &json!({}))?);
-    }
-    cluster.wait_running(&arns)?;
+    let arns = run(cluster, definition, CONTAINERS)?;
     let seconds = started.elapsed().as_secs_f64();
     cluster.stop(&arns)?;
     cluster.wait_stopped(&arns)?;
