@@ -2,24 +2,37 @@
 
 use std::io::stderr;
 
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{LogFormat, Note};
 
 /// Begins to log what the filter, which is known to be one, lets through. Where something logs already, as in tests,
 /// that stays.
 pub(crate) fn begin(filter: &str, format: LogFormat) {
-    let filter = EnvFilter::new(filter);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(filter))
+        .with_writer(stderr);
+    let discreet = filter_fn(is_discreet);
     let begun = match format {
-        LogFormat::Text => builder
-            .with_ansi(std::io::IsTerminal::is_terminal(&stderr()))
-            .try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => {
+            let ansi = std::io::IsTerminal::is_terminal(&stderr());
+            builder.with_ansi(ansi).finish().with(discreet).try_init()
+        }
+        LogFormat::Json => builder.json().flatten_event(true).finish().with(discreet).try_init(),
     };
     if begun.is_err() {
         tracing::debug!("logging had begun before");
     }
+}
+
+/// Whether the line may be shown at all. Docker's client prints whole requests and answers when it debugs, and in them
+/// the environment of containers with their secrets.
+fn is_discreet(line: &Metadata<'_>) -> bool {
+    *line.level() <= Level::INFO || !line.target().starts_with("bollard")
 }
 
 /// Says once what was found in the settings that changes nothing.
@@ -31,5 +44,49 @@ pub(crate) fn tell(notes: &[Note]) {
             }
             Note::Foreign { variable, place } => tracing::warn!(variable, place, "line is no setting and is ignored"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Shown(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shown {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn dockers_client_shows_no_request_at_any_level() {
+        let shown = Shown::default();
+        let writer = shown.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter(EnvFilter::new("trace,bollard::docker=trace"))
+            .with_writer(move || writer.clone())
+            .finish()
+            .with(filter_fn(is_discreet));
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::debug!(target: "bollard::docker", "PASSWORD=hunter2");
+            tracing::trace!(target: "bollard::docker", "PASSWORD=hunter2");
+            tracing::warn!(target: "bollard::docker", "docker warns");
+            tracing::trace!("of the agent");
+        });
+        let shown = String::from_utf8(shown.0.lock().unwrap().clone()).unwrap();
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(
+            shown.contains("docker warns") && shown.contains("of the agent"),
+            "{shown}"
+        );
     }
 }

@@ -108,10 +108,10 @@ async fn ends_are_told_once_and_in_order_after_the_scheduler_was_away() -> anyho
     assert_eq!((sequence, report.containers[0].exit_code), (1, Some(5)));
     stream.recorded(sequence, &[]).await?;
     // Recorded, it is told no more.
-    let next = stream.until(|message| match message {
-        agent_message::Message::Reports(_) => Some("report"),
-        agent_message::Message::Heartbeat(_) => Some("heartbeat"),
-        _ => None,
+    let next = stream.until(|message| {
+        let heartbeat = matches!(message, agent_message::Message::Heartbeat(_)).then_some("heartbeat");
+        let report = matches!(message, agent_message::Message::Reports(_)).then_some("report");
+        heartbeat.or(report)
     });
     assert_eq!(next.await?, "heartbeat");
     Ok(())

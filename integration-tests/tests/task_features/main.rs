@@ -44,6 +44,9 @@ impl Fixture for OneHost {
             // There is no registry to ask whether there is a newer image.
             "--image-pull-behavior",
             "prefer-cached",
+            // All that there is to say: secrets are looked for in it.
+            "--log",
+            "trace",
         ]);
         let cluster = Cluster::start_on(&bed, "features", &["a"], &settings);
         if cluster.is_err() {
