@@ -108,6 +108,9 @@ pub enum Change {
         instance: InstanceId,
         /// The new status.
         status: InstanceStatus,
+        /// Why its own host leaves, where that is why it became DRAINING.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        leaving: Option<Arc<str>>,
     },
     /// Copies of a definition were placed. This is what assigns a task to an instance.
     TasksPlaced {

@@ -100,13 +100,17 @@ pub fn fold(state: &mut State, change: &Change) {
             cluster,
             instance,
             status,
+            leaving,
         } => {
             let key = InstanceKey {
                 cluster: *cluster,
                 instance: *instance,
             };
             let before = state.instances.get(&key).map(|known| known.status);
-            with_instance(state, key, |known| known.status = *status);
+            with_instance(state, key, |known| {
+                known.status = *status;
+                known.leaving.clone_from(leaving);
+            });
             if *status == InstanceStatus::Inactive && before.is_some_and(|before| before != InstanceStatus::Inactive) {
                 with_cluster(state, *cluster, |cluster| {
                     cluster.instances = cluster.instances.saturating_sub(1)

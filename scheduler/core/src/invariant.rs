@@ -56,6 +56,12 @@ fn check_instance(state: &State, key: InstanceKey, tasks: &[&Task], wrong: &mut 
         return;
     };
     let id = instance.id;
+    if instance.leaving.is_some() && instance.status != InstanceStatus::Draining {
+        wrong.push(format!(
+            "instance {id} is {} although its host leaves",
+            instance.status.name()
+        ));
+    }
     let mut cpu = CpuUnits(0);
     let mut memory = MemoryMib(0);
     let mut ports = HeldPorts::default();

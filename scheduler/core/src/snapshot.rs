@@ -50,6 +50,9 @@ pub enum Piece {
         facts: Arc<InstanceFacts>,
         /// Its status.
         status: InstanceStatus,
+        /// Why its own host leaves.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        leaving: Option<Arc<str>>,
         /// Whether its agent's stream was there.
         connected: bool,
         /// When it joined.
@@ -120,6 +123,7 @@ pub fn pieces(state: &State) -> impl Iterator<Item = Piece> + '_ {
         id: key.instance,
         facts: Arc::clone(&instance.facts),
         status: instance.status,
+        leaving: instance.leaving.clone(),
         connected: instance.connected,
         registered_at: instance.registered_at,
         version: instance.version,
@@ -203,12 +207,14 @@ impl Restoration {
                 id,
                 facts,
                 status,
+                leaving,
                 connected,
                 registered_at,
                 version,
             } => {
                 let instance = Instance {
                     status,
+                    leaving,
                     connected,
                     ..Instance::new(id, facts, registered_at)
                 };

@@ -18,7 +18,9 @@ use berth_scheduler_core::change::{Entry, Record};
 use berth_scheduler_core::command::{Command, Env, Memory};
 use berth_scheduler_core::decide::cluster::{CreateCluster, DeleteCluster};
 use berth_scheduler_core::decide::definition::{DeregisterDefinition, RegisterDefinition};
-use berth_scheduler_core::decide::instance::{ConnectInstance, DeregisterInstance, SetConnection, SetInstancesStatus};
+use berth_scheduler_core::decide::instance::{
+    ConnectInstance, DeregisterInstance, SetConnection, SetInstancesStatus, SetLeaving,
+};
 use berth_scheduler_core::decide::protection::SetProtection;
 use berth_scheduler_core::decide::report::ReportTasks;
 use berth_scheduler_core::decide::run::{Call, RunTask};
@@ -51,6 +53,11 @@ enum Step {
     Connect {
         instance: u128,
         cpu: u32,
+        leaves: bool,
+    },
+    Leave {
+        instance: u128,
+        leaves: bool,
     },
     Disconnect {
         instance: u128,
@@ -103,7 +110,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Delete),
         2 => (0_u32..600, 6_u32..600, 0_u16..3).prop_map(|(cpu, memory, port)| Step::Register { cpu, memory, port }),
         1 => (1_u32..4).prop_map(|revision| Step::Deregister { revision }),
-        3 => (instance.clone(), 1_u32..3).prop_map(|(instance, cpu)| Step::Connect { instance, cpu: cpu * 1024 }),
+        3 => (instance.clone(), 1_u32..3, prop::bool::weighted(0.1)).prop_map(|(instance, cpu, leaves)| Step::Connect {
+            instance,
+            cpu: cpu * 1024,
+            leaves
+        }),
+        1 => (instance.clone(), any::<bool>()).prop_map(|(instance, leaves)| Step::Leave { instance, leaves }),
         1 => instance.clone().prop_map(|instance| Step::Disconnect { instance }),
         1 => (instance.clone(), status).prop_map(|(instance, status)| Step::Drain { instance, status }),
         1 => (instance.clone(), any::<bool>()).prop_map(|(instance, force)| Step::Remove { instance, force }),
@@ -176,13 +188,18 @@ impl History {
                 };
                 self.submit(&DeregisterDefinition { reference }).map(drop)
             }
-            Step::Connect { instance, cpu } => self
+            Step::Connect { instance, cpu, leaves } => self
                 .submit(&ConnectInstance {
                     cluster: cluster(),
                     instance: InstanceId::from_bits(*instance),
                     facts: facts(*cpu),
+                    leaving: leaving(*leaves),
                 })
                 .map(drop),
+            Step::Leave { instance, leaves } => self.submit(&SetLeaving {
+                key: key(*instance),
+                leaving: leaving(*leaves),
+            }),
             Step::Disconnect { instance } => self.submit(&SetConnection {
                 key: key(*instance),
                 connected: false,
@@ -295,6 +312,10 @@ fn key(instance: u128) -> InstanceKey {
     }
 }
 
+fn leaving(leaves: bool) -> Option<Arc<str>> {
+    leaves.then(|| "Host EC2 (instance i-1) stopped.".into())
+}
+
 fn facts(cpu: u32) -> Arc<InstanceFacts> {
     Arc::new(InstanceFacts {
         cpu: CpuUnits(cpu),
@@ -380,7 +401,7 @@ proptest! {
     fn every_history_leaves_a_sound_state(steps in prop::collection::vec(step(), 1..80)) {
         let mut history = History { state: State::default(), records: Vec::new(), now: 1_000_000, memory: Memory::default() };
         history.take(&Step::Create);
-        history.take(&Step::Connect { instance: 1, cpu: 2048 });
+        history.take(&Step::Connect { instance: 1, cpu: 2048, leaves: false });
         history.take(&Step::Register { cpu: 100, memory: 100, port: 0 });
         for step in &steps {
             history.take(step);

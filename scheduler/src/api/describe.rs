@@ -140,6 +140,7 @@ pub(super) fn instance(instance: &Instance, cluster: &ClusterName, namespace: &N
         remaining_resources: remaining,
         registered_resources: registered,
         status: Some(instance.status.name().to_owned()),
+        status_reason: instance.leaving.as_ref().map(|why| why.to_string()),
         agent_connected: Some(instance.connected),
         running_tasks_count: i32::try_from(instance.running).ok(),
         pending_tasks_count: i32::try_from(instance.pending).ok(),

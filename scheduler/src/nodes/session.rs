@@ -12,11 +12,11 @@ use berth_proto::agent::v1::agent_message::Message as FromAgent;
 use berth_proto::agent::v1::protection_answer::Answer;
 use berth_proto::agent::v1::scheduler_message::Message as ToAgent;
 use berth_proto::agent::v1::{
-    AgentMessage, Heartbeat, Hello, ProtectionAnswer, ProtectionRequest, Refusal, ReportsRecorded, SchedulerMessage,
-    StopConfirmation, StopProposal, TaskReport, Welcome,
+    AgentMessage, DrainNotice, Heartbeat, Hello, ProtectionAnswer, ProtectionRequest, Refusal, ReportsRecorded,
+    SchedulerMessage, StopConfirmation, StopProposal, TaskReport, Welcome,
 };
 use berth_scheduler_core::command::Principal;
-use berth_scheduler_core::decide::instance::{ConnectInstance, Reception};
+use berth_scheduler_core::decide::instance::{ConnectInstance, Reception, SetLeaving};
 use berth_scheduler_core::decide::protection::{self, SetProtection};
 use berth_scheduler_core::decide::report::ReportTasks;
 use berth_scheduler_core::keys::{InstanceKey, TaskKey};
@@ -143,6 +143,7 @@ impl Session {
             cluster: cluster.clone(),
             instance,
             facts: Arc::new(facts),
+            leaving: hello.drain.and_then(wire::leaving),
         };
         let runs_something = hello
             .tasks
@@ -258,6 +259,7 @@ impl Session {
                 self.registry.put_usage(guest.key, usage);
                 Ok(())
             }
+            Some(FromAgent::Drain(notice)) => self.drain(guest, notice).await,
             Some(FromAgent::Protection(request)) => {
                 let answer = self.protect(guest, request).await;
                 self.send(ToAgent::Protection(answer)).await
@@ -273,6 +275,18 @@ impl Session {
             // A second Hello says nothing that the first did not.
             Some(FromAgent::Heartbeat(_) | FromAgent::Hello(_)) | None => Ok(()),
         }
+    }
+
+    /// The agent's host leaves, or stays after all.
+    async fn drain(&self, guest: &Guest, notice: DrainNotice) -> Result<(), End> {
+        let leaving = wire::leaving(notice);
+        tracing::info!(instance = %guest.key.instance, reason = leaving.as_deref(), "agent says whether its host leaves");
+        let command = SetLeaving {
+            key: guest.key,
+            leaving,
+        };
+        let set = self.engine.submit(command, Principal::clone(&guest.by)).await;
+        set.map_err(End::Refused)
     }
 
     /// Records the reports; gives the ARNs of the tasks whose end is durable now.

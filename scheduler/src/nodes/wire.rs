@@ -51,6 +51,12 @@ pub(super) fn facts(facts: HostFacts) -> Result<InstanceFacts, Fault> {
     })
 }
 
+/// Why the host leaves and when its tasks stop, in words; none where it stays.
+pub(super) fn leaving(notice: wire::DrainNotice) -> Option<Arc<str>> {
+    let deadline = Timestamp::from_epoch_seconds(notice.deadline).to_rfc3339();
+    text(notice.reason).map(|reason| format!("{reason} Its tasks are told to stop at {deadline}.").into())
+}
+
 /// Why a request of an agent was refused.
 pub(super) fn fault(fault: &Fault) -> wire::Fault {
     wire::Fault {

@@ -22,6 +22,8 @@ pub struct ConnectInstance {
     pub instance: InstanceId,
     /// What the agent says of its host.
     pub facts: Arc<InstanceFacts>,
+    /// Why the host leaves, where it does.
+    pub leaving: Option<Arc<str>>,
 }
 
 /// How an agent is received.
@@ -40,6 +42,15 @@ pub struct SetConnection {
     pub key: InstanceKey,
     /// Whether the stream is there.
     pub connected: bool,
+}
+
+/// An agent says that its host leaves, or that it stays after all.
+#[derive(Debug, Clone)]
+pub struct SetLeaving {
+    /// Its instance.
+    pub key: InstanceKey,
+    /// Why the host leaves; none where it stays.
+    pub leaving: Option<Arc<str>>,
 }
 
 /// UpdateContainerInstancesState.
@@ -88,7 +99,7 @@ impl Command for ConnectInstance {
         if known.is_some_and(|instance| instance.status == InstanceStatus::Inactive) {
             return Ok(Decision::unchanged(Reception::Deregistered(key)));
         }
-        let changes = match known {
+        let mut changes = match known {
             Some(instance) if *instance.facts == *self.facts && instance.connected => Vec::new(),
             Some(instance) if *instance.facts == *self.facts => vec![connection(key, true)],
             Some(_) | None => vec![Change::InstanceRegistered {
@@ -98,11 +109,51 @@ impl Command for ConnectInstance {
                 at: env.now(),
             }],
         };
+        let before = known.map_or((InstanceStatus::Active, None), |known| {
+            (known.status, known.leaving.as_ref())
+        });
+        changes.extend(leave(key, before, self.leaving.as_ref()));
         Ok(Decision {
             changes,
             outcome: Reception::Welcome(key),
         })
     }
+}
+
+impl Command for SetLeaving {
+    type Outcome = ();
+
+    fn decide(&self, state: &State, _env: &mut Env<'_>) -> Result<Decision<()>, Fault> {
+        let change = state.instance(self.key).and_then(|instance| {
+            let before = (instance.status, instance.leaving.as_ref());
+            leave(self.key, before, self.leaving.as_ref())
+        });
+        Ok(Decision {
+            changes: change.into_iter().collect(),
+            outcome: (),
+        })
+    }
+}
+
+/// A host that leaves makes its instance DRAINING; one that is back, or stays, makes ACTIVE what it had made DRAINING.
+/// What an operator drained is the operator's to make ACTIVE.
+fn leave(
+    key: InstanceKey,
+    (status, before): (InstanceStatus, Option<&Arc<str>>),
+    leaving: Option<&Arc<str>>,
+) -> Option<Change> {
+    let status = match (status, leaving) {
+        (InstanceStatus::Active, Some(_)) => InstanceStatus::Draining,
+        (InstanceStatus::Draining, Some(_)) if before.is_some() && before != leaving => InstanceStatus::Draining,
+        (InstanceStatus::Draining, None) if before.is_some() => InstanceStatus::Active,
+        (InstanceStatus::Active | InstanceStatus::Draining | InstanceStatus::Inactive, _) => return None,
+    };
+    Some(Change::InstanceStatusSet {
+        cluster: key.cluster,
+        instance: key.instance,
+        status,
+        leaving: leaving.cloned(),
+    })
 }
 
 impl Command for SetConnection {
@@ -141,19 +192,19 @@ impl Command for SetInstancesStatus {
             failures: Vec::new(),
         };
         for id in &self.instances {
-            match state
-                .instance(InstanceKey { cluster, instance: *id })
-                .map(|known| known.status)
-            {
+            let known = state.instance(InstanceKey { cluster, instance: *id });
+            match known.map(|known| (known.status, known.leaving.is_some())) {
                 None => outcome.failures.push((*id, "MISSING")),
-                Some(InstanceStatus::Inactive) => outcome.failures.push((*id, "INACTIVE")),
-                Some(status) => {
+                Some((InstanceStatus::Inactive, _)) => outcome.failures.push((*id, "INACTIVE")),
+                Some((status, by_its_host)) => {
                     outcome.set.push(*id);
-                    if status != self.status {
+                    // What its host had drained is the operator's from now on.
+                    if status != self.status || by_its_host {
                         changes.push(Change::InstanceStatusSet {
                             cluster,
                             instance: *id,
                             status: self.status,
+                            leaving: None,
                         });
                     }
                 }
@@ -186,6 +237,7 @@ impl Command for DeregisterInstance {
             cluster,
             instance: self.instance,
             status: InstanceStatus::Inactive,
+            leaving: None,
         });
         Ok(Decision { changes, outcome: key })
     }
@@ -212,5 +264,39 @@ fn abandoned(key: InstanceKey, task: &Task, env: &Env<'_>) -> Change {
             times: TaskTimes::default(),
         }),
         at: env.now(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_takes_back_what_it_drained_itself_and_nothing_else() {
+        use InstanceStatus::{Active, Draining, Inactive};
+        let key = InstanceKey {
+            cluster: ClusterKey(1),
+            instance: InstanceId::from_bits(1),
+        };
+        let (stops, reclaimed): (Arc<str>, Arc<str>) = ("stops".into(), "reclaimed".into());
+        for (status, before, leaving, after) in [
+            (Active, None, Some(&stops), Some(Draining)),
+            (Active, None, None, None),
+            (Draining, Some(&stops), Some(&stops), None),
+            (Draining, Some(&stops), Some(&reclaimed), Some(Draining)),
+            (Draining, Some(&stops), None, Some(Active)),
+            (Draining, None, Some(&stops), None),
+            (Draining, None, None, None),
+            (Inactive, None, Some(&stops), None),
+        ] {
+            let change = leave(key, (status, before), leaving);
+            let expected = after.map(|status| Change::InstanceStatusSet {
+                cluster: key.cluster,
+                instance: key.instance,
+                status,
+                leaving: leaving.cloned(),
+            });
+            assert_eq!(change, expected, "{status:?} {before:?} {leaving:?}");
+        }
     }
 }

@@ -52,6 +52,8 @@ pub struct Instance {
     pub facts: Arc<InstanceFacts>,
     /// Whether it takes tasks.
     pub status: InstanceStatus,
+    /// Why its own host leaves: it is DRAINING for as long as that holds, and no operator said so.
+    pub leaving: Option<Arc<str>>,
     /// Whether its agent's stream is there.
     pub connected: bool,
     /// When it joined.
@@ -82,6 +84,7 @@ impl Instance {
             id,
             facts,
             status: InstanceStatus::Active,
+            leaving: None,
             connected: true,
             registered_at,
             version: 1,

@@ -51,6 +51,7 @@ impl World {
             cluster: cluster(),
             instance: KEY.instance,
             facts: Arc::new(facts),
+            leaving: None,
         });
         let definition = serde_json::json!({
             "family": "web",
