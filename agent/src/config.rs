@@ -23,7 +23,9 @@ pub use settings::Config;
 pub(crate) use settings::{ImagePullBehavior, LogFormat};
 pub(crate) use source::Note;
 use source::{Gathered, Sources};
+pub(crate) use value::Short;
 
+use crate::drain::client::Drain;
 use crate::endpoint::host::Network;
 
 /// What the command line asks for.
@@ -35,6 +37,8 @@ pub enum Invocation {
     Check(String),
     /// To let containers reach the endpoint of their tasks, or to undo it.
     Network(Network),
+    /// To tell the agent of this host that the host goes away, or stays.
+    Drain(Drain),
 }
 
 /// The settings cannot be used.
@@ -65,7 +69,7 @@ impl Invocation {
         [default_file, default_ecs_file]: [&Path; 2],
     ) -> Result<Self, ConfigError> {
         let flags = &command_line::command().try_get_matches_from(arguments)?;
-        if let Some((_, network)) = flags.subcommand() {
+        if let Some((command_line::NETWORK, network)) = flags.subcommand() {
             let down = network.get_one::<String>("way").is_some_and(|way| way == "down");
             return Ok(Self::Network(if down { Network::Down } else { Network::Up }));
         }
@@ -76,6 +80,12 @@ impl Invocation {
             default_ecs_file,
         };
         let gathered = Gathered::from(&sources).map_err(ConfigError::Settings)?;
+        if let Some((command_line::DRAIN, drain)) = flags.subcommand() {
+            let drain = command_line::drain(drain, &gathered);
+            return drain
+                .map(Self::Drain)
+                .map_err(|problem| ConfigError::Settings(vec![problem]));
+        }
         let config = Config::read(&gathered).map_err(ConfigError::Settings)?;
         config.consistent().map_err(ConfigError::Settings)?;
         Ok(if flags.get_flag("check-config") {
@@ -93,8 +103,9 @@ impl Config {
         let nowhere = Path::new("/dev/null");
         match Invocation::of(arguments, Vec::new(), [nowhere, nowhere])? {
             Invocation::Run(config) => Ok(*config),
-            Invocation::Network(_) => Err(ConfigError::Settings(Vec::new())),
-            Invocation::Check(report) => Err(ConfigError::Settings(vec![report])),
+            other @ (Invocation::Check(_) | Invocation::Drain(_) | Invocation::Network(_)) => {
+                Err(ConfigError::Settings(vec![format!("{other:?}")]))
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! only when the record that the step needs is durable.
 
 mod asks;
+mod drain;
 mod room;
 mod session;
 mod step;
@@ -13,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use berth_agent_core::container::Phase;
+use berth_agent_core::drain::Notice;
 use berth_agent_core::image::ImageRequest;
 use berth_agent_core::machine::{Input, Machine, Policy};
 use berth_agent_core::outbox::Outbox;
@@ -23,11 +25,12 @@ use berth_model::id::{InstanceId, TaskId};
 use berth_model::status::TaskStatus;
 use berth_model::time::Timestamp;
 use berth_proto::agent::v1::{HostFacts, Usage};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::conditions::Conditions;
 use crate::docker::Hint;
+use crate::drain::Progress;
 use crate::endpoint::Publisher;
 use crate::event::Event;
 use crate::perform::Performer;
@@ -68,6 +71,9 @@ pub(crate) struct Parts {
     pub(crate) publisher: Publisher,
     /// Whether tasks are told of the endpoint.
     pub(crate) endpoint: bool,
+    /// What the host's end was told to be before the start.
+    pub(crate) notice: Option<Notice>,
+    pub(crate) progress: watch::Sender<Progress>,
 }
 
 /// The owner of all machines.
@@ -88,6 +94,9 @@ pub(crate) struct Driver {
     usage: Usage,
     room: Room,
     asks: Asks,
+    /// The host is about to go.
+    notice: Option<Notice>,
+    drained: Progress,
 }
 
 impl Driver {
@@ -95,6 +104,8 @@ impl Driver {
     pub(crate) fn new(parts: Parts, records: Vec<Record>, found: Vec<Found>) -> Self {
         let store = Store::new(parts.spool.clone(), parts.events.clone());
         let mut driver = Self {
+            notice: parts.notice.clone(),
+            drained: Progress::default(),
             parts,
             tasks: BTreeMap::new(),
             outbox: Outbox::default(),
@@ -157,6 +168,7 @@ impl Driver {
             }
             self.wake();
             self.make_room();
+            self.go_on_draining();
         }
     }
 
@@ -176,6 +188,7 @@ impl Driver {
             Event::VolumesRemoved { task, result } => self.handle(task, Input::VolumesRemoved(result)),
             Event::Disk(state) => self.disk(state),
             Event::ImagesNeeded(answer) => self.images_needed(answer),
+            Event::Drain { number, notice } => self.drain(number, notice),
             Event::Spooled => self.spooled(),
             Event::WhatRuns(answer) => self.tell_what_runs(answer),
             Event::Usage(usage) => self.send_usage(usage),
@@ -251,8 +264,11 @@ impl Driver {
             .wakes
             .first()
             .map_or(LONGEST_SLEEP, |(at, _)| at.since(now()) + Duration::from_millis(1));
+        let draining = self
+            .drain_due()
+            .map_or(LONGEST_SLEEP, |at| at.since(now()) + Duration::from_millis(1));
         let sending = if self.stream_full { RETRY_SENDING } else { LONGEST_SLEEP };
-        next.min(sending)
+        next.min(sending).min(draining)
     }
 }
 

@@ -1,5 +1,6 @@
 //! All that the driver can be told: one closed list, through one bounded channel.
 
+use berth_agent_core::drain::Notice;
 use berth_agent_core::failure::Failure;
 use berth_agent_core::image::{ImageRequest, PulledImage};
 use berth_agent_core::machine::Outcome;
@@ -47,6 +48,8 @@ pub(crate) enum Event {
     Spooled,
     /// The containers that run are asked for, to see what they use.
     WhatRuns(oneshot::Sender<Vec<Running>>),
+    /// The host is about to go, or stays after all; told apart by a number that goes up.
+    Drain { number: u64, notice: Option<Notice> },
     /// What the host and its containers use.
     Usage(Usage),
     /// A container asks for its task's protection, or sets it.

@@ -8,6 +8,7 @@ mod cgroups;
 mod conditions;
 mod config;
 mod docker;
+mod drain;
 mod driver;
 mod endpoint;
 mod event;
@@ -53,6 +54,7 @@ use usage::Sampling;
 use watch::Runtime;
 
 pub use config::{Config, ConfigError, Invocation};
+pub use drain::client::Drain;
 pub use endpoint::host::Network;
 
 /// Events that wait for the driver; whoever has one more waits.
@@ -154,12 +156,15 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         runtime: runtime.clone(),
         cgroups,
     };
+    let facts = host::facts(&config, &info, limits_tasks);
+    let on_ec2 = !facts.ec2_instance_id.is_empty();
+    let begun = drain::begin(state.path(), &config, on_ec2, &events).context("read the notice of the host's end")?;
     let driver = Driver::new(
         Parts {
             instance: state.instance(),
             cluster: config.cluster.clone(),
             cluster_name: config.cluster_name().to_owned(),
-            facts: host::facts(&config, &info, limits_tasks),
+            facts,
             policy: Policy {
                 stop_timeout: config.stop_timeout,
                 retention: config.retention,
@@ -173,6 +178,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             conditions,
             publisher,
             endpoint: config.endpoint_address.is_some(),
+            notice: begun.notice,
+            progress: begun.progress,
         },
         records,
         found,
@@ -192,7 +199,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 
     tracing::info!("agent stops; containers keep running");
     pulse::tell(&[NotifyState::Stopping]);
-    for task in [watch, usage, keeper, watchdog] {
+    for task in [watch, usage, keeper, watchdog].into_iter().chain(begun.tasks) {
         task.abort();
     }
     if tokio::time::timeout(FAREWELL, link).await.is_err() {

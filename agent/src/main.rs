@@ -18,6 +18,15 @@ fn main() -> ExitCode {
             print!("{report}");
             return ExitCode::SUCCESS;
         }
+        Ok(Invocation::Drain(drain)) => {
+            return match drain.run(std::io::stdout()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("berth-agent: {error:#}");
+                    ExitCode::from(1)
+                }
+            };
+        }
         Err(ConfigError::Arguments(error)) => error.exit(),
         Err(error) => {
             eprintln!("berth-agent: {error}");

@@ -9,6 +9,7 @@ pub mod container;
 pub mod context;
 pub mod create;
 pub mod disk;
+pub mod drain;
 pub mod failure;
 pub mod fingerprint;
 pub mod image;

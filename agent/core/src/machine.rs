@@ -257,6 +257,7 @@ impl Machine {
             Input::Begin | Input::Tick => {}
             Input::Assigned(spec) => self.adoption = self.record.rebuilt.then_some(spec),
             Input::Stop => self.begin_stop(None, String::new(), now),
+            Input::Terminate { code, reason } => self.begin_stop(Some(code), reason, now),
             Input::Done { container, outcome } => self.done(container, outcome, now),
             Input::VolumesRemoved(result) => self.volumes_removed(&result, now),
             Input::Hint(container) => self.want_look(container),

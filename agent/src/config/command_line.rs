@@ -1,13 +1,16 @@
 //! The command line: a flag a setting, and what is no setting.
 
-use clap::builder::PossibleValuesParser;
-use clap::{Arg, ArgAction, Command, value_parser};
-
 use std::path::PathBuf;
+use std::time::Duration;
 
-use super::setting::{Default, Form, Setting};
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use super::setting::{Default, Form, Setting, one};
 use super::settings::SETTINGS;
-use super::source::{ECS_FILE, ECS_FILE_VARIABLE, FILE, FILE_VARIABLE};
+use super::source::{ECS_FILE, ECS_FILE_VARIABLE, FILE, FILE_VARIABLE, Gathered};
+use super::value::{DAY, duration, path};
+use crate::drain::client::Drain;
 
 /// Each paragraph is one line: the help wraps it to the width of the terminal.
 const ABOUT: &str = concat!(
@@ -29,12 +32,28 @@ Exit codes:
 Example:
   berth-agent --scheduler http://10.0.0.5:7700 --cluster prod --attribute rack=r12";
 
-const NETWORK: &str = concat!(
+const NETWORK_ABOUT: &str = concat!(
     "Let containers reach the endpoint of their tasks, or undo it.\n\n",
     "`up` puts 169.254.170.2 on the device `lo` and has the host lead port 80 of it to port 51679, where the agent ",
     "listens; `down` takes both away. Each needs root, `ip` and `iptables`, and may be done any number of times. ",
     "berth-agent-network.service does it when the host starts.",
 );
+
+/// The subcommand that makes the way to the endpoint.
+pub(super) const NETWORK: &str = "network";
+/// The subcommand that tells the agent of the host's end.
+pub(super) const DRAIN: &str = "drain";
+
+const DRAIN_AFTER: &str = "\
+It waits until nothing runs and the scheduler has recorded every end, and tells each change. Ended early, it takes
+nothing back.
+
+Exit codes:
+  0  drained, or the host stays
+  1  there is no agent, or it could not drain
+
+Example:
+  berth-agent drain --deadline 5m";
 
 /// The command, to parse arguments with and to print the help of.
 pub(super) fn command() -> Command {
@@ -56,9 +75,9 @@ pub(super) fn command() -> Command {
         .long("check-config")
         .action(ArgAction::SetTrue)
         .help("Print what would be used and where each value comes from, and end");
-    let network = Command::new("network")
+    let network = Command::new(NETWORK)
         .about("Let containers reach the endpoint of their tasks, or undo it")
-        .long_about(NETWORK)
+        .long_about(NETWORK_ABOUT)
         .arg(
             Arg::new("way")
                 .required(true)
@@ -66,12 +85,46 @@ pub(super) fn command() -> Command {
         );
     Command::new("berth-agent")
         .subcommand(network)
-        .args_conflicts_with_subcommands(true)
         .version(env!("CARGO_PKG_VERSION"))
         .about(ABOUT)
         .after_help(AFTER)
         .args([file, ecs_file, check])
+        .subcommand(drain_command())
         .args(SETTINGS.iter().map(flag))
+}
+
+fn drain_command() -> Command {
+    let deadline = Arg::new("deadline")
+        .long("deadline")
+        .value_name("DURATION")
+        .default_value("2m")
+        .help("In how long tasks that still run are told to stop");
+    let cancel = Arg::new("cancel")
+        .long("cancel")
+        .action(ArgAction::SetTrue)
+        .conflicts_with("deadline")
+        .help("Take it back: the host stays");
+    Command::new(DRAIN)
+        .about("Tell the agent of this host that the host goes away: it takes no new tasks, and stops what is left at the deadline")
+        .after_help(DRAIN_AFTER)
+        .args([deadline, cancel])
+}
+
+/// What `drain` was given.
+///
+/// # Errors
+/// A value that breaks a rule.
+pub(super) fn drain(flags: &ArgMatches, gathered: &Gathered) -> Result<Drain, String> {
+    let deadline = flags
+        .get_one::<String>("deadline")
+        .map(String::as_str)
+        .unwrap_or_default();
+    let within = duration(Duration::ZERO..=DAY)(deadline);
+    let within = within.map_err(|rule| format!("--deadline is '{deadline}', it {rule}"))?;
+    Ok(Drain {
+        state_dir: gathered.read("state-dir", one(path))?,
+        within: (!flags.get_flag("cancel")).then_some(within),
+    })
 }
 
 fn flag(setting: &'static Setting) -> Arg {

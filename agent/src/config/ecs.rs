@@ -166,7 +166,6 @@ const WITHOUT_MEANING: &[(&str, &[&str])] = &[
             "ECS_AGENT_LABELS",
             "ECS_AGENT_APPARMOR_PROFILE",
             "ECS_AGENT_PID_NAMESPACE_HOST",
-            "ECS_ENABLE_SPOT_INSTANCE_DRAINING",
         ],
     ),
     (

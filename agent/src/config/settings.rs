@@ -15,8 +15,8 @@ use super::ecs::{json_attributes, json_list, level, switch as go_switch, text as
 use super::setting::{Default, Ecs, Form, ORDINARY, Setting, many, one, optional, some};
 use super::source::Gathered;
 use super::value::{
-    DAY, HOUR, MINUTE, SECOND, address_or_off, duration, log_filter, number, path, port_range, scheduler, subnet,
-    switch, text, unix_socket, word,
+    DAY, HOUR, MINUTE, SECOND, address_or_off, authority, duration, log_filter, number, path, port_range, scheduler,
+    subnet, switch, text, unix_socket, word,
 };
 
 /// How log lines look.
@@ -333,6 +333,18 @@ settings! {
         credentials_command: Vec<String> {
             name: "credentials-command", value: "WORD", form: Form::Many, default: Default::None("none"),
         } read many(text);
+    }
+    "The end of the host" {
+        /// Drain when EC2 takes the host, a Spot Instance, back
+        spot_draining: Option<bool> {
+            name: "spot-draining", value: "BOOL", form: Form::Switch,
+            default: Default::None("where the host is one of EC2's, or imds-endpoint is set"),
+            ecs: ecs("ECS_ENABLE_SPOT_INSTANCE_DRAINING", go_switch),
+        } read optional(switch);
+        /// Host and port of the instance metadata service
+        imds_endpoint: Option<String> {
+            name: "imds-endpoint", value: "HOST:PORT", default: Default::None("169.254.169.254:80"),
+        } read optional(authority);
     }
     "The agent" {
         /// Address on which the host's own processes can ask the agent about its tasks, or off

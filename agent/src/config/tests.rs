@@ -28,11 +28,10 @@ impl Machine {
     }
 
     fn config(&self, flags: &[&str]) -> Config {
-        match self.invoke(flags).unwrap() {
-            Invocation::Run(config) => *config,
-            Invocation::Network(network) => panic!("{network:?}"),
-            Invocation::Check(report) => panic!("{report}"),
-        }
+        let Invocation::Run(config) = self.invoke(flags).unwrap() else {
+            panic!("it would not run");
+        };
+        *config
     }
 
     /// What is wrong, without the directory of the files.
@@ -48,10 +47,10 @@ impl Machine {
     }
 
     fn report(&self, flags: &[&str]) -> String {
-        match self.invoke(&[flags, &["--check-config"]].concat()).unwrap() {
-            Invocation::Check(report) => report,
-            Invocation::Run(_) | Invocation::Network(_) => panic!("it would run"),
-        }
+        let Invocation::Check(report) = self.invoke(&[flags, &["--check-config"]].concat()).unwrap() else {
+            panic!("it would run");
+        };
+        report
     }
 }
 
@@ -280,4 +279,31 @@ fn row(setting: &setting::Setting) -> String {
     };
     let ecs = setting.ecs.map(|ecs| format!("`{}`", ecs.variable)).unwrap_or_default();
     format!("| `{}` | {default} | {ecs} | {} |", setting.name, setting.help.trim())
+}
+
+#[test]
+fn draining_takes_the_directory_of_the_settings() {
+    let machine = Machine {
+        file: "state-dir = \"/state\"\n",
+        ..Machine::default()
+    };
+    let drain = |flags: &[&str]| {
+        let Invocation::Drain(drain) = machine.invoke(flags).unwrap() else {
+            panic!("it does not drain");
+        };
+        (drain.state_dir, drain.within)
+    };
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(drain(&["drain"]), ("/state".into(), seconds(120)));
+    assert_eq!(
+        drain(&["--state-dir", "/own", "drain", "--deadline", "5m"]),
+        ("/own".into(), seconds(300))
+    );
+    assert_eq!(drain(&["drain", "--cancel"]), ("/state".into(), None));
+    assert_eq!(
+        machine.problems(&["drain", "--deadline", "soon"])[0]
+            .split(", it")
+            .next(),
+        Some("--deadline is 'soon'")
+    );
 }

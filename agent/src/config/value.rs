@@ -146,6 +146,15 @@ pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
     address.map_err(|_| "must be an address with a port, such as 127.0.0.1:51678, or off".to_owned())
 }
 
+/// A host and a port, as `169.254.169.254:80`.
+pub(super) fn authority(text: &str) -> Result<String, String> {
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    let port = port.and_then(|(_, port)| port.parse::<u16>().ok());
+    let valid = text.parse::<http::uri::Authority>().is_ok() && port.is_some_and(|port| port > 0);
+    let rule = || "must be a host and a port, such as 169.254.169.254:80".to_owned();
+    valid.then(|| text.to_owned()).ok_or_else(rule)
+}
+
 /// The first and the last port of a range.
 pub(super) fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
     let range = text.split_once('-').and_then(|(first, last)| {

@@ -13,7 +13,7 @@ use berth_proto::agent::v1::{
     AgentMessage, Assignment, Assignments, AssignmentsApplied, Hello, StopProposal, TaskReports, Usage, agent_message,
 };
 
-use super::{Driver, now};
+use super::{Driver, drain, now};
 use crate::event::Session;
 use crate::failpoint::fail_point;
 use crate::link::wire::{self, Definition};
@@ -80,6 +80,7 @@ impl Driver {
             instance_id: self.parts.instance.to_string(),
             facts: Some(self.parts.facts.clone()),
             tasks: self.tasks.values().map(|task| wire::task_report(&task.told)).collect(),
+            drain: self.notice.as_ref().map(drain::message),
         };
         let connected = Connected {
             session,

@@ -1,5 +1,7 @@
 //! What a machine is told and what it asks for.
 
+use berth_model::status::StopCode;
+
 use crate::container::{Binding, ListedContainer, Snapshot};
 use crate::create::CreateRequest;
 use crate::failure::Failure;
@@ -15,6 +17,13 @@ pub enum Input {
     Assigned(Box<TaskSpec>),
     /// The scheduler wants the task stopped.
     Stop,
+    /// The host goes away, and the task with it.
+    Terminate {
+        /// ECS's code.
+        code: StopCode,
+        /// ECS's words.
+        reason: String,
+    },
     /// An effect on a container is over.
     Done {
         /// The container's place in the definition.

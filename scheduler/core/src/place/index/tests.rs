@@ -315,6 +315,7 @@ proptest! {
                         cluster: CLUSTER,
                         instance: InstanceId::from_bits(instance),
                         status,
+                        leaving: None,
                     },
                 ),
                 Step::Register { instance, host } => register(&mut world.state, instance, &host),
