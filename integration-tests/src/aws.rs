@@ -122,6 +122,28 @@ impl Aws {
     }
 }
 
+/// Directories that boto3 needs at their own places to run where nothing else is: the environment, and the Python that
+/// it was made with.
+///
+/// # Errors
+///
+/// If the tools cannot be installed or Python does not say where it is.
+pub fn python_directories() -> Result<Vec<PathBuf>> {
+    let bin = install()?;
+    let asked = "import sys; print(sys.base_prefix)";
+    let prefix = run(Command::new(bin.join("python")).args(["-c", asked]), CALL)?;
+    let mut directories = vec![PathBuf::from(prefix.trim())];
+    directories.extend(bin.parent().map(Path::to_owned));
+    // The C library and its kin; what is part of a directory that is there already need not be there again.
+    for system in ["/usr", "/lib", "/lib64"].map(PathBuf::from) {
+        if system.exists() {
+            directories.push(system);
+        }
+    }
+    directories.retain(|directory| directory != Path::new("/usr/local"));
+    Ok(directories)
+}
+
 /// The `bin` directory of the environment, which is made anew when a pinned version changes.
 fn install() -> Result<PathBuf> {
     let target = files::target_dir()?;

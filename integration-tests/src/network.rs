@@ -3,11 +3,15 @@
 //!
 //! The switch is not in the machine's own namespace because the machine's Docker drops what it would forward there.
 
+use std::fs::File;
 use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result, anyhow};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::command::run;
 use crate::lane::Lane;
@@ -131,6 +135,26 @@ impl Link {
     pub fn mend(&self) -> Result<()> {
         ip(&["-n", &self.switch, "link", "set", &self.port, "up"])
     }
+}
+
+/// Does something on a thread that is in a network namespace: its connections come from there.
+///
+/// # Errors
+///
+/// If the thread cannot enter the namespace, and what it does itself fails with.
+pub fn inside<T: Send>(namespace: &str, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    thread::scope(|scope| {
+        let there = scope.spawn(|| {
+            let path = format!("/run/netns/{namespace}");
+            let file = File::open(&path).with_context(|| format!("open {path}"))?;
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
+                .with_context(|| format!("enter {path}"))?;
+            act()
+        });
+        there
+            .join()
+            .unwrap_or_else(|_| Err(anyhow!("the thread in {namespace} panicked")))
+    })
 }
 
 /// The name of the machine's end of the link to a lane's switch.

@@ -1,6 +1,7 @@
 //! The port of the tasks: which path is what, for whom, and how often.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use super::view::{Known, View};
 use super::{DEFAULT_BRIDGE, Later, Provider, credentials, peer, protection, stats};
 use crate::event::Event;
 
-/// How long a container that asks for its metadata waits for Docker to say its address.
+/// How long a container that asks for metadata waits for Docker to say addresses.
 const DETAIL: Duration = Duration::from_secs(1);
 /// In the ECS agent's words.
 const TOO_MANY: &str = "You have reached maximum request limit.";
@@ -122,17 +123,14 @@ impl Tasks {
         let surroundings = &self.parts.surroundings;
         match what {
             What::Container => {
-                let known = self.detailed(known, at).await;
+                let known = self.detailed(known, at, at..at + 1).await;
                 match metadata::container(&known.record, at) {
                     Some(container) => json(StatusCode::OK, &container),
                     None => unknown(view.complete, version, id, what),
                 }
             }
             What::Task { tags } => {
-                let mut known = Arc::clone(known);
-                for at in 0..known.record.containers.len() {
-                    known = self.detailed(&known, at).await;
-                }
+                let known = self.detailed(known, at, 0..known.record.containers.len()).await;
                 json(StatusCode::OK, &metadata::task(&known.record, surroundings, tags))
             }
             What::ContainerStats => match self.stats(known, at) {
@@ -163,30 +161,47 @@ impl Tasks {
         Some((id, stats))
     }
 
-    /// The task with the container's address. Nobody looks for it before somebody asks: starts are none the slower.
-    async fn detailed(&self, known: &Arc<Known>, at: usize) -> Arc<Known> {
-        let wanting = |known: &Known| {
-            let container = known.record.containers.get(at);
-            let bridge = known.record.spec.definition.network_mode() == NetworkMode::Bridge;
-            let lacks = |addresses: bool, created: bool| !created || bridge && !addresses;
-            container.is_some_and(|container| {
-                let detail = &container.detail;
-                container.phase == Phase::Running && lacks(!detail.addresses.is_empty(), detail.created_at.is_some())
-            })
+    /// The task with what only a look at its containers shows. Nobody looks before somebody asks, so that starts are none
+    /// the slower; and a container that asks does run, whether or not Docker has said so yet.
+    async fn detailed(&self, known: &Arc<Known>, asks: usize, places: Range<usize>) -> Arc<Known> {
+        let wanting = |known: &Known| -> Vec<usize> {
+            let places = places.clone();
+            places.filter(|at| wants_look(known, *at, *at == asks)).collect()
         };
-        if !wanting(known) {
+        let wanted = wanting(known);
+        if wanted.is_empty() {
             return Arc::clone(known);
         }
         let task = known.record.spec.id;
         let mut views = self.parts.views.clone();
         let looked = async {
-            let look = Event::Look { task, container: at };
-            self.parts.events.send(look).await.ok()?;
-            let seen = views.wait_for(|view| view.tasks.get(&task).is_none_or(|known| !wanting(known)));
+            for container in wanted {
+                self.parts.events.send(Event::Look { task, container }).await.ok()?;
+            }
+            let done = |known: &Arc<Known>| wanting(known).is_empty();
+            let seen = views.wait_for(|view| view.tasks.get(&task).is_none_or(done));
             seen.await.ok()?.tasks.get(&task).cloned()
         };
-        let seen = tokio::time::timeout(DETAIL, looked).await;
-        seen.ok().flatten().unwrap_or_else(|| Arc::clone(known))
+        match tokio::time::timeout(DETAIL, looked).await {
+            Ok(seen) => seen,
+            // As far as it is known by now.
+            Err(_) => self.parts.views.borrow().tasks.get(&task).cloned(),
+        }
+        .unwrap_or_else(|| Arc::clone(known))
+    }
+}
+
+fn wants_look(known: &Known, at: usize, asks: bool) -> bool {
+    let Some(container) = known.record.containers.get(at) else {
+        return false;
+    };
+    let bridge = known.record.spec.definition.network_mode() == NetworkMode::Bridge;
+    let detail = &container.detail;
+    let lacks = detail.created_at.is_none() || bridge && detail.addresses.is_empty();
+    match container.phase {
+        Phase::Starting => asks,
+        Phase::Running => lacks,
+        Phase::Waiting | Phase::Pulled | Phase::Created | Phase::Stopped => false,
     }
 }
 

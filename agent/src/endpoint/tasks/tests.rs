@@ -139,6 +139,21 @@ async fn a_container_is_looked_at_when_it_asks_and_not_before() {
 }
 
 #[tokio::test]
+async fn a_container_that_asks_before_its_start_is_reported_is_told_that_it_runs() {
+    let mut starting = record(1, None);
+    starting.containers[0].phase = Phase::Starting;
+    let (service, mut publisher, mut inbox) = service(&[starting], true);
+    let path = format!("/v4/{}/task", name(&publisher, 1));
+    let start = async {
+        assert!(matches!(inbox.recv().await, Some(Event::Look { container: 0, .. })));
+        publisher.put(&detailed(1));
+        publisher.publish();
+    };
+    let ((status, task), ()) = tokio::join!(got(&service, &path), start);
+    assert_eq!((status, task["KnownStatus"].as_str()), (200, Some("RUNNING")));
+}
+
+#[tokio::test]
 async fn a_container_is_told_what_is_known_when_nobody_looks() {
     let (service, publisher, _inbox) = service(&[record(1, None)], true);
     let (status, container) = got(&service, &format!("/v4/{}", name(&publisher, 1))).await;
