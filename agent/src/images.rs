@@ -39,7 +39,8 @@ pub(crate) use settings::Settings;
 use settings::{Routine, Timeouts};
 
 /// How long a start waits for the first word of a registry when there is a copy to fall back on.
-const PATIENCE_WITH_COPY: Duration = Duration::from_secs(10);
+/// Docker itself gives up on one that says nothing at all before.
+const PATIENCE_WITH_COPY: Duration = Duration::from_secs(20);
 /// A pull that has been silent for so long gives its place to another, and goes on without one.
 const SILENCE: Duration = Duration::from_secs(2);
 
@@ -89,6 +90,11 @@ impl Images {
             // It is being removed this very moment, and may have to be got again.
             self.inner.ledger.removal_over(&image.id).await;
         }
+    }
+
+    /// Containers of these images have ended.
+    pub(crate) fn ended<'a>(&self, ids: impl Iterator<Item = &'a String>) {
+        self.inner.ledger.ran(ids, now());
     }
 
     async fn obtain(&self, request: &ImageRequest) -> Result<PulledImage, Failure> {

@@ -22,6 +22,8 @@ pub struct Options {
 /// What is particular to an agent.
 #[derive(Debug, Default, Clone)]
 pub struct Settings {
+    /// Tells agents of one host apart, in their state directories and logs; empty where there is only one.
+    pub name: String,
     /// Attributes of its container instance.
     pub attributes: Vec<(String, String)>,
     /// More of its command line.

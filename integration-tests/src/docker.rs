@@ -148,6 +148,39 @@ impl Engine {
         Ok(())
     }
 
+    /// Pulls an image, and returns its id.
+    ///
+    /// # Errors
+    ///
+    /// If the engine cannot get it.
+    pub fn pull(&self, name: &str) -> Result<String> {
+        let target = format!("/images/create?fromImage={}", percent_encoded(name));
+        let answer = self.request("POST", &target, "application/json", &[])?;
+        let said = answer.text();
+        if answer.status != 200 || said.contains("errorDetail") {
+            bail!("pull {name}: {}: {said}", answer.status);
+        }
+        self.image(name)?
+            .with_context(|| format!("{name} was pulled and is not there"))
+    }
+
+    /// The id of the image of a name, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// If the engine does not answer.
+    pub fn image(&self, name: &str) -> Result<Option<String>> {
+        let answer = self.get(&format!("/images/{name}/json"))?;
+        match answer.status {
+            200 => {
+                let image: Value = serde_json::from_slice(&answer.body).context("parse Docker's inspect")?;
+                Ok(image["Id"].as_str().map(str::to_owned))
+            }
+            404 => Ok(None),
+            status => bail!("inspect {name}: {status}: {}", answer.text()),
+        }
+    }
+
     /// Ends `dockerd` with SIGTERM and starts it again; containers live on.
     ///
     /// # Errors

@@ -101,12 +101,14 @@ impl Host {
         let mut options = options.clone();
         let arguments = &mut options.settings.arguments;
         arguments.extend(["--task-cgroup".to_owned(), self.task_cgroup.clone()]);
+        let dash = if options.settings.name.is_empty() { "" } else { "-" };
+        let own = format!("{dash}{}", options.settings.name);
         Agent::start(
             &self.name,
             self.link.namespace(),
             &self.engine.url(),
-            &self.data_dir.join("agents").join(&options.cluster),
-            &self.log_dir.join(format!("{}-agent.log", self.name)),
+            &self.data_dir.join("agents").join(format!("{}{own}", options.cluster)),
+            &self.log_dir.join(format!("{}-agent{own}.log", self.name)),
             &options,
         )
     }

@@ -56,6 +56,60 @@ pub fn archive() -> Result<&'static [u8]> {
         .map_err(|error| anyhow!("make the test images: {error}"))
 }
 
+/// An image as a registry holds it: what is asked for by digest, and the manifest that says so.
+#[derive(Debug, Clone)]
+pub struct Pullable {
+    /// Names of blobs and their content.
+    pub blobs: Vec<(String, Vec<u8>)>,
+    /// Image manifest, version 2, schema 2.
+    pub manifest: Vec<u8>,
+    /// The manifest's own digest, under which the image is known.
+    pub digest: String,
+    /// The digest of its configuration: Docker's id of the image.
+    pub id: String,
+}
+
+/// BusyBox, with a mark in its environment that makes it an image of its own, and so many bytes that no other image
+/// has.
+///
+/// # Errors
+///
+/// If there is no static BusyBox on the machine.
+pub fn pullable(mark: &str, bytes: usize) -> Result<Pullable> {
+    let base = base_layer()?;
+    let filling: Vec<u8> = mark.bytes().cycle().take(bytes).collect();
+    let own = layer(&[("filling", 0o644, &filling)], &[])?;
+    let layers = [&base, &own];
+    let config = config_of(json!({"Cmd": ["sh"], "Labels": {"mark": mark}}), &layers).to_string();
+    let named = |content: &[u8]| format!("sha256:{}", digest(content));
+    let described = |kind: &str, content: &[u8]| {
+        json!({
+            "mediaType": format!("application/vnd.docker.{kind}"),
+            "size": content.len(),
+            "digest": named(content),
+        })
+    };
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "config": described("container.image.v1+json", config.as_bytes()),
+        "layers": layers.map(|layer| described("image.rootfs.diff.tar.gzip", &layer.tar)),
+    });
+    let manifest = manifest.to_string().into_bytes();
+    let id = named(config.as_bytes());
+    let mut blobs = vec![(id.clone(), config.into_bytes())];
+    blobs.extend([base, own].map(|layer| (named(&layer.tar), layer.tar)));
+    Ok(Pullable {
+        digest: named(&manifest),
+        blobs,
+        manifest,
+        id,
+    })
+}
+
+/// What a registry calls the manifest of one image.
+pub const MANIFEST_TYPE: &str = "application/vnd.docker.distribution.manifest.v2+json";
+
 /// One layer: a tar and its digest.
 struct Layer {
     tar: Vec<u8>,

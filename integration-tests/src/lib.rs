@@ -24,6 +24,7 @@ pub mod http;
 pub mod images;
 pub mod lane;
 pub mod network;
+pub mod registry;
 pub mod scheduler;
 pub mod suite;
 pub mod wait;

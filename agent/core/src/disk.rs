@@ -138,7 +138,7 @@ impl Gauge {
 }
 
 /// How soon the same disk is cleaned again after nothing more could go.
-const PRESSURE_PAUSE: Duration = Duration::from_secs(10);
+const PRESSURE_PAUSE: Duration = Duration::from_secs(5);
 
 /// Whether it is time for another round under pressure.
 #[must_use]

@@ -85,7 +85,7 @@ impl Docker {
         Ok(list.into_iter().map(listed).collect())
     }
 
-    /// Ids of the images of all containers, whoever made them.
+    /// Ids of the images of all containers, running or not, whoever made them.
     pub(crate) async fn images_in_use(&self) -> Result<BTreeSet<String>, Failure> {
         let options = ListContainersOptionsBuilder::new().all(true).build();
         let list = within("list the containers", LIST, self.client.list_containers(Some(options))).await?;

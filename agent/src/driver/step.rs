@@ -83,6 +83,12 @@ impl Driver {
             log_change(&report, before);
             if report.status == TaskStatus::Stopped && before != TaskStatus::Stopped {
                 self.parts.performer.release_cgroup(id);
+                let record = task.machine.record();
+                let ids = record
+                    .containers
+                    .iter()
+                    .filter_map(|container| container.image_id.as_ref());
+                self.parts.performer.images.ended(ids);
             }
             task.held.push((version, Held::Tell(Box::new(report))));
         }

@@ -19,7 +19,7 @@ use crate::docker::ListedImage;
 use crate::driver::now;
 use crate::event::Event;
 
-const MEASURE: Duration = Duration::from_secs(5);
+const MEASURE: Duration = Duration::from_secs(2);
 /// Last uses are written at most so often: losing some only makes an image look older than it is.
 const SAVE: Duration = Duration::from_secs(30);
 
@@ -35,7 +35,7 @@ pub(crate) struct DiskState {
 /// The images that tasks need, as the driver knows them.
 #[derive(Debug, Default)]
 pub(crate) struct Needed {
-    /// By id, where a container was decided to be made of it.
+    /// By id, where a container is made of it, or was decided to be.
     pub(crate) ids: BTreeSet<String>,
     /// By name, where that is still to come.
     pub(crate) references: BTreeSet<String>,
@@ -197,7 +197,6 @@ impl Keeper {
             }
         };
         let ledger = &self.images.inner.ledger;
-        ledger.in_use(in_use.iter(), began);
         let exists = |id: &str| listed.iter().any(|image| image.id == id);
         stubborn.keep(exists);
         let uses = ledger.last_uses(exists);

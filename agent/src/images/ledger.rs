@@ -86,15 +86,15 @@ impl Ledger {
             .is_some_and(|entry| entry.pulled.contains(name))
     }
 
-    /// Containers are made of these images: they are used for as long.
-    pub(super) fn in_use<'a>(&self, ids: impl Iterator<Item = &'a String>, now: Timestamp) {
+    /// Containers of these images run, or did until now.
+    pub(super) fn ran<'a>(&self, ids: impl Iterator<Item = &'a String>, now: Timestamp) {
         let mut state = self.state();
         for id in ids {
             if let Some(entry) = state.images.get_mut(id) {
                 entry.last_used = now;
+                state.unsaved = true;
             }
         }
-        state.unsaved = true;
     }
 
     /// When each image was last used. What Docker does not have any more is forgotten.

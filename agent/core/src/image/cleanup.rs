@@ -7,7 +7,7 @@ use berth_model::time::Timestamp;
 
 /// An image is safe for so long after its last use, however much room is wanted: a container may be about to be made
 /// of it. All that takes longer than that is told by the tasks.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 3600);
 
