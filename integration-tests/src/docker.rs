@@ -296,6 +296,16 @@ impl Engine {
             .map(drop)
     }
 
+    /// Does to a container what Docker's command of the name does: `stop`, `restart`, `pause`, `unpause`.
+    ///
+    /// # Errors
+    ///
+    /// If the engine refuses.
+    pub fn act(&self, id: &str, command: &str) -> Result<()> {
+        self.json("POST", &format!("/containers/{id}/{command}"), None)
+            .map(drop)
+    }
+
     /// A container's exit code, once it has one.
     ///
     /// # Errors

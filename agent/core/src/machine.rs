@@ -144,6 +144,8 @@ impl Machine {
                 if container.phase == Phase::Pulled {
                     container.phase = Phase::Waiting;
                 }
+                // Whether the stop signal reached it nobody knows. Without one SIGKILL would be all that it gets.
+                container.signalled_at = None;
                 Flight {
                     look_wanted: exists(container),
                     since: container.started_at,

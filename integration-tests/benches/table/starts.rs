@@ -70,7 +70,10 @@ pub(crate) fn measure(table: &mut Table, rest: Duration) -> Result<()> {
     let after = runtime.block_on(process::watch(agent, Duration::from_secs(1)))?;
     table.add("agent after the starts, resident", after.resident_mib(), "MiB", "");
 
-    eprintln!("starting {RESTING} containers, and watching the agent for {} s", rest.as_secs());
+    eprintln!(
+        "starting {RESTING} containers, and watching the agent for {} s",
+        rest.as_secs()
+    );
     let resting = run(&cluster, &definition, RESTING)?;
     // The machine calms down, and the containers are seen twice.
     thread::sleep(rest);

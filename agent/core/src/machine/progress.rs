@@ -27,11 +27,12 @@ impl Machine {
         self.essential_rule(now);
         let mut again = false;
         for at in 0..self.record.containers.len() {
-            again |= if self.record.stop.is_some() {
-                self.wind_down(at, now, actions)
-            } else {
-                self.bring_up(at, now, actions)
-            };
+            if self.record.stop.is_some() {
+                again |= self.wind_down(at, now, actions);
+            } else if self.bring_up(at, now, actions) {
+                // The task may end with this one: nothing more is begun before the rules have been looked at.
+                return true;
+            }
         }
         let all = |least: Phase| self.record.containers.iter().all(|container| container.phase >= least);
         if all(Phase::Running) && self.record.stop.is_none() && self.record.started_at.is_none() {

@@ -62,6 +62,26 @@ fn after_a_restart_nothing_starts_twice() {
 }
 
 #[test]
+fn a_stop_signal_that_may_not_have_been_sent_is_sent_again() {
+    let mut machine = running(&["app"]);
+    machine.handle(Input::Stop, at(10));
+    let mut machine = Machine::restored(machine.record().clone(), POLICY);
+    machine.handle(Input::Begin, at(60));
+    let step = done(
+        &mut machine,
+        0,
+        Outcome::Looked(Ok(Some(snapshot(RunState::Running)))),
+        60,
+    );
+    assert!(
+        matches!(step.actions.as_slice(), [Action::Signal { container: 0, .. }]),
+        "{step:?}"
+    );
+    done(&mut machine, 0, Outcome::Signalled(Ok(())), 60);
+    assert_eq!(machine.wake_at(at(60)), Some(at(90)), "it has all of its time");
+}
+
+#[test]
 fn a_stray_is_observed_until_it_is_assigned_or_stopped() {
     let full = spec(&json!([container("app"), container("db")]));
     let mut labels = crate::name::labels(&full);

@@ -1,0 +1,79 @@
+//! `restartPolicy`, by ECS's rule. Its shortest period is a minute, and so this is the longest test of its suite.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use berth_integration_tests::cluster::{SOON, container_of};
+use berth_integration_tests::{Seen, wait_until};
+use serde_json::{Value, json};
+
+use super::{OneHost, sharing, shell, with};
+
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// Ends with the exit code that stands in `/shared/exit`, once, as soon as there is one.
+const ENDS_WHEN_TOLD: &str =
+    "until [ -f /shared/exit ]; do sleep 0.2; done; code=$(cat /shared/exit); rm /shared/exit; exit $code";
+
+fn task(bed: &OneHost, name: &str) -> Result<(std::path::PathBuf, String)> {
+    let directory = bed.directory(name)?;
+    let policy = json!({"restartPolicy": {"enabled": true, "ignoredExitCodes": [7], "restartAttemptPeriod": 60}});
+    let containers = json!([with(shell("app", ENDS_WHEN_TOLD), &policy)]);
+    let arn = bed.cluster.run_one(&sharing(name, &directory, containers))?;
+    bed.running(&arn)?;
+    Ok((directory, arn))
+}
+
+fn end(directory: &Path, code: i32) -> Result<()> {
+    let beside = directory.join("next");
+    fs::write(&beside, code.to_string())?;
+    fs::rename(beside, directory.join("exit"))?;
+    Ok(())
+}
+
+fn stops_with(bed: &OneHost, arn: &str, code: i32) -> Result<Value> {
+    let task = bed.stopped(arn)?;
+    assert_eq!(task["stopCode"], "EssentialContainerExited", "{task}");
+    assert_eq!(container_of(&task, "app")?["exitCode"], code, "{task}");
+    Ok(task)
+}
+
+pub(super) fn a_container_is_started_again_in_its_place_and_its_task_runs_on(bed: &OneHost) -> Result<()> {
+    let (ignored, ignored_arn) = task(bed, "restart-ignored")?;
+    let (brief, brief_arn) = task(bed, "restart-brief")?;
+    let (again, arn) = task(bed, "restart")?;
+    let begun = Instant::now();
+    let first = bed.container(&arn, "app")?;
+
+    // It has not run for the period.
+    end(&brief, 3)?;
+    stops_with(bed, &brief_arn, 3)?;
+
+    thread::sleep((PERIOD + Duration::from_millis(500)).saturating_sub(begun.elapsed()));
+    end(&ignored, 7)?;
+    end(&again, 3)?;
+    let second = wait_until("the container runs again", SOON, || {
+        let container = bed.container(&arn, "app")?;
+        Ok(
+            if container.is_running() && container.started_at() != first.started_at() {
+                Seen::Done(container)
+            } else {
+                Seen::NotYet(container.started_at().to_owned())
+            },
+        )
+    })?;
+    assert_eq!(second.id(), first.id(), "another container");
+    let task = bed.describe(&arn)?;
+    assert_eq!(task["lastStatus"], "RUNNING", "{task}");
+    assert_eq!(container_of(&task, "app")?["lastStatus"], "RUNNING", "{task}");
+    stops_with(bed, &ignored_arn, 7)?;
+
+    // Its second run has not lasted for the period.
+    end(&again, 4)?;
+    let task = stops_with(bed, &arn, 4)?;
+    ensure!(task["startedAt"].is_number(), "{task}");
+    Ok(())
+}

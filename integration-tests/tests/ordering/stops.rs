@@ -1,0 +1,88 @@
+//! How tasks of several containers stop.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use berth_integration_tests::cluster::{SOON, container_of};
+use berth_integration_tests::{Seen, wait_until};
+use serde_json::json;
+
+use super::{OneHost, moment, shell, with};
+
+/// Takes a second to end when it is told to.
+const TAKES_A_SECOND: &str = "trap 'sleep 1; exit 5' TERM; echo ready; while :; do sleep 60 & wait; done";
+const DEAF: &str = "trap '' TERM; echo ready; while :; do sleep 1; done";
+
+fn all_ready(bed: &OneHost, arn: &str, names: &[&str]) -> Result<()> {
+    wait_until("the traps are set", SOON, || {
+        for name in names {
+            let printed = bed.engine().logs(bed.container(arn, name)?.id())?;
+            if !printed.contains("ready") {
+                return Ok(Seen::NotYet(format!("{name}: {printed}")));
+            }
+        }
+        Ok(Seen::Done(()))
+    })
+}
+
+pub(super) fn containers_stop_against_the_order_of_starts(bed: &OneHost) -> Result<()> {
+    let time = json!({"stopTimeout": 10});
+    let after = |name: &str, first: &str| {
+        with(
+            with(shell(name, TAKES_A_SECOND), &time),
+            &json!({"dependsOn": [{"containerName": first, "condition": "START"}]}),
+        )
+    };
+    let containers = json!([
+        after("front", "app"),
+        after("app", "db"),
+        with(shell("db", TAKES_A_SECOND), &time)
+    ]);
+    let arn = bed.run("reverse", &containers)?;
+    bed.running(&arn)?;
+    all_ready(bed, &arn, &["front", "app", "db"])?;
+    let task = bed.stop(&arn)?;
+    let ends: Result<Vec<String>> = ["front", "app", "db"]
+        .iter()
+        .map(|name| Ok(moment(&bed.container(&arn, name)?, "FinishedAt")))
+        .collect();
+    let ends = ends?;
+    ensure!(ends.is_sorted(), "front, app and db ended at {ends:?}");
+    for name in ["front", "app", "db"] {
+        assert_eq!(container_of(&task, name)?["exitCode"], 5, "{task}");
+    }
+    Ok(())
+}
+
+pub(super) fn each_container_has_its_own_time_to_stop(bed: &OneHost) -> Result<()> {
+    let containers = json!([
+        with(shell("brief", DEAF), &json!({"stopTimeout": 2})),
+        with(shell("long", TAKES_A_SECOND), &json!({"stopTimeout": 20})),
+    ]);
+    let arn = bed.run("granular", &containers)?;
+    bed.running(&arn)?;
+    all_ready(bed, &arn, &["brief", "long"])?;
+    let begun = Instant::now();
+    let task = bed.stop(&arn)?;
+    let took = begun.elapsed();
+    assert_eq!(container_of(&task, "brief")?["exitCode"], 137, "killed: {task}");
+    assert_eq!(container_of(&task, "long")?["exitCode"], 5, "ended by itself: {task}");
+    ensure!(
+        took >= Duration::from_secs(2) && took < Duration::from_secs(15),
+        "{took:?}"
+    );
+    Ok(())
+}
+
+pub(super) fn a_process_that_heeds_no_signal_ends_at_once_under_an_init(bed: &OneHost) -> Result<()> {
+    // As the first process of its container `sleep` would not even notice SIGTERM.
+    let container =
+        json!([{"name": "main", "image": "busybox", "memory": 16, "command": ["sleep", "600"], "stopTimeout": 30}]);
+    let arn = bed.run("init", &container)?;
+    bed.running(&arn)?;
+    let begun = Instant::now();
+    let task = bed.stop(&arn)?;
+    assert_eq!(container_of(&task, "main")?["exitCode"], 143, "{task}");
+    ensure!(begun.elapsed() < Duration::from_secs(10), "after {:?}", begun.elapsed());
+    Ok(())
+}
