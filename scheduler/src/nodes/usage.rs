@@ -156,6 +156,13 @@ impl AddAssign for Sum {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use berth_model::id::InstanceId;
+    use berth_scheduler_core::keys::{ClusterKey, InstanceKey};
+    use tokio_util::sync::CancellationToken;
+
+    use super::super::{Handle, Registry};
     use super::*;
 
     fn container(task: u128, name: &str, shared: bool) -> ContainerUsage {
@@ -207,6 +214,35 @@ mod tests {
             ..Usage::default()
         });
         assert_eq!((told.containers.len(), told.tcp_ports.len()), (CONTAINERS - 1, PORTS));
+    }
+
+    #[test]
+    fn figures_go_with_the_stream_that_brought_them() {
+        let registry = Registry::default();
+        let key = InstanceKey {
+            cluster: ClusterKey(1),
+            instance: InstanceId::from_bits(1),
+        };
+        let handle = || Handle {
+            changes: Arc::default(),
+            end: CancellationToken::new(),
+        };
+        let tell = || {
+            registry.put_usage(key, Usage::default());
+            registry.usage(key).is_some()
+        };
+        assert!(!tell(), "told without a stream");
+        let first = handle();
+        registry.arrive(key, first.clone());
+        assert!(tell());
+        registry.leave(key, &first);
+        assert!(registry.usage(key).is_none());
+        assert!(!tell(), "told after the stream");
+        // Another stream begins with nothing, also in the place of one that still stands.
+        registry.arrive(key, handle());
+        assert!(tell());
+        registry.arrive(key, handle());
+        assert!(registry.usage(key).is_none());
     }
 
     #[test]
