@@ -85,6 +85,7 @@ impl Instance {
                 ..HostFacts::default()
             }),
             tasks: Vec::new(),
+            drain: None,
         };
         say(&outbox, ToScheduler::Hello(hello)).await?;
         let stream = AgentLinkClient::new(channel)

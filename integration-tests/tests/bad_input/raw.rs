@@ -197,6 +197,7 @@ pub(super) fn agents(client: &Client) -> Result<()> {
                 ..HostFacts::default()
             }),
             tasks: Vec::new(),
+            drain: None,
         })
     };
     let id = "0123456789abcdef0123456789abcdef";
