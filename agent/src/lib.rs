@@ -102,6 +102,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         records = records.len(),
         "agent started"
     );
+    let pulse = Pulse::default();
+    pulse::tell(&[NotifyState::Ready, NotifyState::Status("waiting for Docker")]);
+    let watchdog = tokio::spawn(pulse.clone().keep_watchdog());
     let key = endpoint::Key::open(state.path()).context("open the key of the tasks' endpoint")?;
     let (events, inbox) = mpsc::channel(EVENTS);
     let (mut publisher, views) = Publisher::new(key.clone());
@@ -115,10 +118,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         events: events.clone(),
         later: later.clone(),
     });
-    endpoint.await;
-    let pulse = Pulse::default();
-    pulse::tell(&[NotifyState::Ready, NotifyState::Status("waiting for Docker")]);
-    let watchdog = tokio::spawn(pulse.clone().keep_watchdog());
+    tokio::select! {
+        () = endpoint => {}
+        () = stop.cancelled() => return Ok(()),
+    }
 
     let Some((docker, info)) = first_answer(&config, &state, &stop).await else {
         return Ok(());

@@ -1,6 +1,9 @@
 //! Task protection, from inside and through the API.
 
 use anyhow::{Context, Result, ensure};
+use berth_integration_tests::grpc::Client;
+use berth_proto::ecs::v1 as ecs;
+use prost::Message;
 use serde_json::{Value, json};
 
 use super::{Hosts, asking, read};
@@ -47,6 +50,10 @@ pub(super) fn a_task_of_a_service_protects_itself(hosts: &Hosts) -> Result<()> {
         Ok((ends - now.as_secs_f64()) / 60.0)
     };
     ensure!((58.0..=60.1).contains(&minutes(&seen)?), "{seen}");
+    ensure!(
+        over_grpc(hosts, &arn)?.protection_enabled == Some(true),
+        "gRPC says otherwise"
+    );
     let longer = ask("UpdateTaskProtection", json!({"protectionEnabled": true}))?;
     ensure!((118.0..=120.1).contains(&minutes(&longer)?), "{longer}");
     let ended = ask("UpdateTaskProtection", json!({"protectionEnabled": false}))?;
@@ -55,6 +62,18 @@ pub(super) fn a_task_of_a_service_protects_itself(hosts: &Hosts) -> Result<()> {
         "{ended}"
     );
     Ok(())
+}
+
+/// What the other wire says.
+fn over_grpc(hosts: &Hosts, arn: &str) -> Result<ecs::ProtectedTask> {
+    let request = ecs::GetTaskProtectionRequest {
+        cluster: Some("endpoint".to_owned()),
+        tasks: vec![arn.to_owned()],
+    };
+    let client = Client::new(hosts.cluster.ecs().address())?;
+    let answer = client.call("/berth.ecs.v1.Ecs/GetTaskProtection", request.encode_to_vec())??;
+    let answer = ecs::GetTaskProtectionResponse::decode(&answer[..])?;
+    answer.protected_tasks.into_iter().next().context("no task")
 }
 
 pub(super) fn a_task_of_no_service_cannot_be_protected(hosts: &Hosts) -> Result<()> {
