@@ -104,7 +104,7 @@ impl Images {
         let reference = Reference::parse(&request.reference);
         if let Some(pin) = &request.pin {
             let name = pin.name(&request.reference);
-            if let Some(image) = self.inner.docker.image(&name).await? {
+            if let Some(image) = self.copy(&name).await? {
                 return Ok(image);
             }
             let berth_agent_core::image::Pin::Digest(digest) = pin else {
@@ -114,7 +114,7 @@ impl Images {
             return self.fetch(&reference, &reference.only(digest), request).await;
         }
         let to_pull = reference.to_pull();
-        let copy = self.inner.docker.image(&request.reference).await?;
+        let copy = self.copy(&request.reference).await?;
         match (self.inner.behavior, copy) {
             (ImagePullBehavior::PreferCached, Some(copy)) => Ok(copy),
             (ImagePullBehavior::Once, Some(copy)) if self.inner.ledger.was_pulled(&copy.id, &to_pull) => Ok(copy),
@@ -126,6 +126,16 @@ impl Images {
                 self.fetch(&reference, &to_pull, request).await
             }
         }
+    }
+
+    /// The image as Docker has it. A Docker that hangs is asked again: a question does nothing that could be done twice.
+    async fn copy(&self, name: &str) -> Result<Option<PulledImage>, Failure> {
+        self.inner.docker.image(name).await.map_err(|mut failure| {
+            if failure.kind == FailureKind::TimedOut {
+                failure.kind = FailureKind::Lost;
+            }
+            failure
+        })
     }
 
     /// Asks the registry whether the name stands for another image by now, and goes on with the copy if it does not
@@ -243,7 +253,7 @@ impl Images {
                 return Err(named(failure));
             }
         }
-        let Some(image) = self.inner.docker.image(name).await? else {
+        let Some(image) = self.copy(name).await? else {
             let message = format!("'{name}' was pulled and is not there");
             return Err(Failure::new(FailureKind::Faltered, message));
         };
