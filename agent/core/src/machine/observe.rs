@@ -159,6 +159,13 @@ impl Machine {
         let again = policy.is_some_and(|policy| policy.restarts(exit_code, ran));
         // One that was told to stop, with its task or alone, stays so.
         if again && self.record.stop.is_none() && container.signalled_at.is_none() {
+            let flight = &mut self.flights[at];
+            if flight.effect.is_some() {
+                // Its start has not been answered yet, and is not asked for a second time before it is.
+                flight.look_wanted = true;
+                flight.look_at = Some(next_try(1, now));
+                return;
+            }
             container.restarts += 1;
             container.phase = Phase::Starting;
             container.run = snapshot.started_at;

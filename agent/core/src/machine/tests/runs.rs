@@ -274,3 +274,19 @@ fn a_task_that_ran_and_left_nothing_is_over_and_not_started() {
     let later = at(6) + Duration::from_secs(3600);
     assert_eq!(machine.handle(Input::Tick, later).actions, [Action::Forget]);
 }
+
+#[test]
+fn a_run_that_is_over_before_its_start_was_answered_waits_for_the_answer() {
+    let mut app = container("app");
+    app["restartPolicy"] = json!({"enabled": true, "restartAttemptPeriod": 60});
+    let mut machine = Machine::new(spec(&json!([app])), POLICY);
+    machine.handle(Input::Begin, at(0));
+    done(&mut machine, 0, Outcome::Pulled(Ok(image())), 0);
+    assert!(starts(&done(&mut machine, 0, Outcome::Created(Ok("id".to_owned())), 0)));
+    let step = look(&mut machine, ran(1, 90, 3), 90);
+    assert!(step.actions.is_empty(), "{step:?}");
+    let step = done(&mut machine, 0, Outcome::Started(Ok(Vec::new())), 91);
+    assert!(matches!(step.actions.as_slice(), [Action::Look { .. }]), "{step:?}");
+    let step = done(&mut machine, 0, Outcome::Looked(Ok(Some(ran(1, 90, 3)))), 92);
+    assert!(starts(&step), "{step:?}");
+}
