@@ -365,33 +365,4 @@ pub(super) fn hint(event: EventMessage) -> Option<Hint> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stale_memory_flag_does_not_end_a_running_container() {
-        let state = ContainerState {
-            status: Some(ContainerStateStatusEnum::RUNNING),
-            running: Some(true),
-            oom_killed: Some(true),
-            exit_code: Some(137),
-            ..ContainerState::default()
-        };
-        assert_eq!(run_state(&state), RunState::Running);
-    }
-
-    #[test]
-    fn a_dynamic_port_has_one_explicit_binding() {
-        let host = HostSettings {
-            ports: vec![berth_agent_core::create::Forward {
-                container_port: 80,
-                protocol: Protocol::Tcp,
-                host_port: 0,
-            }],
-            ..HostSettings::default()
-        };
-        let bindings = port_bindings(&host)["80/tcp"].clone().unwrap();
-        assert_eq!(bindings.len(), 1);
-        assert_eq!(bindings[0].host_port.as_deref(), Some(""));
-    }
-}
+mod tests;

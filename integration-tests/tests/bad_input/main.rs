@@ -199,6 +199,8 @@ fn message(operation: &str, input: &Value) -> Result<Vec<u8>> {
         "StartTask" => encode::<ecs::StartTaskRequest>(input),
         "StopTask" => encode::<ecs::StopTaskRequest>(input),
         "UpdateContainerInstancesState" => encode::<ecs::UpdateContainerInstancesStateRequest>(input),
+        "GetTaskProtection" => encode::<ecs::GetTaskProtectionRequest>(input),
+        "UpdateTaskProtection" => encode::<ecs::UpdateTaskProtectionRequest>(input),
         other => bail!("no message type is known for {other}"),
     }
 }

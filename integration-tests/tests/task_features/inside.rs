@@ -85,6 +85,7 @@ pub(super) fn every_setting_is_seen_from_inside_the_container(bed: &OneHost) -> 
                 {"namespace": "net.core.somaxconn", "value": "321"},
                 {"namespace": "kernel.msgmax", "value": "9000"},
             ],
+            "healthCheck": {"command": ["CMD-SHELL", "true"], "interval": 20},
             "logConfiguration": {"logDriver": "json-file", "options": {"max-size": "1m"}},
         }),
     );
@@ -126,6 +127,12 @@ pub(super) fn every_setting_is_seen_from_inside_the_container(bed: &OneHost) -> 
     // Of linux/capability.h: NET_ADMIN is 12, MKNOD is 27, and CHOWN, which Docker gives everybody, is 0.
     assert_eq!((has(12), has(27), has(0)), (true, false, true), "{bounding:x}");
     let looker = bed.container(&arn, "looker")?;
+    // In nanoseconds, and with ECS's defaults where the definition says nothing.
+    let second = 1_000_000_000_u64;
+    assert_eq!(
+        looker.inspect["Config"]["Healthcheck"],
+        json!({"Test": ["CMD-SHELL", "true"], "Interval": 20 * second, "Timeout": 5 * second, "Retries": 3})
+    );
     let log = looker.host_config("LogConfig");
     assert_eq!(
         (&log["Type"], &log["Config"]["max-size"]),

@@ -279,6 +279,17 @@ impl ContainerRules<'_> {
             }
         }
         self.check_resources()?;
+        for (at, host) in self.container.extra_hosts.iter().enumerate() {
+            // Docker knows the host itself by a name in the place of an address.
+            let is_address = host.ip_address == "host-gateway" || host.ip_address.parse::<std::net::IpAddr>().is_ok();
+            if host.hostname.is_empty() || !is_address {
+                return Err(self.fault(format_args!(
+                    "'extraHosts[{at}]' is '{}' at '{}', it must have a hostname and an ipAddress.",
+                    shortened(&host.hostname),
+                    shortened(&host.ip_address)
+                )));
+            }
+        }
         let own_network = self.definition.network_mode() == NetworkMode::Awsvpc;
         if own_network && (self.container.hostname.is_some() || !self.container.extra_hosts.is_empty()) {
             return Err(self.fault("'hostname' and 'extraHosts' are not supported with networkMode 'awsvpc'."));

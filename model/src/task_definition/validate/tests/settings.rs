@@ -255,6 +255,21 @@ fn a_volume_is_of_one_kind() {
 }
 
 #[test]
+fn a_line_of_the_hosts_file_has_a_name_and_an_address() {
+    with(&json!({"extraHosts": [{"hostname": "db", "ipAddress": "fd00::7"}]}))
+        .validated()
+        .unwrap();
+    refused(
+        &json!({"extraHosts": [{"hostname": "db", "ipAddress": "db2"}]}),
+        "'extraHosts[0]' is 'db' at 'db2'",
+    );
+    refused(
+        &json!({"extraHosts": [{"ipAddress": "10.0.0.1"}]}),
+        "'extraHosts[0]' is '' at '10.0.0.1'",
+    );
+}
+
+#[test]
 fn resources_are_counted() {
     refused(
         &json!({"resourceRequirements": [{"type": "GPU", "value": "0"}]}),
