@@ -42,6 +42,22 @@ pub(super) fn a_busy_loop_uses_the_cpu_units_of_its_quota(bed: &OneHost) -> Resu
     bed.stop(&arn)
 }
 
+pub(super) fn a_container_in_its_tasks_group_has_its_tasks_limits(bed: &OneHost) -> Result<()> {
+    let busy = json!({
+        "name": "busy", "image": "busybox", "stopTimeout": 1,
+        "entryPoint": ["sh", "-c"], "command": ["while :; do :; done"],
+    });
+    let mut definition = definition("limited", json!([busy]));
+    definition["cpu"] = "256".into();
+    definition["memory"] = "48".into();
+    let arn = bed.running(&definition)?;
+    bed.wait_usage(&arn, "busy", "it uses its task's 256 units", |usage| {
+        let units = used(usage).cpu_units.unwrap_or_default();
+        (225.0..290.0).contains(&units) && usage.memory_limit_bytes == Some(48 * MIB)
+    })?;
+    bed.stop(&arn)
+}
+
 /// What the Docker CLI shows as memory usage.
 fn shown_by_docker(stats: &Value) -> Result<u64> {
     let usage = count(stats, &["memory_stats", "usage"])?;

@@ -46,6 +46,7 @@ impl Fixture for OneHost {
 fn main() -> ExitCode {
     suite::main::<OneHost>(tests![
         containers::a_busy_loop_uses_the_cpu_units_of_its_quota,
+        containers::a_container_in_its_tasks_group_has_its_tasks_limits,
         containers::memory_is_what_docker_stats_shows,
         containers::page_cache_that_would_be_given_up_is_no_working_set,
         containers::network_counters_are_dockers,
