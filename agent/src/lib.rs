@@ -14,6 +14,7 @@ mod endpoint;
 mod event;
 mod failpoint;
 mod host;
+mod host_ports;
 mod images;
 mod link;
 mod log;
@@ -32,6 +33,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use berth_agent_core::limits::LimitPolicy;
 use berth_agent_core::machine::Policy;
+use berth_model::quantity::{HostPort, PortSet, Protocol};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -43,6 +45,7 @@ use conditions::Conditions;
 use docker::{Bounds, Docker, DockerInfo};
 use driver::{Driver, Parts};
 use endpoint::{Later, Publisher};
+use host_ports::HostPorts;
 use images::{Disk, Images, Keeper};
 use perform::Performer;
 use prepare::Sources;
@@ -157,6 +160,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         sources,
         events: events.clone(),
         runtime: runtime.clone(),
+        ports: HostPorts::new(config.dynamic_port_range.clone(), reserved_ports(&config)),
         cgroups,
     };
     let facts = host::facts(&config, &info, limits_tasks);
@@ -210,6 +214,17 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     drop(state);
     Ok(())
+}
+
+fn reserved_ports(config: &Config) -> PortSet {
+    let of = |protocol: Protocol, ports: &[u16]| {
+        let ports = ports.iter().map(|port| HostPort { protocol, port: *port });
+        ports.collect::<Vec<_>>()
+    };
+    let tcp = of(Protocol::Tcp, &config.reserved_tcp_ports);
+    tcp.into_iter()
+        .chain(of(Protocol::Udp, &config.reserved_udp_ports))
+        .collect()
 }
 
 /// What holds tasks to their limits, where the operator wants it and the host can.

@@ -14,6 +14,7 @@ use crate::cgroups::Cgroups;
 use crate::docker::Docker;
 use crate::event::Event;
 use crate::failpoint::fail_point;
+use crate::host_ports::HostPorts;
 use crate::images::Images;
 use crate::prepare::Sources;
 use crate::watch::Runtime;
@@ -26,6 +27,7 @@ pub(crate) struct Performer {
     pub(crate) sources: Sources,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) runtime: Runtime,
+    pub(crate) ports: HostPorts,
     /// None where this host cannot hold tasks to limits.
     pub(crate) cgroups: Option<Cgroups>,
 }
@@ -74,6 +76,7 @@ impl Performer {
             sources,
             events,
             runtime,
+            ports,
             cgroups,
             ..
         } = self.clone();
@@ -83,7 +86,7 @@ impl Performer {
             let (container, outcome) = match action {
                 Action::Create { container, request } => {
                     let result = match group(cgroups, task, limits).await {
-                        Ok(parent) => create(&docker, &sources, *request, parent).await,
+                        Ok(parent) => create(&docker, &sources, &ports, *request, parent).await,
                         Err(failure) => Err(failure),
                     };
                     (container, Outcome::Created(result))
@@ -131,11 +134,14 @@ impl Performer {
 async fn create(
     docker: &Docker,
     sources: &Sources,
+    ports: &HostPorts,
     request: CreateRequest,
     cgroup_parent: Option<String>,
 ) -> Result<String, Failure> {
     let mut prepared = sources.prepare(&request).await?;
     prepared.cgroup_parent = cgroup_parent;
+    prepared.forwards = ports.choose(&request.host.port_ranges).await?;
+    prepared.dynamic_ports = ports.range().cloned();
     docker.create(request, &prepared).await
 }
 

@@ -6,10 +6,11 @@
 mod environment_file;
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use berth_agent_core::create::CreateRequest;
+use berth_agent_core::create::{CreateRequest, Forward};
 use berth_agent_core::failure::{Failure, FailureKind};
 
 use crate::secrets::{Secret, Secrets};
@@ -35,6 +36,10 @@ pub(crate) struct Prepared {
     pub(crate) log_options: BTreeMap<String, Secret>,
     /// The control group of its task; Docker's own choice where absent.
     pub(crate) cgroup_parent: Option<String>,
+    /// Ports of the host for the request's ranges.
+    pub(crate) forwards: Vec<Forward>,
+    /// Where Docker is to take single ports from; its own choice where absent.
+    pub(crate) dynamic_ports: Option<RangeInclusive<u16>>,
 }
 
 impl Sources {

@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use container::{
-    ContainerDefinition, HostEntry, KeyValuePair, Link, LogConfiguration, MountPoint, PortMapping, ResourceRequirement,
-    Ulimit, VolumeFrom,
+    ContainerDefinition, HostEntry, KeyValuePair, Link, LogConfiguration, MountPoint, PortMapping, PortRange,
+    ResourceRequirement, Ulimit, VolumeFrom,
 };
 pub use dependency::{Condition, Dependency, RestartPolicy};
 pub use health::HealthCheck;

@@ -140,6 +140,25 @@ pub struct Binding {
     pub host_port: u16,
     /// The address that it listens on.
     pub bind_ip: String,
+    /// How many ports in a row it stands for, where a range is mapped; 0 for a single port.
+    #[serde(default, skip_serializing_if = "is_single")]
+    pub range: u16,
+}
+
+fn is_single(range: &u16) -> bool {
+    *range == 0
+}
+
+impl Binding {
+    /// The ports one by one.
+    pub fn each(&self) -> impl Iterator<Item = Self> + '_ {
+        (0..self.range.max(1)).map(|offset| Self {
+            container_port: self.container_port.saturating_add(offset),
+            host_port: self.host_port.saturating_add(offset),
+            range: 0,
+            ..self.clone()
+        })
+    }
 }
 
 /// The bindings without those that only repeat a port for IPv6.
@@ -216,6 +235,7 @@ mod tests {
             protocol: Protocol::Tcp,
             host_port,
             bind_ip: bind_ip.to_owned(),
+            range: 0,
         };
         let all = vec![
             binding("::", 32768),

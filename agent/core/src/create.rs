@@ -10,7 +10,9 @@ mod volume;
 use std::collections::BTreeMap;
 
 use berth_model::quantity::Protocol;
-use berth_model::task_definition::{ContainerDefinition, HealthCheck, Link, NetworkMode, PortMapping, Secret};
+use berth_model::task_definition::{
+    ContainerDefinition, HealthCheck, Link, NetworkMode, PortMapping, PortRange, Secret,
+};
 use serde::Serialize;
 
 pub use linux::{Device, Tmpfs};
@@ -94,6 +96,8 @@ pub struct HostSettings {
     pub memory_swappiness: Option<i64>,
     /// Ports that the host forwards.
     pub ports: Vec<Forward>,
+    /// Ranges of ports that the host forwards from ports in a row, which are chosen when the container is created.
+    pub port_ranges: Vec<ForwardRange>,
     /// `source:target[:ro]`.
     pub binds: Vec<String>,
     /// `container[:ro]`.
@@ -130,6 +134,15 @@ pub struct HostSettings {
     pub tmpfs: Vec<Tmpfs>,
     /// Kernel settings of its namespaces.
     pub sysctls: BTreeMap<String, String>,
+}
+
+/// Ports that the host forwards from as many of its own in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ForwardRange {
+    /// The ports inside.
+    pub ports: PortRange,
+    /// TCP or UDP.
+    pub protocol: Protocol,
 }
 
 /// A port that the host forwards.
@@ -247,6 +260,11 @@ fn host_settings(spec: &TaskSpec, container: &ContainerDefinition) -> Result<Hos
         } else {
             Vec::new()
         },
+        port_ranges: if mode == NetworkMode::Bridge {
+            forwarded_ranges(&container.port_mappings)
+        } else {
+            Vec::new()
+        },
         binds: volume::binds(spec, container)?,
         volumes_from: volume::taken_over(spec, container)?,
         links: links(spec, container)?,
@@ -282,10 +300,21 @@ fn host_settings(spec: &TaskSpec, container: &ContainerDefinition) -> Result<Hos
     })
 }
 
+fn forwarded_ranges(mappings: &[PortMapping]) -> Vec<ForwardRange> {
+    let range = |mapping: &PortMapping| {
+        Some(ForwardRange {
+            ports: mapping.range()?,
+            protocol: mapping.protocol(),
+        })
+    };
+    mappings.iter().filter_map(range).collect()
+}
+
 fn forwards(mappings: &[PortMapping]) -> Result<Vec<Forward>, String> {
     mappings
         .iter()
         .enumerate()
+        .filter(|(_, mapping)| mapping.range().is_none())
         .map(|(at, mapping)| {
             let port = |name: &str, value: Option<i32>| {
                 u16::try_from(value.unwrap_or(0)).map_err(|_| {
@@ -298,7 +327,7 @@ fn forwards(mappings: &[PortMapping]) -> Result<Vec<Forward>, String> {
             let container_port = port("containerPort", mapping.container_port)?;
             if container_port == 0 {
                 return Err(format!(
-                    "portMappings[{at}].containerPort must be given; this agent forwards no ranges"
+                    "portMappings[{at}] must have a containerPort or a containerPortRange"
                 ));
             }
             Ok(Forward {

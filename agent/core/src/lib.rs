@@ -19,6 +19,7 @@ pub mod metadata;
 pub mod name;
 pub mod outbox;
 pub mod pause;
+pub mod port_range;
 pub mod record;
 pub mod recovery;
 pub mod report;

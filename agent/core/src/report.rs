@@ -2,7 +2,7 @@
 
 use berth_model::id::TaskId;
 use berth_model::status::{ContainerStatus, HealthStatus, StopCode, TaskStatus};
-use berth_model::task_definition::NetworkMode;
+use berth_model::task_definition::{NetworkMode, PortMapping};
 use berth_model::time::Timestamp;
 
 use crate::container::{Binding, Container, Phase};
@@ -134,17 +134,15 @@ fn reason(container: &Container) -> Option<String> {
 }
 
 /// In the host's network nothing is forwarded: the container listens on the host's port itself.
+/// Of a range only its first port is named, with how many follow.
 fn bindings(record: &Record, at: usize, container: &Container) -> Vec<Binding> {
+    let definition = record.spec.containers().get(at);
+    let mappings = definition.map(|definition| definition.port_mappings.as_slice());
+    let mappings = mappings.unwrap_or_default();
     if record.spec.definition.network_mode() != NetworkMode::Host || container.phase < Phase::Running {
-        return container.bindings.clone();
+        return with_ranges(&container.bindings, mappings);
     }
-    let mappings = record
-        .spec
-        .containers()
-        .get(at)
-        .map(|definition| definition.port_mappings.as_slice());
     mappings
-        .unwrap_or_default()
         .iter()
         .filter_map(|mapping| {
             let port = u16::try_from(mapping.container_port?).ok()?;
@@ -153,7 +151,56 @@ fn bindings(record: &Record, at: usize, container: &Container) -> Vec<Binding> {
                 protocol: mapping.protocol(),
                 host_port: port,
                 bind_ip: "0.0.0.0".to_owned(),
+                range: 0,
             })
         })
         .collect()
+}
+
+fn with_ranges(bindings: &[Binding], mappings: &[PortMapping]) -> Vec<Binding> {
+    let range_of = |binding: &Binding| {
+        let mut ranges = mappings
+            .iter()
+            .filter(|mapping| mapping.protocol() == binding.protocol)
+            .filter_map(PortMapping::range);
+        ranges.find(|range| (range.first..=range.last).contains(&binding.container_port))
+    };
+    let folded = bindings.iter().filter_map(|binding| match range_of(binding) {
+        None => Some(binding.clone()),
+        Some(range) if range.first == binding.container_port => Some(Binding {
+            range: (range.last - range.first).saturating_add(1),
+            ..binding.clone()
+        }),
+        Some(_) => None,
+    });
+    folded.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use berth_model::quantity::Protocol;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_ports_of_a_range_are_one_binding() {
+        let binding = |container_port, host_port, range| Binding {
+            container_port,
+            protocol: Protocol::Udp,
+            host_port,
+            bind_ip: "0.0.0.0".to_owned(),
+            range,
+        };
+        let mappings: Vec<PortMapping> = serde_json::from_value(json!([
+            {"containerPortRange": "80-82", "protocol": "udp"}, {"containerPort": 90, "protocol": "udp"},
+            {"containerPortRange": "70-99"}]))
+        .unwrap();
+        let seen = [(80, 40_000), (81, 40_001), (82, 40_002), (90, 50_000)];
+        let folded = with_ranges(&seen.map(|(port, host)| binding(port, host, 0)), &mappings);
+        assert_eq!(folded, [binding(80, 40_000, 3), binding(90, 50_000, 0)]);
+        let each: Vec<_> = folded[0].each().collect();
+        assert_eq!(each[2], binding(82, 40_002, 0));
+        assert_eq!((each.len(), folded[1].each().count()), (3, 1));
+    }
 }

@@ -184,7 +184,7 @@ settings! {
             name: "task-pids-limit", value: "NUMBER", default: Default::None("no limit"),
             ecs: ecs("ECS_TASK_PIDS_LIMIT", as_it_is),
         } read optional(number(1..=4_194_304));
-        /// Ports of the host from which containerPortRange is served
+        /// Ports of the host for mappings that leave them to it, single ones and ranges
         dynamic_port_range: Option<RangeInclusive<u16>> {
             name: "dynamic-port-range", value: "FIRST-LAST",
             default: Default::None("/proc/sys/net/ipv4/ip_local_port_range"),

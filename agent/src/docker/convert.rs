@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use berth_agent_core::container::{Address, Binding, Detail, RunState, Snapshot, without_duplicates};
-use berth_agent_core::create::{CreateRequest, HostSettings};
+use berth_agent_core::create::{CreateRequest, Forward, HostSettings};
 use berth_agent_core::failure::{Failure, FailureKind};
 use berth_agent_core::name;
 use berth_agent_core::recovery::Found;
@@ -48,7 +48,7 @@ pub(super) fn info(version: SystemVersion, info: SystemInfo) -> DockerInfo {
 }
 
 pub(super) fn create_body(request: &CreateRequest, prepared: &Prepared) -> ContainerCreateBody {
-    let ports = &request.host.ports;
+    let ports: Vec<&Forward> = forwards(&request.host, prepared).collect();
     ContainerCreateBody {
         image: Some(request.image.clone()),
         entrypoint: given(&request.entry_point),
@@ -118,7 +118,7 @@ fn host_config(host: &HostSettings, prepared: &Prepared) -> HostConfig {
         memory_reservation: host.memory_reservation,
         memory_swap: host.memory_swap,
         memory_swappiness: host.memory_swappiness,
-        port_bindings: Some(port_bindings(host)),
+        port_bindings: Some(port_bindings(host, prepared)),
         binds: given(&host.binds),
         volumes_from: given(&host.volumes_from),
         links: given(&host.links),
@@ -161,14 +161,20 @@ fn host_config(host: &HostSettings, prepared: &Prepared) -> HostConfig {
     }
 }
 
-/// Always one explicit binding a port: newer Docker takes an empty list for none.
-fn port_bindings(host: &HostSettings) -> PortMap {
+/// The ports that the definition gives, and those that were chosen for its ranges.
+fn forwards<'a>(host: &'a HostSettings, prepared: &'a Prepared) -> impl Iterator<Item = &'a Forward> {
+    host.ports.iter().chain(&prepared.forwards)
+}
+
+/// Always one explicit binding a port: newer Docker takes an empty list for none. Of a range of the host's ports Docker
+/// takes one that is free.
+fn port_bindings(host: &HostSettings, prepared: &Prepared) -> PortMap {
     let mut bindings = PortMap::new();
-    for port in &host.ports {
-        let host_port = if port.host_port == 0 {
-            String::new()
-        } else {
-            port.host_port.to_string()
+    for port in forwards(host, prepared) {
+        let host_port = match (port.host_port, &prepared.dynamic_ports) {
+            (0, Some(range)) => format!("{}-{}", range.start(), range.end()),
+            (0, None) => String::new(),
+            (port, _) => port.to_string(),
         };
         let binding = PortBinding {
             host_ip: None,
@@ -330,6 +336,7 @@ fn bindings(ports: PortMap) -> Vec<Binding> {
                 },
                 host_port: binding.host_port?.parse().ok()?,
                 bind_ip: binding.host_ip.unwrap_or_default(),
+                range: 0,
             })
         })
     });

@@ -84,6 +84,7 @@ fn attributes(config: &Config, docker: &DockerInfo, limits_tasks: bool) -> Vec<H
         (capability::SELINUX, docker.selinux),
         (capability::TASK_ENI, true),
         (capability::PID_IPC, true),
+        (capability::PORT_RANGE, true),
         (capability::TASK_LIMIT, limits_tasks),
     ];
     let able = able.into_iter().filter(|(_, able)| *able);
@@ -202,6 +203,7 @@ mod tests {
         assert_eq!(value(capability::REPOSITORY_CREDENTIALS), Some(None));
         assert_eq!(value(capability::TASK_ENI), Some(None));
         assert_eq!(value(capability::PID_IPC), Some(None));
+        assert_eq!(value(capability::PORT_RANGE), Some(None));
         assert_eq!(value("ecs.capability.docker-plugin.local"), Some(None));
         assert_eq!(value(capability::APPARMOR), Some(None));
         for absent in [

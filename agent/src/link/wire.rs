@@ -121,12 +121,23 @@ fn network_interface(address: &str) -> ecs::NetworkInterface {
 }
 
 fn network_binding(binding: &Binding) -> ecs::NetworkBinding {
-    ecs::NetworkBinding {
+    let shape = ecs::NetworkBinding {
         bind_ip: Some(binding.bind_ip.clone()),
-        container_port: Some(i32::from(binding.container_port)),
-        host_port: Some(i32::from(binding.host_port)),
         protocol: Some(binding.protocol.name().to_owned()),
         ..ecs::NetworkBinding::default()
+    };
+    if let Some(more) = binding.range.checked_sub(1) {
+        let range = |first: u16| Some(format!("{first}-{}", first.saturating_add(more)));
+        return ecs::NetworkBinding {
+            container_port_range: range(binding.container_port),
+            host_port_range: range(binding.host_port),
+            ..shape
+        };
+    }
+    ecs::NetworkBinding {
+        container_port: Some(i32::from(binding.container_port)),
+        host_port: Some(i32::from(binding.host_port)),
+        ..shape
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod address;
 mod limits;
+mod ranges;
 mod recovery;
 mod sharing;
 
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         limits::a_quarter_of_a_core_is_shared_by_all_containers_of_the_task,
         limits::a_container_without_a_limit_is_killed_at_the_tasks_memory,
         limits::groups_that_a_killed_agent_left_are_swept,
+        ranges::every_port_of_a_range_is_forwarded_from_ports_in_a_row,
         recovery::a_killed_agent_finds_the_task_at_its_address_and_makes_no_second_pause_container,
         recovery::the_end_of_the_pause_container_ends_the_task,
         recovery::a_pruned_pause_image_and_network_are_made_again,

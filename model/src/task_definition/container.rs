@@ -294,7 +294,56 @@ impl ContainerDefinition {
     }
 }
 
+/// Ports in a row, from the first to the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct PortRange {
+    /// The first.
+    pub first: u16,
+    /// The last, not before the first.
+    pub last: u16,
+}
+
+impl PortRange {
+    /// Reads `<first>-<last>`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (first, last) = text.split_once('-')?;
+        let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+        (first > 0 && first <= last).then_some(Self { first, last })
+    }
+
+    /// Whether a port is in both.
+    #[must_use]
+    pub const fn overlaps(self, other: Self) -> bool {
+        self.first <= other.last && other.first <= self.last
+    }
+}
+
+impl std::fmt::Display for PortRange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.first, self.last)
+    }
+}
+
 impl PortMapping {
+    /// The range that it maps, where it maps one.
+    #[must_use]
+    pub fn range(&self) -> Option<PortRange> {
+        PortRange::parse(self.container_port_range.as_deref()?)
+    }
+
+    /// The ports inside, one or several.
+    #[must_use]
+    pub fn container_ports(&self) -> Option<PortRange> {
+        self.range().or_else(|| {
+            let port = u16::try_from(self.container_port?).ok()?;
+            Some(PortRange {
+                first: port,
+                last: port,
+            })
+        })
+    }
+
     /// The transport: TCP where none is given.
     #[must_use]
     pub fn protocol(&self) -> Protocol {

@@ -7,6 +7,7 @@ mod environment;
 mod health;
 mod linux;
 mod order;
+mod ports;
 mod volume;
 
 use std::collections::BTreeSet;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use berth_model::quantity::{CpuUnits, MemoryMib, PortSet, Protocol};
+use berth_model::quantity::{CpuUnits, HostPort, MemoryMib, PortSet, Protocol};
 use berth_model::status::{ContainerStatus, HealthStatus, StopCode, TaskStatus};
 use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -114,6 +114,21 @@ pub struct NetworkBinding {
     pub host_port: u16,
     /// The transport.
     pub protocol: Protocol,
+    /// How many ports in a row it stands for, where a range is mapped; 0 for a single port.
+    #[serde(default, skip_serializing_if = "is_single")]
+    pub range: u16,
+}
+
+fn is_single(range: &u16) -> bool {
+    *range == 0
+}
+
+impl NetworkBinding {
+    /// The ports of the host, one by one.
+    pub fn host_ports(&self) -> impl Iterator<Item = HostPort> + use<> {
+        let (first, protocol) = (self.host_port, self.protocol);
+        (first..=first.saturating_add(self.range.max(1) - 1)).map(move |port| HostPort { protocol, port })
+    }
 }
 
 impl TaskTimes {

@@ -373,6 +373,7 @@ fn observation(status: TaskStatus, port: u16) -> Arc<Observation> {
         container_port: 80,
         host_port: 32768 + port,
         protocol: Protocol::Tcp,
+        range: 0,
     };
     Arc::new(Observation {
         last_status: status,

@@ -6,7 +6,7 @@ use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{HostPort, Protocol};
 use berth_model::status::{ContainerStatus, TaskStatus};
 use berth_model::tag::Tag;
-use berth_model::task_definition::ContainerDefinition;
+use berth_model::task_definition::{ContainerDefinition, NetworkMode};
 use berth_model::time::Timestamp;
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::decide::protection::Protections;
@@ -84,8 +84,14 @@ pub(crate) fn task_definition(registered: &RegisteredDefinition, namespace: &Nam
                 .protocol
                 .take()
                 .or_else(|| Some(Protocol::Tcp.name().to_owned()));
-            if mapping.container_port.is_some() {
-                mapping.host_port = mapping.host_port.or(Some(0));
+            let own = matches!(
+                registered.definition.network_mode(),
+                NetworkMode::Awsvpc | NetworkMode::Host
+            );
+            if let Some(port) = mapping.container_port {
+                // Where nothing is forwarded the port outside is the one inside.
+                mapping.host_port = mapping.host_port.filter(|port| *port != 0 || !own);
+                mapping.host_port = mapping.host_port.or(Some(if own { port } else { 0 }));
             }
         }
     }
@@ -312,18 +318,7 @@ fn container(
             .and_then(|seen| network::interface(task.id, seen))
             .into_iter()
             .collect(),
-        network_bindings: seen.map_or_else(Vec::new, |seen| {
-            seen.bindings
-                .iter()
-                .map(|binding| ecs::NetworkBinding {
-                    bind_ip: Some(binding.bind_ip.to_string()),
-                    container_port: Some(i32::from(binding.container_port)),
-                    host_port: Some(i32::from(binding.host_port)),
-                    protocol: Some(binding.protocol.name().to_owned()),
-                    ..ecs::NetworkBinding::default()
-                })
-                .collect()
-        }),
+        network_bindings: seen.map_or_else(Vec::new, |seen| seen.bindings.iter().map(network::binding).collect()),
         health_status: Some(seen.map_or("UNKNOWN", |seen| seen.health.name()).to_owned()),
         cpu: Some(definition.cpu.to_string()),
         memory: definition.memory.map(|mib| mib.to_string()),

@@ -1,11 +1,11 @@
-//! Tasks with an address of their own (network mode `awsvpc`): what a caller says of their network, and how it looks to
-//! a client.
+//! How tasks reach the network, as a client says and sees it: the configuration and the attachment of a task with an
+//! address of its own (network mode `awsvpc`), and the ports of the host.
 
 use berth_model::fault::Fault;
 use berth_model::id::TaskId;
 use berth_model::task_definition::{NetworkMode, TaskDefinition};
 use berth_proto::ecs::v1 as ecs;
-use berth_scheduler_core::observation::ContainerState;
+use berth_scheduler_core::observation::{ContainerState, NetworkBinding};
 use berth_scheduler_core::state::Task;
 
 use super::request::{given, one_of};
@@ -75,6 +75,30 @@ pub(super) fn interface(task: TaskId, container: &ContainerState) -> Option<ecs:
         private_ipv4_address: Some(container.address.as_ref()?.to_string()),
         ipv6_address: None,
     })
+}
+
+/// A port of the host, or several in a row, as ECS shows them.
+pub(super) fn binding(binding: &NetworkBinding) -> ecs::NetworkBinding {
+    let shape = ecs::NetworkBinding {
+        bind_ip: Some(binding.bind_ip.to_string()),
+        protocol: Some(binding.protocol.name().to_owned()),
+        ..ecs::NetworkBinding::default()
+    };
+    match binding.range.checked_sub(1) {
+        None => ecs::NetworkBinding {
+            container_port: Some(i32::from(binding.container_port)),
+            host_port: Some(i32::from(binding.host_port)),
+            ..shape
+        },
+        Some(more) => {
+            let range = |first: u16| Some(format!("{first}-{}", first.saturating_add(more)));
+            ecs::NetworkBinding {
+                container_port_range: range(binding.container_port),
+                host_port_range: range(binding.host_port),
+                ..shape
+            }
+        }
+    }
 }
 
 /// The task's id in the form of a UUID, which attachments have for ids: a task has one attachment.

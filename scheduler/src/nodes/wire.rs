@@ -6,6 +6,7 @@ use std::sync::Arc;
 use berth_model::fault::Fault;
 use berth_model::quantity::{CpuUnits, HostPort, MemoryMib, PortSet, Protocol};
 use berth_model::status::{ContainerStatus, HealthStatus, StopCode, TaskStatus};
+use berth_model::task_definition::PortRange;
 use berth_model::time::Timestamp;
 use berth_proto::agent::v1::{self as wire, ContainerReport, HostFacts, TaskReport};
 use berth_proto::ecs::v1 as ecs;
@@ -131,9 +132,29 @@ fn binding(binding: ecs::NetworkBinding) -> Result<NetworkBinding, Fault> {
         u16::try_from(port.unwrap_or(0))
             .map_err(|_| Fault::invalid(format!("{field} {} is no port, 0 to 65535 are.", port.unwrap_or(0))))
     };
+    let range = |field: &str, text: &Option<String>| match text {
+        None => Ok(None),
+        Some(text) => PortRange::parse(text)
+            .map(Some)
+            .ok_or_else(|| Fault::invalid(format!("{field} '{text}' is no range of ports."))),
+    };
+    let inside = range("container_port_range", &binding.container_port_range)?;
+    let outside = range("host_port_range", &binding.host_port_range)?;
+    let (container_port, host_port, ports) = match (inside, outside) {
+        (Some(inside), Some(outside)) => {
+            let ports = (outside.last - outside.first).saturating_add(1);
+            (inside.first, outside.first, ports)
+        }
+        _ => (
+            port("container_port", binding.container_port)?,
+            port("host_port", binding.host_port)?,
+            0,
+        ),
+    };
     Ok(NetworkBinding {
-        container_port: port("container_port", binding.container_port)?,
-        host_port: port("host_port", binding.host_port)?,
+        container_port,
+        host_port,
+        range: ports,
         bind_ip: binding.bind_ip.unwrap_or_default().into(),
         protocol: match binding.protocol.as_deref() {
             Some("udp") => Protocol::Udp,

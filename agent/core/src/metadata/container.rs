@@ -138,7 +138,7 @@ pub fn container(record: &Record, at: usize) -> Option<Container> {
             .clone()
             .or_else(|| state.image_digest.clone())
             .unwrap_or_default(),
-        ports: bindings.into_iter().map(port).collect(),
+        ports: bindings.iter().flat_map(Binding::each).map(port).collect(),
         labels: request.labels,
         desired_status: desired(record),
         known_status: match known(state.phase) {

@@ -43,6 +43,7 @@ fn record() -> Record {
         protocol: Protocol::Tcp,
         host_port: 32768,
         bind_ip: "0.0.0.0".to_owned(),
+        range: 0,
     }];
     app.detail = Detail {
         created_at: Some(at(3)),

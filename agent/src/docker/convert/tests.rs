@@ -16,16 +16,20 @@ fn a_stale_memory_flag_does_not_end_a_running_container() {
 #[test]
 fn a_dynamic_port_has_one_explicit_binding() {
     let host = HostSettings {
-        ports: vec![berth_agent_core::create::Forward {
+        ports: vec![Forward {
             container_port: 80,
             protocol: Protocol::Tcp,
             host_port: 0,
         }],
         ..HostSettings::default()
     };
-    let bindings = port_bindings(&host)["80/tcp"].clone().unwrap();
-    assert_eq!(bindings.len(), 1);
-    assert_eq!(bindings[0].host_port.as_deref(), Some(""));
+    let mut prepared = Prepared::default();
+    for (range, host_port) in [(None, ""), (Some(40_000..=40_099), "40000-40099")] {
+        prepared.dynamic_ports = range;
+        let bindings = port_bindings(&host, &prepared)["80/tcp"].clone().unwrap();
+        assert_eq!(bindings.len(), 1);
+        assert_eq!(bindings[0].host_port.as_deref(), Some(host_port));
+    }
 }
 
 #[test]

@@ -1,15 +1,12 @@
 //! The rules of one container of a task definition.
 
-use std::collections::BTreeSet;
-
 use crate::fault::Fault;
 use crate::id::{is_name, shortened};
-use crate::task_definition::{ContainerDefinition, Link, NetworkMode, PortMapping, TaskDefinition};
+use crate::task_definition::{ContainerDefinition, Link, NetworkMode, TaskDefinition};
 
 const MAX_IMAGE: usize = 255;
 /// MiB below which Docker refuses a hard limit.
 const LEAST_MEMORY: i32 = 6;
-const PORTS: std::ops::RangeInclusive<i32> = 0..=65_535;
 const ULIMITS: [&str; 15] = [
     "core",
     "cpu",
@@ -116,94 +113,6 @@ impl ContainerRules<'_> {
         {
             return Err(self.fault(format_args!(
                 "'stopTimeout' is {seconds} seconds, it must not be negative."
-            )));
-        }
-        Ok(())
-    }
-
-    fn check_ports(&self) -> Result<(), Fault> {
-        let mode = self.definition.network_mode();
-        let mut inside = BTreeSet::new();
-        let mut outside = BTreeSet::new();
-        for (at, mapping) in self.container.port_mappings.iter().enumerate() {
-            let container_port = self.check_port(at, mapping)?;
-            let Some(container_port) = container_port else {
-                continue;
-            };
-            let host_port = mapping.host_port.unwrap_or(0);
-            if mode == NetworkMode::None {
-                return Err(self.fault("'portMappings' must be empty with networkMode 'none'."));
-            }
-            if matches!(mode, NetworkMode::Awsvpc | NetworkMode::Host) && host_port != 0 && host_port != container_port
-            {
-                return Err(Fault::client(format!(
-                    "When networkMode={}, the host ports and container ports in port mappings must match. Container '{}' maps {container_port} to {host_port}.",
-                    mode.name(),
-                    self.container.name
-                )));
-            }
-            if host_port == 0 && !inside.insert((container_port, mapping.protocol())) {
-                return Err(Fault::invalid(format!(
-                    "Container port {container_port} is used in more than one port mapping for container {}",
-                    self.container.name
-                )));
-            }
-            if host_port != 0 && !outside.insert((host_port, mapping.protocol())) {
-                return Err(Fault::invalid(format!(
-                    "Host port {host_port} is used in more than one port mapping for container {}",
-                    self.container.name
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    /// The container port of the mapping, or nothing where it maps a range.
-    fn check_port(&self, at: usize, mapping: &PortMapping) -> Result<Option<i32>, Fault> {
-        if let Some(protocol) = mapping.protocol.as_deref()
-            && !["", "tcp", "udp"].contains(&protocol)
-        {
-            return Err(self.fault(format_args!(
-                "'portMappings[{at}].protocol' is '{}', it should be one of [tcp, udp].",
-                shortened(protocol)
-            )));
-        }
-        if let Some(port) = mapping.host_port
-            && !PORTS.contains(&port)
-        {
-            return Err(self.fault(format_args!(
-                "'portMappings[{at}].hostPort' is {port}, it must be 0 to 65535."
-            )));
-        }
-        match (mapping.container_port, &mapping.container_port_range) {
-            (Some(port), None) if port >= 1 && PORTS.contains(&port) => Ok(Some(port)),
-            (Some(port), None) => Err(self.fault(format_args!(
-                "'portMappings[{at}].containerPort' is {port}, it must be 1 to 65535."
-            ))),
-            (None, Some(range)) => self.check_port_range(at, range, mapping).map(|()| None),
-            (Some(_), Some(_)) => Err(self.fault(format_args!(
-                "'portMappings[{at}]' has a containerPort and a containerPortRange, it must have one of them."
-            ))),
-            (None, None) => Err(self.fault(format_args!(
-                "'portMappings[{at}].containerPort' must be given, 1 to 65535."
-            ))),
-        }
-    }
-
-    fn check_port_range(&self, at: usize, range: &str, mapping: &PortMapping) -> Result<(), Fault> {
-        let ends = range
-            .split_once('-')
-            .and_then(|(first, last)| Some((first.parse::<u16>().ok()?, last.parse::<u16>().ok()?)));
-        let valid = ends.is_some_and(|(first, last)| first > 0 && first <= last);
-        if !valid {
-            return Err(self.fault(format_args!(
-                "'portMappings[{at}].containerPortRange' is '{}', it must be '<first>-<last>' with ports 1 to 65535.",
-                shortened(range)
-            )));
-        }
-        if mapping.host_port.is_some() {
-            return Err(self.fault(format_args!(
-                "'portMappings[{at}].hostPort' must be absent with a containerPortRange."
             )));
         }
         Ok(())

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use berth_model::id::{InstanceId, TaskId};
-use berth_model::quantity::{HostPort, PortSet};
+use berth_model::quantity::PortSet;
 use berth_model::status::{ContainerStatus, DesiredStatus, HealthStatus, StopCode, TaskStatus};
 use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::launch::{Launch, Placement};
-use crate::observation::{ContainerState, Observation, TaskTimes};
+use crate::observation::{ContainerState, NetworkBinding, Observation, TaskTimes};
 
 /// A task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -119,10 +119,7 @@ impl Task {
             .iter()
             .filter(|container| container.last != ContainerStatus::Stopped)
             .flat_map(|container| &container.bindings)
-            .map(|binding| HostPort {
-                protocol: binding.protocol,
-                port: binding.host_port,
-            })
+            .flat_map(NetworkBinding::host_ports)
             .filter(|port| !self.launch.demand.ports.contains(*port))
             .collect()
     }
