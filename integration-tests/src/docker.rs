@@ -16,8 +16,10 @@ use crate::images;
 use crate::wait::{Seen, wait_until};
 
 mod container;
+mod stock;
 
 pub use container::Container;
+pub use stock::Stock;
 
 /// The label that an agent puts on a task's containers; its value is the task's ARN.
 pub const TASK_LABEL: &str = "com.amazonaws.ecs.task-arn";
@@ -261,8 +263,7 @@ impl Engine {
     ///
     /// If the engine refuses.
     pub fn run(&self, name: &str, spec: &Value) -> Result<String> {
-        let created = self.json("POST", &format!("/containers/create?name={name}"), Some(spec))?;
-        let id = created["Id"].as_str().unwrap_or_default().to_owned();
+        let id = self.create(name, spec)?;
         self.json("POST", &format!("/containers/{id}/start"), None)?;
         Ok(id)
     }
@@ -284,6 +285,34 @@ impl Engine {
     /// If the engine does not answer.
     pub fn stats(&self, id: &str) -> Result<Value> {
         self.json("GET", &format!("/containers/{id}/stats?stream=0"), None)
+    }
+
+    /// Creates a container that no agent knows and leaves it at that; returns its id.
+    ///
+    /// # Errors
+    ///
+    /// If the engine refuses.
+    pub fn create(&self, name: &str, spec: &Value) -> Result<String> {
+        let created = self.json("POST", &format!("/containers/create?name={name}"), Some(spec))?;
+        Ok(created["Id"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Freezes a container's processes.
+    ///
+    /// # Errors
+    ///
+    /// If the container does not run.
+    pub fn pause(&self, id: &str) -> Result<()> {
+        self.json("POST", &format!("/containers/{id}/pause"), None).map(drop)
+    }
+
+    /// Lets a frozen container go on.
+    ///
+    /// # Errors
+    ///
+    /// If the container is not frozen.
+    pub fn unpause(&self, id: &str) -> Result<()> {
+        self.json("POST", &format!("/containers/{id}/unpause"), None).map(drop)
     }
 
     /// Sends a signal to a container's first process.

@@ -92,6 +92,18 @@ impl Host {
         &self.engine
     }
 
+    /// Where Docker keeps images and containers.
+    #[must_use]
+    pub fn docker_dir(&self) -> PathBuf {
+        self.data_dir.join("docker")
+    }
+
+    /// The state directory of the host's agent in a cluster.
+    #[must_use]
+    pub fn state_dir(&self, cluster: &str) -> PathBuf {
+        self.data_dir.join("agents").join(cluster)
+    }
+
     /// Starts an agent on the host, with a state directory that belongs to the cluster's name.
     ///
     /// # Errors
@@ -107,7 +119,7 @@ impl Host {
             &self.name,
             self.link.namespace(),
             &self.engine.url(),
-            &self.data_dir.join("agents").join(format!("{}{own}", options.cluster)),
+            &self.state_dir(&format!("{}{own}", options.cluster)),
             &self.log_dir.join(format!("{}-agent{own}.log", self.name)),
             &options,
         )

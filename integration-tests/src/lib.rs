@@ -24,8 +24,10 @@ pub mod http;
 pub mod images;
 pub mod lane;
 pub mod network;
+pub mod process;
 pub mod registry;
 pub mod scheduler;
+pub mod storm;
 pub mod suite;
 pub mod wait;
 

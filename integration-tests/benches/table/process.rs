@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use berth_integration_tests::process::resident_kib;
 use berth_integration_tests::{binaries, files};
 
 const READY: Duration = Duration::from_secs(30);
@@ -70,15 +71,16 @@ impl Drop for Scheduler {
 /// What a process used while it was watched.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Usage {
-    resident_kib: f64,
+    resident_kib: u64,
     cpu_seconds: f64,
     wall_seconds: f64,
 }
 
 impl Usage {
     /// Resident memory at the end.
+    #[expect(clippy::cast_precision_loss, reason = "a few million")]
     pub(crate) fn resident_mib(self) -> f64 {
-        self.resident_kib / 1024.0
+        self.resident_kib as f64 / 1024.0
     }
 
     /// CPU time as a share of one core.
@@ -101,15 +103,6 @@ pub(crate) async fn watch(pid: u32, span: Duration) -> Result<Usage> {
         cpu_seconds: cpu_seconds(pid)? - before,
         wall_seconds: started.elapsed().as_secs_f64(),
     })
-}
-
-fn resident_kib(pid: u32) -> Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("the process's status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let figure = line
-        .and_then(|line| line.split_whitespace().next())
-        .ok_or_else(|| anyhow!("no VmRSS"))?;
-    Ok(figure.parse()?)
 }
 
 /// CPU time of the process since its start.
