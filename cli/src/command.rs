@@ -2,6 +2,7 @@
 
 mod clusters;
 mod completions;
+mod drain;
 mod instances;
 mod ps;
 mod run;
@@ -32,6 +33,8 @@ pub(crate) enum Command {
     /// Register, list and show task definitions
     #[command(subcommand, visible_alias = "td")]
     TaskDefinitions(task_definitions::TaskDefinitionsCommand),
+    /// Place nothing more on a host, and empty it by a deadline
+    Drain(drain::DrainArgs),
     /// List, drain and remove the hosts of a cluster
     Instances(instances::InstancesArgs),
     /// Create, list and delete clusters
@@ -56,6 +59,7 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending>
         Command::Top(args) => top::run(args, &api().await?, output).await,
         Command::Stop(args) => stop::run(args, &api().await?, output).await,
         Command::TaskDefinitions(command) => task_definitions::run(command, &api().await?, output).await,
+        Command::Drain(args) => drain::run(args, &api().await?, output).await,
         Command::Instances(args) => instances::run(args, &api().await?, output).await,
         Command::Clusters(command) => clusters::run(command, &api().await?, output).await,
         Command::Dev(args) => dev::run(&args, &global, output).await,

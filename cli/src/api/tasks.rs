@@ -19,12 +19,27 @@ impl Api {
         family: Option<&str>,
         desired_status: &str,
     ) -> Result<Vec<String>, CallError> {
+        self.list(family, None, desired_status).await
+    }
+
+    /// ARNs of all tasks of the container instance that are meant to have the status.
+    pub(crate) async fn list_tasks_on(&self, instance: &str, desired_status: &str) -> Result<Vec<String>, CallError> {
+        self.list(None, Some(instance), desired_status).await
+    }
+
+    async fn list(
+        &self,
+        family: Option<&str>,
+        instance: Option<&str>,
+        desired_status: &str,
+    ) -> Result<Vec<String>, CallError> {
         let mut arns = Vec::new();
         let mut next_token = None;
         loop {
             let request = ListTasksRequest {
                 cluster: self.cluster.clone(),
                 family: family.map(str::to_owned),
+                container_instance: instance.map(str::to_owned),
                 desired_status: Some(desired_status.to_owned()),
                 next_token,
                 ..Default::default()

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use tonic::Code;
 
+use super::drain::{self, DrainArgs};
 use super::refuse_failures;
 use crate::Ending;
 use crate::api::{Api, CallError};
@@ -32,12 +33,8 @@ enum InstancesCommand {
         /// An ARN, an id, or the beginning of one with at least four characters
         id: String,
     },
-    /// Place nothing more on a container instance
-    #[command(after_help = "Example:\n  berth instances drain 7c1e")]
-    Drain {
-        /// An ARN, an id, or the beginning of one with at least four characters
-        id: String,
-    },
+    /// Place nothing more on a container instance; the same as `berth drain`
+    Drain(DrainArgs),
     /// Place tasks on a drained container instance again
     #[command(after_help = "Example:\n  berth instances activate 7c1e")]
     Activate {
@@ -76,7 +73,7 @@ pub(super) async fn run(args: InstancesArgs, api: &Api, output: &mut Output) -> 
                 show::one(answer.container_instances.first(), &usage, now)
             })?;
         }
-        InstancesCommand::Drain { id } => set_status(api, output, id, "DRAINING").await?,
+        InstancesCommand::Drain(args) => return drain::run(args, api, output).await,
         InstancesCommand::Activate { id } => set_status(api, output, id, "ACTIVE").await?,
         InstancesCommand::Deregister { id, force } => {
             let arn = named(api, id).await?;
@@ -107,7 +104,7 @@ pub(super) async fn all_named(api: &Api, names: &[String]) -> anyhow::Result<Vec
     Ok(arns)
 }
 
-async fn named(api: &Api, name: String) -> anyhow::Result<String> {
+pub(super) async fn named(api: &Api, name: String) -> anyhow::Result<String> {
     if select::is_complete(&name) {
         return Ok(name);
     }

@@ -173,6 +173,7 @@ fn every_command_explains_itself_with_an_example() -> anyhow::Result<()> {
         &["ps"],
         &["stop"],
         &["top"],
+        &["drain"],
         &["instances"],
         &["instances", "drain"],
         &["clusters", "create"],
