@@ -58,7 +58,6 @@ macro_rules! settings {
     )+ })+) => {
         /// The settings that hold.
         #[derive(Debug, Clone)]
-        #[allow(dead_code, reason = "what reads some of these is on its way")]
         pub struct Config {
             $($( $(#[doc = $help])+ pub(crate) $field: $type, )+)+
             /// What the operator should be told of once.
