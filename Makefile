@@ -1,6 +1,6 @@
 # The repository's tasks. What is more than a line or two is written in Rust, in xtask.
 
-.PHONY: demo demo-stop test lint bench
+.PHONY: demo demo-stop test lint bench soak
 
 ## A cluster of this one machine that runs a task, from nothing.
 demo:
@@ -26,3 +26,8 @@ bench:
 	cargo xtask prepare
 	cargo bench --package berth-integration-tests --bench placement
 	cargo bench --package berth-integration-tests --bench table
+
+## What grows under load: short tasks, ten minutes of crashes, event storms. Fails where something is not flat.
+soak:
+	cargo xtask prepare
+	cargo bench --package berth-integration-tests --bench soak

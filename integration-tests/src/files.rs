@@ -1,6 +1,7 @@
 //! Where the bed keeps its files, and locks between test processes.
 
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
@@ -74,6 +75,31 @@ pub fn read_pid(path: &Path) -> Result<Pid> {
     let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
     let id = text.trim().parse().ok().and_then(Pid::from_raw);
     id.with_context(|| format!("{} holds {text}", path.display()))
+}
+
+/// What a directory takes on its disk, in KiB. What is mounted into it does not count, nor what goes meanwhile.
+///
+/// # Errors
+///
+/// If the directory itself cannot be read.
+pub fn disk_kib(directory: &Path) -> Result<u64> {
+    let look = || format!("look at {}", directory.display());
+    let device = fs::metadata(directory).with_context(look)?.dev();
+    let mut blocks = 0;
+    let mut directories = vec![directory.to_path_buf()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+            let Ok(metadata) = entry.metadata() else { continue };
+            if metadata.dev() == device {
+                blocks += metadata.blocks();
+                if metadata.is_dir() {
+                    directories.push(entry.path());
+                }
+            }
+        }
+    }
+    // Of 512 bytes, whatever the file system's own are.
+    Ok(blocks / 2)
 }
 
 /// The last lines of a text file; a note in their place if it cannot be read.
