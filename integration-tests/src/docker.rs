@@ -15,6 +15,7 @@ use crate::http::{self, Response};
 use crate::images;
 use crate::wait::{Seen, wait_until};
 
+mod behind;
 mod container;
 mod stock;
 
@@ -285,34 +286,6 @@ impl Engine {
     /// If the engine does not answer.
     pub fn stats(&self, id: &str) -> Result<Value> {
         self.json("GET", &format!("/containers/{id}/stats?stream=0"), None)
-    }
-
-    /// Creates a container that no agent knows and leaves it at that; returns its id.
-    ///
-    /// # Errors
-    ///
-    /// If the engine refuses.
-    pub fn create(&self, name: &str, spec: &Value) -> Result<String> {
-        let created = self.json("POST", &format!("/containers/create?name={name}"), Some(spec))?;
-        Ok(created["Id"].as_str().unwrap_or_default().to_owned())
-    }
-
-    /// Freezes a container's processes.
-    ///
-    /// # Errors
-    ///
-    /// If the container does not run.
-    pub fn pause(&self, id: &str) -> Result<()> {
-        self.json("POST", &format!("/containers/{id}/pause"), None).map(drop)
-    }
-
-    /// Lets a frozen container go on.
-    ///
-    /// # Errors
-    ///
-    /// If the container is not frozen.
-    pub fn unpause(&self, id: &str) -> Result<()> {
-        self.json("POST", &format!("/containers/{id}/unpause"), None).map(drop)
     }
 
     /// Sends a signal to a container's first process.
