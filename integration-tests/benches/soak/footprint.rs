@@ -18,6 +18,8 @@ const SCHEDULER_TASK_KIB: u64 = 16;
 const STATE_GROWTH_KIB: u64 = 16;
 /// Docker's own databases grow in steps of this order.
 const DOCKER_GROWTH_KIB: u64 = 8 * 1024;
+/// Calls to Docker that may be on their way at the moment of the look: a list, a ping.
+const CALLS_UNDERWAY: u64 = 2;
 /// Containers that are being made or removed at the moment of the look.
 const UNDERWAY: usize = 20;
 
@@ -129,10 +131,12 @@ impl Footprints {
         let remembered = ended.saturating_mul(SCHEDULER_TASK_KIB);
         let files: fn(&Footprint) -> u64 = |footprint| u64::try_from(footprint.agent.files).unwrap_or(u64::MAX);
         let threads: fn(&Footprint) -> u64 = |footprint| u64::try_from(footprint.agent.threads).unwrap_or(u64::MAX);
+        // The runtime keeps threads that it had use for, and lets them go one by one: an idle agent has fewer than one
+        // that just worked.
         let agent: fn(&Footprint) -> u64 = |footprint| footprint.agent.resident_kib;
         compare("the agent's memory", "at 25 %", "at 100 %", agent, AGENT_GROWTH_KIB);
-        compare("the agent's open files", "begin", "end", files, 0);
-        compare("the agent's threads", "begin", "end", threads, 0);
+        compare("the agent's open files", "begin", "end", files, CALLS_UNDERWAY);
+        compare("the agent's threads", "after 200 tasks", "end", threads, 0);
         compare(
             "the scheduler's memory",
             "begin",
