@@ -18,8 +18,9 @@ const STEADY: usize = 8;
 const SHORT: usize = 20;
 const STRANGERS: usize = 600;
 const ROUNDS: usize = 60;
-/// Freezes of each of four containers, two events each: more than the 1,024 that Docker keeps for one that does not read.
-const FROZEN_ROUNDS: usize = 150;
+/// Freezes of each of four containers, two events each: 2,000, more than the 1,024 that Docker keeps for one that does not
+/// read and what the socket holds besides.
+const FROZEN_ROUNDS: usize = 250;
 /// An end that no event told is known after one list of containers, every 20 s; an orphan is stopped after two.
 const SETTLED: Duration = Duration::from_secs(75);
 
