@@ -1,6 +1,6 @@
 //! A disk that fills up.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -19,6 +19,8 @@ const HOST: &str = "small";
 const MIB: usize = 1 << 20;
 /// All of Docker's disk, in MiB.
 const DISK: u64 = 200;
+/// Its files and directories, at most.
+const INODES: u64 = 20_000;
 /// Bytes of each image that no other image has.
 const IMAGE: usize = 30 * MIB;
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -30,7 +32,13 @@ pub(super) fn make_small(bed: &TestBed) -> Result<()> {
     let root = root(bed);
     let mut mount = Command::new("mount");
     mount
-        .args(["-t", "tmpfs", "-o", &format!("size={DISK}m"), "tmpfs"])
+        .args([
+            "-t",
+            "tmpfs",
+            "-o",
+            &format!("size={DISK}m,nr_inodes={INODES}"),
+            "tmpfs",
+        ])
         .arg(&root);
     run(&mut mount, DEADLINE)?;
     engine.start_again()?;
@@ -114,7 +122,30 @@ pub(super) fn a_full_disk_is_cleaned_then_refuses_tasks_and_recovers(hosts: &Hos
     })?;
     let task = hosts.ended(HOST, "again", &brief("main", &registry.name("first:1")))?;
     ensure!(task["containers"][0]["exitCode"] == 0, "{task}");
-    Ok(())
+    out_of_inodes(hosts)
+}
+
+/// Many small files fill a disk as well, with bytes to spare.
+fn out_of_inodes(hosts: &Hosts) -> Result<()> {
+    let directory = root(&hosts.bed).join("crumbs");
+    fs::create_dir(&directory)?;
+    let seen = rustix::fs::statvfs(&directory)?;
+    let used = seen.f_files - seen.f_ffree;
+    for number in 0..(INODES * 93 / 100).saturating_sub(used) {
+        File::create(directory.join(number.to_string()))?;
+    }
+    wait_until("the agent says that there are too many files", SOON, || {
+        let health = health(hosts)?;
+        Ok(Seen::when(health["overallStatus"] == "IMPAIRED", || health.to_string()))
+    })?;
+    let task = hosts.ended(HOST, "crumbs", &brief("main", "busybox"))?;
+    let reason = task["stoppedReason"].as_str().unwrap_or_default();
+    ensure!(reason.contains("the inodes of the disk of '"), "{task}");
+    fs::remove_dir_all(&directory)?;
+    wait_until("the agent says that its disk has room again", SOON, || {
+        let health = health(hosts)?;
+        Ok(Seen::when(health["overallStatus"] == "OK", || health.to_string()))
+    })
 }
 
 fn health(hosts: &Hosts) -> Result<Value> {

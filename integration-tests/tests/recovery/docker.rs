@@ -12,7 +12,7 @@ use super::alone::{Alone, task};
 
 /// How soon it is told that Docker hangs.
 const TOLD: Duration = Duration::from_secs(20);
-const FROZEN: Duration = Duration::from_secs(30);
+const FROZEN: Duration = Duration::from_secs(60);
 
 pub(super) fn a_docker_that_hangs_is_told_costs_no_heartbeat_and_no_task(bed: &Bed) -> Result<()> {
     let directory = bed.bed.data_dir("hang");

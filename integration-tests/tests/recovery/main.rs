@@ -56,6 +56,7 @@ fn main() -> ExitCode {
         interference::a_container_that_somebody_pauses_is_told_and_can_be_stopped,
         records::records_that_are_lost_cut_or_flipped_are_made_again_from_labels,
         records::a_task_whose_record_and_containers_are_gone_is_reported_lost,
+        records::an_agent_that_cannot_write_its_records_takes_no_step_until_it_can,
     ];
     all.extend(points::all());
     suite::main::<Bed>(all)

@@ -1,10 +1,14 @@
 //! The agent's files, lost and damaged.
 
 use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use berth_integration_tests::agent::Settings;
 use berth_integration_tests::cluster::{SOON, container_of};
+use berth_integration_tests::command::run;
 use berth_integration_tests::{Seen, wait_until};
 
 use super::Bed;
@@ -86,4 +90,65 @@ pub(super) fn a_task_whose_record_and_containers_are_gone_is_reported_lost(bed: 
         let left = alone.engine()?.task_containers(&arn)?.len();
         Ok(Seen::when(left == 0, || left.to_string()))
     })
+}
+
+/// How long the records cannot be written.
+const READ_ONLY: Duration = Duration::from_secs(5);
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A directory that cannot be written, not even by root, as long as this lives.
+struct ReadOnly(PathBuf);
+
+impl ReadOnly {
+    fn make(directory: PathBuf) -> Result<Self> {
+        run(
+            Command::new("mount").arg("--bind").arg(&directory).arg(&directory),
+            DEADLINE,
+        )?;
+        let bound = Self(directory);
+        let mut remount = Command::new("mount");
+        remount.args(["-o", "remount,bind,ro"]).arg(&bound.0);
+        run(&mut remount, DEADLINE)?;
+        Ok(bound)
+    }
+}
+
+impl Drop for ReadOnly {
+    fn drop(&mut self) {
+        if let Err(error) = run(Command::new("umount").arg(&self.0), DEADLINE) {
+            eprintln!("{} stays read-only: {error:#}", self.0.display());
+        }
+    }
+}
+
+pub(super) fn an_agent_that_cannot_write_its_records_takes_no_step_until_it_can(bed: &Bed) -> Result<()> {
+    let directory = bed.bed.data_dir("read-only");
+    fs::create_dir_all(&directory)?;
+    let alone = Alone::start(bed, "a", "read-only", &Settings::default())?;
+    let runs = alone.run(&task("runs", &directory))?;
+    alone.wait(&runs, "RUNNING")?;
+    let before = alone.container(&runs)?.id().to_owned();
+
+    let read_only = ReadOnly::make(alone.records())?;
+    let waits = alone.run(&task("waits", &directory))?;
+    let begun = Instant::now();
+    wait_until("nothing is started for a while", DEADLINE, || {
+        let task = alone.describe(&waits)?;
+        ensure!(task["lastStatus"] == "PENDING", "{task}");
+        ensure!(alone.engine()?.task_containers(&waits)?.is_empty(), "started: {task}");
+        let instance = alone.instance()?;
+        ensure!(instance["agentConnected"] == true, "{instance}");
+        Ok(Seen::when(begun.elapsed() >= READ_ONLY, || {
+            format!("{:?}", begun.elapsed())
+        }))
+    })?;
+    drop(read_only);
+
+    alone.wait(&waits, "RUNNING")?;
+    ensure!(alone.container(&runs)?.id() == before, "another container");
+    for arn in [&runs, &waits] {
+        let code = alone.stop(arn)?;
+        ensure!(code == 7, "exit code {code}");
+    }
+    Ok(())
 }
