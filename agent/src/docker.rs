@@ -36,6 +36,8 @@ use crate::prepare::Prepared;
 use failure::{found, from_bollard, within};
 pub(crate) use images::{Fault, ListedImage, Login, PullError};
 
+/// Under targets that begin so the client library logs, whole requests and answers among it when it debugs.
+pub(crate) const CLIENT_LOG: &str = "bollard";
 /// Longer than any deadline of ours, which all are shorter and end a call first.
 const CLIENT_TIMEOUT_SECONDS: u64 = 600;
 const PING: Duration = Duration::from_secs(5);

@@ -9,6 +9,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{LogFormat, Note};
+use crate::docker::CLIENT_LOG;
 
 /// Begins to log what the filter, which is known to be one, lets through. Where something logs already, as in tests,
 /// that stays.
@@ -32,7 +33,7 @@ pub(crate) fn begin(filter: &str, format: LogFormat) {
 /// Whether the line may be shown at all. Docker's client prints whole requests and answers when it debugs, and in them
 /// the environment of containers with their secrets.
 fn is_discreet(line: &Metadata<'_>) -> bool {
-    *line.level() <= Level::INFO || !line.target().starts_with("bollard")
+    *line.level() <= Level::INFO || !line.target().starts_with(CLIENT_LOG)
 }
 
 /// Says once what was found in the settings that changes nothing.
@@ -72,14 +73,14 @@ mod tests {
         let shown = Shown::default();
         let writer = shown.clone();
         let subscriber = tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::new("trace,bollard::docker=trace"))
+            .with_env_filter(EnvFilter::new(format!("trace,{CLIENT_LOG}=trace")))
             .with_writer(move || writer.clone())
             .finish()
             .with(filter_fn(is_discreet));
         tracing::subscriber::with_default(subscriber, || {
-            tracing::debug!(target: "bollard::docker", "PASSWORD=hunter2");
-            tracing::trace!(target: "bollard::docker", "PASSWORD=hunter2");
-            tracing::warn!(target: "bollard::docker", "docker warns");
+            tracing::debug!(target: CLIENT_LOG, "PASSWORD=hunter2");
+            tracing::trace!(target: CLIENT_LOG, "PASSWORD=hunter2");
+            tracing::warn!(target: CLIENT_LOG, "docker warns");
             tracing::trace!("of the agent");
         });
         let shown = String::from_utf8(shown.0.lock().unwrap().clone()).unwrap();
