@@ -132,8 +132,8 @@ impl State {
     /// too long ago to tell.
     pub(crate) fn instances_changed_since(&self, changes: u64) -> Option<impl Iterator<Item = InstanceKey> + '_> {
         let missed = usize::try_from(self.instance_changes.checked_sub(changes)?).ok()?;
-        let first = self.changed_instances.len().checked_sub(missed)?;
-        Some(self.changed_instances.iter().skip(first).copied())
+        // From the end: skipping to a place would walk all that is before it.
+        (missed <= self.changed_instances.len()).then(|| self.changed_instances.iter().rev().take(missed).copied())
     }
 
     pub(crate) fn note_instance_change(&mut self, key: InstanceKey) {

@@ -12,7 +12,7 @@ use crate::place::order::{draws, lot};
 use crate::state::Instance;
 
 /// Instances of one count that are looked at one by one rather than found in order.
-const FEW: usize = if cfg!(test) { 4 } else { 256 };
+const FEW: usize = if cfg!(test) { 4 } else { 16 };
 
 /// How far the classes were walked for the copies of one call that are each to have an instance without any of the
 /// group. What was passed over stays unfit for as long as the call lasts: groups only grow and room only shrinks.
@@ -97,17 +97,24 @@ impl Index {
             return self.first_of(question, classes, |_| true);
         }
         let mut level = 0;
-        while let Some(next) = group.level_after(level) {
+        while let Some(next) = classes
+            .iter()
+            .filter_map(|class| group.level_after(*class, level))
+            .min()
+        {
             level = next;
-            let found = if group.at_level(level).take(FEW + 1).count() <= FEW {
-                let at_level = group.at_level(level);
-                let fitting = at_level.filter(|slot| self.takes(question, classes, *slot));
+            let firsts = classes.iter().filter_map(|class| {
+                let here = group.at_level(*class, level);
+                if here.take(FEW + 1).count() > FEW {
+                    return self.first_of(question, &[*class], |slot| group.count(slot) == level);
+                }
+                let fitting = group
+                    .at_level(*class, level)
+                    .filter(|slot| self.takes(question, classes, *slot));
                 fitting.min_by_key(|slot| (self.key(plan, *slot), *slot))
-            } else {
-                self.first_of(question, classes, |slot| group.count(slot) == level)
-            };
-            if found.is_some() {
-                return found;
+            });
+            if let Some(found) = firsts.min_by_key(|slot| (self.key(plan, *slot), *slot)) {
+                return Some(found);
             }
         }
         None

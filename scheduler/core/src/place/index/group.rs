@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::class::DomainId;
+use super::class::{Class, ClassId, DomainId};
 use super::ranking::Slot;
 
 /// Number of a group.
@@ -13,8 +13,8 @@ pub(super) type GroupId = u32;
 #[derive(Debug, Default)]
 pub(super) struct Group {
     counts: BTreeMap<Slot, u32>,
-    /// The same by count, once it is asked for.
-    levels: Option<BTreeSet<(u32, Slot)>>,
+    /// The same by class and count, once it is asked for.
+    levels: Option<BTreeSet<(ClassId, u32, Slot)>>,
     /// Tasks by domain of the facets that the group is spread over.
     domains: BTreeMap<usize, Vec<u32>>,
 }
@@ -57,9 +57,10 @@ impl Groups {
         &mut self.groups[group as usize]
     }
 
-    /// Domains have changed their numbers, or instances their domains.
-    pub(super) fn forget_domains(&mut self) {
+    /// Classes and domains have changed their numbers, or instances their class.
+    pub(super) fn forget_classes(&mut self) {
         for group in &mut self.groups {
+            group.levels = None;
             group.domains.clear();
         }
     }
@@ -81,20 +82,20 @@ impl Group {
         self.counts.len()
     }
 
-    /// Sets the count of an instance, whose domain in each facet `domain` tells.
-    pub(super) fn set(&mut self, slot: Slot, count: u32, domain: impl Fn(usize) -> DomainId) {
+    /// Sets the count of an instance of the class.
+    pub(super) fn set(&mut self, slot: Slot, count: u32, id: ClassId, class: &Class) {
         let before = match count {
             0 => self.counts.remove(&slot).unwrap_or(0),
             _ => self.counts.insert(slot, count).unwrap_or(0),
         };
         if let Some(levels) = &mut self.levels {
-            levels.remove(&(before, slot));
+            levels.remove(&(id, before, slot));
             if count > 0 {
-                levels.insert((count, slot));
+                levels.insert((id, count, slot));
             }
         }
         for (facet, tasks) in &mut self.domains {
-            if let Some(tasks) = tasks.get_mut(domain(*facet) as usize) {
+            if let Some(tasks) = tasks.get_mut(class.domain(*facet) as usize) {
                 *tasks = (*tasks + count).saturating_sub(before);
             }
         }
@@ -121,24 +122,28 @@ impl Group {
         tasks.and_then(|tasks| tasks.get(domain as usize)).copied().unwrap_or(0)
     }
 
-    /// Orders instances by count from now on.
-    pub(super) fn level(&mut self) {
+    /// Orders instances by class and count from now on.
+    pub(super) fn level(&mut self, class: impl Fn(Slot) -> ClassId) {
         let counts = &self.counts;
-        self.levels
-            .get_or_insert_with(|| counts.iter().map(|(slot, count)| (*count, *slot)).collect());
+        self.levels.get_or_insert_with(|| {
+            counts
+                .iter()
+                .map(|(slot, count)| (class(*slot), *count, *slot))
+                .collect()
+        });
     }
 
-    /// The counts that occur, smallest first.
-    pub(super) fn level_after(&self, count: u32) -> Option<u32> {
-        let above = (count + 1, 0)..;
-        self.levels.as_ref()?.range(above).next().map(|(count, _)| *count)
+    /// The next greater count that occurs in the class.
+    pub(super) fn level_after(&self, class: ClassId, count: u32) -> Option<u32> {
+        let above = (class, count + 1, 0)..=(class, u32::MAX, Slot::MAX);
+        self.levels.as_ref()?.range(above).next().map(|(_, count, _)| *count)
     }
 
-    /// The instances that have just so many, up to a number of instances.
-    pub(super) fn at_level(&self, count: u32) -> impl Iterator<Item = Slot> + '_ {
-        let level = (count, 0)..=(count, Slot::MAX);
+    /// The instances of the class that have just so many.
+    pub(super) fn at_level(&self, class: ClassId, count: u32) -> impl Iterator<Item = Slot> + '_ {
+        let level = (class, count, 0)..=(class, count, Slot::MAX);
         self.levels
             .iter()
-            .flat_map(move |levels| levels.range(level.clone()).map(|(_, slot)| *slot))
+            .flat_map(move |levels| levels.range(level.clone()).map(|(_, _, slot)| *slot))
     }
 }

@@ -108,7 +108,8 @@ impl Index {
         });
         let group = self.groups.number(&request.group);
         if by_instance {
-            self.groups.get_mut(group).level();
+            let slots = &self.slots;
+            self.groups.get_mut(group).level(|slot| slots.class(slot));
         }
         for facet in &facets {
             let domains = self.classes.spread_over(*facet);

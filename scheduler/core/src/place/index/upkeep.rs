@@ -36,7 +36,7 @@ impl Index {
     /// Forms the classes anew: by more facets than before.
     pub(super) fn classify<'i>(&mut self, instance: &impl Fn(Slot) -> Option<&'i Instance>) {
         self.classes.clear();
-        self.groups.forget_domains();
+        self.groups.forget_classes();
         self.prepared.clear();
         for slot in self.slots.all() {
             let Some(instance) = instance(slot) else { continue };
@@ -76,7 +76,7 @@ impl Index {
             self.classes.get_mut(before).leave(slot, free);
             self.classes.get_mut(after).join(slot, free);
             self.slots.set_class(slot, after);
-            self.groups.forget_domains();
+            self.groups.forget_classes();
         }
     }
 
@@ -107,8 +107,8 @@ impl Index {
     }
 
     fn count(&mut self, slot: Slot, group: GroupId, count: u32) {
-        let class = self.classes.get(self.slots.class(slot));
-        self.groups.get_mut(group).set(slot, count, |facet| class.domain(facet));
+        let id = self.slots.class(slot);
+        self.groups.get_mut(group).set(slot, count, id, self.classes.get(id));
     }
 
     /// How many copies the instance gets at once: as many as would follow one by one, where no other instance can become
