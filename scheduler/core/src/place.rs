@@ -1,7 +1,7 @@
 //! Placement: chooses instances for equal copies of a task, and says for each instance that it did not choose why.
 //!
-//! Pure and exact: every candidate is looked at, nothing is sampled, and ties break by instance id, so that the same
-//! state and seed give the same answer. Knows nothing of services, agents or the API.
+//! Pure and exact: the best of all candidates is found, nothing is sampled, and what is equal to the last breaks by
+//! instance id, so that the same state and seed give the same answer. Knows nothing of services, agents or the API.
 
 mod fits;
 mod index;

@@ -137,7 +137,7 @@ impl Index {
         self.slots.run_ahead(slot);
     }
 
-    /// Counts a copy that was placed here as gone again.
+    /// Counts a copy that was placed here as gone again, without a state that says so: for benches, which have none.
     pub fn give_back(&mut self, instance: InstanceId, request: &Request) {
         let Some(slot) = self.slots.find(instance) else { return };
         let (cpu, memory) = self.slots.free(slot);
