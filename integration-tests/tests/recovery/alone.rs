@@ -130,7 +130,7 @@ pub(super) fn exit_code(task: &Value) -> Result<i64> {
 
 /// A task that notes each of its starts in the directory, has a volume of its own, and ends with 7 when it is told to.
 pub(super) fn task(family: &str, directory: &Path) -> Value {
-    let script = "echo started >> /out/starts; trap 'exit 7' TERM; while :; do sleep 60 & wait; done";
+    let script = "trap 'exit 7' TERM; echo started >> /out/starts; while :; do sleep 60 & wait; done";
     json!({
         "family": family,
         "volumes": [{"name": "out", "host": {"sourcePath": directory}}, {"name": "own"}],

@@ -69,7 +69,7 @@ fn killed(bed: &Bed, point: &str) -> Result<()> {
     let mut definition = task(&name, &directory);
     let deaf = point.ends_with("kill");
     if deaf {
-        let script = "echo started >> /out/starts; trap '' TERM; while :; do sleep 1; done";
+        let script = "trap '' TERM; echo started >> /out/starts; while :; do sleep 1; done";
         definition["containerDefinitions"][0]["command"] = json!([script]);
         definition["containerDefinitions"][0]["stopTimeout"] = json!(1);
     }
