@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::fault::Fault;
 
-/// Longest name of a cluster or a family, in characters.
+/// Longest name of a cluster, a family or a service, in characters.
 const MAX_NAME: usize = 255;
 
 /// The text is not 32 lower-case hexadecimal digits.
@@ -158,6 +158,22 @@ name! {
     Family
 }
 
+name! {
+    /// The name of a service within its cluster: 1 to 255 of letters, digits, `-` and `_`.
+    ServiceName
+}
+
+impl ServiceName {
+    /// The name, when it is one.
+    ///
+    /// # Errors
+    /// `InvalidParameterException` naming the rule that the text breaks.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        check_name("serviceName", text).map_err(Fault::invalid)?;
+        Ok(Self(text.into()))
+    }
+}
+
 impl ClusterName {
     /// The cluster that a request means when it names none.
     pub const DEFAULT: &'static str = "default";
@@ -237,9 +253,120 @@ impl fmt::Display for DefinitionId {
     }
 }
 
+/// The text is not `ecs-svc/` and 19 digits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{text}' is not the id of a deployment: ecs-svc/ and 19 digits are")]
+pub struct InvalidDeploymentId {
+    text: String,
+}
+
+/// A number of 19 digits of which the first is not 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+struct Digits(u64);
+
+impl Digits {
+    const FIRST: u64 = 1_000_000_000_000_000_000;
+    /// What a signed number can hold: clients read these ids as such.
+    const COUNT: u64 = i64::MAX as u64 - Self::FIRST;
+
+    const fn of(bits: u64) -> Self {
+        Self(Self::FIRST + bits % Self::COUNT)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let digits = text.len() == 19 && text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+        digits.then(|| text.parse().ok().map(Self)).flatten()
+    }
+}
+
+/// A deployment of a service: written as `ecs-svc/` and 19 digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DeploymentId(Digits);
+
+impl DeploymentId {
+    const PREFIX: &'static str = "ecs-svc/";
+
+    /// The id that random bits lead to.
+    #[must_use]
+    pub const fn from_random(bits: u64) -> Self {
+        Self(Digits::of(bits))
+    }
+
+    /// The 19 digits as a number.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0.0
+    }
+}
+
+impl fmt::Display for DeploymentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", Self::PREFIX, self.0.0)
+    }
+}
+
+impl FromStr for DeploymentId {
+    type Err = InvalidDeploymentId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidDeploymentId> {
+        let digits = text.strip_prefix(Self::PREFIX).and_then(Digits::parse);
+        digits
+            .map(Self)
+            .ok_or_else(|| InvalidDeploymentId { text: shortened(text) })
+    }
+}
+
+/// What a service's deployment consisted of, as it was when it began: written as 19 digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ServiceRevisionId(Digits);
+
+impl ServiceRevisionId {
+    /// The id that random bits lead to.
+    #[must_use]
+    pub const fn from_random(bits: u64) -> Self {
+        Self(Digits::of(bits))
+    }
+
+    /// The id that the text is; nothing where it is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Digits::parse(text).map(Self)
+    }
+}
+
+impl fmt::Display for ServiceRevisionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.0.fmt(f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn deployments_are_written_with_19_digits() {
+        for bits in [0, 1, 7_123_456_789_012_345_678, u64::MAX] {
+            let id = DeploymentId::from_random(bits);
+            let text = id.to_string();
+            assert_eq!(text.len(), "ecs-svc/".len() + 19, "{text}");
+            assert_eq!(text.parse(), Ok(id));
+            let revision = ServiceRevisionId::from_random(bits);
+            assert_eq!(ServiceRevisionId::parse(&revision.to_string()), Some(revision));
+        }
+        for bad in [
+            "ecs-svc/1",
+            "1234567890123456789",
+            "ecs-svc/123456789012345678x",
+            "ecs-svc/0234567890123456789",
+            "ecs-svc/",
+        ] {
+            assert!(bad.parse::<DeploymentId>().is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn ids_are_32_lower_case_hex_digits() {

@@ -9,6 +9,7 @@ pub mod overrides;
 pub mod placement;
 pub mod quantity;
 pub mod query;
+pub mod service;
 pub mod status;
 pub mod tag;
 pub mod task_definition;

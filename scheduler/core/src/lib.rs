@@ -12,5 +12,7 @@ pub mod keys;
 pub mod launch;
 pub mod observation;
 pub mod place;
+pub mod reconcile;
+pub mod service;
 pub mod snapshot;
 pub mod state;

@@ -1,0 +1,118 @@
+use berth_model::id::{DefinitionId, DefinitionRevision, Family, ServiceRevisionId};
+use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy};
+use berth_model::status::LaunchType;
+
+use super::*;
+
+fn name() -> ServiceName {
+    ServiceName::parse("web").unwrap()
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_millis(seconds * 1000)
+}
+
+fn deployment(number: u64, now: Timestamp) -> Deployment {
+    let definition = DefinitionId {
+        family: Family::parse("web").unwrap(),
+        revision: DefinitionRevision(1),
+    };
+    let revision = ServiceRevisionId::from_random(number);
+    Deployment::new(DeploymentId::from_random(number), revision, definition, now)
+}
+
+fn spec(desired: u32) -> ServiceSpec {
+    ServiceSpec {
+        scheduling: SchedulingStrategy::Replica,
+        desired,
+        configuration: DeploymentConfiguration::default_of(SchedulingStrategy::Replica),
+        constraints: Vec::new(),
+        strategies: Vec::new(),
+        health_check_grace_seconds: 0,
+        zone_rebalancing: false,
+        launch_type: LaunchType::Ec2,
+        tags: Vec::new(),
+        propagate_tags: PropagateTags::None,
+        managed_tags: false,
+        execute_command: false,
+    }
+}
+
+fn running(number: u128, of: &Deployment, since: Timestamp) -> TaskView {
+    TaskView {
+        id: TaskId::from_bits(number),
+        deployment: of.id,
+        host: Host {
+            id: InstanceId::from_bits(number),
+            zone: None,
+            draining: false,
+            has_replicas: true,
+            disconnected_since: None,
+        },
+        phase: Phase::Running,
+        wanted: true,
+        health: HealthStatus::Unknown,
+        has_check: false,
+        created_at: since,
+        running_since: Some(since),
+        protected_until: None,
+        stop_code: None,
+    }
+}
+
+fn view<'a>(
+    name: &'a ServiceName,
+    spec: &'a ServiceSpec,
+    deployments: &'a [Deployment],
+    tasks: Vec<TaskView>,
+) -> View<'a> {
+    View {
+        name,
+        spec,
+        status: ServiceStatus::Active,
+        deployments,
+        tasks,
+        places: Vec::new(),
+        zones: Vec::new(),
+        presence: Presence::default(),
+        room_since: None,
+        timing: Timing::default(),
+    }
+}
+
+#[test]
+fn what_is_missing_is_started_and_what_is_too_much_is_stopped() {
+    let (name, deployments) = (name(), [deployment(1, at(0))]);
+    let tasks = |count: u128| {
+        (0..count)
+            .map(|number| running(number, &deployments[0], at(0)))
+            .collect()
+    };
+
+    let missing = step(&view(&name, &spec(5), &deployments, tasks(2)), at(100));
+    assert_eq!(missing.launches.len(), 1);
+    assert_eq!(missing.launches[0].place, Place::Anywhere(3));
+    assert_eq!(missing.stops, []);
+
+    let surplus = step(&view(&name, &spec(2), &deployments, tasks(5)), at(100));
+    assert_eq!(surplus.launches, []);
+    assert_eq!(surplus.stops.len(), 3);
+    assert_eq!(
+        surplus.stops[0].reason.as_ref(),
+        format!("Scaling activity initiated by (deployment {})", deployments[0].id)
+    );
+}
+
+#[test]
+fn a_deleted_service_stops_its_tasks_and_is_drained_when_the_last_is_over() {
+    let (name, spec, deployments) = (name(), spec(0), [deployment(1, at(0))]);
+    let mut view = view(&name, &spec, &deployments, vec![running(1, &deployments[0], at(0))]);
+    view.status = ServiceStatus::Draining;
+    let stopping = step(&view, at(10));
+    assert_eq!((stopping.stops.len(), stopping.drained), (1, false));
+    view.tasks[0].wanted = false;
+    assert!(step(&view, at(11)).is_empty());
+    view.tasks[0].phase = Phase::Stopped;
+    let over = step(&view, at(12));
+    assert_eq!((over.accounted.len(), over.drained), (1, true));
+}

@@ -1,0 +1,255 @@
+//! What a service is told to be and what is remembered of its deployments: words that the journal, the state and
+//! [`crate::reconcile`] share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_model::id::{DefinitionId, DeploymentId, ServiceRevisionId, TaskId};
+use berth_model::placement::{RawConstraint, RawStrategy};
+use berth_model::service::{
+    DeploymentConfiguration, DeploymentStatus, PropagateTags, RolloutState, SchedulingStrategy,
+};
+use berth_model::status::LaunchType;
+use berth_model::tag::Tag;
+use berth_model::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What the user asked for, besides what makes a deployment: that is in [`Deployment`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ServiceSpec {
+    /// Whether it is a count of tasks or one an instance.
+    pub scheduling: SchedulingStrategy,
+    /// How many tasks; of no meaning to a DAEMON.
+    pub desired: u32,
+    /// How deployments go.
+    pub configuration: DeploymentConfiguration,
+    /// Where its tasks may run, besides what their definition says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constraints: Vec<RawConstraint>,
+    /// Where its tasks should run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strategies: Vec<RawStrategy>,
+    /// Seconds after its start in which a task's failed health checks do not count.
+    #[serde(default)]
+    pub health_check_grace_seconds: u32,
+    /// Whether its tasks are moved until zones have equally many.
+    #[serde(default)]
+    pub zone_rebalancing: bool,
+    /// Where it was asked to run.
+    #[serde(default, skip_serializing_if = "LaunchType::is_default")]
+    pub launch_type: LaunchType,
+    /// Its own tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+    /// What tags its tasks get.
+    #[serde(default)]
+    pub propagate_tags: PropagateTags,
+    /// Whether its tasks get tags that name their cluster and service.
+    #[serde(default)]
+    pub managed_tags: bool,
+    /// Whether commands may be run in its tasks.
+    #[serde(default)]
+    pub execute_command: bool,
+}
+
+/// What is remembered of one deployment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// Its id; what its tasks were started by.
+    pub id: DeploymentId,
+    /// What its tasks run.
+    pub definition: DefinitionId,
+    /// The number of what it consists of.
+    pub revision: ServiceRevisionId,
+    /// What it is to its service.
+    pub status: DeploymentStatus,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When it last changed in a way that a client can see.
+    pub updated_at: Timestamp,
+    /// How far it is.
+    pub rollout: Rollout,
+    /// Failures of its tasks in a row, as ECS counts them.
+    #[serde(default)]
+    pub failed_tasks: u32,
+    /// What the circuit breaker has counted.
+    #[serde(default)]
+    pub breaker: Breaker,
+    /// Tasks whose failed health checks are accounted for and who have not passed them since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failing: Vec<TaskId>,
+    /// Why it launches nothing for now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_off: Option<BackOff>,
+    /// When the service last began to consist of it alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    /// That its service goes back to another, and how far that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Rollback>,
+    /// The task that is being moved to another zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rebalance: Option<Rebalance>,
+    /// What was said that is not to be said again for a while.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<Notice>,
+}
+
+/// How far a deployment is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// As ECS counts.
+    pub state: RolloutState,
+    /// In words.
+    pub reason: Arc<str>,
+}
+
+/// What the circuit breaker has counted of a deployment.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Breaker {
+    /// Failures since the deployment began, or since a task of it turned healthy.
+    pub failures: u32,
+    /// Whether a task of it was ever healthy.
+    #[serde(default)]
+    pub was_healthy: bool,
+}
+
+/// Why a deployment launches nothing for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackOff {
+    /// What went wrong last.
+    pub cause: BackOffCause,
+    /// Attempts in a row that failed; the tasks of one pass are one attempt.
+    pub attempts: u32,
+    /// When the last one failed.
+    pub since: Timestamp,
+    /// When the next may be made.
+    pub until: Timestamp,
+}
+
+/// What went wrong when a deployment last tried to launch tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BackOffCause {
+    /// No instance could take a task.
+    Placement,
+    /// A task ended before it was RUNNING.
+    Launch,
+}
+
+/// That a service leaves a deployment for one before it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// Where to; none where no deployment ever completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<DeploymentId>,
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// Why, in words.
+    pub reason: Arc<str>,
+    /// How far it is.
+    pub state: RollbackState,
+}
+
+/// How far a rollback is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RollbackState {
+    /// Asked for by a user.
+    Requested,
+    /// The service goes back.
+    InProgress,
+    /// The service has gone back.
+    Successful,
+    /// There was nowhere to go back to, or that failed too.
+    Failed,
+}
+
+/// A task that is being moved to another zone: one more runs until the new one is healthy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rebalance {
+    /// Where to.
+    pub zone: Arc<str>,
+    /// When it began.
+    pub at: Timestamp,
+}
+
+/// Something that was said of a service and is not said again while its cause lasts, for some hours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// What it was about.
+    pub about: Subject,
+    /// When it was said.
+    pub at: Timestamp,
+    /// What was said.
+    pub message: Arc<str>,
+}
+
+/// What is said of a service and lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Subject {
+    /// It is as it should be.
+    SteadyState,
+    /// No instance can take a task.
+    Unplaced,
+    /// Tasks end before they are RUNNING.
+    CannotStart,
+    /// Its floor and its ceiling leave no room to replace a task.
+    Deadlock,
+    /// More tasks are protected than it wants.
+    Protected,
+    /// So many instances were lost at once that none is believed to be.
+    Storm,
+    /// Zones do not have equally many tasks.
+    ZoneBalance,
+}
+
+/// What happened to a service, in words (ECS API, `ServiceEvent`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceEvent {
+    /// Tells it from others.
+    pub id: u64,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub message: Arc<str>,
+}
+
+impl Deployment {
+    /// One that was just asked for, and is what its service is to consist of.
+    #[must_use]
+    pub fn new(id: DeploymentId, revision: ServiceRevisionId, definition: DefinitionId, now: Timestamp) -> Self {
+        Self {
+            id,
+            definition,
+            revision,
+            status: DeploymentStatus::Primary,
+            created_at: now,
+            updated_at: now,
+            rollout: Rollout {
+                state: RolloutState::InProgress,
+                reason: format!("ECS deployment {id} in progress.").into(),
+            },
+            failed_tasks: 0,
+            breaker: Breaker::default(),
+            failing: Vec::new(),
+            back_off: None,
+            completed_at: None,
+            rollback: None,
+            rebalance: None,
+            notices: Vec::new(),
+        }
+    }
+
+    /// Whether it is what its service is to consist of.
+    #[must_use]
+    pub fn is_primary(&self) -> bool {
+        self.status == DeploymentStatus::Primary
+    }
+}
+
+impl ServiceSpec {
+    /// How long a task's failed health checks do not count after it is RUNNING.
+    #[must_use]
+    pub fn health_check_grace(&self) -> Duration {
+        Duration::from_secs(self.health_check_grace_seconds.into())
+    }
+}
