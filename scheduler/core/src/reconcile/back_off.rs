@@ -12,11 +12,11 @@ const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 impl BackOff {
-    /// What follows from a failure at this time of something that was tried at `tried_at`. What was tried before the
+    /// What follows from a failure at this time of something that was tried at `tried_at`. What was tried no later than the
     /// last failure belongs to the same attempt.
     #[must_use]
     pub(super) fn after(previous: Option<Self>, cause: BackOffCause, tried_at: Timestamp, now: Timestamp) -> Self {
-        if let Some(same) = previous.filter(|previous| tried_at < previous.since) {
+        if let Some(same) = previous.filter(|previous| tried_at <= previous.since) {
             return same;
         }
         let attempts = previous.map_or(0, |previous| previous.attempts).saturating_add(1);
