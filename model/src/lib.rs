@@ -4,6 +4,7 @@
 
 pub mod arn;
 pub mod fault;
+pub mod gpu;
 pub mod id;
 pub mod overrides;
 pub mod placement;

@@ -1,4 +1,4 @@
-//! CPU units, memory and ports: what a task asks for and an instance has.
+//! CPU units, memory, ports and GPUs: what a task asks for and an instance has.
 
 use std::fmt;
 use std::ops::{Add, AddAssign};
@@ -51,6 +51,19 @@ quantity! {
 quantity! {
     /// Memory in MiB.
     MemoryMib
+}
+
+quantity! {
+    /// Whole GPUs.
+    GpuCount
+}
+
+impl GpuCount {
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        self.0 == 0
+    }
 }
 
 /// The transport of a port.
@@ -138,4 +151,7 @@ pub struct Demand {
     /// Host ports that the definition fixes.
     #[serde(default, skip_serializing_if = "PortSet::is_empty")]
     pub ports: PortSet,
+    /// GPUs of all containers.
+    #[serde(default, skip_serializing_if = "GpuCount::is_none")]
+    pub gpus: GpuCount,
 }

@@ -144,6 +144,7 @@ impl TaskDefinition {
             cpu,
             memory,
             ports: self.fixed_host_ports(),
+            gpus: sum(containers().map(ContainerDefinition::gpus)),
         }
     }
 

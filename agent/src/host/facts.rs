@@ -38,6 +38,7 @@ pub(crate) fn facts(config: &Config, docker: &DockerInfo, limits_tasks: bool) ->
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         docker_version: docker.version.clone(),
         ec2_instance_id: ec2_instance_id(),
+        gpu_ids: Vec::new(),
     }
 }
 

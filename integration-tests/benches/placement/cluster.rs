@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use berth_model::id::InstanceId;
 use berth_model::placement::{Constraint, PackBy, Strategy};
-use berth_model::quantity::{CpuUnits, Demand, MemoryMib, PortSet};
+use berth_model::quantity::{CpuUnits, Demand, GpuCount, MemoryMib, PortSet};
 use berth_model::time::Timestamp;
 use berth_scheduler_core::change::Change;
 use berth_scheduler_core::fold::fold;
@@ -63,6 +63,7 @@ fn request((cpu, memory): (u32, u32), strategies: Vec<Strategy>, constraints: Ve
             cpu: CpuUnits(cpu),
             memory: MemoryMib(memory),
             ports: PortSet::default(),
+            gpus: GpuCount(0),
         },
         required_attributes: Arc::new([]),
         cpu_architecture: None,

@@ -41,6 +41,7 @@ pub(super) fn overrides_may_ask_for_what_the_host_has_not(bed: &OneHost) -> Resu
     });
     let answer = bed.cluster.ecs().call("RunTask", &input)?;
     let detail = answer["failures"][0]["detail"].as_str().context("no failure")?;
-    assert_eq!(detail, "the attribute berth.capability.gpu is missing");
+    let missing = "the attribute berth.capability.gpu is missing; 1 GPUs are needed, 0 are free, 1 are missing";
+    assert_eq!(detail, missing);
     Ok(())
 }

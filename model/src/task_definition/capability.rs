@@ -164,8 +164,12 @@ fn of_container(container: &ContainerDefinition, need: &mut impl FnMut(bool, &st
         need(option.starts_with("label"), SELINUX);
     }
     for requirement in &container.resource_requirements {
-        need(requirement.kind == "GPU", GPU);
-        need(requirement.kind != "GPU", "berth.capability.inference-accelerator");
+        need(requirement.is_gpu(), GPU);
+        need(requirement.kind == "NeuronDevice", "berth.capability.neuron-device");
+        need(
+            requirement.kind == "InferenceAccelerator",
+            "berth.capability.inference-accelerator",
+        );
     }
     for (member, name) in CONTAINER_MEMBERS {
         need(given(container.rest.get(member)), name);

@@ -9,7 +9,7 @@ use super::{
     Dependency, EnvironmentFile, HealthCheck, LinuxParameters, RepositoryCredentials, RestartPolicy, Secret,
     SystemControl,
 };
-use crate::quantity::{CpuUnits, MemoryMib, Protocol};
+use crate::quantity::{CpuUnits, GpuCount, MemoryMib, Protocol};
 
 /// A container, as ECS's ContainerDefinition has it. Numbers are signed as on the wire; validation has seen them.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
@@ -244,9 +244,17 @@ pub struct ResourceRequirement {
     /// How many, for a GPU.
     #[serde(default)]
     pub value: String,
-    /// `GPU` or `InferenceAccelerator`.
+    /// `GPU`, `InferenceAccelerator` or `NeuronDevice`.
     #[serde(default, rename = "type")]
     pub kind: String,
+}
+
+impl ResourceRequirement {
+    /// Whether it is GPUs that are counted.
+    #[must_use]
+    pub fn is_gpu(&self) -> bool {
+        self.kind == "GPU"
+    }
 }
 
 /// The two parts of an entry of `links`.
@@ -279,6 +287,13 @@ impl ContainerDefinition {
     pub fn reserved_memory(&self) -> MemoryMib {
         let mib = self.memory_reservation.or(self.memory).unwrap_or(0);
         MemoryMib(u32::try_from(mib).unwrap_or(0))
+    }
+
+    /// GPUs that it has to itself.
+    #[must_use]
+    pub fn gpus(&self) -> GpuCount {
+        let gpus = self.resource_requirements.iter().filter(|required| required.is_gpu());
+        GpuCount(gpus.map(|required| required.value.parse().unwrap_or(0)).sum())
     }
 
     /// Whether its health is checked as the definition says. A check that only its image has does not count.

@@ -12,4 +12,5 @@ pub mod start;
 pub mod stop;
 pub mod upkeep;
 
+mod deal;
 mod launch;

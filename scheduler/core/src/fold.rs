@@ -190,6 +190,7 @@ pub(crate) fn add_task(state: &mut State, cluster: ClusterKey, task: Task) {
     let placement = Placement {
         task: task.id,
         instance: task.instance,
+        gpus: Arc::clone(&task.gpus),
     };
     let version = task.version;
     let key = TaskKey { cluster, task: task.id };
@@ -228,14 +229,14 @@ fn place(state: &mut State, cluster: ClusterKey, launch: &Arc<Launch>, placement
             task: placement.task,
         };
         with_instance(state, instance, |instance| {
-            instance.take(&launch.demand);
+            instance.take(&launch.demand, &placement.gpus);
             instance.join_group(&launch.group);
             instance.pending += 1;
             instance.live.insert(placement.task);
         });
         state
             .tasks
-            .insert(key, Arc::new(Task::new(*placement, Arc::clone(launch))));
+            .insert(key, Arc::new(Task::new(placement.clone(), Arc::clone(launch))));
     }
     let count = u32::try_from(placements.len()).unwrap_or(u32::MAX);
     with_cluster(state, cluster, |cluster| {
@@ -311,7 +312,7 @@ fn settle(instance: &mut Instance, last: &Task, next: &Task) {
     }
     if next.is_stopped() && !last.is_stopped() {
         instance.live.remove(&next.id);
-        instance.release(&next.launch.demand);
+        instance.release(&next.launch.demand, &next.gpus);
     }
 }
 

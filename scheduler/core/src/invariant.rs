@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use berth_model::gpu::GpuId;
+use berth_model::id::InstanceId;
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::status::{DesiredStatus, InstanceStatus, TaskStatus};
 
@@ -66,6 +68,7 @@ fn check_instance(state: &State, key: InstanceKey, tasks: &[&Task], wrong: &mut 
     let mut memory = MemoryMib(0);
     let mut ports = HeldPorts::default();
     let mut fixed = BTreeSet::new();
+    let mut gpus = BTreeSet::new();
     for task in tasks {
         for port in task.launch.demand.ports.iter().filter(|port| !fixed.insert(*port)) {
             wrong.push(format!(
@@ -74,6 +77,7 @@ fn check_instance(state: &State, key: InstanceKey, tasks: &[&Task], wrong: &mut 
                 port.protocol.name()
             ));
         }
+        check_gpus(id, task, &mut gpus, wrong);
         cpu += task.launch.demand.cpu;
         memory += task.launch.demand.memory;
         for port in task.launch.demand.ports.iter().chain(task.bound_ports().iter()) {
@@ -88,6 +92,9 @@ fn check_instance(state: &State, key: InstanceKey, tasks: &[&Task], wrong: &mut 
     }
     if instance.used_ports != ports {
         wrong.push(format!("instance {id} counts other ports than its tasks hold"));
+    }
+    if instance.used_gpus != gpus {
+        wrong.push(format!("instance {id} counts other GPUs than its tasks have"));
     }
     let count =
         |test: fn(&Task) -> bool| u32::try_from(tasks.iter().filter(|task| test(task)).count()).unwrap_or(u32::MAX);
@@ -107,6 +114,24 @@ fn check_instance(state: &State, key: InstanceKey, tasks: &[&Task], wrong: &mut 
     }
     if groups != instance.groups {
         wrong.push(format!("instance {id} counts other groups than its tasks are in"));
+    }
+}
+
+/// A task has as many GPUs as it reserves, and none that another has.
+fn check_gpus(id: InstanceId, task: &Task, taken: &mut BTreeSet<GpuId>, wrong: &mut Vec<String>) {
+    let given: Vec<&GpuId> = task.gpus.iter().flat_map(|container| &container.ids).collect();
+    if u32::try_from(given.len()) != Ok(task.launch.demand.gpus.0) {
+        wrong.push(format!(
+            "task {} reserves {} GPUs and has {}",
+            task.id,
+            task.launch.demand.gpus,
+            given.len()
+        ));
+    }
+    for gpu in given {
+        if !taken.insert(gpu.clone()) {
+            wrong.push(format!("GPU {gpu} of instance {id} was given to two tasks"));
+        }
     }
 }
 

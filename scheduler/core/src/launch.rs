@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use berth_model::gpu::ContainerGpus;
 use berth_model::id::{DefinitionId, InstanceId, TaskId};
 use berth_model::overrides::TaskOverride;
 use berth_model::quantity::Demand;
@@ -48,10 +49,13 @@ pub struct ClientToken {
 }
 
 /// One copy and where it runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
     /// The copy.
     pub task: TaskId,
     /// Its instance.
     pub instance: InstanceId,
+    /// The instance's GPUs that its containers have to themselves.
+    #[serde(default, skip_serializing_if = "<[ContainerGpus]>::is_empty")]
+    pub gpus: Arc<[ContainerGpus]>,
 }

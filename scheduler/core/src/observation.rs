@@ -1,8 +1,9 @@
 //! What agents say: of their hosts, of their tasks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use berth_model::gpu::GpuId;
 use berth_model::quantity::{CpuUnits, HostPort, MemoryMib, PortSet, Protocol};
 use berth_model::status::{ContainerStatus, HealthStatus, StopCode, TaskStatus};
 use berth_model::time::Timestamp;
@@ -17,6 +18,9 @@ pub struct InstanceFacts {
     pub memory: MemoryMib,
     /// Host ports that no task may ask for.
     pub reserved_ports: PortSet,
+    /// GPUs that tasks may have.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub gpus: BTreeSet<GpuId>,
     /// Attributes; a capability has no value.
     pub attributes: BTreeMap<String, Option<String>>,
     /// The agent's version.

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use berth_model::gpu::ContainerGpus;
 use berth_model::id::{DefinitionId, InstanceId, TaskId};
 use berth_model::status::{DefinitionStatus, DesiredStatus, InstanceStatus, TaskStatus};
 use berth_model::tag::Tag;
@@ -85,6 +86,8 @@ pub enum Piece {
 pub struct TaskPiece {
     id: TaskId,
     instance: InstanceId,
+    #[serde(default, skip_serializing_if = "<[ContainerGpus]>::is_empty")]
+    gpus: Arc<[ContainerGpus]>,
     desired: DesiredStatus,
     last: TaskStatus,
     version: u64,
@@ -251,6 +254,7 @@ impl TaskPiece {
         Self {
             id: task.id,
             instance: task.instance,
+            gpus: Arc::clone(&task.gpus),
             desired: task.desired,
             last: task.last,
             version: task.version,
@@ -267,6 +271,7 @@ impl TaskPiece {
             id: self.id,
             instance: self.instance,
             launch,
+            gpus: self.gpus,
             desired: self.desired,
             last: self.last,
             version: self.version,

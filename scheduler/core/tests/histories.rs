@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use berth_model::arn::DefinitionReference;
 use berth_model::fault::Fault;
+use berth_model::gpu::GpuId;
 use berth_model::id::{ClusterName, Family, InstanceId, TaskId};
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, PackBy, Strategy as Placing};
 use berth_model::quantity::{CpuUnits, MemoryMib, PortSet, Protocol};
 use berth_model::status::{ContainerStatus, HealthStatus, InstanceStatus, LaunchType, StopCode, TaskStatus};
+use berth_model::task_definition::capability;
 use berth_model::time::Timestamp;
 use berth_scheduler_core::change::{Entry, Record};
 use berth_scheduler_core::command::{Command, Env, Memory};
@@ -46,6 +48,7 @@ enum Step {
         cpu: u32,
         memory: u32,
         port: u16,
+        gpus: u32,
     },
     Deregister {
         revision: u32,
@@ -108,7 +111,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         1 => Just(Step::Create),
         1 => Just(Step::Delete),
-        2 => (0_u32..600, 6_u32..600, 0_u16..3).prop_map(|(cpu, memory, port)| Step::Register { cpu, memory, port }),
+        2 => (0_u32..600, 6_u32..600, 0_u16..3, 0_u32..3)
+            .prop_map(|(cpu, memory, port, gpus)| Step::Register { cpu, memory, port, gpus }),
         1 => (1_u32..4).prop_map(|revision| Step::Deregister { revision }),
         3 => (instance.clone(), 1_u32..3, prop::bool::weighted(0.1)).prop_map(|(instance, cpu, leaves)| Step::Connect {
             instance,
@@ -180,7 +184,12 @@ impl History {
                 tags: Vec::new(),
             }),
             Step::Delete => self.submit(&DeleteCluster { name: cluster() }),
-            Step::Register { cpu, memory, port } => self.submit(&register(*cpu, *memory, *port)).map(drop),
+            Step::Register {
+                cpu,
+                memory,
+                port,
+                gpus,
+            } => self.submit(&register(*cpu, *memory, *port, *gpus)).map(drop),
             Step::Deregister { revision } => {
                 let reference = DefinitionReference {
                     family: family(),
@@ -321,18 +330,31 @@ fn facts(cpu: u32) -> Arc<InstanceFacts> {
         cpu: CpuUnits(cpu),
         memory: MemoryMib(2048),
         reserved_ports: PortSet::default(),
+        // A host comes back with other GPUs too.
+        gpus: (0..=cpu / 1024)
+            .map(|number| GpuId::parse(&format!("GPU-{number}")).unwrap())
+            .collect(),
+        attributes: [(capability::GPU.to_owned(), None)].into(),
         ..InstanceFacts::default()
     })
 }
 
-fn register(cpu: u32, memory: u32, port: u16) -> RegisterDefinition {
+fn register(cpu: u32, memory: u32, port: u16, gpus: u32) -> RegisterDefinition {
     let ports = match port {
         0 => serde_json::json!([]),
         port => serde_json::json!([{"containerPort": 80, "hostPort": 8000 + port}]),
     };
+    let resources = match gpus {
+        0 => serde_json::json!([]),
+        gpus => serde_json::json!([{"type": "GPU", "value": gpus.to_string()}]),
+    };
     let definition = serde_json::json!({
         "family": "web",
-        "containerDefinitions": [{"name": "app", "image": "busybox", "cpu": cpu, "memory": memory, "portMappings": ports}],
+        "containerDefinitions": [
+            {"name": "app", "image": "busybox", "cpu": cpu, "memory": memory, "portMappings": ports,
+                "resourceRequirements": resources},
+            {"name": "side", "image": "busybox", "memory": 6},
+        ],
     });
     RegisterDefinition {
         family: family(),
@@ -403,7 +425,7 @@ proptest! {
         let mut history = History { state: State::default(), records: Vec::new(), now: 1_000_000, memory: Memory::default() };
         history.take(&Step::Create);
         history.take(&Step::Connect { instance: 1, cpu: 2048, leaves: false });
-        history.take(&Step::Register { cpu: 100, memory: 100, port: 0 });
+        history.take(&Step::Register { cpu: 100, memory: 100, port: 0, gpus: 0 });
         for step in &steps {
             history.take(step);
             prop_assert_eq!(invariant::violations(&history.state), Vec::<String>::new(), "after {:?}", step);
@@ -439,6 +461,7 @@ fn records_are_numbered_without_gaps() {
         cpu: 1,
         memory: 6,
         port: 0,
+        gpus: 0,
     });
     let numbers: Vec<_> = history.records.iter().map(|record| record.revision).collect();
     assert_eq!(numbers, [Revision(1), Revision(2)]);

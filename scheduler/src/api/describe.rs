@@ -1,6 +1,7 @@
 //! From the state to ECS's shapes: how a cluster, a definition, an instance and a task look to a client.
 
 use berth_model::arn::Namespace;
+use berth_model::gpu::GpuId;
 use berth_model::id::ClusterName;
 use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{HostPort, Protocol};
@@ -134,6 +135,12 @@ pub(super) fn instance(instance: &Instance, cluster: &ClusterName, namespace: &N
     let remaining = resources(instance.free_cpu().0, instance.free_memory().0, |protocol| {
         ports(protocol, true)
     });
+    // A host without GPUs has no such resource; one whose GPUs are all taken has it, empty.
+    let gpus = |free: bool| -> Option<ecs::Resource> {
+        let ids = facts.gpus.iter();
+        let listed = ids.filter(|id| !free || !instance.used_gpus.contains(*id));
+        (!facts.gpus.is_empty()).then(|| string_set("GPU", listed.map(GpuId::to_string).collect()))
+    };
     ecs::ContainerInstance {
         container_instance_arn: Some(namespace.instance(cluster, instance.id)),
         ec2_instance_id: facts.ec2_instance_id.clone(),
@@ -143,8 +150,8 @@ pub(super) fn instance(instance: &Instance, cluster: &ClusterName, namespace: &N
             agent_hash: None,
             docker_version: Some(format!("DockerVersion: {}", facts.docker_version)),
         }),
-        remaining_resources: remaining,
-        registered_resources: registered,
+        remaining_resources: remaining.into_iter().chain(gpus(true)).collect(),
+        registered_resources: registered.into_iter().chain(gpus(false)).collect(),
         status: Some(instance.status.name().to_owned()),
         status_reason: instance.leaving.as_ref().map(|why| why.to_string()),
         agent_connected: Some(instance.connected),
@@ -174,20 +181,23 @@ fn resources(cpu: u32, memory: u32, ports: impl Fn(Protocol) -> Vec<String>) -> 
         integer_value: Some(i32::try_from(value).unwrap_or(i32::MAX)),
         string_set_value: Vec::new(),
     };
-    let set = |name: &str, values: Vec<String>| ecs::Resource {
+    vec![
+        integer("CPU", cpu),
+        integer("MEMORY", memory),
+        string_set("PORTS", ports(Protocol::Tcp)),
+        string_set("PORTS_UDP", ports(Protocol::Udp)),
+    ]
+}
+
+fn string_set(name: &str, values: Vec<String>) -> ecs::Resource {
+    ecs::Resource {
         name: Some(name.to_owned()),
         r#type: Some("STRINGSET".to_owned()),
         double_value: Some(0.0),
         long_value: Some(0),
         integer_value: Some(0),
         string_set_value: values,
-    };
-    vec![
-        integer("CPU", cpu),
-        integer("MEMORY", memory),
-        set("PORTS", ports(Protocol::Tcp)),
-        set("PORTS_UDP", ports(Protocol::Udp)),
-    ]
+    }
 }
 
 pub(super) fn task(
@@ -323,6 +333,12 @@ fn container(
         cpu: Some(definition.cpu.to_string()),
         memory: definition.memory.map(|mib| mib.to_string()),
         memory_reservation: definition.memory_reservation.map(|mib| mib.to_string()),
+        gpu_ids: task
+            .gpus
+            .iter()
+            .filter(|given| *given.container == *definition.name)
+            .flat_map(|given| given.ids.iter().map(GpuId::to_string))
+            .collect(),
         ..ecs::Container::default()
     }
 }

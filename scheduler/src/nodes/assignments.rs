@@ -10,7 +10,7 @@ use berth_proto::agent::v1::{Assignment, Assignments};
 use berth_scheduler_core::keys::{InstanceKey, TaskKey};
 use berth_scheduler_core::state::{State, Task};
 
-use super::Touched;
+use super::{Touched, wire};
 use crate::api::describe;
 
 /// The assignments that an agent has been sent on this stream.
@@ -127,6 +127,7 @@ fn assignment(task: &Task, cluster: &ClusterName, namespace: &Namespace) -> Assi
         started_by: launch.started_by.as_deref().unwrap_or_default().to_owned(),
         seen_running: task.times.started.is_some(),
         tags: describe::tags(&launch.tags),
+        gpus: wire::gpus(&task.gpus),
     }
 }
 

@@ -1,9 +1,10 @@
 //! From the stream's messages to the core's words. What an agent sends is input from outside: it is checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use berth_model::fault::Fault;
+use berth_model::gpu::{ContainerGpus, GpuId};
 use berth_model::quantity::{CpuUnits, HostPort, MemoryMib, PortSet, Protocol};
 use berth_model::status::{ContainerStatus, HealthStatus, StopCode, TaskStatus};
 use berth_model::task_definition::PortRange;
@@ -15,6 +16,8 @@ use berth_scheduler_core::observation::{ContainerState, InstanceFacts, NetworkBi
 
 /// Characters of a reason (ECS API, `reason` of a state change).
 const MAX_REASON: usize = 1024;
+/// GPUs of one host: far more than fit into one.
+const MAX_GPUS: usize = 1024;
 
 /// What the agent says of its host.
 pub(super) fn facts(facts: HostFacts) -> Result<InstanceFacts, Fault> {
@@ -45,11 +48,38 @@ pub(super) fn facts(facts: HostFacts) -> Result<InstanceFacts, Fault> {
         cpu: CpuUnits(facts.cpu_units),
         memory: MemoryMib(facts.memory_mib),
         reserved_ports: PortSet::from_iter(reserved),
+        gpus: gpu_ids(&facts.gpu_ids)?,
         attributes,
         agent_version: facts.agent_version,
         docker_version: facts.docker_version,
         ec2_instance_id: Some(facts.ec2_instance_id).filter(|id| !id.is_empty()),
     })
+}
+
+fn gpu_ids(given: &[String]) -> Result<BTreeSet<GpuId>, Fault> {
+    if given.len() > MAX_GPUS {
+        return Err(Fault::invalid(format!(
+            "facts: gpu_ids are {}, at most {MAX_GPUS} are allowed.",
+            given.len()
+        )));
+    }
+    let mut ids = BTreeSet::new();
+    for text in given {
+        let id = GpuId::parse(text).map_err(|fault| Fault::invalid(format!("facts.gpu_ids: {}", fault.message)))?;
+        if !ids.insert(id) {
+            return Err(Fault::invalid(format!("facts.gpu_ids: '{text}' is given twice.")));
+        }
+    }
+    Ok(ids)
+}
+
+/// The GPUs that the containers of a task have.
+pub(super) fn gpus(given: &[ContainerGpus]) -> Vec<wire::ContainerGpus> {
+    let of = |given: &ContainerGpus| wire::ContainerGpus {
+        container: given.container.to_string(),
+        gpu_ids: given.ids.iter().map(GpuId::to_string).collect(),
+    };
+    given.iter().map(of).collect()
 }
 
 /// Why the host leaves and when its tasks stop, in words; none where it stays.
@@ -171,5 +201,33 @@ fn text(text: String) -> Option<Arc<str>> {
     match text.char_indices().nth(MAX_REASON) {
         Some((end, _)) => Some(text[..end].into()),
         None => Some(text.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hosts_gpus_have_ids_that_differ() {
+        let facts = |ids: &[&str]| {
+            facts(HostFacts {
+                cpu_units: 1024,
+                memory_mib: 1024,
+                gpu_ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+                ..HostFacts::default()
+            })
+        };
+        let ids: Vec<String> = facts(&["GPU-b", "GPU-a"])
+            .unwrap()
+            .gpus
+            .iter()
+            .map(GpuId::to_string)
+            .collect();
+        assert_eq!(ids, ["GPU-a", "GPU-b"]);
+        let refused = |ids: &[&str]| facts(ids).unwrap_err().message;
+        assert_eq!(refused(&["GPU-a", "GPU-a"]), "facts.gpu_ids: 'GPU-a' is given twice.");
+        assert!(refused(&["a,b"]).starts_with("facts.gpu_ids: 'a,b' is no id of a GPU"));
+        assert!(refused(&["x"; MAX_GPUS + 1]).contains("at most 1024 are allowed"));
     }
 }

@@ -107,7 +107,14 @@ impl ContainerRules<'_> {
     }
 
     pub(super) fn check_resources(&self) -> Result<(), Fault> {
-        for (at, requirement) in self.container.resource_requirements.iter().enumerate() {
+        let requirements = &self.container.resource_requirements;
+        for (at, requirement) in requirements.iter().enumerate() {
+            if requirements[..at].iter().any(|before| before.kind == requirement.kind) {
+                return Err(self.fault(format_args!(
+                    "'resourceRequirements[{at}].type' is '{}' once more, each type may be given once.",
+                    shortened(&requirement.kind)
+                )));
+            }
             match requirement.kind.as_str() {
                 "GPU" if requirement.value.parse().is_ok_and(|n| GPUS.contains(&n)) => {}
                 "GPU" => {
@@ -116,10 +123,10 @@ impl ContainerRules<'_> {
                         shortened(&requirement.value)
                     )));
                 }
-                "InferenceAccelerator" => {}
+                "InferenceAccelerator" | "NeuronDevice" => {}
                 other => {
                     return Err(self.fault(format_args!(
-                        "'resourceRequirements[{at}].type' is '{}', it should be one of [GPU, InferenceAccelerator].",
+                        "'resourceRequirements[{at}].type' is '{}', it should be one of [GPU, InferenceAccelerator, NeuronDevice].",
                         shortened(other)
                     )));
                 }

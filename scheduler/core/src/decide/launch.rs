@@ -12,6 +12,7 @@ use berth_model::status::LaunchType;
 use berth_model::tag::Tag;
 use berth_model::task_definition::{NetworkMode, TaskDefinition, capability};
 
+use super::deal::Dealer;
 use super::definition::runnable;
 use crate::change::Change;
 use crate::command::Env;
@@ -67,6 +68,7 @@ pub enum Failure {
 
 /// A call that may go on: its tasks are not there yet and its definition can be run.
 pub(super) struct Admitted<'s> {
+    state: &'s State,
     pub(super) cluster: ClusterKey,
     pub(super) registered: &'s RegisteredDefinition,
     pub(super) effective: Cow<'s, TaskDefinition>,
@@ -125,6 +127,7 @@ impl Call {
             .clone()
             .unwrap_or_else(|| format!("family:{}", registered.id.family).into());
         Ok(Admitted {
+            state,
             cluster,
             registered,
             effective,
@@ -190,11 +193,13 @@ impl Admitted<'_> {
             client_token: call.client_token.clone(),
             created_at: env.now(),
         };
+        let mut dealer = Dealer::new(self.state, self.cluster, &self.effective);
         let placements: Vec<Placement> = instances
             .iter()
             .map(|instance| Placement {
                 task: env.task_id(),
                 instance: *instance,
+                gpus: dealer.deal(*instance),
             })
             .collect();
         let tasks = placements.iter().map(|placement| placement.task).collect();

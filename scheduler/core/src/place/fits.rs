@@ -3,7 +3,7 @@
 use std::fmt;
 
 use berth_model::placement::Constraint;
-use berth_model::quantity::{HostPort, MemoryMib};
+use berth_model::quantity::{GpuCount, HostPort, MemoryMib};
 use berth_model::query;
 use berth_model::status::InstanceStatus;
 use berth_model::time::Timestamp;
@@ -38,6 +38,13 @@ pub enum Misfit {
         /// What is free.
         free: MemoryMib,
     },
+    /// It lacks GPUs.
+    Gpu {
+        /// What a copy takes.
+        needed: GpuCount,
+        /// What is free.
+        free: GpuCount,
+    },
     /// A port is taken or reserved.
     Port {
         /// The port.
@@ -59,6 +66,7 @@ impl Misfit {
             Self::Distinct => "DistinctInstance placement constraint unsatisfied.",
             Self::Cpu { .. } => "RESOURCE:CPU",
             Self::Memory { .. } => "RESOURCE:MEMORY",
+            Self::Gpu { .. } => "RESOURCE:GPU",
             Self::Port { .. } => "RESOURCE:PORTS",
         }
     }
@@ -85,6 +93,10 @@ impl fmt::Display for Misfit {
                     f,
                     "{needed} MiB of memory are needed, {free} are free, {missing} are missing"
                 )
+            }
+            Self::Gpu { needed, free } => {
+                let missing = needed.saturating_sub(*free);
+                write!(f, "{needed} GPUs are needed, {free} are free, {missing} are missing")
             }
             Self::Port { port, reserved } => {
                 let why = if *reserved { "reserved by the host" } else { "taken" };
@@ -162,6 +174,16 @@ pub(super) fn room(instance: &Instance, request: &Request, placed: u32, mut repo
             needed: demand.memory,
             free: MemoryMib(free_memory),
         });
+    }
+    if !demand.gpus.is_none() {
+        let taken = GpuCount(demand.gpus.0.saturating_mul(placed));
+        let free = instance.free_gpu_count().saturating_sub(taken);
+        if free < demand.gpus {
+            report(Misfit::Gpu {
+                needed: demand.gpus,
+                free,
+            });
+        }
     }
     for port in demand.ports.iter() {
         let reserved = instance.facts.reserved_ports.contains(port);

@@ -3,7 +3,7 @@
 //! The same decisions as [`Scan`]'s, found without looking at every instance. Instances that agree on every attribute
 //! which any request has asked about form a *class*: constraints are evaluated once for each. Within a class instances
 //! are kept in the order in which they are to be chosen ([`ranking`]), so that the best with enough CPU and memory is
-//! found in a few steps; ports and what is each instance's own are checked on candidates. What a group has where is
+//! found in a few steps; ports, GPUs and what is each instance's own are checked on candidates. What a group has where is
 //! counted beside, for `spread` and `distinctInstance`.
 //!
 //! Part of [`crate::command::Memory`]: it is never the state, only a faster way to read it. It is brought up to date from

@@ -1,10 +1,11 @@
 //! Container instances.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use berth_model::gpu::{ContainerGpus, GpuId};
 use berth_model::id::{InstanceId, TaskId};
-use berth_model::quantity::{CpuUnits, Demand, HostPort, MemoryMib};
+use berth_model::quantity::{CpuUnits, Demand, GpuCount, HostPort, MemoryMib};
 use berth_model::status::InstanceStatus;
 use berth_model::time::Timestamp;
 use imbl::OrdSet;
@@ -66,6 +67,8 @@ pub struct Instance {
     pub used_memory: MemoryMib,
     /// Host ports that its tasks hold.
     pub used_ports: HeldPorts,
+    /// GPUs that its tasks have, each one task's alone.
+    pub used_gpus: BTreeSet<GpuId>,
     /// Tasks on their way to RUNNING.
     pub pending: u32,
     /// Tasks that are RUNNING.
@@ -91,6 +94,7 @@ impl Instance {
             used_cpu: CpuUnits(0),
             used_memory: MemoryMib(0),
             used_ports: HeldPorts::default(),
+            used_gpus: BTreeSet::new(),
             pending: 0,
             running: 0,
             live: OrdSet::new(),
@@ -110,6 +114,17 @@ impl Instance {
         self.facts.memory.saturating_sub(self.used_memory)
     }
 
+    /// GPUs that no task has, in the order in which they are given.
+    pub fn free_gpus(&self) -> impl Iterator<Item = &GpuId> {
+        self.facts.gpus.difference(&self.used_gpus)
+    }
+
+    /// How many GPUs no task has.
+    #[must_use]
+    pub fn free_gpu_count(&self) -> GpuCount {
+        GpuCount(u32::try_from(self.free_gpus().count()).unwrap_or(u32::MAX))
+    }
+
     /// Tasks of the group that are meant to run here.
     #[must_use]
     pub fn tasks_of_group(&self, group: &str) -> u32 {
@@ -122,19 +137,25 @@ impl Instance {
         self.facts.attributes.get(name).map(Option::as_deref)
     }
 
-    pub(crate) fn take(&mut self, demand: &Demand) {
+    pub(crate) fn take(&mut self, demand: &Demand, gpus: &[ContainerGpus]) {
         self.used_cpu += demand.cpu;
         self.used_memory += demand.memory;
         for port in demand.ports.iter() {
             self.used_ports.take(port);
         }
+        for id in gpus.iter().flat_map(|given| &given.ids) {
+            self.used_gpus.insert(id.clone());
+        }
     }
 
-    pub(crate) fn release(&mut self, demand: &Demand) {
+    pub(crate) fn release(&mut self, demand: &Demand, gpus: &[ContainerGpus]) {
         self.used_cpu = self.used_cpu.saturating_sub(demand.cpu);
         self.used_memory = self.used_memory.saturating_sub(demand.memory);
         for port in demand.ports.iter() {
             self.used_ports.release(port);
+        }
+        for id in gpus.iter().flat_map(|given| &given.ids) {
+            self.used_gpus.remove(id);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use berth_model::gpu::ContainerGpus;
 use berth_model::id::{InstanceId, TaskId};
 use berth_model::quantity::PortSet;
 use berth_model::status::{ContainerStatus, DesiredStatus, HealthStatus, StopCode, TaskStatus};
@@ -20,6 +21,9 @@ pub struct Task {
     pub instance: InstanceId,
     /// What it has in common with the other tasks of its call.
     pub launch: Arc<Launch>,
+    /// GPUs that its containers have to themselves, from the first to the last.
+    #[serde(default, skip_serializing_if = "<[ContainerGpus]>::is_empty")]
+    pub gpus: Arc<[ContainerGpus]>,
     /// What it is meant to do.
     pub desired: DesiredStatus,
     /// What was last seen.
@@ -59,6 +63,7 @@ impl Task {
             id: placement.task,
             instance: placement.instance,
             launch,
+            gpus: placement.gpus,
             desired: DesiredStatus::Running,
             last: TaskStatus::Pending,
             version: 1,

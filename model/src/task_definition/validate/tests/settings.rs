@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{check, definition};
+use crate::quantity::GpuCount;
 use crate::task_definition::{TaskDefinition, capability};
 
 /// A definition whose only container has these members too.
@@ -279,6 +280,14 @@ fn resources_are_counted() {
         &json!({"resourceRequirements": [{"type": "TPU", "value": "1"}]}),
         "'resourceRequirements[0].type' is 'TPU'",
     );
+    refused(
+        &json!({"resourceRequirements": [{"type": "GPU", "value": "1"}, {"type": "GPU", "value": "2"}]}),
+        "'resourceRequirements[1].type' is 'GPU' once more",
+    );
+    let gpus = |count: &str| json!({"resourceRequirements": [{"type": "GPU", "value": count}]});
+    assert_eq!(with(&gpus("3")).demand().gpus, GpuCount(3));
+    let accelerator = json!({"resourceRequirements": [{"type": "InferenceAccelerator", "value": "eia"}]});
+    assert_eq!(with(&accelerator).demand().gpus, GpuCount(0));
 }
 
 #[test]
@@ -320,6 +329,14 @@ fn each_setting_needs_an_agent_that_has_it() {
         (
             json!({"resourceRequirements": [{"type": "GPU", "value": "1"}]}),
             vec![capability::GPU],
+        ),
+        (
+            json!({"resourceRequirements": [{"type": "NeuronDevice", "value": "1"},
+                {"type": "InferenceAccelerator", "value": "eia"}]}),
+            vec![
+                "berth.capability.inference-accelerator",
+                "berth.capability.neuron-device",
+            ],
         ),
         (
             json!({"repositoryCredentials": {"credentialsParameter": "x"}}),

@@ -248,7 +248,7 @@ impl Index {
         {
             return false;
         }
-        if !plan.ports && !plan.changing {
+        if !plan.devices && !plan.changing {
             return true;
         }
         let Some(instance) = (question.instance)(slot) else {
@@ -258,7 +258,7 @@ impl Index {
             return false;
         }
         let mut free = true;
-        if plan.ports {
+        if plan.devices {
             let here = question.placed.iter().filter(|(placed, _)| *placed == slot);
             let placed = here.map(|(_, copies)| copies).sum();
             room(instance, question.request, placed, |_| free = false);

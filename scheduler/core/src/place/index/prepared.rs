@@ -44,8 +44,8 @@ pub(super) struct Plan {
     pub(super) order: Order,
     /// No two tasks of the group on one instance.
     pub(super) distinct: bool,
-    /// Ports are to be free.
-    pub(super) ports: bool,
+    /// Ports or GPUs are to be free: each candidate is asked.
+    pub(super) devices: bool,
     /// Each candidate must be asked itself, every time.
     pub(super) changing: bool,
     /// The instances that satisfy what each must be asked itself, once.
@@ -129,7 +129,7 @@ impl Index {
             random: chain.random,
             order: chain.order,
             distinct: request.constraints.contains(&Constraint::DistinctInstance),
-            ports: !request.demand.ports.is_empty(),
+            devices: !request.demand.ports.is_empty() || !request.demand.gpus.is_none(),
             changing,
             chosen,
         })

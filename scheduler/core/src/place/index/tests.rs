@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
+use berth_model::gpu::{ContainerGpus, GpuId};
 use berth_model::id::{ClusterName, DefinitionId, DefinitionRevision, Family, InstanceId, TaskId};
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, PackBy, SpreadKey, Strategy as Placing};
-use berth_model::quantity::{CpuUnits, Demand, HostPort, MemoryMib, PortSet, Protocol};
+use berth_model::quantity::{CpuUnits, Demand, GpuCount, HostPort, MemoryMib, PortSet, Protocol};
 use berth_model::query::Expression;
 use berth_model::status::{InstanceStatus, LaunchType, TaskStatus};
 use berth_model::time::Timestamp;
@@ -35,7 +36,9 @@ struct Host {
     memory: u32,
     zone: Option<&'static str>,
     name: u32,
+    /// The attribute; what the devices themselves are counted by is apart from it.
     gpu: bool,
+    gpus: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -48,16 +51,19 @@ struct Wish {
     expressions: Vec<&'static str>,
     distinct: bool,
     needs_gpu: bool,
+    gpus: u32,
 }
 
 fn host() -> impl Strategy<Value = Host> {
     let zone = select(vec![None, Some("a"), Some("b"), Some("c")]);
-    (0_u32..6, 0_u32..6, zone, 0_u32..80, any::<bool>()).prop_map(|(cpu, memory, zone, name, gpu)| Host {
+    let gpus = prop_oneof![3 => Just(0_u32), 1 => 1_u32..5];
+    (0_u32..6, 0_u32..6, zone, 0_u32..80, any::<bool>(), gpus).prop_map(|(cpu, memory, zone, name, gpu, gpus)| Host {
         cpu: cpu * 256,
         memory: memory * 300,
         zone,
         name,
         gpu,
+        gpus,
     })
 }
 
@@ -111,7 +117,7 @@ fn wish() -> impl Strategy<Value = Wish> {
         vec!["agentVersion >= 1.2.0"],
     ]);
     (
-        (0_u32..4, 0_u32..4),
+        (0_u32..4, 0_u32..4, prop_oneof![4 => Just(0_u32), 1 => 1_u32..4]),
         prop::option::weighted(0.2, 80_u16..82),
         select(vec!["web", "db", "batch"]),
         chain(),
@@ -119,7 +125,7 @@ fn wish() -> impl Strategy<Value = Wish> {
         (prop::bool::weighted(0.2), prop::bool::weighted(0.2)),
     )
         .prop_map(
-            |((cpu, memory), port, group, strategies, expressions, (distinct, needs_gpu))| Wish {
+            |((cpu, memory, gpus), port, group, strategies, expressions, (distinct, needs_gpu))| Wish {
                 cpu: cpu * 100,
                 memory: memory * 128,
                 port,
@@ -128,6 +134,7 @@ fn wish() -> impl Strategy<Value = Wish> {
                 expressions,
                 distinct,
                 needs_gpu,
+                gpus,
             },
         )
 }
@@ -143,6 +150,10 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+fn gpu_id(number: u32) -> GpuId {
+    GpuId::parse(&format!("GPU-{number}")).unwrap()
+}
+
 fn register(state: &mut State, instance: u128, host: &Host) {
     let mut attributes = BTreeMap::new();
     attributes.insert("host".to_owned(), Some(format!("h-{}", host.name)));
@@ -155,6 +166,7 @@ fn register(state: &mut State, instance: u128, host: &Host) {
     let facts = InstanceFacts {
         cpu: CpuUnits(host.cpu),
         memory: MemoryMib(host.memory),
+        gpus: (0..host.gpus).map(gpu_id).collect(),
         attributes,
         agent_version: format!("1.{}.0", host.name % 4),
         ..InstanceFacts::default()
@@ -182,6 +194,7 @@ fn request(wish: &Wish) -> Request {
             cpu: CpuUnits(wish.cpu),
             memory: MemoryMib(wish.memory),
             ports: wish.port.map(tcp).into_iter().collect::<PortSet>(),
+            gpus: GpuCount(wish.gpus),
         },
         required_attributes: gpu.into(),
         cpu_architecture: None,
@@ -220,19 +233,7 @@ impl World {
     }
 
     fn fold_placements(&mut self, request: &Request, instances: &[InstanceId]) {
-        let placements: Vec<Placement> = instances
-            .iter()
-            .map(|instance| {
-                let task = TaskId::from_bits(self.next);
-                self.next += 1;
-                self.tasks.push((task, *instance));
-                Placement {
-                    task,
-                    instance: *instance,
-                }
-            })
-            .collect();
-        let launch = Launch {
+        let launch = Arc::new(Launch {
             definition: DefinitionId {
                 family: Family::parse("f").unwrap(),
                 revision: DefinitionRevision(1),
@@ -245,13 +246,37 @@ impl World {
             launch_type: LaunchType::default(),
             client_token: None,
             created_at: Timestamp::from_millis(1),
-        };
-        let change = Change::TasksPlaced {
-            cluster: CLUSTER,
-            launch: Arc::new(launch),
-            placements,
-        };
-        fold(&mut self.state, &change);
+        });
+        for instance in instances {
+            let task = TaskId::from_bits(self.next);
+            self.next += 1;
+            self.tasks.push((task, *instance));
+            let placement = Placement {
+                task,
+                instance: *instance,
+                gpus: self.deal(*instance, request.demand.gpus),
+            };
+            let change = Change::TasksPlaced {
+                cluster: CLUSTER,
+                launch: Arc::clone(&launch),
+                placements: vec![placement],
+            };
+            fold(&mut self.state, &change);
+        }
+    }
+
+    fn deal(&self, instance: InstanceId, gpus: GpuCount) -> Arc<[ContainerGpus]> {
+        let cluster = CLUSTER;
+        let free = self
+            .state
+            .instance(InstanceKey { cluster, instance })
+            .unwrap()
+            .free_gpus();
+        let ids: Vec<GpuId> = free.take(gpus.0 as usize).cloned().collect();
+        assert_eq!(ids.len(), gpus.0 as usize, "what was placed does not fit");
+        let container = "app".into();
+        let given = (!ids.is_empty()).then_some(ContainerGpus { container, ids });
+        given.into_iter().collect()
     }
 
     fn end(&mut self, nth: usize) {

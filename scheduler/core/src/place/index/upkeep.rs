@@ -115,7 +115,7 @@ impl Index {
     /// better by it.
     pub(super) fn copies(&self, plan: &Plan, request: &Request, slot: Slot, wanted: u32) -> u32 {
         let fills = plan.order != Order::MostFree && plan.facets.is_empty();
-        if !fills || plan.by_instance || plan.random || plan.distinct || plan.ports {
+        if !fills || plan.by_instance || plan.random || plan.distinct || plan.devices {
             return 1;
         }
         let (cpu, memory) = self.slots.free(slot);

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
+use berth_model::gpu::GpuId;
 use berth_model::id::InstanceId;
 use berth_model::placement::Constraint;
-use berth_model::quantity::{CpuUnits, Demand, HostPort, MemoryMib, PortSet, Protocol};
+use berth_model::quantity::{CpuUnits, Demand, GpuCount, HostPort, MemoryMib, PortSet, Protocol};
 use berth_model::query::Expression;
 use berth_model::time::Timestamp;
 
@@ -37,6 +38,7 @@ fn demand(cpu: u32, memory: u32) -> Demand {
         cpu: CpuUnits(cpu),
         memory: MemoryMib(memory),
         ports: PortSet::default(),
+        gpus: GpuCount(0),
     }
 }
 
@@ -134,6 +136,29 @@ fn a_fixed_port_goes_once_to_an_instance_and_never_to_a_reserved_one() {
         solution.refusals[0].misfits[0].to_string(),
         "port 22/tcp is reserved by the host"
     );
+}
+
+#[test]
+fn gpus_are_counted_as_what_no_task_has() {
+    let id = |number: u32| GpuId::parse(&format!("GPU-{number}")).unwrap();
+    let mut cluster = [instance(1, "a"), instance(2, "a"), instance(3, "a")];
+    for (at, gpus) in [(0, 3), (1, 2)] {
+        let instance = Arc::make_mut(&mut cluster[at]);
+        Arc::make_mut(&mut instance.facts).gpus = (0..gpus).map(id).collect();
+    }
+    Arc::make_mut(&mut cluster[1]).used_gpus.insert(id(0));
+    // A host that came back with other GPUs than its tasks have has all of these free.
+    Arc::make_mut(&mut cluster[0]).used_gpus.insert(id(7));
+    let demand = Demand {
+        gpus: GpuCount(1),
+        ..demand(1, 1)
+    };
+    let solution = solve(&cluster, &request(&demand), 5, 1);
+    assert_eq!(placed(&solution), [1, 2, 1, 1]);
+    let gpu = vec!["RESOURCE:GPU"];
+    assert_eq!(reasons(&solution), [(1, gpu.clone()), (2, gpu.clone()), (3, gpu)]);
+    let says = solution.refusals[1].misfits[0].to_string();
+    assert_eq!(says, "1 GPUs are needed, 0 are free, 1 are missing");
 }
 
 #[test]
