@@ -1,8 +1,9 @@
-//! Placement: chooses instances for equal copies of a task, and says for each instance that it did not choose why.
+//! Placement: chooses instances for equal copies of a task, and says why there are no more of them.
 //!
 //! Pure and exact: the best of all candidates is found, nothing is sampled, and what is equal to the last breaks by
 //! instance id, so that the same state and seed give the same answer. Knows nothing of services, agents or the API.
 
+mod explain;
 mod fits;
 mod index;
 mod order;
@@ -17,6 +18,7 @@ use berth_model::query::Expression;
 
 use crate::state::Instance;
 
+pub use explain::{Cause, Explanation};
 pub use fits::{Misfit, fits};
 pub use index::Index;
 use scan::Scan;
@@ -40,13 +42,25 @@ pub struct Request {
     pub group: Arc<str>,
 }
 
+/// Instances that are listed one by one with what they lack, at most: ECS's failures name instances.
+pub const LISTED: usize = 100;
+
 /// Where the copies go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Solution {
     /// The instance of each copy that has one.
     pub placed: Vec<InstanceId>,
-    /// Why each instance takes no further copy; empty when all copies are placed.
-    pub refusals: Vec<Refusal>,
+    /// Why there are not more; nothing when all copies are placed.
+    pub refused: Option<Refused>,
+}
+
+/// Why no instance takes a (further) copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Of all candidates together.
+    pub explanation: Explanation,
+    /// Of the closest, and then of the first by id, [`LISTED`] together.
+    pub listed: Vec<Refusal>,
 }
 
 /// Why an instance takes no (further) copy.
@@ -69,20 +83,24 @@ pub fn solve<'i>(
     Scan::new(candidates, request.clone()).place(count, seed)
 }
 
-/// Why each instance takes no further copy, where `placed` copies of the request are on their way to it already.
-fn refusals<'i>(
+/// The refusals that are listed: the closest instance's first. `placed` copies of the request are on their way to each.
+fn listed<'i>(
     candidates: impl Iterator<Item = &'i Arc<Instance>>,
     request: &Request,
+    closest: Option<&Refusal>,
     placed: impl Fn(InstanceId) -> u32,
 ) -> Vec<Refusal> {
-    let refusal = |instance: &Arc<Instance>| {
-        let misfits = fits(instance, request, placed(instance.id));
-        (!misfits.is_empty()).then_some(Refusal {
-            instance: instance.id,
-            misfits,
-        })
+    let others = candidates.filter(|instance| closest.is_none_or(|closest| closest.instance != instance.id));
+    let refusal = |instance: &Arc<Instance>| Refusal {
+        instance: instance.id,
+        misfits: fits(instance, request, placed(instance.id)),
     };
-    candidates.filter_map(refusal).collect()
+    closest
+        .cloned()
+        .into_iter()
+        .chain(others.map(refusal))
+        .take(LISTED)
+        .collect()
 }
 
 /// Whether the instance satisfies an expression of the query language.

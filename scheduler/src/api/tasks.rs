@@ -29,8 +29,6 @@ const MAX_GROUP: usize = 255;
 const MAX_STARTED_BY: usize = 128;
 const MAX_REASON: usize = 1024;
 const MAX_TOKEN: usize = 64;
-/// Failures in one answer; the first of them says how many there are.
-const MAX_FAILURES: usize = 100;
 
 pub(super) async fn run(
     api: &Api,
@@ -246,19 +244,13 @@ fn answer(api: &Api, cluster: &ClusterName, launched: Launched) -> (Vec<ecs::Tas
         })
         .map(|task| describe::task(&state, task, launched.cluster, cluster, &api.namespace))
         .collect();
-    let total = launched.failures.len();
-    let mut failures: Vec<ecs::Failure> = launched
-        .failures
-        .into_iter()
-        .take(MAX_FAILURES)
-        .map(|failure| failed(api, cluster, failure))
-        .collect();
-    if total > MAX_FAILURES
+    let failures = launched.failures.into_iter();
+    let mut failures: Vec<ecs::Failure> = failures.map(|failure| failed(api, cluster, failure)).collect();
+    // Of many instances only some are listed: the first failure, the closest instance's, tells of all.
+    if let Some(explanation) = launched.explanation.filter(|explanation| explanation.candidates > 1)
         && let Some(detail) = failures.first_mut().and_then(|first| first.detail.as_mut())
     {
-        detail.push_str(&format!(
-            "; {total} container instances were refused, {MAX_FAILURES} are listed"
-        ));
+        detail.push_str(&format!(". {explanation}."));
     }
     (tasks, failures)
 }

@@ -18,7 +18,7 @@ use crate::change::Change;
 use crate::command::Env;
 use crate::keys::{ClusterKey, TaskKey};
 use crate::launch::{ClientToken, Launch, Placement};
-use crate::place::{Refusal, Request};
+use crate::place::{Explanation, Refusal, Request};
 use crate::state::{RegisteredDefinition, State};
 
 /// What a caller says of the tasks it wants.
@@ -53,8 +53,10 @@ pub struct Launched {
     pub cluster: ClusterKey,
     /// The tasks, new or those that an earlier call with the token started.
     pub tasks: Vec<TaskId>,
-    /// Why not all were placed.
+    /// Why not all were placed: instance by instance, of many instances only some.
     pub failures: Vec<Failure>,
+    /// Why no instance takes a further copy, where the scheduler was to choose one.
+    pub explanation: Option<Explanation>,
 }
 
 /// Why an instance takes no task.
@@ -101,6 +103,7 @@ impl Call {
             cluster,
             tasks: tasks.to_vec(),
             failures: Vec::new(),
+            explanation: None,
         }))
     }
 

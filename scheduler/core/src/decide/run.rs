@@ -48,12 +48,17 @@ impl Command for RunTask {
         let index = env.memory().index(state, cluster.key);
         let solution = index.place(state, &request, self.count, seed);
         let (tasks, change) = admitted.placed(&self.call, &solution.placed, env);
+        let (listed, explanation) = match solution.refused {
+            Some(refused) => (refused.listed, Some(refused.explanation)),
+            None => (Vec::new(), None),
+        };
         Ok(Decision {
             changes: change.into_iter().collect(),
             outcome: Launched {
                 cluster: cluster.key,
                 tasks,
-                failures: solution.refusals.into_iter().map(Failure::Refused).collect(),
+                failures: listed.into_iter().map(Failure::Refused).collect(),
+                explanation,
             },
         })
     }

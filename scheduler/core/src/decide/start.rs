@@ -48,6 +48,7 @@ impl Command for StartTask {
                 cluster,
                 tasks,
                 failures,
+                explanation: None,
             },
         })
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use berth_model::placement::Constraint;
 use berth_model::quantity::{GpuCount, HostPort, MemoryMib};
-use berth_model::query;
+use berth_model::query::{self, Expression};
 use berth_model::status::InstanceStatus;
 use berth_model::time::Timestamp;
 
@@ -70,6 +70,22 @@ impl Misfit {
             Self::Port { .. } => "RESOURCE:PORTS",
         }
     }
+
+    /// How much is missing, of something that there can be more or less of: CPU units, MiB or GPUs.
+    #[must_use]
+    pub fn missing(&self) -> Option<u32> {
+        match self {
+            Self::Cpu { needed, free } => Some(needed.saturating_sub(*free)),
+            Self::Memory { needed, free } => Some(needed.saturating_sub(*free).0),
+            Self::Gpu { needed, free } => Some(needed.saturating_sub(*free).0),
+            Self::NotActive(_)
+            | Self::Agent
+            | Self::Attribute(_)
+            | Self::MemberOf(_)
+            | Self::Distinct
+            | Self::Port { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for Misfit {
@@ -116,35 +132,62 @@ pub fn fits(instance: &Instance, request: &Request, placed: u32) -> Vec<Misfit> 
     misfits
 }
 
-/// What no amount of room changes: status, agent, attributes, expressions.
-pub(super) fn eligibility(instance: &Instance, request: &Request) -> Vec<Misfit> {
-    let mut misfits = Vec::new();
-    if instance.status != InstanceStatus::Active {
-        misfits.push(Misfit::NotActive(instance.status.name()));
-    }
-    if !instance.connected {
-        misfits.push(Misfit::Agent);
-    }
-    for name in request.required_attributes.iter() {
-        if instance.attribute(name).is_none() {
-            misfits.push(Misfit::Attribute(name.clone()));
+/// One thing that a request asks of an instance whatever room it has.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Clause<'r> {
+    Active,
+    Agent,
+    Attribute(&'r str),
+    Architecture(&'static str),
+    MemberOf(&'r Expression),
+}
+
+impl Clause<'_> {
+    pub(super) fn holds(self, instance: &Instance) -> bool {
+        match self {
+            Self::Active => instance.status == InstanceStatus::Active,
+            Self::Agent => instance.connected,
+            Self::Attribute(name) => instance.attribute(name).is_some(),
+            Self::Architecture(wanted) => instance.attribute("ecs.cpu-architecture").flatten() == Some(wanted),
+            Self::MemberOf(expression) => expression.matches(&Described(instance)),
         }
     }
-    if let Some(architecture) = request.cpu_architecture
-        && instance.attribute("ecs.cpu-architecture").flatten() != Some(architecture)
-    {
-        misfits.push(Misfit::Attribute(format!("ecs.cpu-architecture={architecture}")));
+
+    /// What an instance lacks for which it does not hold.
+    pub(super) fn misfit(self, instance: &Instance) -> Misfit {
+        match self {
+            Self::Active => Misfit::NotActive(instance.status.name()),
+            Self::Agent => Misfit::Agent,
+            Self::Attribute(name) => Misfit::Attribute(name.to_owned()),
+            Self::Architecture(wanted) => Misfit::Attribute(format!("ecs.cpu-architecture={wanted}")),
+            Self::MemberOf(expression) => Misfit::MemberOf(expression.to_string()),
+        }
     }
+}
+
+/// Everything that the request asks whatever room there is, the most basic first.
+pub(super) fn clauses(request: &Request) -> impl Iterator<Item = Clause<'_>> {
+    let attributes = request.required_attributes.iter();
     let from_request = request.constraints.iter().filter_map(|constraint| match constraint {
         Constraint::MemberOf(expression) => Some(expression),
         Constraint::DistinctInstance => None,
     });
-    for expression in request.member_of.iter().chain(from_request) {
-        if !expression.matches(&Described(instance)) {
-            misfits.push(Misfit::MemberOf(expression.to_string()));
-        }
-    }
-    misfits
+    [Clause::Active, Clause::Agent]
+        .into_iter()
+        .chain(attributes.map(|name| Clause::Attribute(name)))
+        .chain(request.cpu_architecture.map(Clause::Architecture))
+        .chain(request.member_of.iter().chain(from_request).map(Clause::MemberOf))
+}
+
+/// Whether the instance satisfies what no amount of room changes.
+pub(super) fn eligible(instance: &Instance, request: &Request) -> bool {
+    clauses(request).all(|clause| clause.holds(instance))
+}
+
+/// What no amount of room changes: status, agent, attributes, expressions.
+pub(super) fn eligibility(instance: &Instance, request: &Request) -> Vec<Misfit> {
+    let failing = clauses(request).filter(|clause| !clause.holds(instance));
+    failing.map(|clause| clause.misfit(instance)).collect()
 }
 
 /// What room there is: the rules that each placed copy can change.

@@ -11,6 +11,7 @@
 
 mod choose;
 mod class;
+mod explain;
 mod group;
 mod prepared;
 mod ranking;
@@ -28,7 +29,7 @@ use self::group::Groups;
 use self::prepared::Prepared;
 use self::ranking::Slot;
 use self::slots::Slots;
-use super::{Request, Solution, refusals, solve};
+use super::{Request, Solution, solve};
 use crate::keys::{ClusterKey, InstanceKey};
 use crate::state::{Instance, State};
 
@@ -94,7 +95,7 @@ impl Index {
         let instance = |slot: Slot| ids(*known.get(slot as usize)?);
         let at = self.prepare(request, &instance);
         let prepared = std::mem::take(&mut self.prepared);
-        let solution = match &prepared[at].plan {
+        let mut solution = match &prepared[at].plan {
             None => solve(active(state, cluster), request, count, seed),
             Some(plan) => {
                 let mut placed: Vec<(Slot, u32)> = Vec::new();
@@ -117,25 +118,19 @@ impl Index {
                     order.extend((0..copies).map(|_| self.slots.id(slot)));
                     self.take(slot, request, copies, plan.group);
                 }
-                let refusals = match u32::try_from(order.len()) == Ok(count) {
-                    true => Vec::new(),
-                    false => {
-                        let mut by_slot: BTreeMap<Slot, u32> = BTreeMap::new();
-                        for (slot, copies) in placed {
-                            *by_slot.entry(slot).or_default() += copies;
-                        }
-                        refusals(active(state, cluster), request, |id| {
-                            let slot = self.slots.find(id);
-                            slot.and_then(|slot| by_slot.get(&slot)).copied().unwrap_or(0)
-                        })
+                let refused = (u32::try_from(order.len()) != Ok(count)).then(|| {
+                    let mut by_slot: BTreeMap<Slot, u32> = BTreeMap::new();
+                    for (slot, copies) in placed {
+                        *by_slot.entry(slot).or_default() += copies;
                     }
-                };
-                Solution {
-                    placed: order,
-                    refusals,
-                }
+                    self.refused(state, request, plan, |slot| by_slot.get(&slot).copied().unwrap_or(0))
+                });
+                Solution { placed: order, refused }
             }
         };
+        if let Some(refused) = &mut solution.refused {
+            refused.explanation.complete(state, cluster);
+        }
         self.prepared = prepared;
         solution
     }

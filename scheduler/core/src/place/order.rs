@@ -51,6 +51,17 @@ impl Order {
         }
     }
 
+    /// CPU units and memory that are free at the place.
+    #[expect(clippy::cast_possible_truncation, reason = "the halves")]
+    pub(super) const fn free(self, key: u64) -> (u32, u32) {
+        let (high, low) = ((key >> 32) as u32, key as u32);
+        match self {
+            Self::LeastCpu => (high, low),
+            Self::LeastMemory => (low, high),
+            Self::MostFree => (!high, !low),
+        }
+    }
+
     /// The places of instances that have enough of the resource that leads, and how much of the other is needed.
     pub(super) const fn span(self, cpu: u32, memory: u32) -> (std::ops::RangeInclusive<u64>, u32) {
         match self {
@@ -141,6 +152,9 @@ mod tests {
         assert!(Order::MostFree.key(1, 9) < Order::MostFree.key(1, 2));
         assert_eq!(Order::MostFree.other(Order::MostFree.key(1, 9)), 9);
         assert_eq!(Order::LeastMemory.other(Order::LeastMemory.key(7, 3)), 7);
+        for order in [Order::LeastCpu, Order::LeastMemory, Order::MostFree] {
+            assert_eq!(order.free(order.key(5, 8)), (5, 8));
+        }
     }
 
     #[test]

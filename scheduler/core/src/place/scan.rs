@@ -8,7 +8,7 @@ use berth_model::placement::{PackBy, SpreadKey, Strategy};
 
 use super::fits::{Misfit, eligibility, room};
 use super::order::{Chain, Order, draws, lot};
-use super::{Refusal, Request, Solution};
+use super::{Explanation, LISTED, Refusal, Refused, Request, Solution};
 use crate::state::Instance;
 
 /// The candidates of one request, and what has been placed on them.
@@ -85,15 +85,20 @@ impl Scan {
             self.take(chosen);
         }
         let all_placed = u32::try_from(placed.len()) == Ok(count);
-        let refusals = match all_placed {
-            true => Vec::new(),
-            false => self
-                .seats
-                .iter()
-                .filter_map(|seat| seat.refusal(&self.request))
-                .collect(),
-        };
-        Solution { placed, refusals }
+        Solution {
+            placed,
+            refused: (!all_placed).then(|| self.refused()),
+        }
+    }
+
+    fn refused(&self) -> Refused {
+        let refusals = self.seats.iter().filter_map(|seat| seat.refusal(&self.request));
+        let refusals: Vec<Refusal> = refusals.collect();
+        let explanation = Explanation::of(&refusals, &self.request.demand);
+        let closest = explanation.closest.clone();
+        let others = refusals.into_iter().filter(|refusal| Some(refusal) != closest.as_ref());
+        let listed = closest.iter().cloned().chain(others).take(LISTED).collect();
+        Refused { explanation, listed }
     }
 
     /// The seat of the next copy: each rule keeps the best of what the one before it left; then chance, or the smallest

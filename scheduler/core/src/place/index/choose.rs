@@ -7,7 +7,7 @@ use super::class::ClassId;
 use super::prepared::{Plan, needed_groups};
 use super::ranking::Slot;
 use crate::place::Request;
-use crate::place::fits::{eligibility, room};
+use crate::place::fits::{eligible, room};
 use crate::place::order::{draws, lot};
 use crate::state::Instance;
 
@@ -254,7 +254,7 @@ impl Index {
         let Some(instance) = (question.instance)(slot) else {
             return false;
         };
-        if plan.changing && !eligibility(instance, question.request).is_empty() {
+        if plan.changing && !eligible(instance, question.request) {
             return false;
         }
         let mut free = true;

@@ -7,7 +7,7 @@ use super::Index;
 use super::class::{ClassId, Facet};
 use super::group::GroupId;
 use super::ranking::Slot;
-use crate::place::fits::eligibility;
+use crate::place::fits::eligible;
 use crate::place::order::{Chain, Order};
 use crate::place::{Request, satisfies};
 use crate::state::Instance;
@@ -103,7 +103,7 @@ impl Index {
         let classes: Vec<ClassId> = self.classes.ids().filter(speaks).collect();
         let chosen = (personal && !changing).then(|| {
             let all = self.slots.all();
-            all.filter(|slot| instance(*slot).is_some_and(|instance| eligibility(instance, request).is_empty()))
+            all.filter(|slot| instance(*slot).is_some_and(|instance| eligible(instance, request)))
                 .collect()
         });
         let group = self.groups.number(&request.group);

@@ -158,6 +158,12 @@ impl Ranking {
         }
     }
 
+    /// All instances with their places, in order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (u64, Slot)> + '_ {
+        let leaves = self.leaves.iter();
+        leaves.flat_map(|leaf| leaf.keys.iter().copied().zip(leaf.slots.iter().copied()))
+    }
+
     /// The first leaf from `at` on that has an entry with enough of the other resource.
     fn next_leaf(&self, at: usize, other: u32) -> Option<usize> {
         let in_group = |from: usize, until: usize| {

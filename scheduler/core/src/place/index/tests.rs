@@ -301,6 +301,48 @@ impl World {
     }
 }
 
+#[test]
+fn a_port_that_is_taken_is_told_with_the_task_that_holds_it() {
+    let host = Host {
+        cpu: 1024,
+        memory: 1024,
+        zone: None,
+        name: 1,
+        gpu: false,
+        gpus: 0,
+    };
+    let mut world = World::of(&[(1, host.clone()), (2, host)]);
+    let wish = Wish {
+        cpu: 1,
+        memory: 1,
+        port: Some(443),
+        group: "web",
+        strategies: Vec::new(),
+        expressions: Vec::new(),
+        distinct: false,
+        needs_gpu: false,
+        gpus: 0,
+    };
+    let request = request(&wish);
+    let mut index = Index::of(&world.state, CLUSTER);
+    let first = index.place(&world.state, &request, 1, 1);
+    world.fold_placements(&request, &first.placed);
+    index.catch_up(&world.state);
+    let refused = index.place(&world.state, &request, 2, 1).refused.unwrap();
+    let [cause] = refused.explanation.causes.as_slice() else {
+        panic!("{refused:?}");
+    };
+    assert_eq!((cause.instances, cause.holder), (2, Some(TaskId::from_bits(1))));
+    let (port, task) = ("port 443/tcp taken", TaskId::from_bits(1));
+    assert_eq!(
+        refused.explanation.to_string(),
+        format!(
+            "2 container instances were considered: 2 have {port}, {} by task {task}",
+            first.placed[0]
+        )
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -316,7 +358,10 @@ proptest! {
             match step {
                 Step::Place { wish, count, seed } => {
                     let request = request(&wish);
-                    let expected = solve(active(&world.state, CLUSTER), &request, count, seed);
+                    let mut expected = solve(active(&world.state, CLUSTER), &request, count, seed);
+                    if let Some(refused) = &mut expected.refused {
+                        refused.explanation.complete(&world.state, CLUSTER);
+                    }
                     index.catch_up(&world.state);
                     let found = index.place(&world.state, &request, count, seed);
                     prop_assert_eq!(&found, &expected, "{:?}", wish);
