@@ -1,24 +1,28 @@
 //! A cluster in memory that is as full as it is asked to be.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use berth_model::id::InstanceId;
-use berth_model::placement::{Constraint, PackBy, Strategy};
+use anyhow::Result;
+use berth_model::id::{ClusterName, DefinitionId, DefinitionRevision, Family, InstanceId, TaskId};
+use berth_model::overrides::TaskOverride;
+use berth_model::placement::{Constraint, Strategy};
 use berth_model::quantity::{CpuUnits, Demand, GpuCount, MemoryMib, PortSet};
+use berth_model::status::LaunchType;
 use berth_model::time::Timestamp;
 use berth_scheduler_core::change::Change;
 use berth_scheduler_core::fold::fold;
 use berth_scheduler_core::keys::ClusterKey;
+use berth_scheduler_core::launch::{Launch, Placement};
 use berth_scheduler_core::observation::InstanceFacts;
-use berth_scheduler_core::place::{Index, Request, Solution};
+use berth_scheduler_core::place::Request;
 use berth_scheduler_core::state::State;
 
-const CLUSTER: ClusterKey = ClusterKey(1);
+pub(crate) const CLUSTER: ClusterKey = ClusterKey(1);
 /// A host: 16 cores and 64 GiB.
-const HOST: (u32, u32) = (16 * 1024, 64 * 1024);
+pub(crate) const HOST: Size = (16 * 1024, 64 * 1024);
 /// Tasks of these sizes fill the cluster; requests ask for them as well.
-const SIZES: [(u32, u32); 8] = [
+pub(crate) const SIZES: [Size; 8] = [
     (128, 256),
     (256, 1024),
     (256, 256),
@@ -28,130 +32,122 @@ const SIZES: [(u32, u32); 8] = [
     (1024, 2048),
     (2048, 1024),
 ];
+/// The most CPU units that one of them takes.
+pub(crate) const LARGEST: u32 = 2048;
 /// Groups that the requests belong to.
 const GROUPS: usize = 16;
-/// Copies of the measured requests that are there at the same time, at most.
-const KEPT: usize = 4096;
 
-/// A cluster and the tasks that were placed on it.
-pub(crate) struct Cluster {
-    state: State,
-    index: Index,
-    /// Those that end first, first.
-    kept: VecDeque<(InstanceId, Arc<Request>)>,
-    chance: u64,
-}
+/// CPU units and MiB of memory.
+pub(crate) type Size = (u32, u32);
 
 /// The same wish in all sizes, for groups of their own.
-pub(crate) fn requests(strategies: &[Strategy], constraints: &[Constraint]) -> Vec<Arc<Request>> {
-    (0..GROUPS)
-        .map(|number| {
-            let size = SIZES[number % SIZES.len()];
-            Arc::new(request(
-                size,
-                strategies.to_vec(),
-                constraints.to_vec(),
-                &format!("service:s{number}"),
-            ))
-        })
-        .collect()
+pub(crate) fn requests(strategies: &[Strategy], constraints: &[Constraint]) -> Vec<Request> {
+    let request = |number: usize| {
+        let group = format!("service:s{number}");
+        request(SIZES[number % SIZES.len()], strategies, constraints, &group)
+    };
+    (0..GROUPS).map(request).collect()
 }
 
-fn request((cpu, memory): (u32, u32), strategies: Vec<Strategy>, constraints: Vec<Constraint>, group: &str) -> Request {
+pub(crate) fn request(
+    (cpu, memory): Size,
+    strategies: &[Strategy],
+    constraints: &[Constraint],
+    group: &str,
+) -> Request {
     Request {
-        demand: Demand {
-            cpu: CpuUnits(cpu),
-            memory: MemoryMib(memory),
-            ports: PortSet::default(),
-            gpus: GpuCount(0),
-        },
+        demand: demand((cpu, memory)),
         required_attributes: Arc::new([]),
         cpu_architecture: None,
         member_of: Arc::new([]),
-        constraints,
-        strategies,
+        constraints: constraints.to_vec(),
+        strategies: strategies.to_vec(),
         group: group.into(),
     }
 }
 
-impl Cluster {
-    /// A cluster with this share of its CPU taken by tasks of many sizes, here more and there less.
-    pub(crate) fn filled(instances: usize, load: u32) -> Self {
-        let mut state = State::default();
-        for number in 0..instances {
-            fold(&mut state, &registered(number));
-        }
-        let index = Index::of(&state, CLUSTER);
-        let mut cluster = Self {
-            state,
-            index,
-            kept: VecDeque::new(),
-            chance: 1,
-        };
-        let wanted = u64::try_from(instances).unwrap_or(0) * u64::from(HOST.0) * u64::from(load) / 100;
-        let mut taken = 0;
-        let fill: Vec<Request> = SIZES
-            .iter()
-            .map(|size| request(*size, vec![Strategy::Random], Vec::new(), "service:fill"))
-            .collect();
-        let pack: Vec<Request> = SIZES
-            .iter()
-            .map(|size| request(*size, vec![Strategy::Binpack(PackBy::Cpu)], Vec::new(), "service:fill"))
-            .collect();
-        while taken < wanted {
-            let draw = usize::try_from(cluster.draw() % 8).unwrap_or(0);
-            // The last part goes where there is room, or random would look for it for long.
-            let request = if taken * 10 < wanted * 9 {
-                &fill[draw]
-            } else {
-                &pack[draw]
-            };
-            let seed = cluster.draw();
-            let solution = cluster.index.place(&cluster.state, request, 1, seed);
-            if solution.placed.is_empty() {
-                break;
-            }
-            taken += u64::from(request.demand.cpu.0);
-        }
-        cluster
-    }
-
-    pub(crate) fn place(&mut self, request: &Request, copies: u32, seed: u64) -> Solution {
-        self.index.place(&self.state, request, copies, seed)
-    }
-
-    /// A copy that was placed goes on for a while.
-    pub(crate) fn keep(&mut self, instance: InstanceId, request: &Arc<Request>) {
-        self.kept.push_back((instance, Arc::clone(request)));
-    }
-
-    /// Ends as many copies as were placed, once there are enough; any of them, not the oldest.
-    pub(crate) fn end(&mut self, count: usize) {
-        for _ in 0..count {
-            if self.kept.len() <= KEPT.min(4 * count) {
-                return;
-            }
-            let any = usize::try_from(self.draw()).unwrap_or(0) % self.kept.len();
-            if let Some((instance, request)) = self.kept.swap_remove_back(any) {
-                self.index.give_back(instance, &request);
-            }
-        }
-    }
-
-    fn draw(&mut self) -> u64 {
-        self.chance = self
-            .chance
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        self.chance >> 33
+fn demand((cpu, memory): Size) -> Demand {
+    Demand {
+        cpu: CpuUnits(cpu),
+        memory: MemoryMib(memory),
+        ports: PortSet::default(),
+        gpus: GpuCount(0),
     }
 }
 
+/// A cluster without tasks.
+pub(crate) fn empty(instances: usize) -> Result<State> {
+    let mut state = State::default();
+    let created = Change::ClusterCreated {
+        name: ClusterName::parse("default")?,
+        key: CLUSTER,
+        tags: Vec::new(),
+    };
+    fold(&mut state, &created);
+    for number in 0..instances {
+        fold(&mut state, &registered(number));
+    }
+    Ok(state)
+}
+
+/// The same cluster with this share of its CPU taken by tasks of many sizes, here more and there less. What an instance
+/// has of them is one task in the state.
+pub(crate) fn filled(empty: &State, instances: usize, load: u32) -> Result<State> {
+    let mut state = empty.clone();
+    for (number, taken) in fill(instances, load).into_iter().enumerate() {
+        if taken != (0, 0) {
+            fold(&mut state, &placed(number, taken)?);
+        }
+    }
+    Ok(state)
+}
+
+/// What is taken of each instance.
+fn fill(instances: usize, load: u32) -> Vec<Size> {
+    let mut chance = Chance(1);
+    let mut taken = vec![(0, 0); instances];
+    let mut missing = u64::try_from(instances).unwrap_or(0) * u64::from(HOST.0) * u64::from(load) / 100;
+    while missing > 0 {
+        let (cpu, memory) = SIZES[chance.below(SIZES.len())];
+        // By chance, and from there on the first with room: there always is one below 100 %.
+        let start = chance.below(instances);
+        let fits = |at: &usize| {
+            let (used_cpu, used_memory) = taken[*at];
+            used_cpu + cpu <= HOST.0 && used_memory + memory <= HOST.1
+        };
+        let Some(at) = (start..instances).chain(0..start).find(fits) else {
+            break;
+        };
+        taken[at].0 += cpu;
+        taken[at].1 += memory;
+        missing = missing.saturating_sub(u64::from(cpu));
+    }
+    taken
+}
+
+/// Numbers that look random and are the same in every run.
+#[derive(Debug)]
+pub(crate) struct Chance(pub(crate) u64);
+
+impl Chance {
+    /// One of so many.
+    pub(crate) fn below(&mut self, count: usize) -> usize {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap_or(0) % count.max(1)
+    }
+}
+
+fn id(number: usize) -> InstanceId {
+    InstanceId::from_bits(u128::try_from(number).unwrap_or(0))
+}
+
 fn registered(number: usize) -> Change {
-    let value = |text: String| Some(text);
     let attributes = BTreeMap::from([
-        ("zone".to_owned(), value(format!("z{}", number % 3))),
-        ("rack".to_owned(), value(format!("r{}", number % 16))),
+        ("zone".to_owned(), Some(format!("z{}", number % 3))),
+        ("rack".to_owned(), Some(format!("r{}", number % 16))),
     ]);
     let facts = InstanceFacts {
         cpu: CpuUnits(HOST.0),
@@ -161,8 +157,34 @@ fn registered(number: usize) -> Change {
     };
     Change::InstanceRegistered {
         cluster: CLUSTER,
-        instance: InstanceId::from_bits(u128::try_from(number).unwrap_or(0)),
+        instance: id(number),
         facts: Arc::new(facts),
         at: Timestamp::from_millis(0),
     }
+}
+
+fn placed(number: usize, size: Size) -> Result<Change> {
+    let launch = Launch {
+        definition: DefinitionId {
+            family: Family::parse("fill")?,
+            revision: DefinitionRevision(1),
+        },
+        demand: demand(size),
+        group: "service:fill".into(),
+        started_by: None,
+        overrides: TaskOverride::default(),
+        tags: Vec::new(),
+        launch_type: LaunchType::default(),
+        client_token: None,
+        created_at: Timestamp::from_millis(0),
+    };
+    Ok(Change::TasksPlaced {
+        cluster: CLUSTER,
+        launch: Arc::new(launch),
+        placements: vec![Placement {
+            task: TaskId::from_bits(u128::try_from(number)? + 1),
+            instance: id(number),
+            gpus: Arc::new([]),
+        }],
+    })
 }

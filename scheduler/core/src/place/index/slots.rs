@@ -150,20 +150,6 @@ impl Slots {
         tasks
     }
 
-    /// Counts one task of a group less; gives how many are left.
-    pub(super) fn part(&mut self, slot: Slot, group: GroupId) -> u32 {
-        let groups = &mut self.groups[slot as usize];
-        let Some(at) = groups.iter().position(|membership| membership.group == group) else {
-            return 0;
-        };
-        groups[at].count = groups[at].count.saturating_sub(1);
-        let left = groups[at].count;
-        if left == 0 {
-            groups.remove(at);
-        }
-        left
-    }
-
     /// The slot is not what the state says any more.
     pub(super) fn run_ahead(&mut self, slot: Slot) {
         if !std::mem::replace(&mut self.is_ahead[slot as usize], true) {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use berth_model::id::InstanceId;
 use berth_model::status::InstanceStatus;
 
 use super::group::GroupId;
@@ -133,21 +132,6 @@ impl Index {
             (left(cpu, request.demand.cpu.0), left(memory, request.demand.memory.0)),
         );
         let count = self.slots.join(slot, &request.group, group, copies);
-        self.count(slot, group, count);
-        self.slots.run_ahead(slot);
-    }
-
-    /// Counts a copy that was placed here as gone again, without a state that says so: for benches, which have none.
-    pub fn give_back(&mut self, instance: InstanceId, request: &Request) {
-        let Some(slot) = self.slots.find(instance) else { return };
-        let (cpu, memory) = self.slots.free(slot);
-        let free = |free: u32, each: u32| free.saturating_add(each);
-        self.set_free(
-            slot,
-            (free(cpu, request.demand.cpu.0), free(memory, request.demand.memory.0)),
-        );
-        let group = self.groups.number(&request.group);
-        let count = self.slots.part(slot, group);
         self.count(slot, group, count);
         self.slots.run_ahead(slot);
     }
