@@ -26,7 +26,7 @@ pub(super) struct Connected {
     /// How the host is has not been told on this stream, or has changed since.
     conditions_due: bool,
     chain: Chain,
-    /// What this stream has carried; it carries each once. One that cannot be read fails the tasks that name it.
+    /// What this stream has carried and not taken back. One that cannot be read fails the tasks that name it.
     definitions: BTreeMap<String, Result<Definition, String>>,
 }
 
@@ -175,6 +175,11 @@ impl Driver {
         }
         for task in set.forgotten_task_arns.iter().filter_map(|arn| task_id_of(arn)) {
             self.acknowledged(task);
+        }
+        if let Some(connected) = &mut self.session {
+            for arn in &set.forgotten_task_definition_arns {
+                connected.definitions.remove(arn);
+            }
         }
         if set.complete {
             let unnamed = |id: &TaskId| !named.contains(id) && !self.tasks[id].has_ended();

@@ -3,7 +3,7 @@
 use berth_proto::agent::v1::agent_message;
 
 use super::Host;
-use super::scheduler::{TASK, complete, increment, seen_running};
+use super::scheduler::{DEFINITION, TASK, complete, increment, seen_running};
 
 #[tokio::test]
 async fn an_order_that_comes_twice_is_carried_out_once() -> anyhow::Result<()> {
@@ -114,5 +114,26 @@ async fn ends_are_told_once_and_in_order_after_the_scheduler_was_away() -> anyho
         heartbeat.or(report)
     });
     assert_eq!(next.await?, "heartbeat");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_definition_that_is_forgotten_must_be_carried_again() -> anyhow::Result<()> {
+    let mut host = Host::new().await?;
+    let _agent = host.agent()?;
+    let (mut stream, _) = host.scheduler.welcome().await?;
+    let mut forgotten = complete(1, None);
+    forgotten.forgotten_task_definition_arns = vec![DEFINITION.to_owned()];
+    stream.assign(forgotten).await?;
+    let mut bare = increment(1, 2, "RUNNING");
+    bare.task_definitions.clear();
+    stream.assign(bare).await?;
+    let (_, report) = stream.report("STOPPED").await?;
+    assert!(
+        report.stopped_reason.contains("without the definition"),
+        "{}",
+        report.stopped_reason
+    );
+    assert_eq!(host.docker.counts(), (0, 0));
     Ok(())
 }

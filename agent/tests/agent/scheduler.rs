@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 pub(crate) const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/prod/0000000000000000000000000000002a";
-const DEFINITION: &str = "arn:aws:ecs:us-east-1:000000000000:task-definition/web:1";
+pub(crate) const DEFINITION: &str = "arn:aws:ecs:us-east-1:000000000000:task-definition/web:1";
 
 /// Waits for agents.
 pub(crate) struct FakeScheduler {
@@ -192,7 +192,7 @@ pub(crate) fn complete(version: u64, desired: Option<&str>) -> Assignments {
         results_in: version,
         task_definitions: vec![definition],
         assignments: desired.map(assignment).into_iter().collect(),
-        forgotten_task_arns: Vec::new(),
+        ..Assignments::default()
     }
 }
 

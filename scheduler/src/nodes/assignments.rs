@@ -1,5 +1,7 @@
 //! What one agent has been told, and the difference to what it must run now.
 
+mod definitions;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -12,13 +14,14 @@ use berth_scheduler_core::state::{State, Task};
 
 use super::{Touched, wire};
 use crate::api::describe;
+use definitions::Definitions;
 
 /// The assignments that an agent has been sent on this stream.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
     version: u64,
-    tasks: BTreeMap<TaskId, DesiredStatus>,
-    definitions: BTreeSet<DefinitionId>,
+    tasks: BTreeMap<TaskId, (DesiredStatus, DefinitionId)>,
+    definitions: Definitions,
 }
 
 /// An instance in a state.
@@ -62,7 +65,9 @@ impl Sent {
             ..Assignments::default()
         };
         if emptied {
-            self.tasks.clear();
+            for (_, (_, definition)) in std::mem::take(&mut self.tasks) {
+                self.definitions.release(&definition);
+            }
         } else if active && (complete || touched.all) {
             let live: BTreeSet<TaskId> = place.state.live_tasks_on(place.key).map(|task| task.id).collect();
             let known: Vec<TaskId> = self.tasks.keys().copied().collect();
@@ -77,6 +82,8 @@ impl Sent {
         if !complete && message.assignments.is_empty() && message.forgotten_task_arns.is_empty() {
             return None;
         }
+        let unused = self.definitions.forget_unused();
+        message.forgotten_task_definition_arns = unused.iter().map(|id| place.namespace.definition(id)).collect();
         self.version += 1;
         message.results_in = self.version;
         Some(message)
@@ -84,17 +91,22 @@ impl Sent {
 
     /// Adds to the message what the agent does not know of the task.
     fn bring_up(&mut self, id: TaskId, place: &Place<'_>, message: &mut Assignments) {
+        let known = self.tasks.get(&id);
         match place.assigned(id) {
-            Some(task) if self.tasks.get(&id) != Some(&task.desired) => {
-                self.tasks.insert(id, task.desired);
-                self.add_definition(place.state, task, place.namespace, message);
+            Some(task) if known.is_none_or(|(desired, _)| *desired != task.desired) => {
+                let definition = &task.launch.definition;
+                if known.is_none() {
+                    self.add_definition(definition, place, message);
+                }
+                self.tasks.insert(id, (task.desired, definition.clone()));
                 message
                     .assignments
                     .push(assignment(task, place.cluster, place.namespace));
             }
             Some(_) => {}
             None => {
-                if self.tasks.remove(&id).is_some() {
+                if let Some((_, definition)) = self.tasks.remove(&id) {
+                    self.definitions.release(&definition);
                     message
                         .forgotten_task_arns
                         .push(place.namespace.task(place.cluster, id));
@@ -103,15 +115,15 @@ impl Sent {
         }
     }
 
-    fn add_definition(&mut self, state: &State, task: &Task, namespace: &Namespace, message: &mut Assignments) {
-        let id = &task.launch.definition;
-        if !self.definitions.contains(id)
-            && let Some(registered) = state.definition(id)
-        {
+    /// One task more needs the definition, which the message carries where the agent does not hold it.
+    fn add_definition(&mut self, id: &DefinitionId, place: &Place<'_>, message: &mut Assignments) {
+        let Some(registered) = place.state.definition(id) else {
+            return;
+        };
+        if self.definitions.need(id) {
             message
                 .task_definitions
-                .push(describe::task_definition(registered, namespace));
-            self.definitions.insert(id.clone());
+                .push(describe::task_definition(registered, place.namespace));
         }
     }
 }

@@ -1,17 +1,18 @@
 use berth_model::arn::DefinitionReference;
 use berth_model::id::{Family, InstanceId};
 use berth_model::overrides::TaskOverride;
-use berth_model::status::LaunchType;
+use berth_model::status::{LaunchType, TaskStatus};
 use berth_model::time::Timestamp;
 use berth_scheduler_core::command::{Command, Env, Memory};
 use berth_scheduler_core::decide::cluster::CreateCluster;
 use berth_scheduler_core::decide::definition::RegisterDefinition;
 use berth_scheduler_core::decide::instance::{ConnectInstance, DeregisterInstance};
+use berth_scheduler_core::decide::report::ReportTasks;
 use berth_scheduler_core::decide::run::{Call, RunTask};
 use berth_scheduler_core::decide::stop::StopTask;
 use berth_scheduler_core::fold::fold;
 use berth_scheduler_core::keys::ClusterKey;
-use berth_scheduler_core::observation::InstanceFacts;
+use berth_scheduler_core::observation::{InstanceFacts, Observation, TaskTimes};
 
 use super::*;
 
@@ -53,16 +54,21 @@ impl World {
             facts: Arc::new(facts),
             leaving: None,
         });
+        world.register();
+        world
+    }
+
+    /// The next revision, which is what is run from then on.
+    fn register(&mut self) {
         let definition = serde_json::json!({
             "family": "web",
             "containerDefinitions": [{"name": "app", "image": "busybox", "memory": 16}],
         });
-        world.submit(&RegisterDefinition {
+        self.submit(&RegisterDefinition {
             family: Family::parse("web").unwrap(),
             definition: Arc::new(serde_json::from_value(definition).unwrap()),
             tags: Vec::new(),
         });
-        world
     }
 
     fn submit<C: Command>(&mut self, command: &C) -> C::Outcome {
@@ -100,6 +106,21 @@ impl World {
             strategies: Vec::new(),
         });
         launched.tasks[0]
+    }
+
+    /// Its agent says that the task is over.
+    fn end(&mut self, task: TaskId) {
+        let observed = Observation {
+            last_status: TaskStatus::Stopped,
+            containers: Arc::from([]),
+            stop_code: None,
+            stopped_reason: None,
+            times: TaskTimes::default(),
+        };
+        self.submit(&ReportTasks {
+            instance: KEY,
+            reports: vec![(task, Arc::new(observed))],
+        });
     }
 
     fn update(&mut self, touched: &Touched) -> Option<Assignments> {
@@ -163,6 +184,37 @@ fn increments_follow_each_other_and_carry_a_definition_once() {
     let message = world.touching(first).unwrap();
     assert_eq!((message.applies_to, message.results_in), (2, 3));
     assert_eq!(assigned(&message), [(first.to_string().as_str(), "STOPPED")]);
+}
+
+#[test]
+fn an_agent_holds_no_more_definitions_than_its_tasks_need_and_a_few() {
+    let mut world = World::new();
+    world.update(&Touched::default()).unwrap();
+    let lasting = world.run();
+    let mut held = BTreeSet::new();
+    let mut take = |message: &Assignments| {
+        for definition in &message.task_definitions {
+            assert!(held.insert(definition.task_definition_arn.clone().unwrap()));
+        }
+        for assignment in &message.assignments {
+            assert!(held.contains(&assignment.task_definition_arn), "{held:?}");
+        }
+        for arn in &message.forgotten_task_definition_arns {
+            assert!(held.remove(arn), "{arn} was not held");
+        }
+        held.len()
+    };
+    let first = world.touching(lasting).unwrap();
+    take(&first);
+    for _ in 0..40 {
+        world.register();
+        let task = world.run();
+        take(&world.touching(task).unwrap());
+        world.end(task);
+        assert!(take(&world.touching(task).unwrap()) <= 17);
+    }
+    let of_lasting = &first.task_definitions[0].task_definition_arn;
+    assert!(held.contains(of_lasting.as_ref().unwrap()), "a task needs it");
 }
 
 #[test]
