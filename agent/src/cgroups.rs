@@ -2,8 +2,8 @@
 //!
 //! With Docker's driver `cgroupfs` they are directories that the agent makes ([`files`]), with `systemd` they are slices
 //! that it has systemd make ([`slices`]): writing past systemd would last until its next reload. A group is made
-//! before each create and each start and is the same when it is made twice; it goes when its task has ended. What a
-//! crash leaves is swept at the next start. Knows tasks by their ids alone; called by `perform`.
+//! before each create, and before a start where it is gone, and is the same when it is made twice; it goes when its task
+//! has ended. What a crash leaves is swept at the next start. Knows tasks by their ids alone; called by `perform`.
 
 mod files;
 mod slices;
@@ -76,12 +76,26 @@ impl Cgroups {
 
     /// Makes the task's group and sets its limits; returns the parent that Docker is to be given.
     pub(crate) async fn prepare(&self, task: TaskId, limits: TaskLimits) -> Result<String, Failure> {
+        self.provide(task, limits, Tree::make).await
+    }
+
+    /// Makes the group again if it is gone since a container was created in it.
+    pub(crate) async fn keep(&self, task: TaskId, limits: TaskLimits) -> Result<String, Failure> {
+        self.provide(task, limits, Tree::keep).await
+    }
+
+    async fn provide(
+        &self,
+        task: TaskId,
+        limits: TaskLimits,
+        of_files: fn(&Tree, TaskId, &TaskLimits) -> Result<String, String>,
+    ) -> Result<String, Failure> {
         let kind = Arc::clone(&self.kind);
         let preparing = async {
             match &*kind {
                 Kind::Files(tree) => {
                     let tree = tree.clone();
-                    let made = tokio::task::spawn_blocking(move || tree.make(task, &limits)).await;
+                    let made = tokio::task::spawn_blocking(move || of_files(&tree, task, &limits)).await;
                     made.unwrap_or_else(|_| Err("making it broke off".to_owned()))
                 }
                 Kind::Slices(slices) => slices.make(task, &limits).await,

@@ -85,7 +85,7 @@ impl Performer {
             fail_point!("before", effect);
             let (container, outcome) = match action {
                 Action::Create { container, request } => {
-                    let result = match group(cgroups, task, limits).await {
+                    let result = match group(cgroups, task, limits, Before::Create).await {
                         Ok(parent) => create(&docker, &sources, &ports, *request, parent).await,
                         Err(failure) => Err(failure),
                     };
@@ -93,7 +93,7 @@ impl Performer {
                 }
                 Action::Start { container, id, ports } => {
                     // The group may be gone since the create: Docker would make one without limits.
-                    let result = match group(cgroups, task, limits).await {
+                    let result = match group(cgroups, task, limits, Before::Start).await {
                         Ok(_) => docker.start(&id, ports).await,
                         Err(failure) => Err(failure),
                     };
@@ -145,10 +145,26 @@ async fn create(
     docker.create(request, &prepared).await
 }
 
+/// What the control group of a task is wanted for.
+#[derive(Debug, Clone, Copy)]
+enum Before {
+    Create,
+    /// It was there at the create.
+    Start,
+}
+
 /// The control group of the task, made where it is not there; none where none is needed.
-async fn group(cgroups: Option<Cgroups>, task: TaskId, limits: Option<TaskLimits>) -> Result<Option<String>, Failure> {
+async fn group(
+    cgroups: Option<Cgroups>,
+    task: TaskId,
+    limits: Option<TaskLimits>,
+    before: Before,
+) -> Result<Option<String>, Failure> {
     match (cgroups, limits) {
-        (Some(cgroups), Some(limits)) => cgroups.prepare(task, limits).await.map(Some),
+        (Some(cgroups), Some(limits)) => match before {
+            Before::Create => cgroups.prepare(task, limits).await.map(Some),
+            Before::Start => cgroups.keep(task, limits).await.map(Some),
+        },
         (None, Some(limits)) if limits.are_asked_for() => {
             let words = "the task has cpu or memory of its own, and this agent cannot hold tasks to limits any more";
             Err(Failure::new(FailureKind::Unprepared, words))

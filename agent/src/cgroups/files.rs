@@ -54,15 +54,23 @@ impl Tree {
     /// Makes the task's group with its limits; returns its name as Docker takes it.
     pub(super) fn make(&self, task: TaskId, limits: &TaskLimits) -> Result<String, String> {
         let group = self.parent.join(task.to_string());
-        // Somebody may have removed what was there at the start.
-        self.prepare_parent()?;
         let settings = if self.version == 1 {
             limits.version_1(self.policy)
         } else {
             limits.version_2(self.policy)
         };
         for directory in self.limited().iter().map(|hierarchy| hierarchy.join(&group)) {
-            make_directory(&directory)?;
+            match fs::create_dir(&directory) {
+                // Somebody has removed what was there at the start.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.prepare_parent()?;
+                    make_directory(&directory)?;
+                }
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(cannot_make(&directory, &error));
+                }
+                Ok(()) | Err(_) => {}
+            }
         }
         for Setting {
             controller,
@@ -73,6 +81,16 @@ impl Tree {
             write(&self.hierarchy(controller).join(&group).join(file), &value)?;
         }
         Ok(format!("/{}", group.display()))
+    }
+
+    /// Makes the task's group again where it is gone since it was made. While it is there its limits are: they were
+    /// written before the first container was created.
+    pub(super) fn keep(&self, task: TaskId, limits: &TaskLimits) -> Result<String, String> {
+        let group = self.parent.join(task.to_string());
+        if self.limited().iter().all(|hierarchy| hierarchy.join(&group).is_dir()) {
+            return Ok(format!("/{}", group.display()));
+        }
+        self.make(task, limits)
     }
 
     /// Removes the task's group everywhere; one with processes in it stays and is an error.
@@ -156,7 +174,11 @@ fn inherit_memory(group: &Path) -> Result<(), String> {
 }
 
 fn make_directory(path: &Path) -> Result<(), String> {
-    fs::create_dir_all(path).map_err(|error| format!("cannot make '{}': {error}", path.display()))
+    fs::create_dir_all(path).map_err(|error| cannot_make(path, &error))
+}
+
+fn cannot_make(path: &Path, error: &io::Error) -> String {
+    format!("cannot make '{}': {error}", path.display())
 }
 
 fn write(path: &Path, value: &str) -> Result<(), String> {
@@ -273,6 +295,25 @@ mod tests {
         fs::write(root.path().join("file"), "").unwrap();
         let problem = Tree::find(&setup(&root.path().join("file"), 2)).unwrap_err();
         assert!(problem.starts_with("cannot make"), "{problem}");
+    }
+
+    #[test]
+    fn a_group_that_somebody_removed_is_made_again_with_its_limits() {
+        let root = tempfile::tempdir().unwrap();
+        let tree = Tree::find(&setup(root.path(), 2)).unwrap();
+        let task = TaskId::from_bits(1);
+        let limit = root.path().join(format!("berth/{task}/memory.max"));
+        let name = tree.make(task, &LIMITS).unwrap();
+        fs::remove_file(&limit).unwrap();
+        assert_eq!(tree.keep(task, &LIMITS).unwrap(), name);
+        assert!(!limit.exists(), "what is there is left as it is");
+        for gone in [format!("berth/{task}"), "berth".to_owned()] {
+            fs::remove_dir_all(root.path().join(gone)).unwrap();
+            assert_eq!(tree.keep(task, &LIMITS).unwrap(), name);
+            assert_eq!(fs::read_to_string(&limit).unwrap(), "67108864");
+        }
+        let handed_on = fs::read_to_string(root.path().join("berth").join(SUBTREE)).unwrap();
+        assert_eq!(handed_on, "+cpu +memory +pids");
     }
 
     #[test]
