@@ -10,6 +10,7 @@ mod images;
 mod network;
 mod pause;
 mod time;
+mod turns;
 mod volume;
 
 use std::collections::HashMap;
@@ -35,6 +36,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::prepare::Prepared;
 use failure::{found, from_bollard, within};
 pub(crate) use images::{Fault, ListedImage, Login, PullError};
+use turns::Turns;
 
 /// Under targets that begin so the client library logs, whole requests and answers among it when it debugs.
 pub(crate) const CLIENT_LOG: &str = "bollard";
@@ -75,7 +77,7 @@ pub(crate) struct Docker {
 
 #[derive(Debug)]
 struct Limits {
-    starts: Semaphore,
+    starts: Arc<Turns>,
     stops: Semaphore,
     removals: Semaphore,
     create_within: Duration,
@@ -147,7 +149,7 @@ impl Docker {
             client,
             instance,
             limits: Arc::new(Limits {
-                starts: Semaphore::new(bounds.starts),
+                starts: Turns::new(bounds.starts),
                 stops: Semaphore::new(bounds.stops),
                 removals: Semaphore::new(bounds.removals),
                 create_within: bounds.create_within,
@@ -179,7 +181,7 @@ impl Docker {
 
     /// Creates the container, or adopts the one of the name if it was created for the same purpose. Returns its id.
     pub(crate) async fn create(&self, request: CreateRequest, prepared: &Prepared) -> Result<String, Failure> {
-        let _permit = permit(&self.limits.starts).await?;
+        let _turn = self.limits.starts.create().await;
         for volume in &request.volumes {
             volume::provide(&self.client, volume, self.limits.create_within).await?;
         }
@@ -245,7 +247,7 @@ impl Docker {
     /// Starts the container. Where ports are forwarded Docker is asked which, for it chooses those that are free.
     pub(crate) async fn start(&self, id: &str, ports: bool) -> Result<Vec<Binding>, Failure> {
         {
-            let _permit = permit(&self.limits.starts).await?;
+            let _turn = self.limits.starts.start().await;
             within(
                 "start the container",
                 self.limits.start_within,
