@@ -268,7 +268,11 @@ impl Driver {
             .drain_due()
             .map_or(LONGEST_SLEEP, |at| at.since(now()) + Duration::from_millis(1));
         let sending = if self.stream_full { RETRY_SENDING } else { LONGEST_SLEEP };
-        next.min(sending).min(draining)
+        // Where no stream takes it, it waits for the next.
+        let told = self.session.as_ref().is_some_and(Connected::is_welcome);
+        let progress = self.outbox.next_progress(now()).filter(|_| told);
+        let telling = progress.map_or(LONGEST_SLEEP, |left| left.max(RETRY_SENDING));
+        next.min(sending).min(draining).min(telling)
     }
 }
 

@@ -64,6 +64,22 @@ pub struct ContainerReport {
     pub address: Option<String>,
 }
 
+impl TaskReport {
+    /// Whether it differs from the one before in how far the task has come alone: in images, ids of containers and the
+    /// time of pulls. Whatever is told next brings that along.
+    #[must_use]
+    pub fn is_progress_since(&self, before: &Self) -> bool {
+        let mut advanced = before.clone();
+        advanced.pull_started_at = self.pull_started_at;
+        advanced.pull_stopped_at = self.pull_stopped_at;
+        for (container, now) in advanced.containers.iter_mut().zip(&self.containers) {
+            container.runtime_id.clone_from(&now.runtime_id);
+            container.image_digest.clone_from(&now.image_digest);
+        }
+        advanced == *self
+    }
+}
+
 /// Where the task stands, by what is known of its containers.
 #[must_use]
 pub fn status(record: &Record) -> TaskStatus {
@@ -182,6 +198,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::machine::testing::spec_of;
 
     #[test]
     fn the_ports_of_a_range_are_one_binding() {
@@ -202,5 +219,27 @@ mod tests {
         let each: Vec<_> = folded[0].each().collect();
         assert_eq!(each[2], binding(82, 40_002, 0));
         assert_eq!((each.len(), folded[1].each().count()), (3, 1));
+    }
+
+    #[test]
+    fn progress_is_what_the_next_status_brings_along_and_nothing_else() {
+        let definition = json!({"family": "web", "containerDefinitions": [{"name": "app", "image": "busybox"}]});
+        let record = Record::new(spec_of(definition));
+        let before = report(&record);
+        let change = |change: fn(&mut Record)| {
+            let mut record = record.clone();
+            change(&mut record);
+            report(&record).is_progress_since(&before)
+        };
+        assert!(change(|record| record.pull_started_at = Some(Timestamp::from_millis(1))));
+        assert!(change(|record| record.containers[0].image_id = Some("sha256:1".to_owned())));
+        assert!(change(|record| record.containers[0].runtime_id = Some("id".to_owned())));
+        assert!(!change(|record| record.containers[0].phase = Phase::Running));
+        assert!(!change(|record| record.containers[0].waits_for = Some("waits for a port".to_owned())));
+        assert!(!change(|record| record.stop = Some(crate::record::Stop {
+            code: None,
+            reason: String::new(),
+            at: Timestamp::from_millis(1),
+        })));
     }
 }

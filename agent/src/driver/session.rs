@@ -332,7 +332,7 @@ impl Driver {
                 return;
             };
             let ended = |id: TaskId| self.tasks.get(&id).is_some_and(super::step::Task::has_ended);
-            let Some((sequence, tasks)) = self.outbox.next_message(ended) else {
+            let Some((sequence, tasks)) = self.outbox.next_message(now(), ended) else {
                 return;
             };
             fail_point!("before", "report");

@@ -137,8 +137,12 @@ impl Driver {
                 Held::Do(action) => self.act(id, action),
                 Held::Tell(report) => {
                     if let Some(task) = self.tasks.get_mut(&id) {
+                        if report.is_progress_since(&task.told) {
+                            self.outbox.progressed(id, now());
+                        } else {
+                            self.outbox.changed(id);
+                        }
                         task.told = *report;
-                        self.outbox.changed(id);
                     }
                 }
             }
