@@ -5,6 +5,7 @@
 pub mod cluster;
 pub mod definition;
 pub mod instance;
+pub mod plan;
 pub mod protection;
 pub mod report;
 pub mod run;

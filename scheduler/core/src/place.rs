@@ -3,6 +3,7 @@
 //! Pure and exact: the best of all candidates is found, nothing is sampled, and what is equal to the last breaks by
 //! instance id, so that the same state and seed give the same answer. Knows nothing of services, agents or the API.
 
+mod capacity;
 mod explain;
 mod fits;
 mod index;
@@ -18,10 +19,12 @@ use berth_model::query::Expression;
 
 use crate::state::Instance;
 
+pub use capacity::capacity;
 pub use explain::{Cause, Explanation};
 pub use fits::{Misfit, fits};
 pub use index::Index;
 use scan::Scan;
+pub use scan::{Choice, Criterion, Decided, RunnerUp, choices};
 
 /// What is to be placed, but for how many and by which seed.
 #[derive(Debug, Clone, PartialEq)]

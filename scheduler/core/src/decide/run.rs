@@ -6,8 +6,11 @@ use berth_model::fault::Fault;
 use berth_model::placement::{Constraint, MAX_CONSTRAINTS, Strategy};
 use berth_model::status::InstanceStatus;
 
+use super::launch::Admitted;
 pub use super::launch::{Call, Failure, Launched};
 use crate::command::{Command, Decision, Env};
+use crate::keys::ClusterKey;
+use crate::place::Request;
 use crate::state::{Instance, State};
 
 /// Places up to `count` copies; those that find no place are failures, not errors (ECS API, RunTask).
@@ -31,15 +34,7 @@ impl Command for RunTask {
         if let Some(earlier) = self.call.replay(state, cluster.key)? {
             return Ok(Decision::unchanged(earlier));
         }
-        let admitted = self.call.admit(state, cluster.key)?;
-        let member_of = &admitted.registered.constraints;
-        let constraints = self.constraints.len() + member_of.len();
-        if constraints > MAX_CONSTRAINTS {
-            return Err(Fault::invalid(format!(
-                "placementConstraints of the request and the task definition are {constraints} together, at most {MAX_CONSTRAINTS} are allowed."
-            )));
-        }
-        let request = admitted.request(self.constraints.clone(), self.strategies.clone());
+        let (admitted, request) = self.admit(state, cluster.key)?;
         let active = |instance: &Arc<Instance>| instance.status == InstanceStatus::Active;
         if cluster.instances == 0 || !state.instances_of(cluster.key).any(active) {
             return Err(Fault::invalid("No Container Instances were found in your cluster."));
@@ -61,5 +56,21 @@ impl Command for RunTask {
                 explanation,
             },
         })
+    }
+}
+
+impl RunTask {
+    /// What is to be placed, where the call may go on.
+    pub(super) fn admit<'s>(&self, state: &'s State, cluster: ClusterKey) -> Result<(Admitted<'s>, Request), Fault> {
+        let admitted = self.call.admit(state, cluster)?;
+        let member_of = &admitted.registered.constraints;
+        let constraints = self.constraints.len() + member_of.len();
+        if constraints > MAX_CONSTRAINTS {
+            return Err(Fault::invalid(format!(
+                "placementConstraints of the request and the task definition are {constraints} together, at most {MAX_CONSTRAINTS} are allowed."
+            )));
+        }
+        let request = admitted.request(self.constraints.clone(), self.strategies.clone());
+        Ok((admitted, request))
     }
 }

@@ -1,5 +1,7 @@
 //! The plain exact scan: looks at every candidate for every copy. It is the oracle of anything quicker.
 
+mod choice;
+
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,6 +12,8 @@ use super::fits::{Misfit, eligibility, room};
 use super::order::{Chain, Order, draws, lot};
 use super::{Explanation, LISTED, Refusal, Refused, Request, Solution};
 use crate::state::Instance;
+
+pub use choice::{Choice, Criterion, Decided, RunnerUp, choices};
 
 /// The candidates of one request, and what has been placed on them.
 #[derive(Debug)]

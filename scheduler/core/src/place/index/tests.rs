@@ -16,6 +16,7 @@ use crate::change::Change;
 use crate::fold::fold;
 use crate::launch::{Launch, Placement};
 use crate::observation::{InstanceFacts, Observation, TaskTimes};
+use crate::place::{capacity, choices};
 use crate::state::State;
 
 const CLUSTER: ClusterKey = ClusterKey(1);
@@ -365,6 +366,9 @@ proptest! {
                     index.catch_up(&world.state);
                     let found = index.place(&world.state, &request, count, seed);
                     prop_assert_eq!(&found, &expected, "{:?}", wish);
+                    let choices = choices(active(&world.state, CLUSTER), &request, count, seed);
+                    let chosen: Vec<InstanceId> = choices.iter().map(|choice| choice.instance).collect();
+                    prop_assert_eq!(&found.placed, &chosen, "{:?}", wish);
                     // Now and then nothing comes of it, as when another writer was first.
                     if seed % 5 > 0 {
                         world.fold_placements(&request, &found.placed);
@@ -391,5 +395,26 @@ proptest! {
                 Step::Register { instance, host } => register(&mut world.state, instance, &host),
             }
         }
+    }
+
+    #[test]
+    fn what_fits_in_all_is_the_sum_of_what_fits_on_each(
+        hosts in prop::collection::vec(host(), 0..20),
+        wish in wish(),
+        before in 0_u32..20,
+    ) {
+        const LIMIT: u32 = 2000;
+        let hosts: Vec<(u128, Host)> = (0_u128..).zip(hosts).collect();
+        let mut world = World::of(&hosts);
+        let request = request(&wish);
+        let mut index = Index::of(&world.state, CLUSTER);
+        let earlier = index.place(&world.state, &request, before, 1).placed;
+        world.fold_placements(&request, &earlier);
+        index.catch_up(&world.state);
+        let capacities = active(&world.state, CLUSTER).map(|instance| capacity(instance, &request, LIMIT));
+        let expected = capacities.sum::<u32>().min(LIMIT) as usize;
+        // Of what takes nothing, any number fits: so many need not be placed to believe it.
+        prop_assume!(expected < LIMIT as usize);
+        prop_assert_eq!(index.place(&world.state, &request, LIMIT, 1).placed.len(), expected);
     }
 }

@@ -224,3 +224,66 @@ fn a_scan_that_goes_on_places_as_a_new_one_would() {
         .collect();
     assert_eq!(at_once.placed, in_parts);
 }
+
+#[test]
+fn a_choice_is_told_with_its_numbers_and_the_runner_up() {
+    let mut cluster = [instance(1, "a"), instance(2, "a"), instance(3, "b")];
+    Arc::make_mut(&mut cluster[0]).groups.insert("family:web".into(), 1);
+    Arc::make_mut(&mut cluster[1]).used_memory = MemoryMib(400);
+    let demand = demand(100, 100);
+    let request = Request {
+        strategies: vec![
+            Strategy::Spread(SpreadKey::Attribute("ecs.availability-zone".to_owned())),
+            Strategy::Binpack(PackBy::Memory),
+        ],
+        ..request(&demand)
+    };
+    let choices = choices(&cluster, &request, 2, 1);
+    let score = |zone: &str, tasks, memory| {
+        let attribute = "ecs.availability-zone".to_owned();
+        let value = Some(zone.to_owned());
+        let (cpu, most) = (1024, false);
+        vec![
+            Criterion::Domain {
+                attribute,
+                value,
+                tasks,
+            },
+            Criterion::Packed {
+                by: PackBy::Memory,
+                free: memory,
+            },
+            Criterion::Free { most, cpu, memory },
+        ]
+    };
+    let id = InstanceId::from_bits;
+    assert_eq!(choices[0].instance, id(3));
+    assert_eq!(choices[0].score, score("b", 0, 1000));
+    // The second of the first copy is the first of the second.
+    let second = RunnerUp {
+        instance: id(2),
+        score: score("a", 1, 600),
+    };
+    assert_eq!(choices[0].runner_up, Some(second.clone()));
+    assert_eq!(choices[0].decided, Decided::Criterion(0));
+    assert_eq!(
+        (choices[1].instance, &choices[1].score),
+        (second.instance, &second.score)
+    );
+    assert_eq!(choices[1].decided, Decided::Criterion(1));
+}
+
+#[test]
+fn it_is_told_where_there_was_nothing_to_compare() {
+    let decided = |cluster: &[Arc<Instance>], strategy| {
+        let request = Request {
+            strategies: vec![strategy],
+            ..request(&demand(1, 1))
+        };
+        choices(cluster, &request, 1, 7)[0].decided
+    };
+    let two = [instance(1, "a"), instance(2, "a")];
+    assert_eq!(decided(&two[..1], Strategy::Random), Decided::Alone);
+    assert_eq!(decided(&two, Strategy::Random), Decided::Chance);
+    assert_eq!(decided(&two, Strategy::Binpack(PackBy::Cpu)), Decided::Id);
+}
