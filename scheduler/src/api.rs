@@ -13,6 +13,7 @@ mod json;
 mod network;
 mod operations;
 mod page;
+mod plan;
 mod protection;
 mod request;
 mod tasks;
@@ -28,6 +29,8 @@ use berth_scheduler_core::command::{Command, Principal};
 pub use grpc::{Additions, GrpcApi, name_fault};
 pub use json::answer;
 
+use tokio::sync::Semaphore;
+
 use crate::engine::Engine;
 use crate::nodes::Registry;
 
@@ -37,6 +40,8 @@ pub struct Api {
     engine: Engine,
     registry: Arc<Registry>,
     namespace: Arc<Namespace>,
+    /// Turns to make plans.
+    planning: Arc<Semaphore>,
 }
 
 /// Who calls, as far as the mouth can tell.
@@ -54,6 +59,7 @@ impl Api {
             engine,
             registry,
             namespace,
+            planning: Arc::new(Semaphore::new(plan::AT_ONCE)),
         }
     }
 

@@ -6,13 +6,13 @@ use berth_model::fault::Fault;
 use berth_proto::ecs::v1 as ecs;
 use berth_proto::ecs::v1::ecs_server::Ecs;
 use berth_proto::v1::berth_server::Berth;
-use berth_proto::v1::{DescribeUsageRequest, DescribeUsageResponse};
+use berth_proto::v1::{DescribeUsageRequest, DescribeUsageResponse, PlanRequest, PlanResponse};
 use http::HeaderValue;
 use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Request, Response, Status};
 
 use super::operations::{for_each_operation, unserved};
-use super::{Api, Caller, clusters, definitions, faults, instances, protection, tasks, usage};
+use super::{Api, Caller, clusters, definitions, faults, instances, plan, protection, tasks, usage};
 
 /// ECS's operations over gRPC.
 #[derive(Debug, Clone)]
@@ -70,6 +70,11 @@ impl Berth for Additions {
             .await
             .unwrap_or_else(|error| Err(Fault::server(format!("usage is not described: {error}"))));
         described.map(Response::new).map_err(|fault| faults::status(&fault))
+    }
+
+    async fn plan(&self, request: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
+        let planned = plan::answer(&self.0, request.into_inner()).await;
+        planned.map(Response::new).map_err(|fault| faults::status(&fault))
     }
 }
 

@@ -35,6 +35,15 @@ pub(super) async fn run(
     request: ecs::RunTaskRequest,
     caller: &Caller,
 ) -> Result<ecs::RunTaskResponse, Fault> {
+    let command = command(api, request, MAX_COUNT)?;
+    let cluster = command.call.cluster.clone();
+    let launched = api.submit(command, caller).await?;
+    let (tasks, failures) = answer(api, &cluster, launched);
+    Ok(ecs::RunTaskResponse { tasks, failures })
+}
+
+/// What RunTask asks for, of at most so many copies.
+pub(super) fn command(api: &Api, request: ecs::RunTaskRequest, most: i32) -> Result<RunTask, Fault> {
     if request.launch_type.is_some() && !request.capacity_provider_strategy.is_empty() {
         return Err(Fault::invalid(
             "Specify either Launch Type or Capacity Provider Strategy, but not both.",
@@ -52,8 +61,8 @@ pub(super) async fn run(
     let count = request.count.unwrap_or(1);
     let count = u32::try_from(count)
         .ok()
-        .filter(|_| (1..=MAX_COUNT).contains(&count))
-        .ok_or_else(|| Fault::invalid(format!("count {count} should be between 1 and {MAX_COUNT}.")))?;
+        .filter(|_| (1..=most).contains(&count))
+        .ok_or_else(|| Fault::invalid(format!("count {count} should be between 1 and {most}.")))?;
     let client_token = client_token(&request)?;
     let raw_constraints = request
         .placement_constraints
@@ -81,16 +90,12 @@ pub(super) async fn run(
         managed_tags: request.enable_ecs_managed_tags == Some(true),
     };
     let call = wishes.call(api, client_token)?;
-    let cluster = call.cluster.clone();
-    let command = RunTask {
+    Ok(RunTask {
         call,
         count,
         constraints,
         strategies,
-    };
-    let launched = api.submit(command, caller).await?;
-    let (tasks, failures) = answer(api, &cluster, launched);
-    Ok(ecs::RunTaskResponse { tasks, failures })
+    })
 }
 
 pub(super) async fn start(
