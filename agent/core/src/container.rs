@@ -161,7 +161,8 @@ impl Binding {
     }
 }
 
-/// The bindings without those that only repeat a port for IPv6.
+/// The bindings without those that only repeat a port for IPv6. Where Docker chose another port for IPv6 both stay, that
+/// of IPv4 first: it is the one that readers of the first binding mean.
 #[must_use]
 pub fn without_duplicates(mut bindings: Vec<Binding>) -> Vec<Binding> {
     // In this order `0.0.0.0` comes before `::`.
@@ -169,6 +170,7 @@ pub fn without_duplicates(mut bindings: Vec<Binding>) -> Vec<Binding> {
     bindings.dedup_by(|later, kept| {
         (later.container_port, later.protocol, later.host_port) == (kept.container_port, kept.protocol, kept.host_port)
     });
+    bindings.sort_by_key(|binding| (binding.container_port, binding.protocol, binding.bind_ip.contains(':')));
     bindings
 }
 
@@ -245,6 +247,31 @@ mod tests {
         assert_eq!(
             without_duplicates(all),
             [binding("0.0.0.0", 32768), binding("0.0.0.0", 32769)]
+        );
+    }
+
+    #[test]
+    fn the_port_for_ipv4_comes_first_where_ipv6_has_a_lower_one() {
+        let binding = |bind_ip: &str, container_port, host_port| Binding {
+            container_port,
+            protocol: Protocol::Tcp,
+            host_port,
+            bind_ip: bind_ip.to_owned(),
+            range: 0,
+        };
+        // The port that comes next was taken for IPv4 alone.
+        let all = vec![
+            binding("::", 80, 32770),
+            binding("0.0.0.0", 80, 32771),
+            binding("0.0.0.0", 53, 32773),
+        ];
+        assert_eq!(
+            without_duplicates(all),
+            [
+                binding("0.0.0.0", 53, 32773),
+                binding("0.0.0.0", 80, 32771),
+                binding("::", 80, 32770)
+            ]
         );
     }
 }
