@@ -34,7 +34,7 @@ pub(super) fn a_task_of_one_ipc_namespace_shares_its_memory(bed: &Hosts) -> Resu
         shell("writer", "echo berth > /dev/shm/said; exec sleep 600"),
         shell(
             "reader",
-            "until cat /dev/shm/said; do sleep 0.2; done 2>/dev/null; exec sleep 600"
+            "until grep berth /dev/shm/said; do sleep 0.2; done 2>/dev/null; exec sleep 600"
         ),
     ]);
     let tasks = bed.running(&definition("ipc-task", containers, &json!({"ipcMode": "task"})), 1)?;

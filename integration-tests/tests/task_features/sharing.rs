@@ -43,7 +43,10 @@ pub(super) fn a_tasks_volume_is_shared_through_volumes_from_and_goes_with_the_ta
         &json!({"mountPoints": [{"sourceVolume": "scratch", "containerPath": "/data"}]}),
     );
     let reader = with(
-        shell("reader", "until cat /data/file; do sleep 1; done; exec sleep 600"),
+        shell(
+            "reader",
+            "until grep shared /data/file; do sleep 1; done; exec sleep 600",
+        ),
         &json!({"volumesFrom": [{"sourceContainer": "writer"}]}),
     );
     let mut definition = definition("taskvolume", json!([reader, writer]));
@@ -75,7 +78,7 @@ pub(super) fn a_link_reaches_the_other_container_by_its_alias(bed: &OneHost) -> 
         "image": "curl",
         "memory": 32,
         "links": ["web:site"],
-        "command": ["for try in 1 2 3 4 5; do curl http://site/ && exit 0; sleep 1; done; exit 9"],
+        "command": ["for try in $(seq 60); do curl http://site/ && exit 0; sleep 1; done; exit 9"],
     });
     let (arn, task) = bed.ended("links", json!([client, web]))?;
     let printed = bed.printed(&arn, "client")?;
