@@ -18,7 +18,7 @@ pub struct Host {
     engine: Engine,
     data_dir: PathBuf,
     log_dir: PathBuf,
-    /// Where an agent makes the control groups of tasks: among what the lane sweeps.
+    /// Where agents make the control groups of tasks: among what the lane sweeps.
     task_cgroup: String,
 }
 
@@ -111,10 +111,12 @@ impl Host {
     /// If it cannot be started.
     pub fn start_agent(&self, options: &Options) -> Result<Agent> {
         let mut options = options.clone();
-        let arguments = &mut options.settings.arguments;
-        arguments.extend(["--task-cgroup".to_owned(), self.task_cgroup.clone()]);
         let dash = if options.settings.name.is_empty() { "" } else { "-" };
         let own = format!("{dash}{}", options.settings.name);
+        // Of its own: an agent that starts sweeps the groups of tasks that it does not know.
+        let cgroup = format!("{}/{}{own}", self.task_cgroup, options.cluster);
+        let arguments = &mut options.settings.arguments;
+        arguments.extend(["--task-cgroup".to_owned(), cgroup]);
         Agent::start(
             &self.name,
             self.link.namespace(),
