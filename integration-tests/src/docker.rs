@@ -27,7 +27,7 @@ pub const TASK_LABEL: &str = "com.amazonaws.ecs.task-arn";
 /// The label with the container's name in its task definition.
 pub const NAME_LABEL: &str = "com.amazonaws.ecs.container-name";
 
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A Docker Engine of the bed.
 #[derive(Debug)]
@@ -326,6 +326,19 @@ impl Engine {
     pub fn logs(&self, id: &str) -> Result<String> {
         let answer = self.get(&format!("/containers/{id}/logs?stdout=1&stderr=1"))?;
         Ok(container::log_text(&answer.body))
+    }
+
+    /// Waits until a container has printed a text. A script that is to be sent a signal sets its trap first and prints
+    /// then: before, the signal would end the shell.
+    ///
+    /// # Errors
+    ///
+    /// If it has not printed it in time.
+    pub fn wait_printed(&self, id: &str, text: &str) -> Result<()> {
+        wait_until(&format!("container {id} prints {text:?}"), DEADLINE, || {
+            let printed = self.logs(id)?;
+            Ok(Seen::when(printed.contains(text), || format!("{printed:?}")))
+        })
     }
 
     /// Removes a container, running or not, with its anonymous volumes.

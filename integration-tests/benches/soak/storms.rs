@@ -39,13 +39,18 @@ pub(crate) struct Storms {
 ///
 /// If a state is not right in time.
 pub(crate) fn run(cluster: &mut Cluster) -> Result<Storms> {
-    let steady = cluster.register(&definition("steady", "trap '' USR1; while :; do sleep 1; done"))?;
+    let steady = cluster.register(&definition(
+        "steady",
+        "trap '' USR1; echo ready; while :; do sleep 1; done",
+    ))?;
     let steady = cluster.run(&steady, STEADY, &json!({}))?;
     cluster.wait_running(&steady)?;
     let containers = steady
         .iter()
         .map(|arn| Ok(cluster.container(arn, "app")?.id().to_owned()))
         .collect::<Result<Vec<String>>>()?;
+    let engine = cluster.bed().host("a")?.engine();
+    containers.iter().try_for_each(|id| engine.wait_printed(id, "ready"))?;
     let instance = cluster.instance_of("a")?;
     let arn = instance["containerInstanceArn"].as_str().unwrap_or_default();
     let instance = arn.rsplit('/').next().unwrap_or_default();

@@ -15,7 +15,7 @@ const SHORT: usize = 20;
 pub(crate) fn every_state_is_right_after_an_event_storm(hosts: &Hosts) -> Result<()> {
     let host = hosts.host("b")?;
     let engine = host.engine();
-    let steady = hosts.register("steady", "trap '' USR1; while :; do sleep 1; done")?;
+    let steady = hosts.register("steady", "trap '' USR1; echo ready; while :; do sleep 1; done")?;
     let short = hosts.register("short", "sleep 1; exit 7")?;
     let steady = hosts.run_on("b", &steady, STEADY)?;
     hosts.cluster.wait_running(&steady)?;
@@ -23,6 +23,7 @@ pub(crate) fn every_state_is_right_after_an_event_storm(hosts: &Hosts) -> Result
         .iter()
         .map(|arn| Ok(hosts.cluster.container(arn, "app")?.id().to_owned()))
         .collect::<Result<Vec<String>>>()?;
+    containers.iter().try_for_each(|id| engine.wait_printed(id, "ready"))?;
     let instance = hosts.cluster.instance_of("b")?;
     let arn = instance["containerInstanceArn"].as_str().unwrap_or_default();
     let (signalled, frozen) = containers.split_at(STEADY / 2);

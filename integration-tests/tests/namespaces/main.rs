@@ -113,17 +113,12 @@ impl Hosts {
         self.cluster.container(&arn(task)?, name)
     }
 
-    /// What a container on host `a` has printed.
-    fn printed(&self, task: &Value, name: &str) -> Result<String> {
-        self.host("a")?.engine().logs(self.container(task, name)?.id())
-    }
-
     /// Waits until a container on host `a` has printed a line.
     fn wait_printed(&self, task: &Value, name: &str, line: &str) -> Result<()> {
-        wait_until(&format!("{name} prints {line}"), SOON, || {
-            let printed = self.printed(task, name)?;
-            Ok(Seen::when(printed.lines().any(|printed| printed == line), || printed))
-        })
+        let container = self.container(task, name)?;
+        self.host("a")?
+            .engine()
+            .wait_printed(container.id(), &format!("{line}\n"))
     }
 
     /// Waits until the web server at an address serves a page to its host.

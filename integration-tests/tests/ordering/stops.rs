@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use berth_integration_tests::cluster::{SOON, container_of};
-use berth_integration_tests::{Seen, wait_until};
+use berth_integration_tests::cluster::container_of;
 use serde_json::json;
 
 use super::{OneHost, moment, shell, with};
@@ -14,15 +13,9 @@ const TAKES_A_SECOND: &str = "trap 'sleep 1; exit 5' TERM; echo ready; while :; 
 const DEAF: &str = "trap '' TERM; echo ready; while :; do sleep 1; done";
 
 fn all_ready(bed: &OneHost, arn: &str, names: &[&str]) -> Result<()> {
-    wait_until("the traps are set", SOON, || {
-        for name in names {
-            let printed = bed.engine().logs(bed.container(arn, name)?.id())?;
-            if !printed.contains("ready") {
-                return Ok(Seen::NotYet(format!("{name}: {printed}")));
-            }
-        }
-        Ok(Seen::Done(()))
-    })
+    names
+        .iter()
+        .try_for_each(|name| bed.engine().wait_printed(bed.container(arn, name)?.id(), "ready"))
 }
 
 pub(super) fn containers_stop_against_the_order_of_starts(bed: &OneHost) -> Result<()> {
@@ -57,7 +50,7 @@ pub(super) fn containers_stop_against_the_order_of_starts(bed: &OneHost) -> Resu
 pub(super) fn each_container_has_its_own_time_to_stop(bed: &OneHost) -> Result<()> {
     let containers = json!([
         with(shell("brief", DEAF), &json!({"stopTimeout": 2})),
-        with(shell("long", TAKES_A_SECOND), &json!({"stopTimeout": 20})),
+        with(shell("long", TAKES_A_SECOND), &json!({"stopTimeout": 120})),
     ]);
     let arn = bed.run("granular", &containers)?;
     bed.running(&arn)?;
@@ -67,22 +60,24 @@ pub(super) fn each_container_has_its_own_time_to_stop(bed: &OneHost) -> Result<(
     let took = begun.elapsed();
     assert_eq!(container_of(&task, "brief")?["exitCode"], 137, "killed: {task}");
     assert_eq!(container_of(&task, "long")?["exitCode"], 5, "ended by itself: {task}");
+    // Far from the other's time, on a machine that does much else too.
     ensure!(
-        took >= Duration::from_secs(2) && took < Duration::from_secs(15),
+        took >= Duration::from_secs(2) && took < Duration::from_secs(90),
         "{took:?}"
     );
     Ok(())
 }
 
 pub(super) fn a_process_that_heeds_no_signal_ends_at_once_under_an_init(bed: &OneHost) -> Result<()> {
-    // As the first process of its container `sleep` would not even notice SIGTERM.
-    let container =
-        json!([{"name": "main", "image": "busybox", "memory": 16, "command": ["sleep", "600"], "stopTimeout": 30}]);
-    let arn = bed.run("init", &container)?;
+    // As the first process of its container `sleep` would not even notice SIGTERM, and be killed in the end: 137.
+    let container = with(
+        shell("main", "echo ready; exec sleep 600"),
+        &json!({"stopTimeout": 120}),
+    );
+    let arn = bed.run("init", &json!([container]))?;
     bed.running(&arn)?;
-    let begun = Instant::now();
+    all_ready(bed, &arn, &["main"])?;
     let task = bed.stop(&arn)?;
     assert_eq!(container_of(&task, "main")?["exitCode"], 143, "{task}");
-    ensure!(begun.elapsed() < Duration::from_secs(10), "after {:?}", begun.elapsed());
     Ok(())
 }

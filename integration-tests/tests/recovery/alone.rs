@@ -1,5 +1,6 @@
 //! A cluster of one agent, on an engine that it shares with the agents of other tests.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -110,6 +111,14 @@ impl<'b> Alone<'b> {
         found.pop().context("no container")
     }
 
+    /// Waits until tasks of [`task`] have begun so many times in the directory: their traps are set by then.
+    pub(super) fn wait_begun(directory: &Path, times: usize) -> Result<()> {
+        wait_until("the containers have begun", SOON, || {
+            let begun = starts(directory);
+            Ok(Seen::when(begun == times, || format!("{begun} of {times}")))
+        })
+    }
+
     /// The directory with the agent's records of tasks.
     pub(super) fn records(&self) -> PathBuf {
         let host = self.bed.bed.data_dir(self.host);
@@ -119,6 +128,11 @@ impl<'b> Alone<'b> {
 
 fn start(bed: &Bed, host: &str, cluster: &str, settings: &Settings) -> Result<Agent> {
     start_agent(&bed.bed, host, &bed.scheduler, cluster, settings)
+}
+
+/// How often tasks of [`task`] have begun in the directory.
+pub(super) fn starts(directory: &Path) -> usize {
+    fs::read_to_string(directory.join("starts")).map_or(0, |text| text.lines().count())
 }
 
 /// The exit code of the container `main`.

@@ -22,10 +22,7 @@ fn running<'b>(bed: &'b Bed, name: &str) -> Result<(Alone<'b>, String)> {
     let alone = Alone::start(bed, "a", name, &Settings::default())?;
     let arn = alone.run(&task(name, &directory))?;
     alone.wait(&arn, "RUNNING")?;
-    wait_until("the trap is set", SOON, || {
-        let begun = directory.join("starts").exists();
-        Ok(Seen::when(begun, || "not begun".to_owned()))
-    })?;
+    Alone::wait_begun(&directory, 1)?;
     Ok((alone, arn))
 }
 
@@ -38,8 +35,8 @@ fn reason(task: &Value) -> Result<String> {
 
 pub(super) fn a_container_that_somebody_removes_is_told_as_vanished(bed: &Bed) -> Result<()> {
     let (alone, arn) = running(bed, "removed")?;
-    let begun = Instant::now();
     alone.engine()?.remove(alone.container(&arn)?.id())?;
+    let begun = Instant::now();
     let task = alone.wait(&arn, "STOPPED")?;
     ensure!(begun.elapsed() < NOTICED, "after {:?}", begun.elapsed());
     assert_eq!(task["stopCode"], "EssentialContainerExited", "{task}");
@@ -55,8 +52,8 @@ pub(super) fn a_container_that_somebody_removes_is_told_as_vanished(bed: &Bed) -
 
 pub(super) fn a_container_that_somebody_stops_ends_its_task(bed: &Bed) -> Result<()> {
     let (alone, arn) = running(bed, "stopped")?;
-    let begun = Instant::now();
     alone.engine()?.act(alone.container(&arn)?.id(), "stop")?;
+    let begun = Instant::now();
     let task = alone.wait(&arn, "STOPPED")?;
     ensure!(begun.elapsed() < NOTICED, "after {:?}", begun.elapsed());
     assert_eq!(task["stopCode"], "EssentialContainerExited", "{task}");
@@ -66,8 +63,8 @@ pub(super) fn a_container_that_somebody_stops_ends_its_task(bed: &Bed) -> Result
 
 pub(super) fn a_container_that_somebody_restarts_ends_its_task_and_runs_no_more(bed: &Bed) -> Result<()> {
     let (alone, arn) = running(bed, "restarted")?;
-    let begun = Instant::now();
     alone.engine()?.act(alone.container(&arn)?.id(), "restart")?;
+    let begun = Instant::now();
     let task = alone.wait(&arn, "STOPPED")?;
     ensure!(begun.elapsed() < NOTICED, "after {:?}", begun.elapsed());
     assert_eq!(task["stopCode"], "EssentialContainerExited", "{task}");
@@ -81,8 +78,13 @@ pub(super) fn a_container_that_somebody_restarts_ends_its_task_and_runs_no_more(
 
 pub(super) fn a_container_restarted_while_the_agent_is_away_is_ended_in_good_order(bed: &Bed) -> Result<()> {
     let (mut alone, arn) = running(bed, "restarted-away")?;
+    let id = arn.rsplit('/').next().unwrap_or_default();
+    let record = alone.records().join(format!("{id}.json"));
+    wait_until("the agent knows when the run began", SOON, || {
+        let record = fs::read_to_string(&record)?;
+        Ok(Seen::when(record.contains(r#""run":"#), || record))
+    })?;
     alone.agent.daemon().kill()?;
-    std::thread::sleep(Duration::from_secs(1));
     alone.engine()?.act(alone.container(&arn)?.id(), "restart")?;
     alone.start_again(&Settings::default())?;
     let task = alone.wait(&arn, "STOPPED")?;

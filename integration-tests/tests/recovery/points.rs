@@ -11,7 +11,7 @@ use berth_integration_tests::{Seen, wait_until};
 use serde_json::json;
 
 use super::Bed;
-use super::alone::{Alone, exit_code, task};
+use super::alone::{Alone, exit_code, starts, task};
 
 macro_rules! points {
     ($($point:literal),+ $(,)?) => {
@@ -74,8 +74,7 @@ fn killed(bed: &Bed, point: &str) -> Result<()> {
         definition["containerDefinitions"][0]["stopTimeout"] = json!(1);
     }
     let arn = alone.run(&definition)?;
-    let starts = directory.join("starts");
-    let runs = || fs::read_to_string(&starts).map_or(0, |text| text.lines().count());
+    let runs = || starts(&directory);
 
     let gone = wait_until("the agent is killed, or its task runs", SOON, || {
         if !alone.agent.daemon().is_running()? {
@@ -102,9 +101,7 @@ fn killed(bed: &Bed, point: &str) -> Result<()> {
     alone.start_again(&settings)?;
     if gone {
         alone.wait(&arn, "RUNNING")?;
-        wait_until("the container has begun", SOON, || {
-            Ok(Seen::when(runs() == 1, || runs().to_string()))
-        })?;
+        Alone::wait_begun(&directory, 1)?;
         alone.order_stop(&arn)?;
     }
     let ended = alone.wait(&arn, "STOPPED")?;

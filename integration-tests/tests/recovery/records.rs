@@ -12,7 +12,7 @@ use berth_integration_tests::command::run;
 use berth_integration_tests::{Seen, wait_until};
 
 use super::Bed;
-use super::alone::{Alone, task};
+use super::alone::{Alone, starts, task};
 
 pub(super) fn records_that_are_lost_cut_or_flipped_are_made_again_from_labels(bed: &Bed) -> Result<()> {
     let directory = bed.bed.data_dir("records");
@@ -25,6 +25,7 @@ pub(super) fn records_that_are_lost_cut_or_flipped_are_made_again_from_labels(be
         let id = alone.container(&arn)?.id().to_owned();
         tasks.push((family, arn, id));
     }
+    Alone::wait_begun(&directory, tasks.len())?;
     alone.agent.daemon().kill()?;
     for (family, arn, _) in &tasks {
         let id = arn.rsplit('/').next().context("an ARN without an id")?;
@@ -77,6 +78,7 @@ pub(super) fn a_task_whose_record_and_containers_are_gone_is_reported_lost(bed: 
     let mut alone = Alone::start(bed, "a", "all-lost", &Settings::default())?;
     let arn = alone.run(&task("all-lost", &directory))?;
     alone.wait(&arn, "RUNNING")?;
+    Alone::wait_begun(&directory, 1)?;
     alone.agent.daemon().kill()?;
     fs::remove_dir_all(alone.records())?;
     alone.engine()?.remove(alone.container(&arn)?.id())?;
@@ -84,8 +86,7 @@ pub(super) fn a_task_whose_record_and_containers_are_gone_is_reported_lost(bed: 
     let task = alone.wait(&arn, "STOPPED")?;
     let reason = container_of(&task, "main")?["reason"].as_str().unwrap_or_default();
     ensure!(reason.starts_with("ContainerVanishedError: "), "{task}");
-    let starts = fs::read_to_string(directory.join("starts"))?;
-    ensure!(starts.lines().count() == 1, "it was started again");
+    ensure!(starts(&directory) == 1, "it was started again");
     wait_until("no container is left", SOON, || {
         let left = alone.engine()?.task_containers(&arn)?.len();
         Ok(Seen::when(left == 0, || left.to_string()))
@@ -94,7 +95,7 @@ pub(super) fn a_task_whose_record_and_containers_are_gone_is_reported_lost(bed: 
 
 /// How long the records cannot be written.
 const READ_ONLY: Duration = Duration::from_secs(5);
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A directory that cannot be written, not even by root, as long as this lives.
 struct ReadOnly(PathBuf);
@@ -144,6 +145,7 @@ pub(super) fn an_agent_that_cannot_write_its_records_takes_no_step_until_it_can(
     drop(read_only);
 
     alone.wait(&waits, "RUNNING")?;
+    Alone::wait_begun(&directory, 2)?;
     ensure!(alone.container(&runs)?.id() == before, "another container");
     for arn in [&runs, &waits] {
         let code = alone.stop(arn)?;
