@@ -22,7 +22,7 @@ pub use answer::{arns, container_of, list};
 use answer::brief;
 
 /// Time for everything that is expected to happen promptly, on a machine that does much else.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_secs(120);
 
 /// A running cluster. Dropping it kills its daemons and removes its containers; the bed stays.
 #[derive(Debug)]

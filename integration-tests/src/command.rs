@@ -101,7 +101,7 @@ mod tests {
         )
         .unwrap_err()
         .to_string();
-        assert!(start.elapsed() < Duration::from_secs(20));
+        assert!(start.elapsed() < Duration::from_secs(50));
         assert!(error.contains("not done after 300ms"), "{error}");
         assert!(error.contains("stuck"), "{error}");
     }

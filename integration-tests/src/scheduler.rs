@@ -13,7 +13,7 @@ use crate::daemon::{Daemon, Spec};
 use crate::ecs::Ecs;
 use crate::wait::{Seen, wait_until};
 
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A scheduler: started, killed and started again on the same data.
 #[derive(Debug)]

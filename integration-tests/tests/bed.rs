@@ -19,7 +19,7 @@ use berth_integration_tests::{Seen, http, wait_until};
 use rustix::process::{Pid, Signal, getpid, kill_process};
 use serde_json::{Value, json};
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_secs(120);
 const PORT: u16 = 8080;
 
 /// Set for the process that one test starts to be killed.
@@ -41,7 +41,7 @@ fn serve(host: &Host) -> Result<String> {
 /// The exit code of a container on one host that asks the server on another for its page, and what it printed.
 fn ask(from: &Host, to: &Host) -> Result<(i64, String)> {
     // Of packets that vanish TCP complains only after minutes.
-    let line = format!("timeout 5 wget -q -O - http://{}:{PORT}/", to.address());
+    let line = format!("timeout 10 wget -q -O - http://{}:{PORT}/", to.address());
     let spec = json!({
         "Image": "busybox",
         "Cmd": ["sh", "-c", line],
@@ -110,8 +110,10 @@ fn containers_outlive_a_docker_that_is_killed_or_restarted() -> Result<()> {
         a.engine().restart()?;
         let after_restart = wait_until("the server is found", SOON, || running(a, &server))?;
         assert_eq!((&after_kill, &after_restart), (&started, &started));
-        assert_eq!(page(a)?, "It works!\n");
-        Ok(())
+        wait_until("the page is served", SOON, || {
+            let page = page(a)?;
+            Ok(Seen::when(page == "It works!\n", || page))
+        })
     })
 }
 

@@ -1,12 +1,9 @@
 //! A host that leaves its cluster.
 
-use std::time::Duration;
-
 use anyhow::{Result, ensure};
+use berth_integration_tests::cluster::SOON;
 use berth_integration_tests::{Cluster, Seen, TestBed, wait_until};
 use serde_json::json;
-
-const SOON: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_deregistered_host_stops_what_it_runs_and_is_refused_until_it_is_new() -> Result<()> {

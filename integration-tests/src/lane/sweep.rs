@@ -16,7 +16,7 @@ use crate::files;
 use crate::network::uplink;
 use crate::wait::{Seen, wait_until};
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 pub(super) fn sweep(number: u8, data_dir: &Path) -> Result<()> {
     end_processes(number)?;

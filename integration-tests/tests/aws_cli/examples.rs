@@ -1,7 +1,6 @@
 //! The two example task definitions, unchanged, and the commands of the talks that they are from.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use berth_integration_tests::cluster::SOON;
@@ -36,7 +35,7 @@ pub(super) fn simple_demo_runs_as_it_is_and_its_page_moves(demo: &Demo) -> Resul
         let is_date = page.split_whitespace().count() == 6 && page.contains(':');
         Ok(if is_date { Seen::Done(page) } else { Seen::NotYet(page) })
     })?;
-    wait_until("the date moves", Duration::from_secs(10), || {
+    wait_until("the date moves", SOON, || {
         let page = page()?;
         Ok(Seen::when(page.contains(':') && page != first, || page))
     })?;

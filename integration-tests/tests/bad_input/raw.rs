@@ -15,6 +15,8 @@ use prost::Message;
 use tonic::Code;
 
 const MIB: usize = 1 << 20;
+/// How long the scheduler may take to hang up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 const SERIALIZATION: &str = "SerializationException";
 const UNKNOWN: &str = "UnknownOperationException";
@@ -138,8 +140,8 @@ pub(super) fn no_http(ecs: &Ecs) -> Result<()> {
     ];
     for bytes in streams {
         let mut stream = TcpStream::connect(ecs.address()).context("connect")?;
-        stream.set_write_timeout(Some(Duration::from_secs(10)))?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         // The scheduler may hang up at any point of it.
         let sent = stream.write_all(&bytes);
         let ended = stream.shutdown(Shutdown::Write);

@@ -86,7 +86,7 @@ fn an_agent_that_is_told_to_stop_leaves_its_containers_running(hosts: &Hosts) ->
         cluster.describe(std::slice::from_ref(&task))?[0]["lastStatus"],
         "RUNNING"
     );
-    cluster.stop(&[task])
+    hosts.stop(&cluster, &[task])
 }
 
 fn an_operator_drains_a_host_with_a_deadline(hosts: &Hosts) -> Result<()> {
@@ -173,9 +173,11 @@ fn a_host_that_shuts_down_ends_its_tasks_by_the_deadline_and_is_back_after_the_b
     std::fs::write(&notice, kept.to_string())?;
     cluster.agents[1].daemon().start_again()?;
     hosts.wait_status(&cluster, "b", "ACTIVE")?;
-    ensure!(!notice.exists(), "the notice is still there");
+    wait_until("the notice of the last boot is gone", SOON, || {
+        Ok(Seen::when(!notice.exists(), || "it is there".to_owned()))
+    })?;
     let task = hosts.run(&cluster, "b", 1)?;
-    cluster.stop(&task)
+    hosts.stop(&cluster, &task)
 }
 
 fn a_spot_instance_drains_when_ec2_takes_it_back(hosts: &Hosts) -> Result<()> {
@@ -250,6 +252,12 @@ impl Hosts {
         ensure!(arns.len() == count, "{answer}");
         cluster.wait_running(&arns)?;
         Ok(arns)
+    }
+
+    /// Ends tasks, so that the next test counts none of them.
+    fn stop(&self, cluster: &Cluster, tasks: &[String]) -> Result<()> {
+        cluster.stop(tasks)?;
+        cluster.wait_stopped(tasks).map(drop)
     }
 
     fn wait_status(&self, cluster: &Cluster, host: &str, status: &str) -> Result<()> {

@@ -12,9 +12,9 @@ use berth_integration_tests::daemon::in_namespace;
 use berth_integration_tests::{Seen, binaries, http, network, wait_until};
 use serde_json::json;
 
-use super::{ENDPOINT, Hosts, asking, ensure_status, read};
+use super::{ENDPOINT, Hosts, asking, ensure_status, read, wait_status};
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A task that has port 80 of the host keeps nobody from the endpoint, nor the other way round.
 pub(super) fn port_80_of_the_host_is_for_tasks(hosts: &Hosts) -> Result<()> {
@@ -76,7 +76,7 @@ pub(super) fn the_network_is_taken_down_and_put_up_again(hosts: &Hosts) -> Resul
     set("down")?;
     // The agent is root here and would put it up again by itself, within its next look.
     set("up")?;
-    ensure_status(&hosts.ask("b", ENDPOINT, "GET", "/v4/guess")?, 404)
+    wait_status(hosts, "b", "/v4/guess", 404)
 }
 
 pub(super) fn too_many_requests_are_refused(hosts: &Hosts) -> Result<()> {
@@ -89,8 +89,5 @@ pub(super) fn too_many_requests_are_refused(hosts: &Hosts) -> Result<()> {
         "{said}"
     );
     // Soon there is room again.
-    wait_until("requests are answered again", SOON, || {
-        let status = hosts.ask("b", ENDPOINT, "GET", "/v4/guess")?.status;
-        Ok(Seen::when(status == 404, || status.to_string()))
-    })
+    wait_status(hosts, "b", "/v4/guess", 404)
 }

@@ -1,9 +1,11 @@
 //! Credentials of task roles.
 
+use std::sync::PoisonError;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::{ENDPOINT, Hosts, ROLE, asking, ensure_status, read};
+use super::{ENDPOINT, Hosts, ROLE, asking, ensure_status, read, wait_status};
 
 const ASK: &str = r#"wget -qO- "http://169.254.170.2$AWS_CONTAINER_CREDENTIALS_RELATIVE_URI""#;
 
@@ -48,8 +50,11 @@ pub(super) fn nobody_gets_credentials_without_the_id(hosts: &Hosts) -> Result<()
             "{refusal}"
         );
     }
-    // Nor does another host's agent know it.
-    ensure_status(&hosts.ask("b", ENDPOINT, "GET", &one_path)?, 400)?;
+    {
+        // Nor does another host's agent know it.
+        let _b = hosts.b.lock().unwrap_or_else(PoisonError::into_inner);
+        wait_status(hosts, "b", &one_path, 400)?;
+    }
     let id = one_path.rsplit('/').next().unwrap_or_default();
     ensure_status(
         &hosts.ask("a", ENDPOINT, "GET", &format!("/v1/credentials?id={id}"))?,
@@ -58,5 +63,5 @@ pub(super) fn nobody_gets_credentials_without_the_id(hosts: &Hosts) -> Result<()
     // A task that has stopped has no role any more.
     hosts.cluster.stop(std::slice::from_ref(&one))?;
     hosts.cluster.wait_stopped(&[one])?;
-    ensure_status(&hosts.ask("a", ENDPOINT, "GET", &one_path)?, 400)
+    wait_status(hosts, "a", &one_path, 400)
 }

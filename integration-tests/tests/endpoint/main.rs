@@ -188,6 +188,16 @@ fn read(line: Option<&String>) -> Result<Value> {
     serde_json::from_str(line).with_context(|| format!("not JSON: {line}"))
 }
 
+/// Waits until the endpoint of a host answers with this status: after a restart or a flood it first says to ask again.
+fn wait_status(hosts: &Hosts, host: &str, path: &str, status: u16) -> Result<()> {
+    wait_until(&format!("{path} is answered with {status}"), SOON, || {
+        let answer = hosts.ask(host, ENDPOINT, "GET", path)?;
+        Ok(Seen::when(answer.status == status, || {
+            format!("{}: {}", answer.status, answer.text())
+        }))
+    })
+}
+
 fn ensure_status(answer: &Response, status: u16) -> Result<()> {
     ensure!(
         answer.status == status,

@@ -3,11 +3,9 @@
 use std::sync::PoisonError;
 
 use anyhow::{Context, Result, ensure};
-use berth_integration_tests::cluster::SOON;
-use berth_integration_tests::{Seen, wait_until};
 use serde_json::{Value, json};
 
-use super::{ENDPOINT, Hosts, ROLE, asking, ensure_status};
+use super::{ENDPOINT, Hosts, ROLE, asking, ensure_status, wait_status};
 
 /// A task with a role on `b`: the paths of its metadata and of its credentials.
 fn task(hosts: &Hosts, family: &str) -> Result<(String, String)> {
@@ -23,13 +21,6 @@ fn task(hosts: &Hosts, family: &str) -> Result<(String, String)> {
     ))
 }
 
-fn wait_answered(hosts: &Hosts, path: &str) -> Result<()> {
-    wait_until("the agent answers", SOON, || {
-        let status = hosts.ask("b", ENDPOINT, "GET", path).map(|answer| answer.status);
-        Ok(Seen::when(matches!(status, Ok(200)), || format!("{status:?}")))
-    })
-}
-
 pub(super) fn names_are_the_same_after_a_restart_of_the_agent(hosts: &Hosts) -> Result<()> {
     let mut agent = hosts.b.lock().unwrap_or_else(PoisonError::into_inner);
     let (metadata, credentials) = task(hosts, "restarted")?;
@@ -39,12 +30,10 @@ pub(super) fn names_are_the_same_after_a_restart_of_the_agent(hosts: &Hosts) -> 
         "somebody answers for the agent"
     );
     agent.daemon().start_again()?;
-    wait_answered(hosts, &metadata)?;
-    wait_answered(hosts, &credentials)?;
-    wait_until("nothing is loading any more", SOON, || {
-        let status = hosts.ask("b", ENDPOINT, "GET", "/v2/credentials/guess")?.status;
-        Ok(Seen::when(status == 400, || status.to_string()))
-    })
+    wait_status(hosts, "b", &metadata, 200)?;
+    wait_status(hosts, "b", &credentials, 200)?;
+    // Nothing is loading any more.
+    wait_status(hosts, "b", "/v2/credentials/guess", 400)
 }
 
 /// Docker hangs while the agent starts: what it has in its records it answers, the rest may come to be known.
@@ -56,8 +45,8 @@ pub(super) fn an_agent_that_loads_says_to_ask_again(hosts: &Hosts) -> Result<()>
     let looked = (|| {
         agent.daemon().kill()?;
         agent.daemon().start_again()?;
-        wait_answered(hosts, &credentials)?;
-        wait_answered(hosts, &format!("{metadata}/task"))?;
+        wait_status(hosts, "b", &credentials, 200)?;
+        wait_status(hosts, "b", &format!("{metadata}/task"), 200)?;
         for (path, code) in [
             ("/v2/credentials/guess", "CredentialsUninitialized"),
             ("/v4/guess/task", ""),
@@ -72,8 +61,6 @@ pub(super) fn an_agent_that_loads_says_to_ask_again(hosts: &Hosts) -> Result<()>
     })();
     engine.daemon().resume()?;
     looked?;
-    wait_until("nothing is loading any more", SOON, || {
-        let status = hosts.ask("b", ENDPOINT, "GET", "/v2/credentials/guess")?.status;
-        Ok(Seen::when(status == 400, || status.to_string()))
-    })
+    // Nothing is loading any more.
+    wait_status(hosts, "b", "/v2/credentials/guess", 400)
 }

@@ -1,7 +1,5 @@
 //! When the registry is asked, and which image a task gets.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Context, Result, ensure};
 use berth_integration_tests::cluster::{SOON, container_of};
 use berth_integration_tests::images::pullable;
@@ -144,13 +142,7 @@ pub(super) fn the_containers_of_a_task_keep_one_image_while_its_tag_moves(hosts:
     let task = hosts.cluster.describe(std::slice::from_ref(&arn))?.remove(0);
     assert_eq!(container_of(&task, "second")?["imageDigest"], old.digest);
 
-    let start = Instant::now();
     let (_, digest) = hosts.running("pinning", "pinning-next", &name)?;
     assert_eq!(digest, new.digest, "the next task gets what the tag means now");
-    ensure!(
-        start.elapsed() < Duration::from_secs(30),
-        "it took {:?}",
-        start.elapsed()
-    );
     hosts.cluster.stop(&[arn]).context("stop the task")
 }

@@ -1,10 +1,9 @@
 //! `healthCheck`: what it finds is told of the container and of its task.
 
 use std::fs;
-use std::time::Duration;
 
 use anyhow::Result;
-use berth_integration_tests::cluster::container_of;
+use berth_integration_tests::cluster::{SOON, container_of};
 use berth_integration_tests::{Seen, wait_until};
 use serde_json::json;
 
@@ -13,9 +12,9 @@ use super::{OneHost, sharing, shell, with};
 pub(super) fn a_check_that_passes_fails_and_passes_again_is_reported(bed: &OneHost) -> Result<()> {
     let directory = bed.directory("health")?;
     let ready = directory.join("ready");
-    fs::write(&ready, "")?;
+    // A check that fails in the start period says nothing; one that passes ends it.
     let check = json!({"healthCheck": {
-        "command": ["CMD-SHELL", "test -f /shared/ready"], "interval": 5, "timeout": 2, "retries": 1,
+        "command": ["CMD-SHELL", "test -f /shared/ready"], "interval": 5, "timeout": 5, "retries": 1, "startPeriod": 300,
     }});
     let containers = json!([
         with(shell("app", "exec sleep 600"), &check),
@@ -23,14 +22,18 @@ pub(super) fn a_check_that_passes_fails_and_passes_again_is_reported(bed: &OneHo
     ]);
     let arn = bed.cluster.run_one(&sharing("health", &directory, containers))?;
     let task = bed.running(&arn)?;
-    assert_eq!(task["healthStatus"], "UNKNOWN", "before the first check: {task}");
+    assert_eq!(
+        task["healthStatus"], "UNKNOWN",
+        "before a check has said anything: {task}"
+    );
     let becomes = |status: &str| {
-        wait_until(&format!("the task is {status}"), Duration::from_secs(20), || {
+        wait_until(&format!("the task is {status}"), SOON, || {
             let task = bed.describe(&arn)?;
             let both = task["healthStatus"] == status && container_of(&task, "app")?["healthStatus"] == status;
             Ok(Seen::when(both, || task["healthStatus"].to_string()))
         })
     };
+    fs::write(&ready, "")?;
     becomes("HEALTHY")?;
     fs::remove_file(&ready)?;
     becomes("UNHEALTHY")?;

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -52,7 +51,10 @@ pub(super) fn a_container_is_started_again_in_its_place_and_its_task_runs_on(bed
     end(&brief, 3)?;
     stops_with(bed, &brief_arn, 3)?;
 
-    thread::sleep((PERIOD + Duration::from_millis(500)).saturating_sub(begun.elapsed()));
+    wait_until("the others have run for the period", PERIOD + SOON, || {
+        let ran = begun.elapsed();
+        Ok(Seen::when(ran > PERIOD, || format!("{ran:?}")))
+    })?;
     end(&ignored, 7)?;
     end(&again, 3)?;
     let second = wait_until("the container runs again", SOON, || {

@@ -21,8 +21,9 @@ use berth_integration_tests::suite::{self, Fixture};
 use berth_integration_tests::{Cluster, TestBed, http, tests};
 use serde_json::{Value, json};
 
-/// Seconds that ended containers are kept: long enough to look at them, short enough to see what goes with them.
-const RETENTION: &str = "15";
+/// Seconds that ended containers are kept: long enough to look at them on a busy machine, short enough to see what goes
+/// with them.
+const RETENTION: &str = "30";
 
 struct OneHost {
     cluster: Cluster,

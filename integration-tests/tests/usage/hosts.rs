@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use berth_integration_tests::cluster::SOON;
@@ -23,7 +22,7 @@ impl OneHost {
         let namespace = self.host().link().namespace();
         let printed = command::run(
             Command::new("ip").args(["netns", "exec", namespace, "ss", "-Hn", options]),
-            Duration::from_secs(10),
+            SOON,
         )?;
         printed
             .lines()
@@ -81,6 +80,6 @@ pub(super) fn the_hosts_figures_are_the_kernels(bed: &OneHost) -> Result<()> {
     assert_eq!(host.disk_total_bytes, disk.f_blocks * disk.f_frsize);
     ensure!(host.disk_available_bytes < host.disk_total_bytes, "{host:?}");
     ensure!(host.load_1_minute > 0.0 && host.load_15_minutes > 0.0, "{host:?}");
-    ensure!(told.interval_ms == 1000 && told.age_ms < 10_000, "{told:?}");
+    ensure!(told.interval_ms == 1000 && told.age_ms < 60_000, "{told:?}");
     Ok(())
 }
