@@ -24,6 +24,8 @@ mod pulse;
 mod secrets;
 mod spool;
 mod state;
+#[cfg(test)]
+mod testing;
 mod usage;
 mod watch;
 

@@ -116,12 +116,12 @@ impl Slices {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
     use std::time::Duration;
 
     use berth_model::quantity::{CpuUnits, MemoryMib};
 
     use super::*;
+    use crate::testing::write_program;
 
     fn setup(parent: &str) -> Setup {
         Setup {
@@ -146,8 +146,7 @@ mod tests {
             log.display(),
             control = control.display()
         );
-        fs::write(&systemctl, script).unwrap();
-        fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&systemctl, script.as_bytes());
         Slices::of(&setup("/berth"), control, systemctl).unwrap()
     }
 
@@ -163,14 +162,7 @@ mod tests {
         let task = TaskId::from_bits(0x2a);
         let slice = format!("berth-{task}.slice");
         for _ in 0..2 {
-            let made = loop {
-                match slices.make(task, &limits).await {
-                    // A process that another test forks just now has the script open for writing until it runs its own.
-                    Err(problem) if problem.contains("busy") => {}
-                    made => break made,
-                }
-            };
-            assert_eq!(made.as_ref(), Ok(&slice));
+            assert_eq!(slices.make(task, &limits).await.as_ref(), Ok(&slice));
         }
         assert_eq!(slices.tasks(), BTreeSet::from([task]));
         slices.remove(task).await.unwrap();

@@ -151,36 +151,24 @@ fn aarch64() -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::ExitStatusExt;
-    use std::process::{Child, Command};
+    use std::process::Command;
     use std::time::{Duration, Instant};
 
     use super::*;
-
-    fn start(path: &std::path::Path) -> Child {
-        loop {
-            match Command::new(path).spawn() {
-                Ok(child) => return child,
-                // A process that another test forks just now has the file open for writing until it runs its own.
-                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
+    use crate::testing::write_program;
 
     #[test]
     fn the_program_waits_until_it_is_told_to_end() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(PATH);
-        std::fs::write(&path, program().unwrap()).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o555)).unwrap();
-        let mut child = start(&path);
+        write_program(&path, &program().unwrap());
+        let mut child = Command::new(&path).spawn().unwrap();
         let asleep = || {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
             stat.contains(&format!("({PATH}) S "))
         };
-        let deadline = Instant::now() + Duration::from_secs(10);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while !asleep() {
             assert!(Instant::now() < deadline, "it never sleeps");
             std::thread::yield_now();

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -19,10 +18,11 @@ use crate::fake::{Fake, instance, task};
 /// A daemon that runs until it is asked to end, and leaves word of both.
 const OBEDIENT: &str = r#"
 trap 'echo "$NAME" >> "$PLACE/ended"; exit 0' TERM
-echo "$@" > "$PLACE/$NAME.started"
+echo "$@" > "$PLACE/$NAME.starting"
+mv "$PLACE/$NAME.starting" "$PLACE/$NAME.started"
 while :; do sleep 0.02; done
 "#;
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A directory with `berth`, two daemons beside it and a socket where something answers as Docker does.
 struct Place {
@@ -54,8 +54,20 @@ impl Place {
     fn daemon(&self, name: &str, script: &str) -> anyhow::Result<()> {
         let path = self.path(&format!("berth-{name}"));
         let place = self.directory.path().display();
-        fs::write(&path, format!("#!/bin/sh\nNAME={name}\nPLACE='{place}'\n{script}"))?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+        let script = format!("#!/bin/sh\nNAME={name}\nPLACE='{place}'\n{script}");
+        // Written by a process of its own: what this one has open for writing another test may inherit with a fork, and
+        // until that has run its own program the kernel executes the file for nobody.
+        let mut writer = Command::new("sh")
+            .args(["-c", "cat > \"$0\" && chmod 755 \"$0\""])
+            .arg(&path)
+            .stdin(Stdio::piped())
+            .spawn()?;
+        writer
+            .stdin
+            .take()
+            .context("no standard input")?
+            .write_all(script.as_bytes())?;
+        anyhow::ensure!(writer.wait()?.success(), "{} is not written", path.display());
         Ok(())
     }
 

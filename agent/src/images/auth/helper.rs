@@ -30,12 +30,17 @@ pub(super) async fn ask(helper: &str, server: &str) -> Result<Option<Login>, Str
     if helper.is_empty() || helper.contains('/') {
         return Err(format!("'{program}' is no name of a credential helper"));
     }
-    let output = match tokio::time::timeout(DEADLINE, run(&program, server)).await {
+    answer(&program, server, DEADLINE).await
+}
+
+/// What the program answers within the time.
+pub(super) async fn answer(program: &str, server: &str, deadline: Duration) -> Result<Option<Login>, String> {
+    let output = match tokio::time::timeout(deadline, run(program, server)).await {
         Ok(output) => output.map_err(|error| format!("credential helper '{program}' cannot be run: {error}"))?,
         Err(_) => {
             return Err(format!(
                 "credential helper '{program}' did not answer within {} s",
-                DEADLINE.as_secs()
+                deadline.as_secs()
             ));
         }
     };
@@ -57,7 +62,7 @@ pub(super) async fn ask(helper: &str, server: &str) -> Result<Option<Login>, Str
     Ok(Some(config::login(&answer.username, &answer.secret)))
 }
 
-pub(super) async fn run(program: &str, server: &str) -> std::io::Result<Output> {
+async fn run(program: &str, server: &str) -> std::io::Result<Output> {
     let mut child = Command::new(program)
         .arg("get")
         .stdin(Stdio::piped())

@@ -1,6 +1,5 @@
-use std::os::unix::fs::PermissionsExt;
-
 use super::*;
+use crate::testing::write_program;
 
 fn password(user: &str, password: &str) -> Login {
     Login::Password {
@@ -101,19 +100,19 @@ async fn helpers_answer_or_say_why_not() {
     let directory = tempfile::tempdir().unwrap();
     let helper = async |name: &str, script: &str| {
         let path = directory.path().join(name);
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-        helper::run(path.to_str().unwrap(), "reg.test").await
+        write_program(&path, format!("#!/bin/sh\n{script}\n").as_bytes());
+        helper::answer(path.to_str().unwrap(), "reg.test", Duration::from_secs(60)).await
     };
-    let output = helper(
-        "good",
-        r#"read server; echo "{\"Username\":\"$1\",\"Secret\":\"$server\"}""#,
-    )
-    .await
-    .unwrap();
-    assert_eq!(
-        String::from_utf8_lossy(&output.stdout).trim(),
-        r#"{"Username":"get","Secret":"reg.test"}"#
+    let good = r#"read server; echo "{\"Username\":\"$1\",\"Secret\":\"$server\"}""#;
+    assert_eq!(helper("good", good).await, Ok(Some(password("get", "reg.test"))));
+    let ignorant = "echo credentials not found in native keychain; exit 1";
+    assert_eq!(helper("ignorant", ignorant).await, Ok(None));
+    let error = helper("broken", "echo the keychain is locked; exit 3")
+        .await
+        .unwrap_err();
+    assert!(
+        error.ends_with("/broken' failed, exit status: 3: the keychain is locked"),
+        "{error}"
     );
     let error = helper::ask("no-such-helper", "reg.test").await.unwrap_err();
     assert!(
@@ -121,4 +120,39 @@ async fn helpers_answer_or_say_why_not() {
         "{error}"
     );
     assert!(helper::ask("../../evil", "reg.test").await.is_err());
+}
+
+#[tokio::test]
+async fn a_helper_that_hangs_is_killed_at_its_deadline() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let (program, noted) = (path("hangs"), path("pid"));
+    let script = format!("#!/bin/sh\necho $$ >{noted}.new; mv {noted}.new {noted}; exec sleep 600\n");
+    write_program(Path::new(&program), script.as_bytes());
+    // On a busy machine it may be killed before it has said who it is.
+    let mut seconds = 1;
+    let pid = loop {
+        let error = helper::answer(&program, "reg.test", Duration::from_secs(seconds))
+            .await
+            .unwrap_err();
+        assert!(
+            error.ends_with(&format!("/hangs' did not answer within {seconds} s")),
+            "{error}"
+        );
+        if let Ok(pid) = std::fs::read_to_string(&noted) {
+            break pid.trim().to_owned();
+        }
+        seconds *= 2;
+        assert!(seconds < 60, "it never begins");
+    };
+    // Gone, or dead and not yet taken.
+    let lives = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    let patience = Instant::now() + Duration::from_secs(60);
+    while lives() {
+        assert!(Instant::now() < patience, "process {pid} lives on");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
