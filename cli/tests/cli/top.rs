@@ -17,7 +17,7 @@ use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use crate::berth::{berth, command};
 use crate::fake::{Fake, instance};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn percent(cpu: f64, memory: f64) -> Percent {
     Percent {
