@@ -3,6 +3,7 @@
 mod berth;
 mod clusters;
 mod dev;
+mod drain;
 mod fake;
 mod instances;
 mod process;
