@@ -232,10 +232,14 @@ mod tests {
             report(&record).is_progress_since(&before)
         };
         assert!(change(|record| record.pull_started_at = Some(Timestamp::from_millis(1))));
-        assert!(change(|record| record.containers[0].image_id = Some("sha256:1".to_owned())));
+        assert!(change(
+            |record| record.containers[0].image_id = Some("sha256:1".to_owned())
+        ));
         assert!(change(|record| record.containers[0].runtime_id = Some("id".to_owned())));
         assert!(!change(|record| record.containers[0].phase = Phase::Running));
-        assert!(!change(|record| record.containers[0].waits_for = Some("waits for a port".to_owned())));
+        assert!(!change(
+            |record| record.containers[0].waits_for = Some("waits for a port".to_owned())
+        ));
         assert!(!change(|record| record.stop = Some(crate::record::Stop {
             code: None,
             reason: String::new(),

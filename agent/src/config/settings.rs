@@ -1,7 +1,7 @@
 //! All settings, each one entry: from it follow the flag, the key of the file, the variables, the help and the check.
 //!
-//! A new setting is a new entry here, a row in `docs/agent-configuration.md` (a test says which is missing), and, where
-//! an operator may want to know of it, a line in `packaging/agent.toml`.
+//! A new setting is a new entry here, a row in `docs/agent-configuration.md` and two lines in `packaging/agent.toml`;
+//! tests say which are missing.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;

@@ -270,6 +270,65 @@ fn every_setting_is_in_the_documentation() {
     assert!(missing.is_empty(), "it lacks these rows:\n{}", missing.join("\n"));
 }
 
+/// The settings file that is shipped.
+fn shipped() -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../packaging/agent.toml");
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn every_setting_is_in_the_settings_file_with_its_default() {
+    let text = shipped();
+    let lines: Vec<&str> = text.lines().collect();
+    let has = |pair: &[&str], setting: &setting::Setting| {
+        let begin = format!("# {} = ", setting.name);
+        let shown = pair[1].strip_prefix(&begin);
+        // A list of texts, a list of numbers, a text or a number.
+        let values = shown.map(|shown| shown.replace(['[', ']', '"', ' '], ""));
+        match setting.default {
+            Default::Values(default) => pair[0] == help(setting) && values == Some(default.join(",")),
+            Default::Required(_) => pair[0] == help(setting) && values.is_some(),
+            Default::None(meaning) => {
+                pair[0] == format!("{}. Without it: {meaning}", help(setting)) && values.is_some()
+            }
+        }
+    };
+    let missing: Vec<_> = SETTINGS
+        .iter()
+        .filter(|setting| !lines.windows(2).any(|pair| has(pair, setting)))
+        .map(|setting| format!("{} ({:?})", setting.name, setting.default))
+        .collect();
+    assert!(missing.is_empty(), "it lacks:\n{}", missing.join("\n"));
+    let shown = lines.iter().filter(|line| line.contains(" = ")).count();
+    assert_eq!(shown, SETTINGS.len(), "it has settings that there are not");
+}
+
+fn help(setting: &setting::Setting) -> String {
+    format!("# {}", setting.help.trim())
+}
+
+#[test]
+fn the_settings_file_changes_nothing_and_every_line_of_it_can_be_uncommented() {
+    let as_it_is = toml::from_str::<toml::Table>(&shipped()).unwrap();
+    assert!(as_it_is.is_empty(), "{as_it_is}");
+    let text = shipped();
+    let lines: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# ")).collect();
+    for line in lines.iter().filter(|line| line.contains(" = ")) {
+        // These two go together.
+        let pair = lines.iter().filter(|line| line.starts_with("registry-auth-"));
+        let uncommented = match line.starts_with("registry-auth-") {
+            true => pair.copied().collect::<Vec<_>>().join("\n"),
+            false => (*line).to_owned(),
+        };
+        let machine = Machine {
+            // As long as the test's process.
+            file: String::leak(uncommented),
+            ..Machine::default()
+        };
+        machine.config(&GIVEN);
+    }
+}
+
 /// The row of a setting in the documentation.
 fn row(setting: &setting::Setting) -> String {
     let default = match setting.default {
