@@ -13,7 +13,7 @@ mod time;
 mod turns;
 mod volume;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -97,6 +97,8 @@ pub(crate) struct DockerInfo {
     /// The directory of images and containers.
     pub(crate) root: PathBuf,
     pub(crate) volume_drivers: Vec<String>,
+    /// What containers can be run by: `runc`, and what the daemon was told of.
+    pub(crate) runtimes: BTreeSet<String>,
     /// Swap can be limited apart from memory.
     pub(crate) swap_limit: bool,
     /// 1 or 2.

@@ -13,6 +13,7 @@ mod driver;
 mod endpoint;
 mod event;
 mod failpoint;
+mod gpus;
 mod host;
 mod host_ports;
 mod images;
@@ -47,6 +48,7 @@ use conditions::Conditions;
 use docker::{Bounds, Docker, DockerInfo};
 use driver::{Driver, Parts};
 use endpoint::{Later, Publisher};
+use gpus::Gpus;
 use host_ports::HostPorts;
 use images::{Disk, Images, Keeper};
 use perform::Performer;
@@ -156,6 +158,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         None => BTreeSet::new(),
     };
     let limits_tasks = cgroups.is_some();
+    let gpus = tokio::select! {
+        gpus = Gpus::find(&config, &info) => gpus,
+        () = stop.cancelled() => return Ok(()),
+    };
+    let facts = host::facts(&config, &info, limits_tasks, gpus.as_ref());
     let performer = Performer {
         docker: docker.clone(),
         images,
@@ -164,8 +171,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         runtime: runtime.clone(),
         ports: HostPorts::new(config.dynamic_port_range.clone(), reserved_ports(&config)),
         cgroups,
+        gpus,
     };
-    let facts = host::facts(&config, &info, limits_tasks);
     let on_ec2 = !facts.ec2_instance_id.is_empty();
     let begun = drain::begin(state.path(), &config, on_ec2, &events).context("read the notice of the host's end")?;
     let driver = Driver::new(

@@ -14,6 +14,7 @@ use crate::cgroups::Cgroups;
 use crate::docker::Docker;
 use crate::event::Event;
 use crate::failpoint::fail_point;
+use crate::gpus::Gpus;
 use crate::host_ports::HostPorts;
 use crate::images::Images;
 use crate::prepare::Sources;
@@ -30,6 +31,8 @@ pub(crate) struct Performer {
     pub(crate) ports: HostPorts,
     /// None where this host cannot hold tasks to limits.
     pub(crate) cgroups: Option<Cgroups>,
+    /// None where this host gives containers no GPUs.
+    pub(crate) gpus: Option<Gpus>,
 }
 
 impl Performer {
@@ -78,6 +81,7 @@ impl Performer {
             runtime,
             ports,
             cgroups,
+            gpus,
             ..
         } = self.clone();
         self.spawn(async move {
@@ -86,7 +90,7 @@ impl Performer {
             let (container, outcome) = match action {
                 Action::Create { container, request } => {
                     let result = match group(cgroups, task, limits, Before::Create).await {
-                        Ok(parent) => create(&docker, &sources, &ports, *request, parent).await,
+                        Ok(parent) => create(&docker, &sources, &ports, gpus, *request, parent).await,
                         Err(failure) => Err(failure),
                     };
                     (container, Outcome::Created(result))
@@ -135,14 +139,28 @@ async fn create(
     docker: &Docker,
     sources: &Sources,
     ports: &HostPorts,
+    gpus: Option<Gpus>,
     request: CreateRequest,
     cgroup_parent: Option<String>,
 ) -> Result<String, Failure> {
     let mut prepared = sources.prepare(&request).await?;
     prepared.cgroup_parent = cgroup_parent;
+    prepared.runtime = runtime_of(gpus, &request)?;
     prepared.forwards = ports.choose(&request.host.port_ranges).await?;
     prepared.dynamic_ports = ports.range().cloned();
     docker.create(request, &prepared).await
+}
+
+/// The runtime that gives the container its GPUs; none where it has none.
+fn runtime_of(gpus: Option<Gpus>, request: &CreateRequest) -> Result<Option<String>, Failure> {
+    match (gpus, request.host.gpus.as_slice()) {
+        (_, []) => Ok(None),
+        (Some(gpus), given) => gpus.runtime_for(given).map(Some),
+        (None, _) => {
+            let words = "the container was given GPUs, and this agent does not give any to containers any more";
+            Err(Failure::new(FailureKind::Unprepared, words))
+        }
+    }
 }
 
 /// What the control group of a task is wanted for.

@@ -40,6 +40,8 @@ pub(crate) struct Prepared {
     pub(crate) forwards: Vec<Forward>,
     /// Where Docker is to take single ports from; its own choice where absent.
     pub(crate) dynamic_ports: Option<RangeInclusive<u16>>,
+    /// The runtime of Docker that gives it its GPUs; Docker's own choice where absent.
+    pub(crate) runtime: Option<String>,
 }
 
 impl Sources {
@@ -75,7 +77,10 @@ impl Sources {
         };
         for secret in &request.secrets {
             let value = self.named("secrets", secret)?;
-            prepared.variables.insert(secret.name.clone(), value);
+            // What the agent itself says, of GPUs for one, holds against a secret of the name.
+            if !given(&secret.name) {
+                prepared.variables.insert(secret.name.clone(), value);
+            }
         }
         for reference in &request.environment_files {
             let variables = environment_file::read(&self.environment_files, reference)
@@ -145,7 +150,7 @@ mod tests {
                 "arn:aws:s3:::bucket/1.env".to_owned(),
                 "arn:aws:s3:::bucket/2.env".to_owned(),
             ],
-            secrets: vec![reference("PASSWORD", "db")],
+            secrets: vec![reference("PASSWORD", "db"), reference("A", "db")],
             log_secrets: vec![reference("splunk-token", "db")],
             ..CreateRequest::default()
         };

@@ -149,6 +149,15 @@ impl Daemon {
         self.signal(Signal::CONT)
     }
 
+    /// Has the process read its configuration again (SIGHUP), where it knows how to.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run.
+    pub fn hang_up(&mut self) -> Result<()> {
+        self.signal(Signal::HUP)
+    }
+
     /// The process's id.
     ///
     /// # Errors

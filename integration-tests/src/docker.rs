@@ -17,6 +17,7 @@ use crate::wait::{Seen, wait_until};
 
 mod behind;
 mod container;
+mod runtimes;
 mod stock;
 
 pub use container::Container;

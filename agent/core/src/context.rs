@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use berth_model::gpu::ContainerGpus;
 use berth_model::tag::Tag;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ pub const ENDPOINT: &str = "http://169.254.170.2";
 /// What the group of a service's task begins with.
 const SERVICE_GROUP: &str = "service:";
 
-/// The part of an assignment that concerns nobody but the task's own containers.
+/// The part of an assignment that is beside its definition and for the task's own containers.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskContext {
     /// The task's group.
@@ -24,6 +25,9 @@ pub struct TaskContext {
     /// The names that it asks under; none where the agent serves no endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<Access>,
+    /// GPUs of the host that containers have to themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<ContainerGpus>,
 }
 
 /// The names under which a task asks the agent. Whoever knows them is taken for the task, so they print as nothing.

@@ -3,12 +3,14 @@
 //! The mapping is that of the ECS agent (ECS guide, "Task definition parameters"). It must not invent: a member that
 //! cannot be honoured is an error, never left out in silence.
 
+mod gpus;
 mod linux;
 mod namespaces;
 mod volume;
 
 use std::collections::BTreeMap;
 
+use berth_model::gpu::GpuId;
 use berth_model::quantity::Protocol;
 use berth_model::task_definition::{
     ContainerDefinition, HealthCheck, Link, NetworkMode, PortMapping, PortRange, Secret,
@@ -134,6 +136,10 @@ pub struct HostSettings {
     pub tmpfs: Vec<Tmpfs>,
     /// Kernel settings of its namespaces.
     pub sysctls: BTreeMap<String, String>,
+    /// GPUs that it has to itself. It needs the runtime that gives them.
+    // Requests without are what they were before there were any, and so is the hash that names them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<GpuId>,
 }
 
 /// Ports that the host forwards from as many of its own in a row.
@@ -220,9 +226,10 @@ pub fn create_request(spec: &TaskSpec, at: usize) -> Result<CreateRequest, Unfit
     Ok(request)
 }
 
-/// What the caller gives, and where the agent is found: the agent's word holds where both have a name, as on ECS.
+/// What the caller gives, where the agent is found, and which GPUs are the container's: the agent's word holds where both have a name, as on ECS.
 fn environment(spec: &TaskSpec, container: &ContainerDefinition, at: usize) -> Vec<String> {
-    let own = context::variables(spec, at);
+    let mut own = context::variables(spec, at);
+    own.extend(gpus::variable(spec, container));
     let given = container
         .environment
         .iter()
@@ -242,12 +249,6 @@ fn labels(spec: &TaskSpec, container: &ContainerDefinition) -> BTreeMap<String, 
 
 fn host_settings(spec: &TaskSpec, container: &ContainerDefinition) -> Result<HostSettings, String> {
     let mode = spec.definition.network_mode();
-    if let Some(requirement) = container.resource_requirements.first() {
-        return Err(format!(
-            "resourceRequirements asks for '{}', which this agent does not have",
-            requirement.kind
-        ));
-    }
     let log = container.log_configuration.as_ref();
     let bytes = |mib: Option<i32>| mib.map(|mib| i64::from(mib) * MIB);
     Ok(HostSettings {
@@ -296,6 +297,7 @@ fn host_settings(spec: &TaskSpec, container: &ContainerDefinition) -> Result<Hos
             })
             .collect(),
         log: log.map(|log| (log.log_driver.clone(), log.options.clone())),
+        gpus: gpus::given(spec, container)?,
         ..HostSettings::default()
     })
 }

@@ -109,8 +109,6 @@ const WITHOUT_MEANING: &[(&str, &[&str])] = &[
         &[
             "ECS_SELINUX_CAPABLE",
             "ECS_APPARMOR_CAPABLE",
-            "ECS_ENABLE_GPU_SUPPORT",
-            "ECS_NVIDIA_RUNTIME",
             "ECS_DETAILED_OS_FAMILY",
             "ECS_INSTANCE_IP_COMPATIBILITY",
         ],

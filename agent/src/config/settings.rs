@@ -194,6 +194,23 @@ settings! {
             name: "task-network-subnet", value: "CIDR", default: Default::None("one that Docker chooses"),
         } read optional(subnet);
     }
+    "GPUs" {
+        /// Give NVIDIA GPUs of the host to containers that ask for them
+        enable_gpu_support: bool {
+            name: "enable-gpu-support", value: "BOOL", form: Form::Switch, default: Default::Values(&["false"]),
+            ecs: ecs("ECS_ENABLE_GPU_SUPPORT", go_switch),
+        } read one(switch);
+        /// Runtime of Docker that gives GPUs to containers
+        nvidia_runtime: String {
+            name: "nvidia-runtime", value: "NAME", default: Default::Values(&["nvidia"]),
+            ecs: ecs("ECS_NVIDIA_RUNTIME", as_it_is),
+        } read one(text);
+        /// File that lists the GPUs, as ECS's init writes it
+        gpu_info_file: Option<PathBuf> {
+            name: "gpu-info-file", value: "FILE",
+            default: Default::None("/var/lib/ecs/gpu/nvidia-gpu-info.json, or what nvidia-smi says where there is none"),
+        } read optional(path);
+    }
     "Docker" {
         /// Socket of the Docker daemon
         docker_socket: String {

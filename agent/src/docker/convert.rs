@@ -34,6 +34,7 @@ pub(super) fn info(version: SystemVersion, info: SystemInfo) -> DockerInfo {
         cores: info.ncpu.and_then(|cores| u32::try_from(cores).ok()).unwrap_or(0),
         memory_bytes: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),
         log_drivers: plugins.log.unwrap_or_default(),
+        runtimes: info.runtimes.unwrap_or_default().into_keys().collect(),
         volume_drivers: plugins.volume.unwrap_or_default(),
         swap_limit: info.swap_limit == Some(true),
         cgroup_driver: info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default(),
@@ -111,6 +112,7 @@ fn host_config(host: &HostSettings, prepared: &Prepared) -> HostConfig {
     HostConfig {
         network_mode: Some(host.network_mode.clone()),
         cgroup_parent: prepared.cgroup_parent.clone(),
+        runtime: prepared.runtime.clone(),
         pid_mode: host.pid_mode.clone(),
         ipc_mode: host.ipc_mode.clone(),
         cpu_shares: Some(host.cpu_shares),

@@ -253,7 +253,9 @@ impl Driver {
             Some(connected) => connected.resolve(assignment),
             None => Err("the stream that assigned it is over".to_owned()),
         };
-        let spec = |revision, definition| TaskSpec {
+        let resolved =
+            resolved.and_then(|(revision, definition)| Ok((revision, definition, wire::context(assignment)?)));
+        let spec = |revision, definition, context| TaskSpec {
             id,
             arn: assignment.task_arn.clone(),
             cluster: self.parts.cluster_name.clone(),
@@ -263,12 +265,15 @@ impl Driver {
             definition,
             context: TaskContext {
                 access: self.parts.endpoint.then(|| self.parts.publisher.access(id)),
-                ..wire::context(assignment)
+                ..context
             },
         };
         match resolved {
-            Ok((revision, definition)) => Ok(spec(revision, definition)),
-            Err(problem) => Err((Box::new(spec(0, berth_agent_core::spec::empty_definition())), problem)),
+            Ok((revision, definition, context)) => Ok(spec(revision, definition, context)),
+            Err(problem) => {
+                let empty = berth_agent_core::spec::empty_definition();
+                Err((Box::new(spec(0, empty, TaskContext::default())), problem))
+            }
         }
     }
 

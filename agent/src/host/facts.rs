@@ -2,18 +2,24 @@
 
 use std::path::Path;
 
+use berth_model::gpu::GpuId;
 use berth_model::task_definition::capability;
 use berth_proto::agent::v1::{HostAttribute, HostFacts};
 
 use super::usage;
 use crate::config::Config;
 use crate::docker::DockerInfo;
+use crate::gpus::Gpus;
 
 const BYTES_PER_MIB: u64 = 1024 * 1024;
 const UNITS_PER_CORE: u32 = 1024;
 /// The oldest version of Docker's API that ECS names in attributes.
 const OLDEST_API: u32 = 17;
 const API_PREFIX: &str = "com.amazonaws.ecs.capability.docker-remote-api.1.";
+/// The version of NVIDIA's driver follows.
+const NVIDIA_DRIVER_PREFIX: &str = "ecs.capability.nvidia-driver-version.";
+/// The version of NVIDIA's driver is its value.
+const GPU_DRIVER: &str = "ecs.capability.gpu-driver-version";
 /// Gets credentials for ECR.
 const ECR_HELPER: &str = "docker-credential-ecr-login";
 /// Where Docker finds the host's journal.
@@ -22,7 +28,7 @@ const JOURNAL_SOCKET: &str = "/run/systemd/journal/socket";
 const ASSET_TAG: &str = "/sys/devices/virtual/dmi/id/board_asset_tag";
 
 /// The facts, from the settings, Docker and the host; `limits_tasks` is whether tasks can be held to limits here.
-pub(crate) fn facts(config: &Config, docker: &DockerInfo, limits_tasks: bool) -> HostFacts {
+pub(crate) fn facts(config: &Config, docker: &DockerInfo, limits_tasks: bool, gpus: Option<&Gpus>) -> HostFacts {
     let host_mib = usage::memory_mib().unwrap_or(u64::MAX);
     let mib = host_mib.min(docker.memory_bytes / BYTES_PER_MIB);
     let usable = u32::try_from(mib)
@@ -34,16 +40,16 @@ pub(crate) fn facts(config: &Config, docker: &DockerInfo, limits_tasks: bool) ->
         memory_mib: config.memory_mib.unwrap_or(usable),
         reserved_tcp_ports: ports(&config.reserved_tcp_ports),
         reserved_udp_ports: ports(&config.reserved_udp_ports),
-        attributes: attributes(config, docker, limits_tasks),
+        attributes: attributes(config, docker, limits_tasks, gpus),
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         docker_version: docker.version.clone(),
         ec2_instance_id: ec2_instance_id(),
-        gpu_ids: Vec::new(),
+        gpu_ids: gpus.map_or_else(Vec::new, |gpus| gpus.ids.iter().map(GpuId::to_string).collect()),
     }
 }
 
 /// The operator's attributes, the platform, and what this agent can do: nothing that it cannot.
-fn attributes(config: &Config, docker: &DockerInfo, limits_tasks: bool) -> Vec<HostAttribute> {
+fn attributes(config: &Config, docker: &DockerInfo, limits_tasks: bool, gpus: Option<&Gpus>) -> Vec<HostAttribute> {
     let with = |name: &str, value: &str| HostAttribute {
         name: name.to_owned(),
         value: Some(value.to_owned()),
@@ -87,9 +93,14 @@ fn attributes(config: &Config, docker: &DockerInfo, limits_tasks: bool) -> Vec<H
         (capability::PID_IPC, true),
         (capability::PORT_RANGE, true),
         (capability::TASK_LIMIT, limits_tasks),
+        (capability::GPU, gpus.is_some()),
     ];
     let able = able.into_iter().filter(|(_, able)| *able);
     attributes.extend(able.map(|(name, _)| capability(name.to_owned())));
+    if let Some(version) = gpus.and_then(|gpus| gpus.driver_version.as_deref()) {
+        attributes.push(capability(format!("{NVIDIA_DRIVER_PREFIX}{version}")));
+        attributes.push(with(GPU_DRIVER, version));
+    }
     attributes.extend(config.attributes.iter().map(|own| with(&own.name, &own.value)));
     attributes
 }
@@ -145,7 +156,7 @@ mod tests {
     fn facts_of(flags: &[&str]) -> HostFacts {
         let given = ["berth-agent", "--scheduler", "http://a:1", "--cluster", "prod"];
         let config = Config::load(given.iter().chain(flags).map(std::ffi::OsString::from)).unwrap();
-        facts(&config, &docker(), false)
+        facts(&config, &docker(), false, None)
     }
 
     fn docker() -> DockerInfo {
@@ -158,6 +169,7 @@ mod tests {
                 .map(str::to_owned)
                 .to_vec(),
             volume_drivers: vec!["local".to_owned()],
+            runtimes: ["runc".to_owned()].into(),
             swap_limit: false,
             cgroup_version: 2,
             cgroup_driver: "systemd".to_owned(),
@@ -221,6 +233,22 @@ mod tests {
         ] {
             assert_eq!(value(absent), None, "{absent}");
         }
+    }
+
+    #[test]
+    fn gpus_are_told_with_their_driver() {
+        let given = ["berth-agent", "--scheduler", "http://a:1", "--cluster", "prod"];
+        let config = Config::load(given.map(std::ffi::OsString::from)).unwrap();
+        let gpus = Gpus::of("nvidia", Some("535.104.12"), &["GPU-a", "GPU-b"]);
+        let facts = facts(&config, &docker(), false, Some(&gpus));
+        assert_eq!(facts.gpu_ids, ["GPU-a", "GPU-b"]);
+        let has = |name: &str, value: Option<&str>| {
+            let mut all = facts.attributes.iter();
+            all.any(|one| one.name == name && one.value.as_deref() == value)
+        };
+        assert!(has(capability::GPU, None));
+        assert!(has("ecs.capability.nvidia-driver-version.535.104.12", None));
+        assert!(has("ecs.capability.gpu-driver-version", Some("535.104.12")));
     }
 
     #[test]

@@ -7,6 +7,8 @@ use berth_agent_core::container::Binding;
 use berth_agent_core::context::TaskContext;
 use berth_agent_core::pause;
 use berth_agent_core::report::{ContainerReport, TaskReport};
+use berth_model::fault::Fault;
+use berth_model::gpu::{ContainerGpus, GpuId};
 use berth_model::overrides::TaskOverride;
 use berth_model::tag::Tag;
 use berth_model::task_definition::TaskDefinition;
@@ -64,17 +66,26 @@ pub(crate) fn overridden(
     }
 }
 
-/// What the task is told of itself.
-pub(crate) fn context(assignment: &wire::Assignment) -> TaskContext {
+/// What the task is told of itself, and which GPUs it has.
+pub(crate) fn context(assignment: &wire::Assignment) -> Result<TaskContext, String> {
     let tag = |tag: &ecs::Tag| Tag {
         key: tag.key.clone().unwrap_or_default(),
         value: tag.value.clone().unwrap_or_default(),
     };
-    TaskContext {
+    let gpus = |given: &wire::ContainerGpus| {
+        let ids: Result<Vec<GpuId>, Fault> = given.gpu_ids.iter().map(|id| GpuId::parse(id)).collect();
+        Ok(ContainerGpus {
+            container: given.container.as_str().into(),
+            ids: ids.map_err(|fault| format!("container '{}': {}", given.container, fault.message))?,
+        })
+    };
+    let gpus: Result<Vec<ContainerGpus>, String> = assignment.gpus.iter().map(gpus).collect();
+    Ok(TaskContext {
         group: assignment.group.clone(),
         tags: assignment.tags.iter().map(tag).collect(),
         access: None,
-    }
+        gpus: gpus?,
+    })
 }
 
 /// Both sides have the member names of ECS's JSON.

@@ -139,7 +139,10 @@ fn what_cannot_be_honoured_is_an_error_that_names_it() {
     assert!(permission.contains("'own'"), "{permission}");
     let gpu = error(&json!({"name": "app", "image": "a", "memory": 8,
         "resourceRequirements": [{"type": "GPU", "value": "1"}]}));
-    assert!(gpu.contains("'GPU'"), "{gpu}");
+    assert!(gpu.contains("asks for 1 GPUs and the scheduler has given 0"), "{gpu}");
+    let accelerator = error(&json!({"name": "app", "image": "a", "memory": 8,
+        "resourceRequirements": [{"type": "InferenceAccelerator", "value": "eia"}]}));
+    assert!(accelerator.contains("'InferenceAccelerator'"), "{accelerator}");
 }
 
 #[test]

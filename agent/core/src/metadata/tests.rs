@@ -27,6 +27,7 @@ fn record() -> Record {
             value: "a".to_owned(),
         }],
         access: None,
+        ..TaskContext::default()
     };
     let mut record = Record::new(spec);
     record.pull_started_at = Some(at(1));
