@@ -11,6 +11,7 @@ pub mod placement;
 pub mod quantity;
 pub mod query;
 pub mod service;
+pub mod queueing;
 pub mod status;
 pub mod tag;
 pub mod task_definition;

@@ -34,7 +34,7 @@ pub struct RawStrategy {
 }
 
 /// A rule that a placement must keep.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Constraint {
     /// No two tasks of the request (or group) on one instance.
     DistinctInstance,
@@ -43,7 +43,7 @@ pub enum Constraint {
 }
 
 /// How to choose among instances that satisfy all constraints.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Strategy {
     /// Any of them.
     Random,
@@ -54,7 +54,7 @@ pub enum Strategy {
 }
 
 /// What to spread over.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SpreadKey {
     /// Each instance for itself (`instanceId`, `host`).
     Instance,
@@ -63,7 +63,7 @@ pub enum SpreadKey {
 }
 
 /// The resource to pack.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PackBy {
     /// CPU units.
     Cpu,
