@@ -1,5 +1,7 @@
 //! The scheduler's own loops: they read the published state and submit commands, or keep the journal short.
 
+pub mod waiting;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

@@ -27,6 +27,7 @@ use tracing_subscriber::EnvFilter;
 use crate::api::Api;
 use crate::config::{LogFormat, Options};
 use crate::drive::Growth;
+use crate::drive::waiting::Wakeups;
 use crate::engine::{Engine, Observer, recover};
 use crate::journal::embedded::Embedded;
 use crate::nodes::{Link, Registry};
@@ -47,12 +48,18 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
     let registry = Arc::new(Registry::default());
     let growth = Arc::new(Growth::default());
-    let observers = Observers(vec![Arc::clone(&registry) as _, Arc::clone(&growth) as _]);
+    let wakeups = Arc::new(Wakeups::default());
+    let observers = Observers(vec![
+        Arc::clone(&registry) as _,
+        Arc::clone(&growth) as _,
+        Arc::clone(&wakeups) as _,
+    ]);
     let engine = Engine::start(state, Arc::clone(&journal), Arc::new(observers), seed()?)?;
     let shutdown = CancellationToken::new();
 
     tokio::spawn(nodes::watch_presence(engine.clone(), Arc::clone(&registry)));
     tokio::spawn(drive::forget_stopped(engine.clone(), options.stopped_task_retention));
+    tokio::spawn(drive::waiting::admit(engine.clone(), wakeups));
     tokio::spawn(drive::keep_short(engine.clone(), journal, growth, options.history_days));
 
     let listener = TcpListener::bind(options.listen)

@@ -202,7 +202,8 @@ fn touched(state: &State, change: &Change) -> Vec<(InstanceKey, Touch)> {
     match change {
         Change::TasksPlaced {
             cluster, placements, ..
-        } => placements
+        }
+        | Change::QueuedTasksPlaced { cluster, placements } => placements
             .iter()
             .map(|placement| (on(*cluster, placement.instance), Touch::Task(placement.task)))
             .collect(),
@@ -224,6 +225,8 @@ fn touched(state: &State, change: &Change) -> Vec<(InstanceKey, Touch)> {
         | Change::DefinitionDeregistered { .. }
         | Change::InstanceRegistered { .. }
         | Change::InstanceConnection { .. }
+        | Change::TasksQueued { .. }
+        | Change::QueuedTaskEnded { .. }
         | Change::TaskProtectionSet { .. }
         | Change::TasksForgotten { .. } => Vec::new(),
     }

@@ -13,7 +13,7 @@ use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::{ClusterKey, Revision};
-use crate::launch::{Launch, Placement};
+use crate::launch::{Launch, Placement, Wait};
 use crate::observation::{InstanceFacts, Observation};
 
 /// What one revision adds: the changes of one or more commands that were made durable together.
@@ -120,6 +120,35 @@ pub enum Change {
         launch: Arc<Launch>,
         /// Each copy.
         placements: Vec<Placement>,
+    },
+    /// Copies of a definition found no room and wait for it, each behind those of its shape that came before.
+    TasksQueued {
+        /// Their cluster.
+        cluster: ClusterKey,
+        /// What they have in common.
+        wait: Arc<Wait>,
+        /// Each copy.
+        tasks: Vec<TaskId>,
+    },
+    /// Tasks that waited were placed.
+    QueuedTasksPlaced {
+        /// Their cluster.
+        cluster: ClusterKey,
+        /// Each with its instance.
+        placements: Vec<Placement>,
+    },
+    /// A task that waited ended before it had an instance.
+    QueuedTaskEnded {
+        /// Its cluster.
+        cluster: ClusterKey,
+        /// The task.
+        task: TaskId,
+        /// Why, as ECS counts.
+        code: StopCode,
+        /// Why, in words.
+        reason: Arc<str>,
+        /// When.
+        at: Timestamp,
     },
     /// A task is to stop.
     TaskStopRequested {

@@ -7,6 +7,7 @@ pub mod definition;
 pub mod instance;
 pub mod plan;
 pub mod protection;
+pub mod queue;
 pub mod report;
 pub mod run;
 pub mod start;

@@ -3,6 +3,8 @@
 //! Total: a change that names something the state does not have (which no decision makes) leaves that part alone
 //! rather than failing, so that a journal can always be replayed to its end.
 
+pub(crate) mod queue;
+
 use std::sync::Arc;
 
 use berth_model::id::TaskId;
@@ -36,6 +38,8 @@ pub fn fold(state: &mut State, change: &Change) {
                 pending: 0,
                 running: 0,
                 live: 0,
+                queued: 0,
+                arrivals: 0,
             };
             state.clusters.insert(name.clone(), Arc::new(cluster));
             state.cluster_names.insert(*key, name.clone());
@@ -121,7 +125,30 @@ pub fn fold(state: &mut State, change: &Change) {
             cluster,
             launch,
             placements,
-        } => place(state, *cluster, launch, placements),
+        } => {
+            place(state, *cluster, launch, placements);
+            let tasks = placements.iter().map(|placement| placement.task);
+            remember_token(state, *cluster, launch, tasks);
+        }
+        Change::TasksQueued { cluster, wait, tasks } => queue::enqueue(state, *cluster, wait, tasks),
+        Change::QueuedTasksPlaced { cluster, placements } => queue::place(state, *cluster, placements),
+        Change::QueuedTaskEnded {
+            cluster,
+            task,
+            code,
+            reason,
+            at,
+        } => {
+            let key = TaskKey {
+                cluster: *cluster,
+                task: *task,
+            };
+            let stop = Stop {
+                code: Some(*code),
+                reason: Arc::clone(reason),
+            };
+            queue::end(state, key, stop, *at);
+        }
         Change::TaskStopRequested {
             cluster,
             task,
@@ -187,14 +214,20 @@ pub(crate) fn add_instance(state: &mut State, key: InstanceKey, instance: Instan
 
 /// Adds a task that was placed before and has come as far as it says.
 pub(crate) fn add_task(state: &mut State, cluster: ClusterKey, task: Task) {
+    let key = TaskKey { cluster, task: task.id };
+    if task.is_stopped() {
+        // It holds nothing, and what it had may be another's by now.
+        state.stopped.insert((stopped_millis(&task), key));
+        state.tasks.insert(key, Arc::new(task));
+        return;
+    }
     let placement = Placement {
         task: task.id,
         instance: task.instance,
         gpus: Arc::clone(&task.gpus),
     };
     let version = task.version;
-    let key = TaskKey { cluster, task: task.id };
-    place(state, cluster, &Arc::clone(&task.launch), &[placement]);
+    place(state, cluster, &task.launch, &[placement]);
     replace(state, key, task);
     if let Some(task) = state.tasks.get_mut(&key) {
         Arc::make_mut(task).version = version;
@@ -243,10 +276,19 @@ fn place(state: &mut State, cluster: ClusterKey, launch: &Arc<Launch>, placement
         cluster.pending += count;
         cluster.live += count;
     });
-    if let Some(token) = &launch.client_token {
-        let tasks: Arc<[TaskId]> = placements.iter().map(|placement| placement.task).collect();
-        state.client_tokens.insert((cluster, Arc::clone(&token.token)), tasks);
-    }
+}
+
+/// Adds tasks to those that the client token of their call has started.
+fn remember_token(state: &mut State, cluster: ClusterKey, launch: &Launch, tasks: impl Iterator<Item = TaskId>) {
+    let Some(token) = &launch.client_token else { return };
+    let key = (cluster, Arc::clone(&token.token));
+    let known = state.client_tokens.get(&key).map(Arc::clone);
+    let tasks = known
+        .iter()
+        .flat_map(|known| known.iter().copied())
+        .chain(tasks)
+        .collect();
+    state.client_tokens.insert(key, tasks);
 }
 
 fn request_stop(state: &mut State, key: TaskKey, stop: Stop, at: Timestamp) {
@@ -333,23 +375,24 @@ fn stopped_millis(task: &Task) -> i64 {
 }
 
 fn forget(state: &mut State, key: TaskKey) {
-    let Some(task) = state.tasks.get(&key).map(Arc::clone) else {
-        return;
+    let launch = match state.tasks.get(&key) {
+        Some(task) if task.is_stopped() => {
+            let task = Arc::clone(task);
+            state.tasks.remove(&key);
+            state.stopped.remove(&(stopped_millis(&task), key));
+            Arc::clone(&task.launch)
+        }
+        Some(_) => return,
+        None => match queue::forget(state, key) {
+            Some(launch) => launch,
+            None => return,
+        },
     };
-    if !task.is_stopped() {
-        return;
-    }
-    state.tasks.remove(&key);
-    state.stopped.remove(&(stopped_millis(&task), key));
-    if let Some(token) = &task.launch.client_token {
+    if let Some(token) = &launch.client_token {
         let token = (key.cluster, Arc::clone(&token.token));
         let all_gone = state.client_tokens.get(&token).is_some_and(|tasks| {
-            let gone = |task: &TaskId| {
-                !state.tasks.contains_key(&TaskKey {
-                    cluster: key.cluster,
-                    task: *task,
-                })
-            };
+            let cluster = key.cluster;
+            let gone = |task: &TaskId| state.launch_of(TaskKey { cluster, task: *task }).is_none();
             tasks.iter().all(gone)
         });
         if all_gone {

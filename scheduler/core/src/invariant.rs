@@ -1,5 +1,7 @@
 //! What is true of every state: checked by property tests, by simulation, and by debug builds after each record.
 
+mod queue;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -31,7 +33,8 @@ pub fn violations(state: &State) -> Vec<String> {
             by_instance.entry(instance).or_default().push(task);
         }
     }
-    let stopped = state.tasks.values().filter(|task| task.is_stopped()).count();
+    let ended = state.queue.tasks().filter(|(_, task)| !task.is_waiting()).count();
+    let stopped = state.tasks.values().filter(|task| task.is_stopped()).count() + ended;
     if stopped != state.stopped.len() {
         wrong.push(format!(
             "{stopped} tasks have stopped, the index has {}",
@@ -49,6 +52,7 @@ pub fn violations(state: &State) -> Vec<String> {
             key.instance
         ));
     }
+    queue::check(state, &mut wrong);
     check_clusters(state, &mut wrong);
     wrong
 }
@@ -144,6 +148,16 @@ fn check_clusters(state: &State, wrong: &mut Vec<String>) {
             counts.2 += instance.running;
             counts.3 += u32::try_from(instance.live.len()).unwrap_or(u32::MAX);
         }
+        let waiting = state.queue.tasks_of(cluster.key, None).filter(|task| task.is_waiting());
+        let queued = u32::try_from(waiting.count()).unwrap_or(u32::MAX);
+        if queued != cluster.queued {
+            wrong.push(format!(
+                "cluster {} counts {} tasks that wait, it has {queued}",
+                cluster.name, cluster.queued
+            ));
+        }
+        counts.1 += queued;
+        counts.3 += queued;
         let kept = (cluster.instances, cluster.pending, cluster.running, cluster.live);
         if counts != kept {
             wrong.push(format!("cluster {} counts {kept:?}, it has {counts:?}", cluster.name));

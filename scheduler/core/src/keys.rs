@@ -1,5 +1,7 @@
 //! The numbers by which things are kept: of records, clusters, instances and tasks.
 
+use std::ops::Bound;
+
 use berth_model::id::{InstanceId, TaskId};
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +36,18 @@ pub struct TaskKey {
     pub cluster: ClusterKey,
     /// The task.
     pub task: TaskId,
+}
+
+impl TaskKey {
+    /// The keys of a cluster's tasks whose id is greater than `after`.
+    pub(crate) fn range_after(cluster: ClusterKey, after: Option<TaskId>) -> (Bound<Self>, Bound<Self>) {
+        let key = |task| Self { cluster, task };
+        let start = match after {
+            None => Bound::Included(key(TaskId::from_bits(0))),
+            Some(task) => Bound::Excluded(key(task)),
+        };
+        (start, Bound::Included(key(TaskId::from_bits(u128::MAX))))
+    }
 }
 
 /// An instance's place in the state.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use berth_model::gpu::ContainerGpus;
 use berth_model::id::{DefinitionId, InstanceId, TaskId};
 use berth_model::overrides::TaskOverride;
+use berth_model::placement::{Constraint, Strategy};
 use berth_model::quantity::Demand;
 use berth_model::status::LaunchType;
 use berth_model::tag::Tag;
@@ -37,6 +38,26 @@ pub struct Launch {
     pub client_token: Option<ClientToken>,
     /// When they were placed.
     pub created_at: Timestamp,
+}
+
+/// What the tasks of a call that wait for room have in common.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Wait {
+    /// What they are; made when they began to wait.
+    pub launch: Arc<Launch>,
+    /// Rules of the call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constraints: Vec<Constraint>,
+    /// How to choose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strategies: Vec<Strategy>,
+    /// When those that have no instance by then end.
+    pub deadline: Timestamp,
+    /// Why there was no room when they came, in ECS's words.
+    pub reason: Arc<str>,
+    /// Why, in full.
+    #[serde(default, skip_serializing_if = "str::is_empty")]
+    pub detail: Arc<str>,
 }
 
 /// A caller's idempotency token.

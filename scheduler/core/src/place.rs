@@ -8,6 +8,7 @@ mod explain;
 mod fits;
 mod index;
 mod order;
+mod request;
 mod scan;
 
 use std::sync::Arc;
@@ -49,7 +50,7 @@ pub struct Request {
 pub const LISTED: usize = 100;
 
 /// Where the copies go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Solution {
     /// The instance of each copy that has one.
     pub placed: Vec<InstanceId>,

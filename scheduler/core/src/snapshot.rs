@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use crate::fold;
 use crate::keys::Revision;
 use crate::keys::{ClusterKey, InstanceKey, TaskKey};
-use crate::launch::Launch;
+use crate::launch::{Launch, Wait};
 use crate::observation::{ContainerState, InstanceFacts, TaskTimes};
-use crate::state::{Cluster, Instance, RegisteredDefinition, State, Stop, Task};
+use crate::state::{Cluster, Instance, QueueEnd, QueuedTask, RegisteredDefinition, State, Stop, Task};
 
 /// One piece of a snapshot. Read in the order in which they were written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -70,6 +70,15 @@ pub enum Piece {
         /// Each without the common part.
         tasks: Vec<TaskPiece>,
     },
+    /// Tasks of one call that have no instance.
+    QueuedTasks {
+        /// Their cluster.
+        cluster: ClusterKey,
+        /// What they have in common.
+        wait: Arc<Wait>,
+        /// Each without the common part.
+        tasks: Vec<QueuedPiece>,
+    },
     /// The tasks that a client token started.
     ClientToken {
         /// The cluster.
@@ -101,6 +110,15 @@ pub struct TaskPiece {
     protected_until: Option<Timestamp>,
     #[serde(default)]
     containers: Arc<[ContainerState]>,
+}
+
+/// A task without an instance, without what it shares with the others of its call.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct QueuedPiece {
+    id: TaskId,
+    arrival: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    end: Option<QueueEnd>,
 }
 
 /// The pieces of a state, in the order in which [`Restoration`] wants them.
@@ -143,6 +161,7 @@ pub fn pieces(state: &State) -> impl Iterator<Item = Piece> + '_ {
         .chain(definitions)
         .chain(instances)
         .chain(tasks(state))
+        .chain(queued(state))
         .chain(tokens)
 }
 
@@ -160,6 +179,25 @@ fn tasks(state: &State) -> impl Iterator<Item = Piece> + '_ {
         Some(Piece::Tasks {
             cluster: first.cluster,
             launch,
+            tasks,
+        })
+    })
+}
+
+/// The tasks without an instance, as [`tasks`].
+fn queued(state: &State) -> impl Iterator<Item = Piece> + '_ {
+    let mut rest = state.queue.tasks().peekable();
+    std::iter::from_fn(move || {
+        let (first, task) = rest.next()?;
+        let wait = Arc::clone(&task.wait);
+        let mut tasks = vec![QueuedPiece::of(task)];
+        let shares = |key: &TaskKey, task: &QueuedTask| key.cluster == first.cluster && Arc::ptr_eq(&task.wait, &wait);
+        while let Some((_, task)) = rest.next_if(|(key, task)| shares(key, task)) {
+            tasks.push(QueuedPiece::of(task));
+        }
+        Some(Piece::QueuedTasks {
+            cluster: first.cluster,
+            wait,
             tasks,
         })
     })
@@ -183,6 +221,7 @@ impl Restoration {
                     pending: 0,
                     running: 0,
                     live: 0,
+                    queued: 0,
                     ..Cluster::clone(&cluster)
                 };
                 state.cluster_names.insert(cluster.key, cluster.name.clone());
@@ -230,6 +269,10 @@ impl Restoration {
                     fold::add_task(state, cluster, task.with(Arc::clone(&launch)));
                 }
             }
+            Piece::QueuedTasks { cluster, wait, tasks } => {
+                let entry = |QueuedPiece { id, arrival, end }| fold::queue::Entry { id, arrival, end };
+                fold::queue::add(state, cluster, &wait, tasks.into_iter().map(entry));
+            }
             Piece::ClientToken { cluster, token, tasks } => {
                 state.client_tokens.insert((cluster, token), tasks);
             }
@@ -246,6 +289,16 @@ impl Restoration {
         }
         self.state.revision = revision;
         self.state
+    }
+}
+
+impl QueuedPiece {
+    fn of(task: &QueuedTask) -> Self {
+        Self {
+            id: task.id,
+            arrival: task.arrival,
+            end: task.end.clone(),
+        }
     }
 }
 

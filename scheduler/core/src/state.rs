@@ -6,6 +6,7 @@
 mod cluster;
 mod definition;
 mod instance;
+mod queue;
 mod task;
 
 use std::sync::Arc;
@@ -16,9 +17,11 @@ use berth_model::status::ClusterStatus;
 use imbl::{OrdMap, OrdSet, Vector};
 
 use crate::keys::{ClusterKey, InstanceKey, Revision, TaskKey};
+use crate::launch::Launch;
 pub use cluster::Cluster;
 pub use definition::{FamilyRevisions, RegisteredDefinition};
 pub use instance::{HeldPorts, Instance};
+pub use queue::{Queue, QueueEnd, QueuedTask, Shape, ShapeKey};
 pub use task::{Stop, Task};
 
 /// Changes of instances that are remembered: more than there are between two placements.
@@ -33,6 +36,8 @@ pub struct State {
     pub(crate) families: OrdMap<Family, Arc<FamilyRevisions>>,
     pub(crate) instances: OrdMap<InstanceKey, Arc<Instance>>,
     pub(crate) tasks: OrdMap<TaskKey, Arc<Task>>,
+    /// Tasks without an instance.
+    pub(crate) queue: Queue,
     /// Tasks that have stopped, oldest end first.
     pub(crate) stopped: OrdSet<(i64, TaskKey)>,
     /// The tasks that a client token has started.
@@ -155,21 +160,18 @@ impl State {
         self.tasks.get(&key)
     }
 
+    /// What a task has in common with the others of its call, whether it has an instance or not.
+    #[must_use]
+    pub fn launch_of(&self, key: TaskKey) -> Option<&Arc<Launch>> {
+        let placed = self.task(key).map(|task| &task.launch);
+        placed.or_else(|| self.queue.task(key).map(|task| &task.wait.launch))
+    }
+
     /// The tasks of a cluster whose id is greater than `after`, oldest first.
     pub fn tasks_of(&self, cluster: ClusterKey, after: Option<TaskId>) -> impl Iterator<Item = &Arc<Task>> {
-        use std::ops::Bound;
-        let start = match after {
-            None => Bound::Included(TaskKey {
-                cluster,
-                task: TaskId::from_bits(0),
-            }),
-            Some(task) => Bound::Excluded(TaskKey { cluster, task }),
-        };
-        let end = Bound::Included(TaskKey {
-            cluster,
-            task: TaskId::from_bits(u128::MAX),
-        });
-        self.tasks.range((start, end)).map(|(_, task)| task)
+        self.tasks
+            .range(TaskKey::range_after(cluster, after))
+            .map(|(_, task)| task)
     }
 
     /// The tasks that are placed on an instance and have not stopped, oldest first.
@@ -181,6 +183,12 @@ impl State {
                 task: *task,
             })
         })
+    }
+
+    /// The tasks that have no instance: those that wait for one, and those that ended waiting.
+    #[must_use]
+    pub const fn queue(&self) -> &Queue {
+        &self.queue
     }
 
     /// The tasks that have stopped, oldest end first, with the time of their end in milliseconds.
@@ -204,6 +212,7 @@ impl PartialEq for State {
             && self.families == other.families
             && self.instances == other.instances
             && self.tasks == other.tasks
+            && self.queue == other.queue
             && self.stopped == other.stopped
             && self.client_tokens == other.client_tokens
     }

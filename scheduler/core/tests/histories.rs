@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
+#[path = "histories/queue.rs"]
+mod queue;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +27,7 @@ use berth_scheduler_core::decide::instance::{
     ConnectInstance, DeregisterInstance, SetConnection, SetInstancesStatus, SetLeaving,
 };
 use berth_scheduler_core::decide::protection::SetProtection;
+use berth_scheduler_core::decide::queue::EndOverdue;
 use berth_scheduler_core::decide::report::ReportTasks;
 use berth_scheduler_core::decide::run::{Call, RunTask};
 use berth_scheduler_core::decide::start::StartTask;
@@ -37,7 +41,9 @@ use berth_scheduler_core::observation::Observation;
 use berth_scheduler_core::observation::{ContainerState, InstanceFacts, NetworkBinding, TaskTimes};
 use berth_scheduler_core::snapshot::{self, Restoration};
 use berth_scheduler_core::state::State;
+use berth_scheduler_core::wake::Hints;
 use proptest::prelude::*;
+use queue::Rule;
 
 /// One step of a history, over small sets of names so that steps meet.
 #[derive(Debug, Clone)]
@@ -78,6 +84,16 @@ enum Step {
         distinct: bool,
         pack: bool,
     },
+    Queue {
+        count: u32,
+        rule: Rule,
+        patience: u64,
+    },
+    Wake,
+    Overdue,
+    StopQueued {
+        nth: usize,
+    },
     Start {
         instances: Vec<u128>,
     },
@@ -108,6 +124,7 @@ fn step() -> impl Strategy<Value = Step> {
         Just(TaskStatus::Stopping),
         Just(TaskStatus::Stopped),
     ];
+    let rule = prop_oneof![3 => Just(Rule::None), 2 => Just(Rule::Distinct), 1 => Just(Rule::Near)];
     prop_oneof![
         1 => Just(Step::Create),
         1 => Just(Step::Delete),
@@ -124,6 +141,11 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (instance.clone(), status).prop_map(|(instance, status)| Step::Drain { instance, status }),
         1 => (instance.clone(), any::<bool>()).prop_map(|(instance, force)| Step::Remove { instance, force }),
         6 => (1_u32..5, any::<bool>(), any::<bool>()).prop_map(|(count, distinct, pack)| Step::Run { count, distinct, pack }),
+        4 => (1_u32..5, rule, 1_u64..600)
+            .prop_map(|(count, rule, patience)| Step::Queue { count, rule, patience }),
+        3 => Just(Step::Wake),
+        1 => Just(Step::Overdue),
+        1 => (0_usize..20).prop_map(|nth| Step::StopQueued { nth }),
         2 => prop::collection::vec(instance, 1..4).prop_map(|instances| Step::Start { instances }),
         2 => (0_usize..20).prop_map(|nth| Step::Stop { nth }),
         1 => (0_usize..20, prop::option::of(1_u64..3)).prop_map(|(nth, minutes)| Step::Protect { nth, minutes }),
@@ -138,6 +160,8 @@ struct History {
     records: Vec<Record>,
     now: i64,
     memory: Memory,
+    /// Where there may be room for what waits.
+    hints: Hints,
 }
 
 impl History {
@@ -163,9 +187,22 @@ impl History {
                 }],
             };
             fold_record(&mut self.state, &record);
+            for change in record.entries.iter().flat_map(|entry| &entry.changes) {
+                self.hints.note(&self.state, change);
+            }
             self.records.push(record);
         }
         Ok(decision.outcome)
+    }
+
+    fn new() -> Self {
+        Self {
+            state: State::default(),
+            records: Vec::new(),
+            now: 1_000_000,
+            memory: Memory::default(),
+            hints: Hints::default(),
+        }
     }
 
     fn nth_task(&self, nth: usize) -> (TaskId, InstanceId) {
@@ -228,6 +265,21 @@ impl History {
                 })
                 .map(drop),
             Step::Run { count, distinct, pack } => self.run(*count, *distinct, *pack),
+            Step::Queue { count, rule, patience } => self.queue(*count, *rule, *patience),
+            Step::Wake => {
+                self.wake();
+                Ok(())
+            }
+            Step::Overdue => self.submit(&EndOverdue).map(drop),
+            Step::StopQueued { nth } => {
+                let task = self.nth_queued(*nth);
+                self.submit(&StopTask {
+                    cluster: cluster(),
+                    task,
+                    reason: None,
+                })
+                .map(drop)
+            }
             Step::Start { instances } => self
                 .submit(&StartTask {
                     call: call(),
@@ -275,21 +327,7 @@ impl History {
 
     fn run(&mut self, count: u32, distinct: bool, pack: bool) -> Result<(), Fault> {
         let before = invariant::overcommitted(&self.state);
-        let command = RunTask {
-            call: call(),
-            count,
-            constraints: if distinct {
-                vec![Constraint::DistinctInstance]
-            } else {
-                Vec::new()
-            },
-            strategies: if pack {
-                vec![Placing::Binpack(PackBy::Cpu)]
-            } else {
-                Vec::new()
-            },
-        };
-        let launched = self.submit(&command)?;
+        let launched = self.submit(&run_task(count, distinct, pack))?;
         assert!(launched.tasks.len() <= usize::try_from(count).unwrap());
         let complete = launched.tasks.len() == usize::try_from(count).unwrap();
         assert_eq!(
@@ -303,6 +341,28 @@ impl History {
             "a placement took more than there was"
         );
         Ok(())
+    }
+}
+
+/// The state as a snapshot of it gives it back.
+fn restored(state: &State) -> State {
+    let mut restored = Restoration::default();
+    for piece in snapshot::pieces(state) {
+        let bytes = serde_json::to_vec(&piece).unwrap();
+        restored.add(serde_json::from_slice(&bytes).unwrap());
+    }
+    restored.finish(state.revision())
+}
+
+fn run_task(count: u32, distinct: bool, pack: bool) -> RunTask {
+    let constraints = distinct.then_some(Constraint::DistinctInstance);
+    let strategies = pack.then_some(Placing::Binpack(PackBy::Cpu));
+    RunTask {
+        call: call(),
+        count,
+        constraints: constraints.into_iter().collect(),
+        strategies: strategies.into_iter().collect(),
+        patience: None,
     }
 }
 
@@ -422,7 +482,7 @@ proptest! {
 
     #[test]
     fn every_history_leaves_a_sound_state(steps in prop::collection::vec(step(), 1..80)) {
-        let mut history = History { state: State::default(), records: Vec::new(), now: 1_000_000, memory: Memory::default() };
+        let mut history = History::new();
         history.take(&Step::Create);
         history.take(&Step::Connect { instance: 1, cpu: 2048, leaves: false });
         history.take(&Step::Register { cpu: 100, memory: 100, port: 0, gpus: 0 });
@@ -430,6 +490,7 @@ proptest! {
             history.take(step);
             prop_assert_eq!(invariant::violations(&history.state), Vec::<String>::new(), "after {:?}", step);
         }
+        history.wake();
 
         let mut replayed = State::default();
         for record in &history.records {
@@ -438,23 +499,13 @@ proptest! {
         }
         prop_assert!(replayed == history.state, "a replay of the journal gives another state");
 
-        let mut restored = Restoration::default();
-        for piece in snapshot::pieces(&history.state) {
-            let bytes = serde_json::to_vec(&piece).unwrap();
-            restored.add(serde_json::from_slice(&bytes).unwrap());
-        }
-        prop_assert_eq!(restored.finish(history.state.revision()), history.state);
+        prop_assert_eq!(restored(&history.state), history.state);
     }
 }
 
 #[test]
 fn records_are_numbered_without_gaps() {
-    let mut history = History {
-        state: State::default(),
-        records: Vec::new(),
-        now: 0,
-        memory: Memory::default(),
-    };
+    let mut history = History::new();
     history.take(&Step::Create);
     history.take(&Step::Create);
     history.take(&Step::Register {

@@ -1,8 +1,10 @@
 //! From the state to ECS's shapes: how a cluster, a definition, an instance and a task look to a client.
 
+mod queued;
+
 use berth_model::arn::Namespace;
 use berth_model::gpu::GpuId;
-use berth_model::id::ClusterName;
+use berth_model::id::{ClusterName, TaskId};
 use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{HostPort, Protocol};
 use berth_model::status::{ContainerStatus, TaskStatus};
@@ -11,7 +13,7 @@ use berth_model::task_definition::{ContainerDefinition, NetworkMode};
 use berth_model::time::Timestamp;
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::decide::protection::Protections;
-use berth_scheduler_core::keys::{ClusterKey, InstanceKey};
+use berth_scheduler_core::keys::{ClusterKey, InstanceKey, TaskKey};
 use berth_scheduler_core::observation::ContainerState;
 use berth_scheduler_core::state::{Cluster, Instance, RegisteredDefinition, State, Task};
 
@@ -200,13 +202,18 @@ fn string_set(name: &str, values: Vec<String>) -> ecs::Resource {
     }
 }
 
-pub(super) fn task(
-    state: &State,
-    task: &Task,
-    key: ClusterKey,
-    cluster: &ClusterName,
-    namespace: &Namespace,
-) -> ecs::Task {
+/// A task, with an instance or without; nothing where it is not known.
+pub(super) fn task_of(state: &State, key: TaskKey, cluster: &ClusterName, namespace: &Namespace) -> Option<ecs::Task> {
+    match state.task(key) {
+        Some(known) => Some(task(state, known, key.cluster, cluster, namespace)),
+        None => {
+            let waiting = state.queue().task(key)?;
+            Some(queued::task(state, waiting, cluster, namespace))
+        }
+    }
+}
+
+fn task(state: &State, task: &Task, key: ClusterKey, cluster: &ClusterName, namespace: &Namespace) -> ecs::Task {
     let launch = &task.launch;
     let registered = state.definition(&launch.definition);
     let instance = state.instance(InstanceKey {
@@ -315,10 +322,6 @@ fn container(
     };
     let text = |text: Option<&std::sync::Arc<str>>| text.map(|text| text.to_string());
     ecs::Container {
-        container_arn: Some(namespace.container(cluster, task.id, &definition.name)),
-        task_arn: Some(namespace.task(cluster, task.id)),
-        name: Some(definition.name.clone()),
-        image: Some(definition.image.clone()),
         image_digest: text(seen.and_then(|seen| seen.image_digest.as_ref())),
         runtime_id: text(seen.and_then(|seen| seen.runtime_id.as_ref())),
         last_status: Some(seen.map_or(unseen, |seen| seen.last).name().to_owned()),
@@ -330,15 +333,31 @@ fn container(
             .collect(),
         network_bindings: seen.map_or_else(Vec::new, |seen| seen.bindings.iter().map(network::binding).collect()),
         health_status: Some(seen.map_or("UNKNOWN", |seen| seen.health.name()).to_owned()),
-        cpu: Some(definition.cpu.to_string()),
-        memory: definition.memory.map(|mib| mib.to_string()),
-        memory_reservation: definition.memory_reservation.map(|mib| mib.to_string()),
         gpu_ids: task
             .gpus
             .iter()
             .filter(|given| *given.container == *definition.name)
             .flat_map(|given| given.ids.iter().map(GpuId::to_string))
             .collect(),
+        ..declared(task.id, definition, cluster, namespace)
+    }
+}
+
+/// What the definition says of a container.
+fn declared(
+    task: TaskId,
+    definition: &ContainerDefinition,
+    cluster: &ClusterName,
+    namespace: &Namespace,
+) -> ecs::Container {
+    ecs::Container {
+        container_arn: Some(namespace.container(cluster, task, &definition.name)),
+        task_arn: Some(namespace.task(cluster, task)),
+        name: Some(definition.name.clone()),
+        image: Some(definition.image.clone()),
+        cpu: Some(definition.cpu.to_string()),
+        memory: definition.memory.map(|mib| mib.to_string()),
+        memory_reservation: definition.memory_reservation.map(|mib| mib.to_string()),
         ..ecs::Container::default()
     }
 }

@@ -1,11 +1,14 @@
 //! RunTask, StartTask, StopTask, DescribeTasks, ListTasks.
 
+mod listed;
+
 use std::sync::Arc;
 
 use berth_model::fault::{Fault, FaultClass};
 use berth_model::id::{ClusterName, InstanceId, TaskId};
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{self, RawConstraint, RawStrategy};
+use berth_model::queueing;
 use berth_model::status::{DesiredStatus, LaunchType};
 use berth_model::tag::Tag;
 use berth_proto::ecs::v1 as ecs;
@@ -14,9 +17,9 @@ use berth_scheduler_core::decide::start::StartTask;
 use berth_scheduler_core::decide::stop::StopTask;
 use berth_scheduler_core::keys::TaskKey;
 use berth_scheduler_core::launch::ClientToken;
-use berth_scheduler_core::state::Task;
 use serde::Serialize;
 
+use self::listed::Listed;
 use super::page::Page;
 use super::request::{at_most, convert, given, includes, one_of, refuse_unsupported, required, tags};
 use super::{Api, Caller, describe, network};
@@ -91,6 +94,7 @@ pub(super) fn command(api: &Api, request: ecs::RunTaskRequest, most: i32) -> Res
     };
     let call = wishes.call(api, client_token)?;
     Ok(RunTask {
+        patience: queueing::patience(&call.tags)?,
         call,
         count,
         constraints,
@@ -124,6 +128,7 @@ pub(super) async fn start(
         managed_tags: request.enable_ecs_managed_tags == Some(true),
     };
     let call = wishes.call(api, None)?;
+    queueing::refuse(&call.tags, "StartTask")?;
     let cluster = call.cluster.clone();
     let instances: Result<Vec<InstanceId>, Fault> = request
         .container_instances
@@ -242,12 +247,12 @@ fn answer(api: &Api, cluster: &ClusterName, launched: Launched) -> (Vec<ecs::Tas
         .tasks
         .iter()
         .filter_map(|task| {
-            state.task(TaskKey {
+            let key = TaskKey {
                 cluster: launched.cluster,
                 task: *task,
-            })
+            };
+            describe::task_of(&state, key, cluster, &api.namespace)
         })
-        .map(|task| describe::task(&state, task, launched.cluster, cluster, &api.namespace))
         .collect();
     let failures = launched.failures.into_iter();
     let mut failures: Vec<ecs::Failure> = failures.map(|failure| failed(api, cluster, failure)).collect();
@@ -290,9 +295,7 @@ pub(super) async fn stop(
     let key = api.submit(command, caller).await?;
     let state = api.engine.view();
     Ok(ecs::StopTaskResponse {
-        task: state
-            .task(key)
-            .map(|task| describe::task(&state, task, key.cluster, &name, &api.namespace)),
+        task: describe::task_of(&state, key, &name, &api.namespace),
     })
 }
 
@@ -312,9 +315,8 @@ pub(super) async fn describe(
     let mut response = ecs::DescribeTasksResponse::default();
     for text in &request.tasks {
         let task = api.namespace.parse_task(&name, text)?;
-        match state.task(TaskKey { cluster, task }) {
-            Some(known) => {
-                let mut described = describe::task(&state, known, cluster, &name, &api.namespace);
+        match describe::task_of(&state, TaskKey { cluster, task }, &name, &api.namespace) {
+            Some(mut described) => {
                 if !with_tags {
                     described.tags.clear();
                 }
@@ -347,12 +349,12 @@ pub(super) async fn list(
         .transpose()?;
     let state = api.engine.view();
     let cluster = state.active_cluster(&name)?.key;
-    let rest = state.tasks_of(cluster, after).filter(|task| filter.selects(task));
-    let (tasks, next_token) = page.take(rest, |task| task.id.to_string());
+    let rest = listed::tasks_of(&state, cluster, after).filter(|task| filter.selects(task));
+    let (tasks, next_token) = page.take(rest, |task| task.id().to_string());
     Ok(ecs::ListTasksResponse {
         task_arns: tasks
             .into_iter()
-            .map(|task| api.namespace.task(&name, task.id))
+            .map(|task| api.namespace.task(&name, task.id()))
             .collect(),
         next_token,
     })
@@ -397,10 +399,10 @@ impl TaskFilter {
         })
     }
 
-    fn selects(&self, task: &Task) -> bool {
-        let launch = &task.launch;
-        self.desired == Some(task.desired)
-            && self.instance.is_none_or(|instance| task.instance == instance)
+    fn selects(&self, task: &Listed<'_>) -> bool {
+        let launch = task.launch();
+        self.desired == Some(task.desired())
+            && self.instance.is_none_or(|instance| task.instance() == Some(instance))
             && self
                 .family
                 .as_deref()

@@ -46,7 +46,7 @@ pub(super) fn describe(api: &Api, request: DescribeUsageRequest) -> Result<Descr
     let question = Question::read(api, &state, request)?;
     let (selected, mut failures) = select(api, &state, &question);
     let mut rows = Rows::default();
-    let known = |task: &TaskId| state.task(question.task(*task)).is_some();
+    let known = |task: &TaskId| state.launch_of(question.task(*task)).is_some();
     let mut silent: BTreeSet<TaskId> = question.tasks.iter().copied().filter(known).collect();
     for instance in selected {
         if let Some((told, age)) = api.registry.usage(question.key(instance.id)) {
@@ -201,6 +201,8 @@ fn select<'s>(api: &Api, state: &'s State, question: &Question) -> (Vec<&'s Arc<
     for task in &question.tasks {
         match state.task(question.task(*task)) {
             Some(task) => drop(of_tasks.insert(task.instance)),
+            // It waits for room: nothing of it runs.
+            None if state.queue().task(question.task(*task)).is_some() => {}
             None => failures.push(describe::missing(api.namespace.task(&question.name, *task))),
         }
     }

@@ -10,45 +10,41 @@ use berth_model::task_definition::TaskDefinition;
 use crate::keys::{ClusterKey, InstanceKey};
 use crate::state::State;
 
-/// Deals the free GPUs of instances to the copies of one call, the smallest ids first and container after container.
+/// Deals the free GPUs of instances to copies that one command places, the smallest ids first and container after
+/// container.
 pub(super) struct Dealer<'s> {
     state: &'s State,
     cluster: ClusterKey,
-    /// Containers that have GPUs, and how many.
-    shares: Vec<(Arc<str>, usize)>,
-    /// GPUs that earlier copies of the call have got, by instance.
+    /// GPUs that earlier copies have got, by instance.
     dealt: BTreeMap<InstanceId, usize>,
 }
 
 impl<'s> Dealer<'s> {
-    /// A dealer for copies of the definition.
-    pub(super) fn new(state: &'s State, cluster: ClusterKey, definition: &TaskDefinition) -> Self {
-        let containers = definition.container_definitions.iter();
-        let shares = containers
-            .filter(|container| !container.gpus().is_none())
-            .map(|container| (container.name.as_str().into(), container.gpus().0 as usize));
+    /// A dealer that has dealt nothing yet.
+    pub(super) const fn new(state: &'s State, cluster: ClusterKey) -> Self {
         Self {
             state,
             cluster,
-            shares: shares.collect(),
             dealt: BTreeMap::new(),
         }
     }
 
     /// The GPUs of the next copy on the instance, which has been found to have room for it.
-    pub(super) fn deal(&mut self, instance: InstanceId) -> Arc<[ContainerGpus]> {
+    pub(super) fn deal(&mut self, definition: &TaskDefinition, instance: InstanceId) -> Arc<[ContainerGpus]> {
         let key = InstanceKey {
             cluster: self.cluster,
             instance,
         };
-        let Some(known) = self.state.instance(key).filter(|_| !self.shares.is_empty()) else {
+        let containers = definition.container_definitions.iter();
+        let mut shares = containers.filter(|container| !container.gpus().is_none()).peekable();
+        let Some(known) = self.state.instance(key).filter(|_| shares.peek().is_some()) else {
             return Arc::default();
         };
         let dealt = self.dealt.entry(instance).or_default();
         let mut free = known.free_gpus().skip(*dealt).cloned();
-        let given = self.shares.iter().map(|(container, share)| ContainerGpus {
-            container: Arc::clone(container),
-            ids: free.by_ref().take(*share).collect::<Vec<GpuId>>(),
+        let given = shares.map(|container| ContainerGpus {
+            container: container.name.as_str().into(),
+            ids: free.by_ref().take(container.gpus().0 as usize).collect::<Vec<GpuId>>(),
         });
         let given: Arc<[ContainerGpus]> = given.collect();
         *dealt += given.iter().map(|container| container.ids.len()).sum::<usize>();
@@ -97,9 +93,9 @@ mod tests {
             {"name": "log", "image": "a"},
             {"name": "infer", "image": "a", "resourceRequirements": gpus("1")}]});
         let definition: TaskDefinition = serde_json::from_value(definition).unwrap();
-        let mut dealer = Dealer::new(&state, cluster, &definition);
+        let mut dealer = Dealer::new(&state, cluster);
         let mut dealt = || -> Vec<(String, String)> {
-            let containers = dealer.deal(instance);
+            let containers = dealer.deal(&definition, instance);
             let words = |one: &ContainerGpus| (one.container.to_string(), one.ids.iter().map(GpuId::as_str).collect());
             containers.iter().map(words).collect()
         };

@@ -10,7 +10,7 @@ use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, Strategy};
 use berth_model::status::LaunchType;
 use berth_model::tag::Tag;
-use berth_model::task_definition::{NetworkMode, TaskDefinition, capability};
+use berth_model::task_definition::{NetworkMode, TaskDefinition};
 
 use super::deal::Dealer;
 use super::definition::runnable;
@@ -51,9 +51,9 @@ pub struct Call {
 pub struct Launched {
     /// The cluster's number.
     pub cluster: ClusterKey,
-    /// The tasks, new or those that an earlier call with the token started.
+    /// The tasks, placed or waiting: new, or those that an earlier call with the token started.
     pub tasks: Vec<TaskId>,
-    /// Why not all were placed: instance by instance, of many instances only some.
+    /// Why not all were placed: instance by instance, of many instances only some; none where the rest waits.
     pub failures: Vec<Failure>,
     /// Why no instance takes a further copy, where the scheduler was to choose one.
     pub explanation: Option<Explanation>,
@@ -88,8 +88,8 @@ impl Call {
         };
         let same = tasks
             .iter()
-            .filter_map(|task| state.task(TaskKey { cluster, task: *task }))
-            .filter_map(|task| task.launch.client_token.as_ref())
+            .filter_map(|task| state.launch_of(TaskKey { cluster, task: *task }))
+            .filter_map(|launch| launch.client_token.as_ref())
             .all(|earlier| earlier.fingerprint == token.fingerprint);
         if !same {
             let mut fault = Fault::new(
@@ -142,32 +142,8 @@ impl Call {
 impl Admitted<'_> {
     /// What is to be placed.
     pub(super) fn request(&self, constraints: Vec<Constraint>, strategies: Vec<Strategy>) -> Request {
-        Request {
-            demand: self.effective.demand(),
-            required_attributes: self.required_attributes(),
-            cpu_architecture: self.cpu_architecture(),
-            member_of: Arc::clone(&self.registered.constraints),
-            constraints,
-            strategies,
-            group: Arc::clone(&self.group),
-        }
-    }
-
-    /// Overrides may ask for what the definition does not: a role, or limits of the task.
-    fn required_attributes(&self) -> Arc<[String]> {
-        match &self.effective {
-            Cow::Borrowed(_) => Arc::clone(&self.registered.required_attributes),
-            Cow::Owned(effective) => capability::required_by(effective).into(),
-        }
-    }
-
-    /// The processor that the definition asks for, as instances name theirs.
-    fn cpu_architecture(&self) -> Option<&'static str> {
-        let platform = self.effective.runtime_platform.as_ref()?;
-        match platform.cpu_architecture.as_deref()? {
-            "ARM64" => Some("arm64"),
-            _ => Some("x86_64"),
-        }
+        let group = Arc::clone(&self.group);
+        Request::of(self.registered, &self.effective, group, constraints, strategies)
     }
 
     /// The change that places one copy on each of the instances.
@@ -180,12 +156,32 @@ impl Admitted<'_> {
         if instances.is_empty() {
             return (Vec::new(), None);
         }
+        let mut dealer = Dealer::new(self.state, self.cluster);
+        let placements: Vec<Placement> = instances
+            .iter()
+            .map(|instance| Placement {
+                task: env.task_id(),
+                instance: *instance,
+                gpus: dealer.deal(&self.effective, *instance),
+            })
+            .collect();
+        let tasks = placements.iter().map(|placement| placement.task).collect();
+        let change = Change::TasksPlaced {
+            cluster: self.cluster,
+            launch: Arc::new(self.launch(call, env)),
+            placements,
+        };
+        (tasks, Some(change))
+    }
+
+    /// What the tasks of the call have in common.
+    pub(super) fn launch(&self, call: &Call, env: &Env<'_>) -> Launch {
         let mut tags = call.tags.clone();
         if call.propagate_definition_tags {
             let own = |key: &str| call.tags.iter().any(|tag| tag.key == key);
             tags.extend(self.registered.tags.iter().filter(|tag| !own(&tag.key)).cloned());
         }
-        let launch = Launch {
+        Launch {
             definition: self.registered.id.clone(),
             demand: self.effective.demand(),
             group: Arc::clone(&self.group),
@@ -195,22 +191,6 @@ impl Admitted<'_> {
             launch_type: call.launch_type,
             client_token: call.client_token.clone(),
             created_at: env.now(),
-        };
-        let mut dealer = Dealer::new(self.state, self.cluster, &self.effective);
-        let placements: Vec<Placement> = instances
-            .iter()
-            .map(|instance| Placement {
-                task: env.task_id(),
-                instance: *instance,
-                gpus: dealer.deal(*instance),
-            })
-            .collect();
-        let tasks = placements.iter().map(|placement| placement.task).collect();
-        let change = Change::TasksPlaced {
-            cluster: self.cluster,
-            launch: Arc::new(launch),
-            placements,
-        };
-        (tasks, Some(change))
+        }
     }
 }

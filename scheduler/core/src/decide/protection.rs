@@ -107,8 +107,12 @@ fn sort(
         failures: Vec::new(),
     };
     for id in tasks {
-        let known = state.task(TaskKey { cluster, task: *id });
-        match protectable(known.map(Arc::as_ref)) {
+        let key = TaskKey { cluster, task: *id };
+        let known = match state.queue().task(key) {
+            None => protectable(state.task(key).map(Arc::as_ref)),
+            Some(_) => Err(("TASK_NOT_VALID", "The task runs nowhere.".to_owned())),
+        };
+        match known {
             Ok(task) => protections.tasks.push((*id, until(task))),
             Err((reason, detail)) => protections.failures.push(Unprotectable {
                 task: *id,

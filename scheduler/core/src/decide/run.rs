@@ -1,19 +1,25 @@
 //! RunTask: the scheduler chooses the instances.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use berth_model::fault::Fault;
+use berth_model::id::TaskId;
 use berth_model::placement::{Constraint, MAX_CONSTRAINTS, Strategy};
 use berth_model::status::InstanceStatus;
 
 use super::launch::Admitted;
 pub use super::launch::{Call, Failure, Launched};
+use super::queue::{check_length, obstacle};
+use crate::change::Change;
 use crate::command::{Command, Decision, Env};
-use crate::keys::ClusterKey;
-use crate::place::Request;
-use crate::state::{Instance, State};
+use crate::keys::{ClusterKey, TaskKey};
+use crate::launch::Wait;
+use crate::place::{Request, Solution};
+use crate::state::{ShapeKey, State};
 
-/// Places up to `count` copies; those that find no place are failures, not errors (ECS API, RunTask).
+/// Places up to `count` copies; those that find no place are failures, not errors (ECS API, RunTask), unless they may
+/// wait for one.
 #[derive(Debug, Clone)]
 pub struct RunTask {
     /// What to run, and for whom.
@@ -24,6 +30,8 @@ pub struct RunTask {
     pub constraints: Vec<Constraint>,
     /// How to choose.
     pub strategies: Vec<Strategy>,
+    /// How long copies that find no place may wait for one; nothing where they may not.
+    pub patience: Option<Duration>,
 }
 
 impl Command for RunTask {
@@ -35,27 +43,10 @@ impl Command for RunTask {
             return Ok(Decision::unchanged(earlier));
         }
         let (admitted, request) = self.admit(state, cluster.key)?;
-        let active = |instance: &Arc<Instance>| instance.status == InstanceStatus::Active;
-        if cluster.instances == 0 || !state.instances_of(cluster.key).any(active) {
-            return Err(Fault::invalid("No Container Instances were found in your cluster."));
+        match self.patience {
+            None => self.place_now(state, &admitted, &request, env),
+            Some(patience) => self.place_or_wait(patience, state, &admitted, &request, env),
         }
-        let seed = env.draw();
-        let index = env.memory().index(state, cluster.key);
-        let solution = index.place(state, &request, self.count, seed);
-        let (tasks, change) = admitted.placed(&self.call, &solution.placed, env);
-        let (listed, explanation) = match solution.refused {
-            Some(refused) => (refused.listed, Some(refused.explanation)),
-            None => (Vec::new(), None),
-        };
-        Ok(Decision {
-            changes: change.into_iter().collect(),
-            outcome: Launched {
-                cluster: cluster.key,
-                tasks,
-                failures: listed.into_iter().map(Failure::Refused).collect(),
-                explanation,
-            },
-        })
     }
 }
 
@@ -73,4 +64,101 @@ impl RunTask {
         let request = admitted.request(self.constraints.clone(), self.strategies.clone());
         Ok((admitted, request))
     }
+
+    fn place_now(
+        &self,
+        state: &State,
+        admitted: &Admitted<'_>,
+        request: &Request,
+        env: &mut Env<'_>,
+    ) -> Result<Decision<Launched>, Fault> {
+        if !any_active(state, admitted.cluster) {
+            return Err(Fault::invalid("No Container Instances were found in your cluster."));
+        }
+        let seed = env.draw();
+        let index = env.memory().index(state, admitted.cluster);
+        let solution = index.place(state, request, self.count, seed);
+        let (tasks, change) = admitted.placed(&self.call, &solution.placed, env);
+        let (listed, explanation) = match solution.refused {
+            Some(refused) => (refused.listed, Some(refused.explanation)),
+            None => (Vec::new(), None),
+        };
+        Ok(Decision {
+            changes: change.into_iter().collect(),
+            outcome: Launched {
+                cluster: admitted.cluster,
+                tasks,
+                failures: listed.into_iter().map(Failure::Refused).collect(),
+                explanation,
+            },
+        })
+    }
+
+    /// Places what has room; the rest waits. Where others of the same shape wait already, all of it waits behind them.
+    fn place_or_wait(
+        &self,
+        patience: Duration,
+        state: &State,
+        admitted: &Admitted<'_>,
+        request: &Request,
+        env: &mut Env<'_>,
+    ) -> Result<Decision<Launched>, Fault> {
+        let cluster = admitted.cluster;
+        let ahead = state.queue().shape(&ShapeKey::of(cluster, request));
+        let solution = match ahead {
+            Some(_) => Solution::default(),
+            None => {
+                let seed = env.draw();
+                let index = env.memory().index(state, cluster);
+                index.place(state, request, self.count, seed)
+            }
+        };
+        let (mut tasks, placed) = admitted.placed(&self.call, &solution.placed, env);
+        let mut changes: Vec<Change> = placed.into_iter().collect();
+        let waiting: Vec<TaskId> = (tasks.len()..usize::try_from(self.count).unwrap_or(usize::MAX))
+            .map(|_| env.task_id())
+            .collect();
+        if !waiting.is_empty() {
+            check_length(state, &self.call.cluster, waiting.len())?;
+            let same = ahead.and_then(|shape| {
+                state.queue().task(TaskKey {
+                    cluster,
+                    task: shape.newest()?,
+                })
+            });
+            let (reason, detail) = match (same, solution.refused) {
+                (Some(task), _) => (Arc::clone(&task.wait.reason), Arc::clone(&task.wait.detail)),
+                (None, refused) => obstacle(refused.map(|refused| refused.explanation).as_ref()),
+            };
+            let wait = Wait {
+                launch: Arc::new(admitted.launch(&self.call, env)),
+                constraints: self.constraints.clone(),
+                strategies: self.strategies.clone(),
+                deadline: env.now() + patience,
+                reason,
+                detail,
+            };
+            tasks.extend(&waiting);
+            changes.push(Change::TasksQueued {
+                cluster,
+                wait: Arc::new(wait),
+                tasks: waiting,
+            });
+        }
+        Ok(Decision {
+            changes,
+            outcome: Launched {
+                cluster,
+                tasks,
+                failures: Vec::new(),
+                explanation: None,
+            },
+        })
+    }
+}
+
+/// Whether the cluster has an instance that takes tasks.
+fn any_active(state: &State, cluster: ClusterKey) -> bool {
+    let mut instances = state.instances_of(cluster);
+    instances.any(|instance| instance.status == InstanceStatus::Active)
 }

@@ -6,6 +6,7 @@ use berth_model::fault::Fault;
 use berth_model::id::{ClusterName, TaskId};
 use berth_model::status::{DesiredStatus, StopCode};
 
+use super::queue::ended_by_user;
 use crate::change::Change;
 use crate::command::{Command, Decision, Env};
 use crate::keys::TaskKey;
@@ -31,6 +32,15 @@ impl Command for StopTask {
             cluster,
             task: self.task,
         };
+        let text = || self.reason.clone().unwrap_or_else(|| "Task stopped by user".into());
+        if let Some(task) = state.queue().task(key) {
+            // No agent has anything to do for it: it is over at once.
+            let change = task.is_waiting().then(|| ended_by_user(key, text(), env));
+            return Ok(Decision {
+                changes: change.into_iter().collect(),
+                outcome: key,
+            });
+        }
         let task = state
             .task(key)
             .ok_or_else(|| Fault::invalid(format!("The referenced task was not found. taskId: {}", self.task)))?;
@@ -41,7 +51,7 @@ impl Command for StopTask {
             cluster,
             task: self.task,
             code: StopCode::UserInitiated,
-            reason: self.reason.clone().unwrap_or_else(|| "Task stopped by user".into()),
+            reason: text(),
             at: env.now(),
         };
         Ok(Decision {

@@ -168,15 +168,11 @@ impl Clause<'_> {
 /// Everything that the request asks whatever room there is, the most basic first.
 pub(super) fn clauses(request: &Request) -> impl Iterator<Item = Clause<'_>> {
     let attributes = request.required_attributes.iter();
-    let from_request = request.constraints.iter().filter_map(|constraint| match constraint {
-        Constraint::MemberOf(expression) => Some(expression),
-        Constraint::DistinctInstance => None,
-    });
     [Clause::Active, Clause::Agent]
         .into_iter()
         .chain(attributes.map(|name| Clause::Attribute(name)))
         .chain(request.cpu_architecture.map(Clause::Architecture))
-        .chain(request.member_of.iter().chain(from_request).map(Clause::MemberOf))
+        .chain(request.expressions().map(Clause::MemberOf))
 }
 
 /// Whether the instance satisfies what no amount of room changes.

@@ -89,6 +89,16 @@ impl Index {
     /// until the next [`Index::catch_up`] finds what has become of it.
     #[must_use]
     pub fn place(&mut self, state: &State, request: &Request, count: u32, seed: u64) -> Solution {
+        self.search(state, request, count, seed, true)
+    }
+
+    /// As [`Index::place`], without a word on the rest, which may cost more than the search.
+    #[must_use]
+    pub fn fill(&mut self, state: &State, request: &Request, count: u32, seed: u64) -> Vec<InstanceId> {
+        self.search(state, request, count, seed, false).placed
+    }
+
+    fn search(&mut self, state: &State, request: &Request, count: u32, seed: u64, explain: bool) -> Solution {
         let cluster = self.cluster;
         let ids = |instance: InstanceId| state.instance(InstanceKey { cluster, instance });
         let known = self.slots.ids();
@@ -118,7 +128,7 @@ impl Index {
                     order.extend((0..copies).map(|_| self.slots.id(slot)));
                     self.take(slot, request, copies, plan.group);
                 }
-                let refused = (u32::try_from(order.len()) != Ok(count)).then(|| {
+                let refused = (explain && u32::try_from(order.len()) != Ok(count)).then(|| {
                     let mut by_slot: BTreeMap<Slot, u32> = BTreeMap::new();
                     for (slot, copies) in placed {
                         *by_slot.entry(slot).or_default() += copies;

@@ -20,10 +20,16 @@ pub struct Cluster {
     pub tags: Vec<Tag>,
     /// Instances that are ACTIVE or DRAINING.
     pub instances: u32,
-    /// Tasks on their way to RUNNING.
+    /// Tasks on their way to RUNNING, those that wait for room among them.
     pub pending: u32,
     /// Tasks that are RUNNING.
     pub running: u32,
     /// Tasks that have not stopped.
     pub live: u32,
+    /// Tasks that wait for room.
+    #[serde(default)]
+    pub queued: u32,
+    /// Tasks that have ever waited for room: the next one's number.
+    #[serde(default)]
+    pub arrivals: u64,
 }

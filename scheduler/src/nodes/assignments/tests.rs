@@ -104,6 +104,7 @@ impl World {
             count: 1,
             constraints: Vec::new(),
             strategies: Vec::new(),
+            patience: None,
         });
         launched.tasks[0]
     }

@@ -89,6 +89,7 @@ fn plan(count: u32, expression: Option<&str>) -> Plan {
             count,
             constraints: expression.map(constraint).into_iter().collect(),
             strategies: vec![Strategy::Binpack(PackBy::Memory)],
+            patience: None,
         },
         explained: 10,
         one_more: None,

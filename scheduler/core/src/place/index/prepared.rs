@@ -95,7 +95,9 @@ impl Index {
         let personal = self::facets(request)
             .iter()
             .any(|facet| self.classes.is_personal(facet));
-        let changing = expressions(request).any(|expression| expression.mentions().per_instance);
+        let changing = request
+            .expressions()
+            .any(|expression| expression.mentions().per_instance);
         let speaks = |class: &ClassId| {
             let example = instance(self.classes.get(*class).example);
             example.is_some_and(|example| example.connected && self.class_allows(example, request))
@@ -140,7 +142,7 @@ impl Index {
         let by_class = |name: &str| !self.classes.is_personal(&Facet::Attribute(name.to_owned()));
         let architecture = request.cpu_architecture.filter(|_| by_class(ARCHITECTURE));
         let mut required = request.required_attributes.iter().filter(|name| by_class(name));
-        let mut told = expressions(request).filter(|expression| {
+        let mut told = request.expressions().filter(|expression| {
             let mentions = expression.mentions();
             let version = mentions.agent_version && self.classes.is_personal(&Facet::AgentVersion);
             !mentions.per_instance && !version && mentions.attributes.iter().all(|name| by_class(name))
@@ -171,21 +173,13 @@ impl Index {
     }
 }
 
-fn expressions(request: &Request) -> impl Iterator<Item = &Expression> {
-    let from_request = request.constraints.iter().filter_map(|constraint| match constraint {
-        Constraint::MemberOf(expression) => Some(expression),
-        Constraint::DistinctInstance => None,
-    });
-    request.member_of.iter().chain(from_request)
-}
-
 /// Everything about instances that the request asks about.
 fn facets(request: &Request) -> Vec<Facet> {
     let mut facets: Vec<Facet> = Vec::new();
     let attribute = |name: &str| Facet::Attribute(name.to_owned());
     facets.extend(request.required_attributes.iter().map(|name| attribute(name)));
     facets.extend(request.cpu_architecture.map(|_| attribute(ARCHITECTURE)));
-    for expression in expressions(request) {
+    for expression in request.expressions() {
         let mentions = expression.mentions();
         facets.extend(mentions.attributes.into_iter().map(attribute));
         facets.extend(mentions.agent_version.then_some(Facet::AgentVersion));
@@ -202,7 +196,8 @@ fn facets(request: &Request) -> Vec<Facet> {
 
 /// The groups that an instance must have a task of, as far as the request says so.
 pub(super) fn needed_groups(request: &Request) -> Option<impl Fn(&str) -> bool> {
-    let needing: Vec<&Expression> = expressions(request)
+    let needing: Vec<&Expression> = request
+        .expressions()
         .filter(|expression| expression.needs_task_group("").is_some())
         .collect();
     (!needing.is_empty()).then_some(move |group: &str| {
