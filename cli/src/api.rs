@@ -4,6 +4,7 @@
 
 mod clusters;
 mod instances;
+mod plan;
 mod task_definitions;
 mod tasks;
 mod usage;

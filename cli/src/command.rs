@@ -4,6 +4,7 @@ mod clusters;
 mod completions;
 mod drain;
 mod instances;
+mod plan;
 mod ps;
 mod run;
 mod stop;
@@ -24,6 +25,8 @@ use crate::output::Output;
 pub(crate) enum Command {
     /// Start tasks from a task definition
     Run(run::RunArgs),
+    /// Show where tasks would go and why, and how many more would fit; places nothing
+    Plan(plan::PlanArgs),
     /// List tasks
     Ps(ps::PsArgs),
     /// Show what hosts and tasks use now, live
@@ -55,6 +58,7 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending>
     let api = async || Api::connect(&global).await;
     match command {
         Command::Run(args) => run::run(args, &api().await?, output).await,
+        Command::Plan(args) => plan::run(args, &api().await?, output).await,
         Command::Ps(args) => ps::run(args, &api().await?, output).await,
         Command::Top(args) => top::run(args, &api().await?, output).await,
         Command::Stop(args) => stop::run(args, &api().await?, output).await,

@@ -4,6 +4,7 @@ pub(crate) mod clusters;
 pub(crate) mod ids;
 pub(crate) mod instances;
 pub(crate) mod placement;
+pub(crate) mod plan;
 mod size;
 mod table;
 pub(crate) mod task_definitions;

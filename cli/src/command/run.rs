@@ -7,7 +7,8 @@ use std::time::Duration;
 use berth_proto::ecs::v1::{RunTaskResponse, Task, TaskDefinition};
 use clap::Args;
 
-use self::request::{Constraint, Strategy, Variable};
+pub(super) use self::request::{TaskArgs, one};
+use super::plan;
 use crate::Ending;
 use crate::api::{Api, CallError};
 use crate::args::duration;
@@ -25,30 +26,11 @@ Examples:
 Exit status 1: something was not placed; with --wait, a task stopped early; with --wait=stopped,
 an essential container did not end with 0.")]
 pub(crate) struct RunArgs {
-    /// FAMILY, FAMILY:REVISION or an ARN
-    #[arg(value_name = "TASKDEF")]
-    task_definition: String,
-    /// How many; more than ten are asked for in calls of ten
-    #[arg(long, short = 'n', default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    count: u16,
-    /// The tasks' group [default: family:TASKDEF's family]
-    #[arg(long)]
-    group: Option<String>,
-    /// Who starts them, to be found again by
-    #[arg(long, value_name = "WHO")]
-    started_by: Option<String>,
-    /// Set an environment variable in a container; may be repeated
-    #[arg(long, value_name = "CONTAINER:KEY=VALUE")]
-    env: Vec<Variable>,
-    /// Replace a container's command with what follows `--`
-    #[arg(long, value_name = "CONTAINER", requires = "words")]
-    command: Option<String>,
-    /// Place only so: `distinctInstance`, or an expression of the cluster query language; may be repeated
-    #[arg(long, value_name = "distinctInstance|EXPR")]
-    constraint: Vec<Constraint>,
-    /// Prefer in this order; may be repeated
-    #[arg(long, value_name = "spread=FIELD|binpack=cpu|binpack=memory|random")]
-    strategy: Vec<Strategy>,
+    #[command(flatten)]
+    tasks: TaskArgs,
+    /// Say what would be placed where, and place nothing; `berth plan` says more
+    #[arg(long, conflicts_with = "wait")]
+    dry_run: bool,
     /// Wait until the tasks run, or until they have stopped
     #[arg(
         long,
@@ -61,18 +43,18 @@ pub(crate) struct RunArgs {
     /// How long to wait
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration, requires = "wait")]
     wait_timeout: Duration,
-    /// The command for --command
-    #[arg(last = true, value_name = "WORD", requires = "command")]
-    words: Vec<String>,
 }
 
 pub(super) async fn run(args: RunArgs, api: &Api, output: &mut Output) -> anyhow::Result<Ending> {
-    let (mut answer, failed) = place(&args, api).await;
+    if args.dry_run {
+        return plan::tell(plan::of(&args.tasks, api.cluster()), api, output).await;
+    }
+    let (mut answer, failed) = place(&args.tasks, api).await;
     let placed = answer.tasks.len();
     let ended = match failed {
         Some(error) if placed == 0 => return Err(error.into()),
         Some(error) => {
-            let so_far = format!("after {placed} of {} tasks were placed", args.count);
+            let so_far = format!("after {placed} of {} tasks were placed", args.tasks.count);
             Err(anyhow::Error::from(error).context(so_far))
         }
         None => match args.wait.filter(|_| placed > 0) {
@@ -81,9 +63,9 @@ pub(super) async fn run(args: RunArgs, api: &Api, output: &mut Output) -> anyhow
         },
     };
     // Also when the wait did not end well: these tasks are there now.
-    output.answer(&answer, |answer| present(answer, args.count))?;
+    output.answer(&answer, |answer| present(answer, args.tasks.count))?;
     let ended = ended?;
-    if ended == Ending::Done && placed < usize::from(args.count) {
+    if ended == Ending::Done && placed < usize::from(args.tasks.count) {
         return Ok(Ending::Incomplete);
     }
     Ok(ended)
@@ -110,7 +92,7 @@ async fn wait_for(
 }
 
 /// Asks for the tasks in calls of ten. What was placed before a call failed is placed: both are told.
-async fn place(args: &RunArgs, api: &Api) -> (RunTaskResponse, Option<CallError>) {
+async fn place(args: &TaskArgs, api: &Api) -> (RunTaskResponse, Option<CallError>) {
     let mut all = RunTaskResponse::default();
     for request in request::all(args, api.cluster()) {
         match api.run_task(request).await {
@@ -134,7 +116,9 @@ fn present(answer: &RunTaskResponse, asked: u16) -> Presentation {
         return presentation;
     }
     let heading = format!("{missing} of {asked} tasks were not placed");
-    presentation.section(&heading, &placement::failures(&answer.failures))
+    let presentation = presentation.section(&heading, &placement::failures(&answer.failures));
+    let of_all = placement::of_all(&answer.failures);
+    of_all.into_iter().fold(presentation, Presentation::line)
 }
 
 /// Whether the tasks reached `goal` as tasks should.

@@ -11,7 +11,8 @@ use super::table::{number, text};
 pub(crate) fn failures(failures: &[Failure]) -> Table {
     let mut groups: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     for failure in failures {
-        *groups.entry((failure.reason(), failure.detail())).or_default() += 1;
+        let (own, _) = parts(failure.detail());
+        *groups.entry((failure.reason(), own)).or_default() += 1;
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
     groups.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
@@ -22,11 +23,26 @@ pub(crate) fn failures(failures: &[Failure]) -> Table {
     table
 }
 
+/// What the scheduler said of all instances together, of many of which only some are in the failures.
+pub(crate) fn of_all(failures: &[Failure]) -> Option<&str> {
+    failures.iter().rev().find_map(|failure| parts(failure.detail()).1)
+}
+
+/// What a detail says of its instance, and what of all.
+fn parts(detail: &str) -> (&str, Option<&str>) {
+    let of_all = detail.find(" container instances were considered");
+    let begin = of_all.and_then(|at| detail[..at].rfind(". "));
+    match begin {
+        Some(at) => (&detail[..at], Some(&detail[at + 2..])),
+        None => (detail, None),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use berth_proto::ecs::v1::Failure;
 
-    use super::failures;
+    use super::{failures, of_all};
 
     #[test]
     fn equal_failures_become_one_row_and_the_most_frequent_comes_first() {
@@ -35,11 +51,20 @@ mod tests {
             reason: Some(reason.to_owned()),
             detail: Some(detail.to_owned()),
         };
-        let table = failures(&[
+        let all = [
             failure("RESOURCE:CPU", "needs 512, 256 free"),
             failure("RESOURCE:MEMORY", "needs 900 MiB, 512 MiB free"),
-            failure("RESOURCE:MEMORY", "needs 900 MiB, 512 MiB free"),
-        ]);
+            failure(
+                "RESOURCE:MEMORY",
+                "needs 900 MiB, 512 MiB free. 3 container instances were considered: 2 lack 900 MiB of memory.",
+            ),
+        ];
+        assert_eq!(
+            of_all(&all),
+            Some("3 container instances were considered: 2 lack 900 MiB of memory.")
+        );
+        assert_eq!(of_all(&all[..2]), None);
+        let table = failures(&all);
         assert_eq!(
             table.render(),
             "COUNT  REASON           DETAIL\n    \

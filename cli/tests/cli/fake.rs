@@ -135,7 +135,13 @@ impl Service<http::Request<Body>> for Berth {
 
     fn call(&mut self, request: http::Request<Body>) -> Answer {
         let state = Arc::clone(&self.0);
-        Box::pin(async move { Ok(serve(request, state, State::describe_usage).await) })
+        let plans = request.uri().path().ends_with("/Plan");
+        Box::pin(async move {
+            Ok(match plans {
+                true => serve(request, state, State::plan).await,
+                false => serve(request, state, State::describe_usage).await,
+            })
+        })
     }
 }
 

@@ -6,6 +6,7 @@ mod dev;
 mod drain;
 mod fake;
 mod instances;
+mod plan;
 mod process;
 mod run;
 mod task_definitions;

@@ -5,15 +5,46 @@ use std::str::FromStr;
 use berth_proto::ecs::v1::{
     ContainerOverride, KeyValuePair, PlacementConstraint, PlacementStrategy, RunTaskRequest, TaskOverride,
 };
-
-use super::RunArgs;
+use clap::Args;
 
 /// The most tasks that ECS starts in one call.
 const AT_MOST: u16 = 10;
 
+/// Which tasks, how many and where they may go.
+#[derive(Debug, Args)]
+pub(in crate::command) struct TaskArgs {
+    /// FAMILY, FAMILY:REVISION or an ARN
+    #[arg(value_name = "TASKDEF")]
+    pub(in crate::command) task_definition: String,
+    /// How many; more than ten are asked for in calls of ten
+    #[arg(long, short = 'n', default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(in crate::command) count: u16,
+    /// The tasks' group [default: family:TASKDEF's family]
+    #[arg(long)]
+    group: Option<String>,
+    /// Who starts them, to be found again by
+    #[arg(long, value_name = "WHO")]
+    started_by: Option<String>,
+    /// Set an environment variable in a container; may be repeated
+    #[arg(long, value_name = "CONTAINER:KEY=VALUE")]
+    env: Vec<Variable>,
+    /// Replace a container's command with what follows `--`
+    #[arg(long, value_name = "CONTAINER", requires = "words")]
+    command: Option<String>,
+    /// Place only so: `distinctInstance`, or an expression of the cluster query language; may be repeated
+    #[arg(long, value_name = "distinctInstance|EXPR")]
+    constraint: Vec<Constraint>,
+    /// Prefer in this order; may be repeated
+    #[arg(long, value_name = "spread=FIELD|binpack=cpu|binpack=memory|random")]
+    strategy: Vec<Strategy>,
+    /// The command for --command
+    #[arg(last = true, value_name = "WORD", requires = "command")]
+    words: Vec<String>,
+}
+
 /// `CONTAINER:KEY=VALUE`
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Variable {
+pub(in crate::command) struct Variable {
     container: String,
     key: String,
     value: String,
@@ -39,7 +70,7 @@ impl FromStr for Variable {
 
 /// `distinctInstance`, or an expression that the instance must match.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Constraint(PlacementConstraint);
+pub(in crate::command) struct Constraint(PlacementConstraint);
 
 impl FromStr for Constraint {
     type Err = &'static str;
@@ -59,7 +90,7 @@ impl FromStr for Constraint {
 
 /// `spread=FIELD`, `binpack=cpu`, `binpack=memory` or `random`.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Strategy(PlacementStrategy);
+pub(in crate::command) struct Strategy(PlacementStrategy);
 
 impl FromStr for Strategy {
     type Err = &'static str;
@@ -82,9 +113,19 @@ impl FromStr for Strategy {
 }
 
 /// The requests that together ask for all the tasks.
-pub(super) fn all(args: &RunArgs, cluster: Option<&str>) -> impl Iterator<Item = RunTaskRequest> {
-    let request = RunTaskRequest {
+pub(super) fn all(args: &TaskArgs, cluster: Option<&str>) -> impl Iterator<Item = RunTaskRequest> {
+    let request = one(args, cluster);
+    counts(args.count).map(move |count| RunTaskRequest {
+        count: Some(i32::from(count)),
+        ..request.clone()
+    })
+}
+
+/// One request for all the tasks: more than RunTask takes.
+pub(in crate::command) fn one(args: &TaskArgs, cluster: Option<&str>) -> RunTaskRequest {
+    RunTaskRequest {
         cluster: cluster.map(str::to_owned),
+        count: Some(i32::from(args.count)),
         task_definition: Some(args.task_definition.clone()),
         group: args.group.clone(),
         started_by: args.started_by.clone(),
@@ -92,11 +133,7 @@ pub(super) fn all(args: &RunArgs, cluster: Option<&str>) -> impl Iterator<Item =
         placement_constraints: args.constraint.iter().map(|it| it.0.clone()).collect(),
         placement_strategy: args.strategy.iter().map(|it| it.0.clone()).collect(),
         ..Default::default()
-    };
-    counts(args.count).map(move |count| RunTaskRequest {
-        count: Some(i32::from(count)),
-        ..request.clone()
-    })
+    }
 }
 
 fn counts(total: u16) -> impl Iterator<Item = u16> {
@@ -105,7 +142,7 @@ fn counts(total: u16) -> impl Iterator<Item = u16> {
         .map(move |placed| AT_MOST.min(total - placed))
 }
 
-fn overrides(args: &RunArgs) -> Option<TaskOverride> {
+fn overrides(args: &TaskArgs) -> Option<TaskOverride> {
     let mut containers: Vec<ContainerOverride> = Vec::new();
     for variable in &args.env {
         of_container(&mut containers, &variable.container)

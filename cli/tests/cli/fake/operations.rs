@@ -6,7 +6,7 @@
 )]
 
 use berth_proto::ecs::v1::*;
-use berth_proto::v1::{DescribeUsageRequest, DescribeUsageResponse};
+use berth_proto::v1::{DescribeUsageRequest, DescribeUsageResponse, PlanRequest, PlanResponse};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
@@ -337,5 +337,10 @@ impl State {
     pub(super) fn describe_usage(&mut self, request: DescribeUsageRequest) -> Answer<DescribeUsageResponse> {
         self.usage_calls.push(request);
         self.usage.clone().ok_or_else(|| Status::unimplemented("no usage"))
+    }
+
+    pub(super) fn plan(&mut self, request: PlanRequest) -> Answer<PlanResponse> {
+        self.plan_calls.push(request);
+        self.plan.clone().ok_or_else(|| Status::unimplemented("no plan"))
     }
 }

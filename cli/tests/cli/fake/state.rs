@@ -3,7 +3,7 @@
 use berth_proto::ecs::v1::{
     Container, ContainerInstance, NetworkBinding, Resource, RunTaskRequest, Task, TaskDefinition, VersionInfo,
 };
-use berth_proto::v1::{DescribeUsageRequest, DescribeUsageResponse};
+use berth_proto::v1::{DescribeUsageRequest, DescribeUsageResponse, PlanRequest, PlanResponse};
 
 const ARN: &str = "arn:aws:ecs:us-east-1:000000000000";
 
@@ -30,6 +30,10 @@ pub(crate) struct State {
     pub(crate) usage: Option<DescribeUsageResponse>,
     /// The calls of it.
     pub(crate) usage_calls: Vec<DescribeUsageRequest>,
+    /// What Plan answers; without it the operation is not implemented.
+    pub(crate) plan: Option<PlanResponse>,
+    /// The calls of it.
+    pub(crate) plan_calls: Vec<PlanRequest>,
     /// Whether calls are never answered.
     pub(crate) silent: bool,
 }
