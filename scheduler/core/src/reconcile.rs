@@ -5,9 +5,19 @@
 //! changes or its [`Step::wake`] has come. It knows no instances but those that it is shown, and places nothing: who
 //! calls it does, and tells with [`unplaced`] what could not be.
 
+mod account;
 mod back_off;
+mod breaker;
+mod budget;
 mod census;
+mod daemon;
 pub mod events;
+mod lost;
+mod pass;
+mod progress;
+mod rebalance;
+mod rolling;
+mod scale_in;
 #[cfg(test)]
 mod tests;
 
@@ -15,12 +25,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_model::id::{DeploymentId, InstanceId, ServiceName, TaskId};
-use berth_model::service::ServiceStatus;
+use berth_model::service::{SchedulingStrategy, ServiceStatus};
 use berth_model::status::{HealthStatus, StopCode};
 use berth_model::time::Timestamp;
 
-use crate::service::{BackOff, BackOffCause, Deployment, ServiceSpec};
-use census::Census;
+use crate::service::{BackOff, BackOffCause, Deployment, ServiceSpec, Subject};
+use pass::Pass;
 
 /// A service as it is.
 #[derive(Debug, Clone)]
@@ -69,6 +79,8 @@ pub struct TaskView {
     pub created_at: Timestamp,
     /// When it was RUNNING; none where it never was.
     pub running_since: Option<Timestamp>,
+    /// When it was over; none where it is not, or where that is not known.
+    pub ended_at: Option<Timestamp>,
     /// Until when it is protected; may have passed.
     pub protected_until: Option<Timestamp>,
     /// Why it stops or has stopped.
@@ -108,7 +120,7 @@ pub struct Host {
 pub struct Presence {
     /// Instances that are not INACTIVE.
     pub instances: u32,
-    /// Those whose agents are away for longer than [`Timing::lost_grace`].
+    /// Those whose agents are away.
     pub lost: u32,
 }
 
@@ -132,7 +144,7 @@ pub struct Step {
     pub deployments: Vec<Deployment>,
     /// Stopped tasks of the view: all of them are accounted for, and need not be shown again.
     pub accounted: Vec<TaskId>,
-    /// What happened, in words, oldest first. That tasks were started is told by [`events::started`], once they are.
+    /// What happened, in words, oldest first. That tasks were started is told by [`events::launched`], once they are.
     pub events: Vec<String>,
     /// Whether the service was DRAINING and has no task left: it is INACTIVE.
     pub drained: bool,
@@ -182,6 +194,13 @@ impl Default for Timing {
     }
 }
 
+impl View<'_> {
+    /// The tasks that have not stopped.
+    fn live(&self) -> impl Iterator<Item = &TaskView> {
+        self.tasks.iter().filter(|task| task.phase != Phase::Stopped)
+    }
+}
+
 impl Place {
     /// How many tasks it is.
     #[must_use]
@@ -210,66 +229,86 @@ impl Step {
 /// What the service needs at this time.
 #[must_use]
 pub fn step(view: &View<'_>, now: Timestamp) -> Step {
-    let census = Census::of(view, now);
-    let mut step = Step {
-        accounted: census.ended.iter().map(|task| task.id).collect(),
-        ..Step::default()
-    };
-    if view.status == ServiceStatus::Active {
-        hold(view, &census, &mut step);
-    } else {
-        for task in census.wanted() {
-            step.stop(task, None);
+    let mut pass = Pass::of(view, now);
+    match view.status {
+        ServiceStatus::Active => {
+            account::account(&mut pass);
+            breaker::judge(&mut pass);
+            match view.spec.scheduling {
+                SchedulingStrategy::Replica => rolling::hold(&mut pass),
+                SchedulingStrategy::Daemon => daemon::hold(&mut pass),
+            }
+            tell_stops(&mut pass);
+            progress::settle(&mut pass);
+            account::complain(&mut pass);
+            account::remember(&mut pass);
         }
-        step.drained = view.status == ServiceStatus::Draining && census.live().next().is_none();
+        ServiceStatus::Draining | ServiceStatus::Inactive => {
+            end(&mut pass);
+            tell_stops(&mut pass);
+        }
     }
-    if let Some(event) = events::stopped(view.name, &step.stops) {
-        step.events.push(event);
-    }
-    step
+    pass.finish()
 }
 
-impl Step {
-    /// Stops the task, because of the deployment unless another reason is given.
-    fn stop(&mut self, task: &TaskView, reason: Option<&str>) {
-        let reason = match reason {
-            Some(reason) => reason.into(),
-            None => events::stop_reason(task.deployment).into(),
-        };
-        self.stops.push(Stop { task: task.id, reason });
+/// Stops all tasks of a service that was deleted, also those whose instance is lost: it hears of it when it is back.
+fn end(pass: &mut Pass<'_>) {
+    let view = pass.view;
+    for task in view
+        .tasks
+        .iter()
+        .filter(|task| task.wanted && task.phase < Phase::Stopping)
+    {
+        pass.stop(task, None);
     }
+    pass.step.drained = view.live().next().is_none() && view.status == ServiceStatus::Draining;
 }
 
-/// Starts what is missing, and stops what is too much.
-fn hold(view: &View<'_>, census: &Census<'_>, step: &mut Step) {
-    let Some(primary) = view.deployments.iter().find(|deployment| deployment.is_primary()) else {
-        return;
+/// Says which tasks are stopped.
+fn tell_stops(pass: &mut Pass<'_>) {
+    let tasks: Vec<_> = pass.step.stops.iter().map(|stop| stop.task).collect();
+    let moved = match tasks.as_slice() {
+        [only] if pass.rebalanced => pass.view.tasks.iter().find(|task| task.id == *only),
+        _ => None,
     };
-    let desired = usize::try_from(view.spec.desired).unwrap_or(usize::MAX);
-    let mut wanted: Vec<_> = census.wanted().collect();
-    if let Ok(missing @ 1..) = u32::try_from(desired.saturating_sub(wanted.len())) {
-        step.launches.push(Launch {
-            deployment: primary.id,
-            place: Place::Anywhere(missing),
-            unhealthy_replaced: 0,
-        });
-    }
-    wanted.sort_by_key(|task| (task.phase, std::cmp::Reverse(task.created_at), task.id));
-    for task in wanted.iter().take(wanted.len().saturating_sub(desired)) {
-        step.stop(task, None);
+    let message = match moved {
+        Some(task) => Some(events::moved(pass.view.name, task)),
+        None => events::stopped(pass.view.name, &tasks),
+    };
+    if let Some(message) = message {
+        pass.say(message);
     }
 }
 
-/// What follows for a deployment of which a task could not be placed: it waits before it tries again, longer each time
-/// (ECS guide, "Service throttle logic").
+/// What follows for a deployment of which a task could not be placed, and what is to be said of it: it waits before it
+/// tries again, longer each time (ECS guide, "Service throttle logic").
 ///
-/// `deployment` is its newest value, that of the step where it changed it; `explanation` is of [`events::unplaced`].
+/// `view` is what the step was shown, and `deployment` the newest value: that of the step, where it changed it.
+/// `explanation` is of [`events::unplaced`].
 #[must_use]
-pub fn unplaced(deployment: &Deployment, explanation: String, now: Timestamp) -> (Deployment, Option<String>) {
-    let back_off = BackOff::after(deployment.back_off, BackOffCause::Placement, now, now);
-    let waits = Deployment {
-        back_off: Some(back_off),
-        ..deployment.clone()
+pub fn unplaced(
+    view: &View<'_>,
+    deployment: &Deployment,
+    launch: &Launch,
+    explanation: String,
+    now: Timestamp,
+) -> (Deployment, Option<String>) {
+    let mut waits = deployment.clone();
+    let (about, message) = if let Place::Zone(_) = launch.place {
+        waits.rebalance = None;
+        (Subject::ZoneBalance, events::rebalance_stopped(view.name))
+    } else {
+        // The step took it that there is room now, and what it took back is put back.
+        let before = view.deployments.iter().find(|before| before.id == deployment.id);
+        let last = deployment.back_off.or(before.and_then(|before| before.back_off));
+        waits.back_off = Some(BackOff::after(last, BackOffCause::Placement, now, now));
+        waits.restore(Subject::Unplaced, before);
+        // What the service is stopping leaves room in a moment: there is nothing to complain of yet.
+        if view.live().any(|task| !task.wanted) {
+            return (waits, None);
+        }
+        (Subject::Unplaced, explanation)
     };
-    (waits, Some(explanation))
+    let event = waits.say_once(about, message, now);
+    (waits, event)
 }

@@ -14,6 +14,8 @@ use berth_model::tag::Tag;
 use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::reconcile::events;
+
 /// What the user asked for, besides what makes a deployment: that is in [`Deployment`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceSpec {
@@ -75,7 +77,7 @@ pub struct Deployment {
     /// What the circuit breaker has counted.
     #[serde(default)]
     pub breaker: Breaker,
-    /// Tasks whose failed health checks are accounted for and who have not passed them since.
+    /// Tasks whose failed health checks are accounted for and that have not passed them since.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failing: Vec<TaskId>,
     /// Why it launches nothing for now.
@@ -109,9 +111,9 @@ pub struct Rollout {
 pub struct Breaker {
     /// Failures since the deployment began, or since a task of it turned healthy.
     pub failures: u32,
-    /// Whether a task of it was ever healthy.
+    /// How many tasks of it were healthy when that was last looked at.
     #[serde(default)]
-    pub was_healthy: bool,
+    pub healthy: u32,
 }
 
 /// Why a deployment launches nothing for now.
@@ -134,6 +136,8 @@ pub enum BackOffCause {
     Placement,
     /// A task ended before it was RUNNING.
     Launch,
+    /// A task was RUNNING and ended before it counted as healthy.
+    Exit,
 }
 
 /// That a service leaves a deployment for one before it.
@@ -226,7 +230,7 @@ impl Deployment {
             updated_at: now,
             rollout: Rollout {
                 state: RolloutState::InProgress,
-                reason: format!("ECS deployment {id} in progress.").into(),
+                reason: events::in_progress(id).into(),
             },
             failed_tasks: 0,
             breaker: Breaker::default(),

@@ -1,10 +1,12 @@
 //! The texts of service events and of stopped tasks (ECS guide, "Service event messages").
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use berth_model::id::{DeploymentId, InstanceId, ServiceName, TaskId};
 
-use super::Stop;
+use super::{Launch, Place, Presence, TaskView};
 
 /// Tasks that one event names; of more it tells the number.
 const NAMED: usize = 100;
@@ -57,21 +59,126 @@ fn lack(reason: &str) -> String {
     }
 }
 
+/// What is said of tasks that a launch has started; nothing where it has started none.
+#[must_use]
+pub fn launched(service: &ServiceName, launch: &Launch, tasks: &[TaskId]) -> Option<String> {
+    if tasks.is_empty() {
+        return None;
+    }
+    Some(match &launch.place {
+        Place::Zone(zone) => format!(
+            "(service {service}) has started {} tasks in {zone} to AZ Rebalance:{}.",
+            tasks.len(),
+            list(tasks)
+        ),
+        Place::Anywhere(_) | Place::On(_) => started(service, tasks, launch.unhealthy_replaced),
+    })
+}
+
 /// `(service NAME) has stopped N running tasks: (task ID) ...`; nothing where none is stopped.
-pub(super) fn stopped(service: &ServiceName, stops: &[Stop]) -> Option<String> {
-    let tasks: Vec<_> = stops.iter().map(|stop| stop.task).collect();
+pub(super) fn stopped(service: &ServiceName, tasks: &[TaskId]) -> Option<String> {
     (!tasks.is_empty()).then(|| {
         format!(
             "(service {service}) has stopped {} running tasks:{}.",
             tasks.len(),
-            list(&tasks)
+            list(tasks)
         )
     })
 }
 
+/// A task was stopped because another in its place runs in another zone.
+pub(super) fn moved(service: &ServiceName, task: &TaskView) -> String {
+    let zone = task.host.zone.as_deref().unwrap_or("no zone");
+    format!(
+        "(service {service}) has stopped 1 running tasks in {zone} due to AZ rebalancing:{}.",
+        list(&[task.id])
+    )
+}
+
+/// The service is as it should be.
+pub(super) fn steady(service: &ServiceName) -> String {
+    format!("(service {service}) has reached a steady state.")
+}
+
+/// A deployment has completed.
+pub(super) fn deployment_completed(service: &ServiceName, deployment: DeploymentId) -> String {
+    format!("(service {service}) (deployment {deployment}) deployment completed.")
+}
+
+/// The circuit breaker has ended a deployment.
+pub(super) fn deployment_failed(service: &ServiceName, deployment: DeploymentId) -> String {
+    format!("(service {service}) (deployment {deployment}) deployment failed: tasks failed to start.")
+}
+
+/// A task has failed its health checks as often as it may.
+pub(super) fn failed_checks(service: &ServiceName, task: TaskId) -> String {
+    format!("(service {service}) (task {task}) failed container health checks.")
+}
+
+/// Launches fail again and again.
+pub(super) fn cannot_start(service: &ServiceName) -> String {
+    format!("(service {service}) is unable to consistently start tasks successfully.")
+}
+
+/// Neither may anything be started nor stopped.
+pub(super) fn deadlock(service: &ServiceName) -> String {
+    format!(
+        "(service {service}) was unable to stop or start tasks during a deployment because of the service deployment configuration. Update the minimumHealthyPercent or maximumPercent value and try again."
+    )
+}
+
+/// More tasks are protected than the service wants.
+pub(super) fn protected(service: &ServiceName, deployment: DeploymentId) -> String {
+    format!(
+        "(service {service}) was unable to reach steady state because task set ({deployment}) was unable to scale in. Reason: The number of protected tasks are more than the desired count of tasks."
+    )
+}
+
+/// So many instances are lost that none of their tasks is replaced. ECS, which never replaces them, has no text.
+pub(super) fn storm(service: &ServiceName, presence: Presence) -> String {
+    format!(
+        "(service {service}) replaces no tasks of lost container instances: {} of {} are lost, too many at once.",
+        presence.lost, presence.instances
+    )
+}
+
+/// A zone has at least two tasks more than another.
+pub(super) fn unbalanced(service: &ServiceName, zones: &BTreeMap<Arc<str>, usize>) -> String {
+    format!(
+        "(service {service}) is not AZ balanced with {}. AZ Rebalancing in progress.",
+        counts(zones)
+    )
+}
+
+/// Zones have equally many tasks, give or take one.
+pub(super) fn balanced(service: &ServiceName, zones: &BTreeMap<Arc<str>, usize>) -> String {
+    format!("(service {service}) is AZ balanced with {}.", counts(zones))
+}
+
+/// A task could not be moved.
+pub(super) fn rebalance_stopped(service: &ServiceName) -> String {
+    format!("(service {service}) stopped AZ Rebalancing.")
+}
+
+/// The `rolloutStateReason` of a deployment on its way.
+pub(crate) fn in_progress(deployment: DeploymentId) -> String {
+    format!("ECS deployment {deployment} in progress.")
+}
+
+/// The `stoppedReason` of a task that its container health checks end.
+pub(super) const FAILED_CHECKS: &str = "Task failed container health checks";
+
 /// The `stoppedReason` of a task that its service has no more use for.
 pub(super) fn stop_reason(deployment: DeploymentId) -> String {
     format!("Scaling activity initiated by (deployment {deployment})")
+}
+
+fn counts(zones: &BTreeMap<Arc<str>, usize>) -> String {
+    let counts: Vec<_> = zones
+        .iter()
+        .map(|(zone, count)| format!("{count} tasks in {zone}"))
+        .collect();
+    counts.join(", ")
 }
 
 fn list(tasks: &[TaskId]) -> String {

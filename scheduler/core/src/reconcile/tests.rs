@@ -55,6 +55,7 @@ fn running(number: u128, of: &Deployment, since: Timestamp) -> TaskView {
         has_check: false,
         created_at: since,
         running_since: Some(since),
+        ended_at: None,
         protected_until: None,
         stop_code: None,
     }
