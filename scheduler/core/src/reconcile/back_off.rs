@@ -10,6 +10,8 @@ use crate::service::{BackOff, BackOffCause};
 const FIRST: Duration = Duration::from_secs(1);
 /// The longest pause: the 15 minutes of ECS's best-practices guide. Its current page says 27.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
+/// The longest pause after tasks that were RUNNING and soon ended. ECS makes none; what they lack may be back at any time.
+const LONGEST_AFTER_EXIT: Duration = Duration::from_secs(60);
 
 impl BackOff {
     /// What follows from a failure at this time of something that was tried at `tried_at`. What was tried no later than the
@@ -24,14 +26,18 @@ impl BackOff {
             cause,
             attempts,
             since: now,
-            until: now + pause(attempts),
+            until: now + pause(cause, attempts),
         }
     }
 }
 
-fn pause(attempts: u32) -> Duration {
+fn pause(cause: BackOffCause, attempts: u32) -> Duration {
+    let longest = match cause {
+        BackOffCause::Placement | BackOffCause::Launch => LONGEST,
+        BackOffCause::Exit => LONGEST_AFTER_EXIT,
+    };
     let doubled = 2_u32.saturating_pow(attempts.saturating_sub(1));
-    FIRST.saturating_mul(doubled).min(LONGEST)
+    FIRST.saturating_mul(doubled).min(longest)
 }
 
 #[cfg(test)]
@@ -39,10 +45,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_pause_is_twice_the_last_up_to_15_minutes() {
-        let seconds: Vec<_> = (1..=12).map(|attempts| pause(attempts).as_secs()).collect();
-        assert_eq!(seconds, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
-        assert_eq!(pause(u32::MAX), LONGEST);
+    fn each_pause_is_twice_the_last_up_to_15_minutes_or_one() {
+        let pauses = |cause| (1..=12).map(move |attempts| pause(cause, attempts).as_secs());
+        let launch: Vec<_> = pauses(BackOffCause::Launch).collect();
+        assert_eq!(launch, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
+        let exit: Vec<_> = pauses(BackOffCause::Exit).collect();
+        assert_eq!(exit[..8], [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(pause(BackOffCause::Launch, u32::MAX), LONGEST);
     }
 
     #[test]
