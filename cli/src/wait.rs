@@ -119,7 +119,7 @@ fn counts(tasks: &[Task]) -> String {
         }
     }
     counts.sort_by_key(|(status, _)| {
-        const LIFE: [&str; 4] = ["PENDING", "RUNNING", "STOPPING", "STOPPED"];
+        const LIFE: [&str; 5] = ["PROVISIONING", "PENDING", "RUNNING", "STOPPING", "STOPPED"];
         LIFE.iter().position(|it| it == status)
     });
     let told: Vec<_> = counts

@@ -21,6 +21,7 @@ use crate::wait::{self, Goal, Waited};
 Examples:
   berth run web
   berth run web:3 --count 25 --strategy spread=instanceId --constraint 'attribute:zone == a'
+  berth run batch --count 100 --queue 2h
   berth run migrate --wait=stopped --env app:RELEASE=42 --command app -- ./migrate --all
 
 Exit status 1: something was not placed; with --wait, a task stopped early; with --wait=stopped,
@@ -31,6 +32,9 @@ pub(crate) struct RunArgs {
     /// Say what would be placed where, and place nothing; `berth plan` says more
     #[arg(long, conflicts_with = "wait")]
     dry_run: bool,
+    /// Let tasks that find no room wait for it for so long, rather than fail
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "dry_run")]
+    queue: Option<Duration>,
     /// Wait until the tasks run, or until they have stopped
     #[arg(
         long,
@@ -49,7 +53,7 @@ pub(super) async fn run(args: RunArgs, api: &Api, output: &mut Output) -> anyhow
     if args.dry_run {
         return plan::tell(plan::of(&args.tasks, api.cluster()), api, output).await;
     }
-    let (mut answer, failed) = place(&args.tasks, api).await;
+    let (mut answer, failed) = place(&args, api).await;
     let placed = answer.tasks.len();
     let ended = match failed {
         Some(error) if placed == 0 => return Err(error.into()),
@@ -92,9 +96,9 @@ async fn wait_for(
 }
 
 /// Asks for the tasks in calls of ten. What was placed before a call failed is placed: both are told.
-async fn place(args: &TaskArgs, api: &Api) -> (RunTaskResponse, Option<CallError>) {
+async fn place(args: &RunArgs, api: &Api) -> (RunTaskResponse, Option<CallError>) {
     let mut all = RunTaskResponse::default();
-    for request in request::all(args, api.cluster()) {
+    for request in request::all(&args.tasks, args.queue, api.cluster()) {
         match api.run_task(request).await {
             Ok(answer) => {
                 all.tasks.extend(answer.tasks);

@@ -15,29 +15,22 @@ pub(crate) fn list(tasks: &[Task], now: Now) -> Presentation {
 
 pub(crate) fn table(tasks: &[Task], now: Now) -> Table {
     let ends = tasks.iter().any(|task| task.stopped_at.is_some());
-    let mut table = if ends {
-        Table::with_headings([
-            "TASK",
-            "DEFINITION",
-            "STATUS",
-            "DESIRED",
-            "INSTANCE",
-            "PORTS",
-            "STARTED",
-            "EXIT",
-            "REASON",
-        ])
-    } else {
-        Table::with_headings([
-            "TASK",
-            "DEFINITION",
-            "STATUS",
-            "DESIRED",
-            "INSTANCE",
-            "PORTS",
-            "STARTED",
-        ])
-    };
+    let waits = tasks.iter().any(|task| waiting(task).is_some());
+    let headings = [
+        "TASK",
+        "DEFINITION",
+        "STATUS",
+        "DESIRED",
+        "INSTANCE",
+        "PORTS",
+        "STARTED",
+    ];
+    let mut table = Table::default();
+    let more = ends
+        .then_some("EXIT")
+        .into_iter()
+        .chain((ends || waits).then_some("REASON"));
+    table.row(headings.into_iter().chain(more).map(text));
     let short = Short::among_tasks(tasks.iter().map(Task::task_arn));
     let short_instance = Short::among_instances(tasks.iter().map(Task::container_instance_arn));
     let mut newest_first: Vec<_> = tasks.iter().collect();
@@ -53,7 +46,10 @@ pub(crate) fn table(tasks: &[Task], now: Now) -> Table {
             maybe(task.started_at.map(|at| now.ago(at))),
         ];
         if ends {
-            row.extend([text(exits(task)), text(reason(task))]);
+            row.push(text(exits(task)));
+        }
+        if ends || waits {
+            row.push(text(reason(task)));
         }
         table.row(row);
     }
@@ -107,15 +103,26 @@ fn exits(task: &Task) -> String {
     all.join(" ")
 }
 
-/// Why the task stopped, and what Docker said of its containers.
+/// Why the task waits for room, or stopped, and what Docker said of its containers.
 fn reason(task: &Task) -> String {
-    let of_task = task.stopped_reason.iter().cloned();
+    let of_task = waiting(task).into_iter().chain(task.stopped_reason.clone());
     let of_containers = task.containers.iter().filter_map(|container| {
         let reason = container.reason.as_ref()?;
         Some(format!("{}: {reason}", container.name()))
     });
     let all: Vec<_> = of_task.chain(of_containers).collect();
     all.join("; ")
+}
+
+/// Until when the task waits for room, and for what.
+fn waiting(task: &Task) -> Option<String> {
+    let attribute = |name: &str| {
+        let named = task.attributes.iter().find(|attribute| attribute.name() == name);
+        named.map(|attribute| attribute.value().to_owned())
+    };
+    let reason = attribute("berth.queue-reason")?;
+    let deadline = attribute("berth.queue-deadline").unwrap_or_default();
+    Some(format!("waits until {deadline}: {reason}"))
 }
 
 #[cfg(test)]

@@ -32,6 +32,22 @@ fn more_than_ten_tasks_are_asked_for_in_calls_of_ten() -> anyhow::Result<()> {
 }
 
 #[test]
+fn what_may_wait_for_room_is_told_with_its_reason_and_does_not_fail() -> anyhow::Result<()> {
+    let fake = with_definition()?;
+    fake.state().capacity = 1;
+    let ran = berth(&fake.url, &["run", "web", "--count", "2", "--queue", "30m"])?;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let tags = fake.state().runs[0].tags.clone();
+    let tags: Vec<_> = tags.iter().map(|tag| (tag.key(), tag.value())).collect();
+    assert_eq!(tags, [("berth:queue", "1800s")]);
+    let row = ran.stdout.lines().find(|line| line.contains("PROVISIONING"));
+    let told = "waits until 2026-11-21T12:00:00.000Z: RESOURCE:MEMORY";
+    assert!(row.is_some_and(|row| row.ends_with(told)), "{}", ran.stdout);
+    assert_eq!(berth(&fake.url, &["run", "web", "--queue", "8h30"])?.code, Some(2));
+    Ok(())
+}
+
+#[test]
 fn what_was_not_placed_is_told_by_reason_and_fails() -> anyhow::Result<()> {
     let fake = with_definition()?;
     fake.state().capacity = 1;

@@ -1,9 +1,10 @@
 //! From the words of `berth run` to requests of RunTask.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use berth_proto::ecs::v1::{
-    ContainerOverride, KeyValuePair, PlacementConstraint, PlacementStrategy, RunTaskRequest, TaskOverride,
+    ContainerOverride, KeyValuePair, PlacementConstraint, PlacementStrategy, RunTaskRequest, Tag, TaskOverride,
 };
 use clap::Args;
 
@@ -112,9 +113,16 @@ impl FromStr for Strategy {
     }
 }
 
-/// The requests that together ask for all the tasks.
-pub(super) fn all(args: &TaskArgs, cluster: Option<&str>) -> impl Iterator<Item = RunTaskRequest> {
-    let request = one(args, cluster);
+/// The requests that together ask for all the tasks, which may wait for room for so long.
+pub(super) fn all(
+    args: &TaskArgs,
+    queue: Option<Duration>,
+    cluster: Option<&str>,
+) -> impl Iterator<Item = RunTaskRequest> {
+    let request = RunTaskRequest {
+        tags: queue.map(patience).into_iter().collect(),
+        ..one(args, cluster)
+    };
     counts(args.count).map(move |count| RunTaskRequest {
         count: Some(i32::from(count)),
         ..request.clone()
@@ -133,6 +141,14 @@ pub(in crate::command) fn one(args: &TaskArgs, cluster: Option<&str>) -> RunTask
         placement_constraints: args.constraint.iter().map(|it| it.0.clone()).collect(),
         placement_strategy: args.strategy.iter().map(|it| it.0.clone()).collect(),
         ..Default::default()
+    }
+}
+
+/// RunTask has no member for it: a tag says how long tasks may wait for room.
+fn patience(span: Duration) -> Tag {
+    Tag {
+        key: Some("berth:queue".to_owned()),
+        value: Some(format!("{}s", span.as_secs())),
     }
 }
 

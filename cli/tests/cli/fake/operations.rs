@@ -11,7 +11,7 @@ use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
 use super::State;
-use super::state::{cluster_arn, definition_arn, task};
+use super::state::{cluster_arn, definition_arn, task, waiting_task};
 
 const PAGE: usize = 2;
 
@@ -188,6 +188,10 @@ impl State {
                 let placed = task(&format!("{:08x}", self.tasks.len()), "PENDING");
                 self.tasks.push(placed.clone());
                 answer.tasks.push(placed);
+            } else if request.tags.iter().any(|tag| tag.key() == "berth:queue") {
+                let waiting = waiting_task(&format!("{:08x}", self.tasks.len()));
+                self.tasks.push(waiting.clone());
+                answer.tasks.push(waiting);
             } else {
                 answer.failures.push(Failure {
                     arn: None,

@@ -1,7 +1,8 @@
 //! What the fake holds, and the things that tests put into it.
 
 use berth_proto::ecs::v1::{
-    Container, ContainerInstance, NetworkBinding, Resource, RunTaskRequest, Task, TaskDefinition, VersionInfo,
+    Attribute, Container, ContainerInstance, NetworkBinding, Resource, RunTaskRequest, Task, TaskDefinition,
+    VersionInfo,
 };
 use berth_proto::v1::{DescribeUsageRequest, DescribeUsageResponse, PlanRequest, PlanResponse};
 
@@ -79,6 +80,25 @@ pub(crate) fn task(prefix: &str, status: &str) -> Task {
         }],
         ..Default::default()
     }
+}
+
+/// A task that waits for room.
+pub(crate) fn waiting_task(prefix: &str) -> Task {
+    let attribute = |name: &str, value: &str| Attribute {
+        name: Some(name.to_owned()),
+        value: Some(value.to_owned()),
+        ..Default::default()
+    };
+    let mut task = task(prefix, "PROVISIONING");
+    task.container_instance_arn = None;
+    task.containers
+        .iter_mut()
+        .for_each(|container| container.network_bindings.clear());
+    task.attributes = vec![
+        attribute("berth.queue-reason", "RESOURCE:MEMORY"),
+        attribute("berth.queue-deadline", "2026-11-21T12:00:00.000Z"),
+    ];
+    task
 }
 
 /// A connected instance with the id that `prefix` begins.
