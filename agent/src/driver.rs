@@ -35,7 +35,7 @@ use crate::endpoint::Publisher;
 use crate::event::Event;
 use crate::perform::Performer;
 use crate::pulse::Pulse;
-use crate::spool::Spool;
+use crate::spool::Writer;
 use crate::usage::Running;
 use asks::Asks;
 use room::Room;
@@ -63,7 +63,8 @@ pub(crate) struct Parts {
     pub(crate) performer: Performer,
     /// Tasks that had a control group when the agent was started.
     pub(crate) grouped: BTreeSet<TaskId>,
-    pub(crate) spool: Spool,
+    /// Writes the records of tasks.
+    pub(crate) writer: Writer,
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) pulse: Pulse,
     pub(crate) conditions: Conditions,
@@ -102,7 +103,7 @@ pub(crate) struct Driver {
 impl Driver {
     /// A driver that goes on with the tasks of the spool and of Docker.
     pub(crate) fn new(parts: Parts, records: Vec<Record>, found: Vec<Found>) -> Self {
-        let store = Store::new(parts.spool.clone(), parts.events.clone());
+        let store = Store::new(parts.writer.clone(), parts.events.clone());
         let mut driver = Self {
             notice: parts.notice.clone(),
             drained: Progress::default(),

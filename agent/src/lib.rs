@@ -55,7 +55,7 @@ use perform::Performer;
 use prepare::Sources;
 use pulse::Pulse;
 use secrets::Secrets;
-use spool::Spool;
+use spool::{Spool, Writer};
 use state::StateDir;
 use usage::Sampling;
 use watch::Runtime;
@@ -175,6 +175,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     let on_ec2 = !facts.ec2_instance_id.is_empty();
     let begun = drain::begin(state.path(), &config, on_ec2, &events).context("read the notice of the host's end")?;
+    let writer = Writer::begin(spool).context("begin to write records")?;
     let driver = Driver::new(
         Parts {
             instance: state.instance(),
@@ -188,7 +189,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             stopped_containers: config.stopped_container_count,
             performer,
             grouped,
-            spool,
+            writer,
             events: events.clone(),
             pulse,
             conditions,

@@ -7,6 +7,9 @@ use berth_agent::{ConfigError, Invocation, NotOurs};
 
 /// For effects that are on their way; the rest of the five seconds that stopping may take went to the stream.
 const LAST_EFFECTS: Duration = Duration::from_secs(1);
+/// For files and names that may keep a thread waiting; each that does is waited for with a deadline. Records have a thread
+/// of their own.
+const BLOCKING_THREADS: usize = 16;
 
 #[expect(clippy::print_stderr, reason = "logging begins when the settings are known")]
 #[expect(clippy::print_stdout, reason = "what was asked for goes there")]
@@ -38,7 +41,11 @@ fn main() -> ExitCode {
 
 #[expect(clippy::print_stderr, reason = "the last words are for whoever started it")]
 fn finish<F: Future<Output = anyhow::Result<()>>>(work: impl FnOnce() -> F) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("berth-agent: the runtime cannot be built: {error}");

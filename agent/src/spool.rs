@@ -1,9 +1,11 @@
 //! One small file a task: what the agent must know of it after a restart and Docker cannot tell.
 //!
 //! A record is written before the first effect that it must outlive and removed when nothing is left of the task. A
-//! file is replaced whole: written beside, synced, renamed, and the directory synced. Blocking; the driver calls it on a thread
-//! of its own. A file that cannot be read, or whose checksum is not that of its content, is set aside, never a reason not
+//! file is replaced whole: written beside, synced, renamed, and the directory synced. Blocking; [`Writer`] has a thread
+//! for it. A file that cannot be read, or whose checksum is not that of its content, is set aside, never a reason not
 //! to start: the task is known by the labels of its containers then.
+
+mod writer;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -15,6 +17,7 @@ use berth_model::id::TaskId;
 use serde::{Deserialize, Serialize};
 
 use crate::failpoint::fail_point;
+pub(crate) use writer::Writer;
 
 const DIRECTORY: &str = "tasks";
 const SUFFIX: &str = "json";

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::step::Task;
 use crate::event::Event;
-use crate::spool::{self, Change, Spool};
+use crate::spool::{self, Change, Writer};
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -17,7 +17,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// What is to be written and what is being written.
 #[derive(Debug)]
 pub(super) struct Store {
-    spool: Spool,
+    writer: Writer,
     events: mpsc::Sender<Event>,
     dirty: BTreeSet<TaskId>,
     removed: BTreeSet<TaskId>,
@@ -36,9 +36,9 @@ pub(super) struct Batch {
 }
 
 impl Store {
-    pub(super) fn new(spool: Spool, events: mpsc::Sender<Event>) -> Self {
+    pub(super) fn new(writer: Writer, events: mpsc::Sender<Event>) -> Self {
         Self {
-            spool,
+            writer,
             events,
             dirty: BTreeSet::new(),
             removed: BTreeSet::new(),
@@ -87,7 +87,7 @@ impl Store {
             }
         }
         self.writing = Some(batch);
-        drop(tokio::spawn(write(self.spool.clone(), changes, self.events.clone())));
+        drop(tokio::spawn(write(self.writer.clone(), changes, self.events.clone())));
     }
 
     /// What has become durable.
@@ -97,18 +97,17 @@ impl Store {
 }
 
 /// Writes until it is written: a disk that is full or gone stops new steps, not what runs.
-async fn write(spool: Spool, changes: Vec<Change>, events: mpsc::Sender<Event>) {
+async fn write(writer: Writer, changes: Vec<Change>, events: mpsc::Sender<Event>) {
     let mut pause = FIRST_PAUSE;
     let changes = std::sync::Arc::new(changes);
     while !changes.is_empty() {
-        let (spool, batch) = (spool.clone(), std::sync::Arc::clone(&changes));
-        match tokio::task::spawn_blocking(move || spool.commit(&batch)).await {
+        match writer.commit(std::sync::Arc::clone(&changes)).await {
             Ok(Ok(())) => break,
             Ok(Err(error)) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::error!(%error, cause, "records cannot be written; no new step is taken until they can");
             }
-            Err(error) => tracing::error!(%error, "writing of records broke off"),
+            Err(gone) => tracing::error!(error = %gone, "records cannot be written; no new step is taken"),
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
