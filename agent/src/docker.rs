@@ -182,26 +182,33 @@ impl Docker {
     }
 
     /// Creates the container, or adopts the one of the name if it was created for the same purpose. Returns its id.
-    pub(crate) async fn create(&self, request: CreateRequest, prepared: &Prepared) -> Result<String, Failure> {
+    pub(crate) async fn create(&self, request: &CreateRequest, prepared: &Prepared) -> Result<String, Failure> {
         let _turn = self.limits.starts.create().await;
+        // Made now, so that it takes no room while others have their turns.
+        Box::pin(self.create_or_adopt(request, prepared)).await
+    }
+
+    async fn create_or_adopt(&self, request: &CreateRequest, prepared: &Prepared) -> Result<String, Failure> {
         for volume in &request.volumes {
             volume::provide(&self.client, volume, self.limits.create_within).await?;
         }
         if request.host.network_mode == TASK_NETWORK {
             self.prepare_task_network().await?;
         }
-        match self.create_once(&request, prepared).await? {
+        match self.create_once(request, prepared).await? {
             Created::New(id) => Ok(id),
-            Created::NameTaken(conflict) => self.adopt(&request, prepared, conflict).await,
+            Created::NameTaken(conflict) => self.adopt(request, prepared, conflict).await,
         }
     }
 
     async fn create_once(&self, request: &CreateRequest, prepared: &Prepared) -> Result<Created, Failure> {
         let options = CreateContainerOptionsBuilder::new().name(&request.name).build();
-        let mut body = convert::create_body(request, prepared);
         let image = self.name_of_image(request.image.clone(), request.image_id.as_deref());
-        body.image = Some(image.await?);
-        let call = self.client.create_container(Some(options), body);
+        let image = image.await?;
+        let call = Box::pin(
+            self.client
+                .create_container(Some(options), convert::create_body(request, prepared, image)),
+        );
         match tokio::time::timeout(self.limits.create_within, call).await {
             Ok(Ok(answer)) => Ok(Created::New(answer.id)),
             Ok(Err(bollard::errors::Error::DockerResponseServerError {
@@ -374,4 +381,33 @@ async fn permit(semaphore: &Semaphore) -> Result<SemaphorePermit<'_>, Failure> {
         .acquire()
         .await
         .map_err(|_| Failure::new(FailureKind::Lost, "the agent is stopping"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn effects_that_wait_for_their_turn_are_small() {
+        let place = tempfile::tempdir().unwrap();
+        let socket = place.path().join("docker.sock");
+        let _listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        let bounds = Bounds {
+            starts: 1,
+            stops: 1,
+            removals: 1,
+            create_within: QUICK,
+            start_within: QUICK,
+        };
+        let docker = Docker::connect(&socket.to_string_lossy(), InstanceId::from_bits(1), bounds, None).unwrap();
+        let (request, prepared) = (CreateRequest::default(), Prepared::default());
+        let sizes = [
+            size_of_val(&docker.create(&request, &prepared)),
+            size_of_val(&docker.start("id", true)),
+            size_of_val(&docker.signal("id", "SIGTERM")),
+            size_of_val(&docker.inspect("id")),
+            size_of_val(&docker.remove("id")),
+        ];
+        assert!(sizes.iter().all(|size| *size < 512), "{sizes:?}");
+    }
 }

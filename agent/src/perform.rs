@@ -90,7 +90,7 @@ impl Performer {
             let (container, outcome) = match action {
                 Action::Create { container, request } => {
                     let result = match group(cgroups, task, limits, Before::Create).await {
-                        Ok(parent) => create(&docker, &sources, &ports, gpus, *request, parent).await,
+                        Ok(parent) => create(&docker, &sources, &ports, gpus, &request, parent).await,
                         Err(failure) => Err(failure),
                     };
                     (container, Outcome::Created(result))
@@ -140,12 +140,12 @@ async fn create(
     sources: &Sources,
     ports: &HostPorts,
     gpus: Option<Gpus>,
-    request: CreateRequest,
+    request: &CreateRequest,
     cgroup_parent: Option<String>,
 ) -> Result<String, Failure> {
-    let mut prepared = sources.prepare(&request).await?;
+    let mut prepared = sources.prepare(request).await?;
     prepared.cgroup_parent = cgroup_parent;
-    prepared.runtime = runtime_of(gpus, &request)?;
+    prepared.runtime = runtime_of(gpus, request)?;
     prepared.forwards = ports.choose(&request.host.port_ranges).await?;
     prepared.dynamic_ports = ports.range().cloned();
     docker.create(request, &prepared).await

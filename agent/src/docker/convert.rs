@@ -48,10 +48,11 @@ pub(super) fn info(version: SystemVersion, info: SystemInfo) -> DockerInfo {
     }
 }
 
-pub(super) fn create_body(request: &CreateRequest, prepared: &Prepared) -> ContainerCreateBody {
+/// Docker's request for the container, made of the image of that name.
+pub(super) fn create_body(request: &CreateRequest, prepared: &Prepared, image: String) -> ContainerCreateBody {
     let ports: Vec<&Forward> = forwards(&request.host, prepared).collect();
     ContainerCreateBody {
-        image: Some(request.image.clone()),
+        image: Some(image),
         entrypoint: given(&request.entry_point),
         cmd: given(&request.command),
         env: given(&environment(request, prepared)),

@@ -12,14 +12,20 @@ use bollard::errors::Error;
 const PORT_TAKEN: [&str; 2] = ["port is already allocated", "address already in use"];
 
 /// The call, ended by our deadline.
-pub(super) async fn within<T>(
+///
+/// The client library's calls are kilobytes each. This one is on the heap from its making to its end, so that of the
+/// many effects that wait for their turn none has room set aside for it.
+pub(super) fn within<T>(
     what: &str,
     deadline: Duration,
     call: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Failure> {
-    match tokio::time::timeout(deadline, call).await {
-        Ok(result) => result.map_err(from_bollard),
-        Err(_) => Err(late(what, deadline)),
+) -> impl Future<Output = Result<T, Failure>> {
+    let call = Box::pin(call);
+    async move {
+        match tokio::time::timeout(deadline, call).await {
+            Ok(result) => result.map_err(from_bollard),
+            Err(_) => Err(late(what, deadline)),
+        }
     }
 }
 

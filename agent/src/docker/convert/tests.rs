@@ -51,7 +51,7 @@ fn what_was_read_joins_the_environment_and_the_options_of_the_log_driver() {
         },
         ..CreateRequest::default()
     };
-    let body = create_body(&request, &prepared);
+    let body = create_body(&request, &prepared, request.image.clone());
     assert_eq!(body.env.unwrap(), ["A=1", "PASSWORD=hunter2"]);
     let options = body.host_config.unwrap().log_config.unwrap().config.unwrap();
     assert_eq!(
