@@ -4,7 +4,8 @@
 //! copies are placed, and now and then the index is told by the state that none of them runs, so that the cluster stays
 //! as full as it is. What is measured is the index that the scheduler places with; the journal and the wire are in the
 //! other table. The bars stand behind the rows, and behind them what exact placement saves in machines. The beginning
-//! of a kind's name as an argument measures that kind alone, `machines` only the machines.
+//! of a kind's name as an argument measures that kind alone, `machines` only the machines, `refused` only what
+//! refusals cost.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench talks to people")]
 
@@ -13,6 +14,7 @@ mod clock;
 mod cluster;
 mod kind;
 mod machines;
+mod refused;
 mod row;
 
 use anyhow::Result;
@@ -43,6 +45,9 @@ fn main() -> Result<()> {
     }
     if part.as_deref().is_none_or(|part| "machines".starts_with(part)) {
         machines::print()?;
+    }
+    if part.as_deref().is_none_or(|part| "refused".starts_with(part)) {
+        refused::print()?;
     }
     Ok(())
 }
