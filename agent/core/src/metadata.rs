@@ -2,7 +2,7 @@
 //! of the ECS agent's introspection.
 //!
 //! Names and formats are ECS's (ECS guide, "Task metadata endpoint version 4", "Container introspection"). What has no
-//! meaning here is left out: `VPCID`, `EphemeralStorageMetrics`, `ClockDrift`, `ContainerInstanceTags`.
+//! meaning here is left out: `VPCID`, `EphemeralStorageMetrics`, `ClockDrift`, `Snapshotter`, `ContainerInstanceTags`.
 
 mod container;
 mod introspection;

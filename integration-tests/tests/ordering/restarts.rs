@@ -17,10 +17,15 @@ const PERIOD: Duration = Duration::from_secs(60);
 const ENDS_WHEN_TOLD: &str =
     "until [ -f /shared/exit ]; do sleep 0.2; done; code=$(cat /shared/exit); rm /shared/exit; exit $code";
 
+/// Leaves in `/shared` what each run is told of its container.
+const ASKS: &str = r#"(until wget -qO /shared/asking "$ECS_CONTAINER_METADATA_URI_V4"; do sleep 0.5; done
+mv /shared/asking /shared/told) &
+"#;
+
 fn task(bed: &OneHost, name: &str) -> Result<(std::path::PathBuf, String)> {
     let directory = bed.directory(name)?;
     let policy = json!({"restartPolicy": {"enabled": true, "ignoredExitCodes": [7], "restartAttemptPeriod": 60}});
-    let containers = json!([with(shell("app", ENDS_WHEN_TOLD), &policy)]);
+    let containers = json!([with(shell("app", &format!("{ASKS}{ENDS_WHEN_TOLD}")), &policy)]);
     let arn = bed.cluster.run_one(&sharing(name, &directory, containers))?;
     bed.running(&arn)?;
     Ok((directory, arn))
@@ -31,6 +36,15 @@ fn end(directory: &Path, code: i32) -> Result<()> {
     fs::write(&beside, code.to_string())?;
     fs::rename(beside, directory.join("exit"))?;
     Ok(())
+}
+
+/// Waits until the container was told that it has been started again so often.
+fn is_told(directory: &Path, restarts: u32) -> Result<()> {
+    wait_until("the container is told how often it was started again", SOON, || {
+        let told = fs::read_to_string(directory.join("told")).unwrap_or_default();
+        let count = serde_json::from_str::<Value>(&told).map(|told| told["RestartCount"] == json!(restarts));
+        Ok(Seen::when(count.unwrap_or(false), || told))
+    })
 }
 
 fn stops_with(bed: &OneHost, arn: &str, code: i32) -> Result<Value> {
@@ -46,6 +60,7 @@ pub(super) fn a_container_is_started_again_in_its_place_and_its_task_runs_on(bed
     let (again, arn) = task(bed, "restart")?;
     let begun = Instant::now();
     let first = bed.container(&arn, "app")?;
+    is_told(&again, 0)?;
 
     // It has not run for the period.
     end(&brief, 3)?;
@@ -68,6 +83,7 @@ pub(super) fn a_container_is_started_again_in_its_place_and_its_task_runs_on(bed
         )
     })?;
     assert_eq!(second.id(), first.id(), "another container");
+    is_told(&again, 1)?;
     let task = bed.describe(&arn)?;
     assert_eq!(task["lastStatus"], "RUNNING", "{task}");
     assert_eq!(container_of(&task, "app")?["lastStatus"], "RUNNING", "{task}");

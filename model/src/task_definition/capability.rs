@@ -59,6 +59,8 @@ pub const APPARMOR: &str = "com.amazonaws.ecs.capability.apparmor";
 pub const SELINUX: &str = "com.amazonaws.ecs.capability.selinux";
 /// `resourceRequirements` of type GPU.
 pub const GPU: &str = "berth.capability.gpu";
+/// Prefix of operating systems other than Linux, which no agent has: the family's name follows.
+pub const OS_FAMILY_PREFIX: &str = "berth.capability.os-family.";
 /// `systemControls`.
 pub const SYSTEM_CONTROLS: &str = "berth.capability.system-controls";
 
@@ -96,6 +98,11 @@ pub fn required_by(definition: &TaskDefinition) -> Vec<String> {
     need(definition.network_mode() == NetworkMode::Awsvpc, TASK_ENI);
     need(definition.cpu.is_some() || definition.memory.is_some(), TASK_LIMIT);
     need(definition.pid_mode.is_some() || definition.ipc_mode.is_some(), PID_IPC);
+    let platform = definition.runtime_platform.as_ref();
+    let family = platform.and_then(|platform| platform.operating_system_family.as_deref());
+    if let Some(family) = family.filter(|family| *family != "LINUX") {
+        need(true, &format!("{OS_FAMILY_PREFIX}{family}"));
+    }
     for (member, name) in TASK_MEMBERS {
         need(given(definition.rest.get(member)), name);
     }

@@ -22,6 +22,19 @@ use container::ContainerRules;
 const MAX_CONTAINERS: usize = 10;
 /// Bytes of a definition as JSON (ECS service quotas).
 const MAX_BYTES: usize = 65_536;
+/// Of operating systems (ECS API, RuntimePlatform).
+const FAMILIES: [&str; 10] = [
+    "LINUX",
+    "WINDOWS_SERVER_2004_CORE",
+    "WINDOWS_SERVER_2016_FULL",
+    "WINDOWS_SERVER_2019_CORE",
+    "WINDOWS_SERVER_2019_FULL",
+    "WINDOWS_SERVER_2022_CORE",
+    "WINDOWS_SERVER_2022_FULL",
+    "WINDOWS_SERVER_2025_CORE",
+    "WINDOWS_SERVER_2025_FULL",
+    "WINDOWS_SERVER_20H2_CORE",
+];
 
 impl TaskDefinition {
     /// The definition with its figures normalised, once it keeps every rule.
@@ -80,14 +93,22 @@ impl TaskDefinition {
         {
             return Err(one_of("ipcMode", mode, "host, task, none"));
         }
-        let architecture = self
-            .runtime_platform
-            .as_ref()
-            .and_then(|platform| platform.cpu_architecture.as_deref());
-        if let Some(architecture) = architecture
-            && !["X86_64", "ARM64"].contains(&architecture)
+        let Some(platform) = &self.runtime_platform else {
+            return Ok(());
+        };
+        if let Some(architecture) = &platform.cpu_architecture
+            && !["X86_64", "ARM64"].contains(&architecture.as_str())
         {
             return Err(one_of("runtimePlatform.cpuArchitecture", architecture, "X86_64, ARM64"));
+        }
+        if let Some(family) = &platform.operating_system_family
+            && !FAMILIES.contains(&family.as_str())
+        {
+            return Err(one_of(
+                "runtimePlatform.operatingSystemFamily",
+                family,
+                &FAMILIES.join(", "),
+            ));
         }
         Ok(())
     }

@@ -70,6 +70,12 @@ fn texts_are_those_of_ecs() {
     check("constraint.type 'distinctInstance' is not supported.", |d| {
         d["placementConstraints"] = json!([{"type": "distinctInstance"}]);
     });
+    check(
+        "runtimePlatform.operatingSystemFamily 'BEOS' should be one of [LINUX,",
+        |d| {
+            d["runtimePlatform"] = json!({"operatingSystemFamily": "BEOS"});
+        },
+    );
     check("Max allowed length is '65536' bytes.", |d| {
         d["containerDefinitions"][0]["environment"] = json!([{"name": "A", "value": "x".repeat(70_000)}]);
     });

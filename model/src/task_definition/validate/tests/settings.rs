@@ -349,6 +349,11 @@ fn each_setting_needs_an_agent_that_has_it() {
     }
     let volume = definition(|d| d["volumes"] = json!([{"name": "v", "dockerVolumeConfiguration": {"driver": "nfs"}}]));
     assert_eq!(capability::required_by(&volume), ["ecs.capability.docker-plugin.nfs"]);
+    let system = |family: &str| definition(|d| d["runtimePlatform"] = json!({"operatingSystemFamily": family}));
+    assert!(capability::required_by(&system("LINUX")).is_empty());
+    let windows = system("WINDOWS_SERVER_2022_CORE").validated().unwrap();
+    let needed = ["berth.capability.os-family.WINDOWS_SERVER_2022_CORE"];
+    assert_eq!(capability::required_by(&windows), needed);
     let mesh = definition(|d| d["proxyConfiguration"] = json!({"containerName": "envoy"}));
     assert_eq!(capability::required_by(&mesh), ["ecs.capability.aws-appmesh"]);
 }
