@@ -149,20 +149,35 @@ pub(super) fn a_privileged_container_is_made_as_one(bed: &OneHost) -> Result<()>
     Ok(())
 }
 
-pub(super) fn swap_is_limited_where_the_host_can_and_refused_by_name_where_not(bed: &OneHost) -> Result<()> {
-    const SWAP_LIMIT: &str = "berth.capability.swap-limit";
-    let swapper = with(shell("swapper", "exit 0"), &json!({"linuxParameters": {"maxSwap": 8}}));
+const SWAP_LIMIT: &str = "berth.capability.swap-limit";
+const SWAPPINESS: &str = "berth.capability.swappiness";
+
+/// Runs a container with these parameters and gives a member of what Docker was asked for; or sees that the task is
+/// refused for the first attribute that the host lacks, and gives nothing.
+fn made_or_refused(bed: &OneHost, parameters: &Value, needs: &[&str], member: &str) -> Result<Option<Value>> {
+    let swapper = with(shell("swapper", "exit 0"), &json!({"linuxParameters": parameters}));
     let definition = definition("swap", json!([swapper]));
     let instance = bed.cluster.instance_of("a")?;
-    let able = instance["attributes"]
-        .as_array()
-        .is_some_and(|all| all.iter().any(|attribute| attribute["name"] == SWAP_LIMIT));
-    if able {
-        let arn = bed.cluster.run_one(&definition)?;
-        bed.stopped(&arn)?;
-        let swapper = bed.container(&arn, "swapper")?;
-        assert_eq!(swapper.host_config("MemorySwap"), (32 + 8) << 20);
-        return Ok(());
+    let attributes = instance["attributes"].as_array().context("no attributes")?;
+    let has = |name: &str| attributes.iter().any(|attribute| attribute["name"] == name);
+    if let Some(lacking) = needs.iter().find(|name| !has(name)) {
+        bed.refused_for(&definition, lacking)?;
+        return Ok(None);
     }
-    bed.refused_for(&definition, SWAP_LIMIT)
+    let arn = bed.cluster.run_one(&definition)?;
+    bed.stopped(&arn)?;
+    Ok(Some(bed.container(&arn, "swapper")?.host_config(member).clone()))
+}
+
+pub(super) fn swap_is_limited_where_the_host_can_and_refused_by_name_where_not(bed: &OneHost) -> Result<()> {
+    let made = made_or_refused(bed, &json!({"maxSwap": 8}), &[SWAP_LIMIT], "MemorySwap")?;
+    ensure!(made.as_ref().is_none_or(|made| *made == (32 + 8) << 20), "{made:?}");
+    Ok(())
+}
+
+pub(super) fn swappiness_is_set_where_the_host_can_and_refused_by_name_where_not(bed: &OneHost) -> Result<()> {
+    let parameters = json!({"maxSwap": 8, "swappiness": 10});
+    let made = made_or_refused(bed, &parameters, &[SWAP_LIMIT, SWAPPINESS], "MemorySwappiness")?;
+    ensure!(made.as_ref().is_none_or(|made| *made == 10), "{made:?}");
+    Ok(())
 }

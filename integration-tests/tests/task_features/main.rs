@@ -2,6 +2,7 @@
 
 mod endings;
 mod inside;
+mod placing;
 mod ports;
 mod secrets;
 mod settings;
@@ -70,6 +71,9 @@ fn main() -> ExitCode {
         inside::every_setting_is_seen_from_inside_the_container,
         inside::a_privileged_container_is_made_as_one,
         inside::swap_is_limited_where_the_host_can_and_refused_by_name_where_not,
+        inside::swappiness_is_set_where_the_host_can_and_refused_by_name_where_not,
+        placing::a_task_for_another_processor_or_system_is_refused_by_name,
+        placing::the_constraints_of_a_definition_hold_for_its_tasks,
         secrets::secrets_and_environment_files_reach_the_container_and_nothing_else,
         secrets::a_missing_secret_fails_the_task_and_is_named,
         unfit::what_no_host_has_is_refused_at_placement_by_name,
