@@ -1,7 +1,8 @@
 //! Places at which a test can have the agent killed, as `kill -9` would: between any two of its steps.
 //!
 //! Builds with debug assertions only, and there only with `BERTH_FAIL_POINT=NAME` or `NAME:N` in the environment: the
-//! process is gone when it comes to the place of that name for the Nth time. In other builds [`fail_point!`] is nothing.
+//! process is gone when it comes to the place of that name for the Nth time. In other builds [`fail_point!`] is nothing,
+//! and the variable is one that nobody knows; `make bench` sees that its name is in no program of a release.
 
 /// Names a place: `before` or `after`, and what.
 macro_rules! fail_point {
@@ -15,12 +16,18 @@ pub(crate) use fail_point;
 #[cfg(debug_assertions)]
 pub(crate) use armed::reached;
 
+/// The variable that names the place, in builds that have places.
+#[cfg(debug_assertions)]
+pub(crate) const VARIABLE: Option<&str> = Some(armed::VARIABLE);
+#[cfg(not(debug_assertions))]
+pub(crate) const VARIABLE: Option<&str> = None;
+
 #[cfg(debug_assertions)]
 mod armed {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    const VARIABLE: &str = "BERTH_FAIL_POINT";
+    pub(super) const VARIABLE: &str = "BERTH_FAIL_POINT";
 
     struct Armed {
         name: String,

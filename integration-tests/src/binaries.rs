@@ -1,12 +1,13 @@
 //! The daemons under test. Cargo does not build other packages' binaries for a package's tests, so this does, once a
 //! test process; with `BERTH_BIN_DIR` set they are taken from there as they are.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::command::run;
 use crate::files;
@@ -32,6 +33,17 @@ pub fn path(name: &str) -> Result<PathBuf> {
         bail!("there is no {}", path.display());
     }
     Ok(path)
+}
+
+/// Whether tests can have the program killed between its steps: the variable's name is part of it. No release may be.
+///
+/// # Errors
+///
+/// If the program cannot be read.
+pub fn has_fail_points(program: &Path) -> Result<bool> {
+    const VARIABLE: &[u8] = b"BERTH_FAIL_POINT";
+    let bytes = fs::read(program).with_context(|| format!("read {}", program.display()))?;
+    Ok(bytes.windows(VARIABLE.len()).any(|part| part == VARIABLE))
 }
 
 fn find_or_build() -> Result<PathBuf> {

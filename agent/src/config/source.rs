@@ -11,6 +11,7 @@ use clap::parser::ValueSource;
 use super::setting::{Form, Invalid, Setting};
 use super::settings::SETTINGS;
 use super::{ecs, env_file, toml_file};
+use crate::failpoint;
 
 pub(super) const FILE: &str = "/etc/berth/agent.toml";
 pub(super) const ECS_FILE: &str = "/etc/ecs/ecs.config";
@@ -18,12 +19,11 @@ pub(super) const FILE_VARIABLE: &str = "BERTH_CONFIG";
 pub(super) const ECS_FILE_VARIABLE: &str = "BERTH_ECS_CONFIG";
 
 /// Variables of Berth's other programs, which an agent's environment may have as well.
-const OTHERS: [&str; 9] = [
+const OTHERS: [&str; 8] = [
     "BERTH_ACCOUNT",
     "BERTH_BED_DOOMED",
     "BERTH_BIN_DIR",
     "BERTH_DATA_DIR",
-    "BERTH_FAIL_POINT",
     "BERTH_HISTORY_DAYS",
     "BERTH_LISTEN",
     "BERTH_REGION",
@@ -214,6 +214,7 @@ impl Gathered {
                 }
             } else if ![FILE_VARIABLE, ECS_FILE_VARIABLE].contains(&variable.name.as_str())
                 && !OTHERS.contains(&variable.name.as_str())
+                && failpoint::VARIABLE != Some(variable.name.as_str())
             {
                 let known = SETTINGS.iter().map(Setting::variable);
                 problems.push(unknown(&variable.name, &variable.origin, known));

@@ -15,7 +15,8 @@ mod table;
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use berth_integration_tests::binaries;
 use tokio::runtime::Builder;
 
 use crate::fleet::Fleet;
@@ -35,6 +36,11 @@ fn main() -> Result<()> {
     // `cargo test` builds and runs benches too, with this flag; there is nothing to test here.
     if std::env::args().any(|argument| argument == "--test") {
         return Ok(());
+    }
+    // A bench is built as a release is: what only tests may have is not in it.
+    for program in ["berth-agent", "berth-scheduler", "berth"] {
+        let path = binaries::path(program)?;
+        ensure!(!binaries::has_fail_points(&path)?, "{} has fail points", path.display());
     }
     let part = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let wants = |name: &str| part.as_deref().is_none_or(|part| part == name);
