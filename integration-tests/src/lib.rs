@@ -15,6 +15,7 @@ pub mod binaries;
 pub mod cluster;
 pub mod command;
 pub mod daemon;
+pub mod definition;
 pub mod docker;
 pub mod ecs;
 pub mod files;

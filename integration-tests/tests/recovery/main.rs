@@ -4,6 +4,7 @@ mod alone;
 mod docker;
 mod interference;
 mod points;
+mod ports;
 mod records;
 
 use std::process::ExitCode;
@@ -54,10 +55,12 @@ fn main() -> ExitCode {
         interference::a_container_that_somebody_restarts_ends_its_task_and_runs_no_more,
         interference::a_container_restarted_while_the_agent_is_away_is_ended_in_good_order,
         interference::a_container_that_somebody_pauses_is_told_and_can_be_stopped,
+        ports::the_second_of_two_tasks_on_one_static_port_waits_for_it_and_says_so_until_the_first_has_gone,
         records::records_that_are_lost_cut_or_flipped_are_made_again_from_labels,
         records::a_task_whose_record_and_containers_are_gone_is_reported_lost,
         records::an_agent_that_cannot_write_its_records_takes_no_step_until_it_can,
     ];
+    all.extend(tests![points::the_agent_under_test_can_be_killed_at_its_fail_points]);
     all.extend(points::all());
     suite::main::<Bed>(all)
 }

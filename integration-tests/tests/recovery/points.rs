@@ -5,6 +5,7 @@ use std::fs;
 
 use anyhow::{Result, ensure};
 use berth_integration_tests::agent::Settings;
+use berth_integration_tests::binaries;
 use berth_integration_tests::cluster::SOON;
 use berth_integration_tests::suite::Test;
 use berth_integration_tests::{Seen, wait_until};
@@ -53,6 +54,15 @@ pub(super) fn all() -> Vec<Test<Bed>> {
         "before-record-removal",
         "after-record-removal",
     ]
+}
+
+/// Otherwise the tests here would kill nothing, and what says that an agent has none would find none.
+pub(super) fn the_agent_under_test_can_be_killed_at_its_fail_points(_: &Bed) -> Result<()> {
+    ensure!(
+        binaries::has_fail_points(&binaries::path("berth-agent")?)?,
+        "no fail points"
+    );
+    Ok(())
 }
 
 fn killed(bed: &Bed, point: &str) -> Result<()> {
