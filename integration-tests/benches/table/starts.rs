@@ -1,26 +1,31 @@
 //! Containers that the agent starts, beside the same containers started through the raw Docker API: the same engine,
-//! the same image, the same parallelism, in turns within one run. And what the agent uses when there is nothing to do.
+//! the same create request, the same parallelism, in turns within one run. And what the agent uses when there is nothing
+//! to do.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
-use berth_integration_tests::docker::Engine;
+use anyhow::{Context, Result, anyhow, ensure};
+use berth_integration_tests::docker::{Container, Engine};
 use berth_integration_tests::{Cluster, TestBed};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::process;
 use crate::table::Table;
 
 /// Containers of one round.
-const CONTAINERS: usize = 20;
-/// Rounds of each kind; the medians are compared.
-const ROUNDS: usize = 5;
+const CONTAINERS: usize = 40;
+/// Rounds of each kind, raw and agent first in turns; the medians are compared.
+const ROUNDS: usize = 6;
 /// Containers that run while the agent rests.
 const RESTING: usize = 100;
 /// Tasks of one RunTask.
 const AT_ONCE: usize = 10;
+/// Until all containers of a round run.
+const DEADLINE: Duration = Duration::from_secs(120);
+/// Between two looks at one task: a look is cheap, and how late it comes is in the figure.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Adds the agent's figures to the table.
 ///
@@ -32,8 +37,6 @@ pub(crate) fn measure(table: &mut Table, rest: Duration) -> Result<()> {
     let bed = TestBed::new("bench", &["a"])?;
     let mut cluster = Cluster::start(&bed, "bench")?;
     let agent = cluster.agents.first_mut().context("no agent")?.daemon().pid()?;
-    // As many as the agent starts at once unless it is told otherwise.
-    let parallel = 2 * thread::available_parallelism()?.get();
 
     eprintln!("watching the idle agent for {} s", rest.as_secs());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -41,35 +44,10 @@ pub(crate) fn measure(table: &mut Table, rest: Duration) -> Result<()> {
     table.add("idle agent, resident", idle.resident_mib(), "MiB", "under 12");
     table.add("idle agent, CPU", idle.cpu_percent(), "% of a core", "under 0.5");
 
-    eprintln!("starting {CONTAINERS} containers, {parallel} at a time, {ROUNDS} times in turns");
-    let engine = bed.host("a")?.engine();
     let definition = cluster.register(&json!({
         "family": "bench",
         "containerDefinitions": [{"name": "app", "image": "busybox", "memory": 16, "command": ["sleep", "1000"]}],
     }))?;
-    let mut raw = Vec::new();
-    let mut tasks = Vec::new();
-    for round in 0..ROUNDS {
-        raw.push(by_hand(engine, parallel, round)?);
-        tasks.push(by_agent(&cluster, &definition)?);
-    }
-    let rate = |mut times: Vec<f64>| {
-        times.sort_by(f64::total_cmp);
-        let median = times.get(times.len() / 2).copied().unwrap_or(f64::NAN);
-        u32::try_from(CONTAINERS).map(|count| f64::from(count) / median)
-    };
-    let (raw, tasks) = (rate(raw)?, rate(tasks)?);
-    table.add("container starts, raw Docker API", raw, "starts/s", "");
-    table.add("container starts, through the agent", tasks, "starts/s", "");
-    table.add(
-        "time of a start over the raw Docker API",
-        100.0 * (raw / tasks - 1.0),
-        "%",
-        "under 5",
-    );
-    let after = runtime.block_on(process::watch(agent, Duration::from_secs(1)))?;
-    table.add("agent after the starts, resident", after.resident_mib(), "MiB", "");
-
     eprintln!(
         "starting {RESTING} containers, and watching the agent for {} s",
         rest.as_secs()
@@ -82,7 +60,59 @@ pub(crate) fn measure(table: &mut Table, rest: Duration) -> Result<()> {
     table.add("agent with 100 containers, resident", memory, "MiB", "under 15");
     table.add("agent with 100 containers, CPU", cpu, "% of a core", "under 1");
     cluster.stop(&resting)?;
-    cluster.wait_stopped(&resting).map(drop)
+    cluster.wait_stopped(&resting)?;
+    let engine = bed.host("a")?.engine();
+    for container in cluster.containers()? {
+        engine.remove(container.id())?;
+    }
+
+    compare(table, &cluster, &definition, agent)?;
+    let after = runtime.block_on(process::watch(agent, Duration::from_secs(1)))?;
+    table.add("agent after the starts, resident", after.resident_mib(), "MiB", "");
+    Ok(())
+}
+
+/// Starts containers by hand and by the agent in turns.
+fn compare(table: &mut Table, cluster: &Cluster, definition: &str, agent: u32) -> Result<()> {
+    // As many as the agent starts at once unless it is told otherwise.
+    let parallel = 2 * thread::available_parallelism()?.get();
+    eprintln!("starting {CONTAINERS} containers, {parallel} at a time, {ROUNDS} times in turns");
+    let engine = cluster.bed().host("a")?.engine();
+    let spec = spec(cluster, definition)?;
+    let (mut raw, mut tasks) = (Vec::new(), Vec::new());
+    let mut cpu_seconds = 0.0;
+    for round in 0..ROUNDS {
+        // What drifts in the course of a run falls to both alike.
+        let raw_first = round % 2 == 0;
+        if raw_first {
+            raw.push(by_hand(engine, parallel, round, &spec)?);
+        }
+        let before = process::cpu_seconds(agent)?;
+        tasks.push(by_agent(cluster, definition)?);
+        cpu_seconds += process::cpu_seconds(agent)? - before;
+        if !raw_first {
+            raw.push(by_hand(engine, parallel, round, &spec)?);
+        }
+    }
+    let rate = |times: Vec<f64>| u32::try_from(CONTAINERS).map(|count| f64::from(count) / median(times));
+    let (raw, tasks) = (rate(raw)?, rate(tasks)?);
+    table.add("container starts, raw Docker API", raw, "starts/s", "");
+    table.add("container starts, through the agent", tasks, "starts/s", "");
+    let longer = 100.0 * (raw / tasks - 1.0);
+    table.add("time of a start over the raw Docker API", longer, "%", "under 5");
+    let starts = f64::from(u32::try_from(ROUNDS * CONTAINERS)?);
+    let cpu = 1000.0 * cpu_seconds / starts;
+    table.add("agent's CPU of a start and its stop", cpu, "ms", "");
+    Ok(())
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    let (below, above) = ((figures.len().max(1) - 1) / 2, figures.len() / 2);
+    match (figures.get(below), figures.get(above)) {
+        (Some(below), Some(above)) => f64::midpoint(*below, *above),
+        _ => f64::NAN,
+    }
 }
 
 /// Runs tasks, and waits until the scheduler knows that all are RUNNING.
@@ -91,21 +121,57 @@ fn run(cluster: &Cluster, definition: &str, count: usize) -> Result<Vec<String>>
     while arns.len() < count {
         arns.extend(cluster.run(definition, AT_ONCE.min(count - arns.len()), &json!({}))?);
     }
-    cluster.wait_running(&arns)?;
+    let begun = Instant::now();
+    // One after the other: to describe all of them each time would cost as much as some starts.
+    for arn in &arns {
+        while cluster.describe(std::slice::from_ref(arn))?[0]["lastStatus"] != "RUNNING" {
+            ensure!(begun.elapsed() < DEADLINE, "{arn} is not RUNNING in time");
+            thread::sleep(LOOK);
+        }
+    }
     Ok(arns)
 }
 
-/// What the agent asks Docker for, as far as it costs anything.
-fn spec() -> Value {
-    json!({
-        "Image": "busybox",
-        "Cmd": ["sleep", "1000"],
-        "HostConfig": {"Init": true, "Memory": 16 * 1024 * 1024, "CpuShares": 2, "NetworkMode": "bridge"},
-    })
+/// What the agent asks Docker for: what Docker shows of a container of its making, as a create request for others.
+fn spec(cluster: &Cluster, definition: &str) -> Result<Value> {
+    let arns = run(cluster, definition, 1)?;
+    let arn = arns.first().context("no task")?;
+    let made = cluster.container(arn, "app")?;
+    let spec = request_of(&made)?;
+    cluster.stop(&arns)?;
+    cluster.wait_stopped(&arns)?;
+    cluster.bed().host("a")?.engine().remove(made.id())?;
+    Ok(spec)
+}
+
+fn request_of(made: &Container) -> Result<Value> {
+    let config = made.inspect["Config"].as_object().context("no Config")?;
+    let mut request = config.clone();
+    // Docker made it from the container's id.
+    request.remove("Hostname");
+    request.insert("HostConfig".to_owned(), made.inspect["HostConfig"].clone());
+    // By its own labels the agent would know it.
+    let labels = config.get("Labels").and_then(Value::as_object).context("no labels")?;
+    let foreign: Map<String, Value> = labels
+        .iter()
+        .map(|(name, value)| (format!("raw.{name}"), value.clone()))
+        .collect();
+    request.insert("Labels".to_owned(), Value::Object(foreign));
+    Ok(Value::Object(request))
+}
+
+/// The request for one container, with a control group of its own around it, as a task has.
+fn numbered(spec: &Value, name: &str) -> Value {
+    let mut spec = spec.clone();
+    let parent = spec["HostConfig"]["CgroupParent"].as_str().unwrap_or_default();
+    if let Some((tasks, _)) = parent.rsplit_once('/') {
+        spec["HostConfig"]["CgroupParent"] = format!("{tasks}/{name}").into();
+    }
+    spec
 }
 
 /// Seconds until all containers are started, `parallel` at a time.
-fn by_hand(engine: &Engine, parallel: usize, round: usize) -> Result<f64> {
+fn by_hand(engine: &Engine, parallel: usize, round: usize, spec: &Value) -> Result<f64> {
     let next = AtomicUsize::new(0);
     let started = Instant::now();
     let work = || -> Result<Vec<String>> {
@@ -115,7 +181,8 @@ fn by_hand(engine: &Engine, parallel: usize, round: usize) -> Result<f64> {
             if number >= CONTAINERS {
                 return Ok(ids);
             }
-            ids.push(engine.run(&format!("raw-{round}-{number}"), &spec())?);
+            let name = format!("raw-{round}-{number}");
+            ids.push(engine.run(&name, &numbered(spec, &name))?);
         }
     };
     let ids: Result<Vec<Vec<String>>> = thread::scope(|scope| {
