@@ -1,6 +1,6 @@
 # The repository's tasks. What is more than a line or two is written in Rust, in xtask.
 
-.PHONY: demo demo-stop test lint bench soak
+.PHONY: demo demo-stop test lint bench soak fuzz
 
 ## A cluster of this one machine that runs a task, from nothing.
 demo:
@@ -31,3 +31,8 @@ bench:
 soak:
 	cargo xtask prepare
 	cargo bench --package berth-integration-tests --bench soak
+
+## Parsers of outside input against inputs made from their corpus, SECONDS long: make fuzz SECONDS=600.
+SECONDS = 60
+fuzz:
+	BERTH_FUZZ_SECONDS=$(SECONDS) cargo test --package berth-integration-tests --test fuzz -- --nocapture
