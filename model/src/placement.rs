@@ -231,6 +231,32 @@ mod tests {
     }
 
     #[test]
+    fn five_strategies_are_a_chain_and_a_sixth_is_one_too_many() {
+        let random = RawStrategy {
+            kind: Some("random".to_owned()),
+            field: None,
+        };
+        let chain = parse_strategies(&vec![random.clone(); 5]).unwrap();
+        assert_eq!(chain.len(), 5);
+        let fault = parse_strategies(&vec![random; 6]).unwrap_err();
+        assert_eq!(fault.message, "placementStrategy has 6 entries, at most 5 are allowed.");
+    }
+
+    #[test]
+    fn ten_constraints_are_allowed_in_a_request_and_in_a_definition() {
+        let stack = constraint("memberOf", Some("attribute:stack == prod"));
+        let says = "placementConstraints has 11 entries, at most 10 are allowed.";
+        assert_eq!(parse_constraints(&vec![stack.clone(); 10]).unwrap().len(), 10);
+        assert_eq!(parse_constraints(&vec![stack.clone(); 11]).unwrap_err().message, says);
+        assert_eq!(
+            parse_definition_constraints(&vec![stack.clone(); 10]).unwrap().len(),
+            10
+        );
+        let fault = parse_definition_constraints(&vec![stack; 11]).unwrap_err();
+        assert_eq!(fault.message, says);
+    }
+
+    #[test]
     fn distinct_instance_takes_no_expression_and_stands_in_no_definition() {
         let fault = parse_constraints(&[constraint("distinctInstance", Some("x"))]).unwrap_err();
         assert_eq!(fault.message, "distinctInstance expression should not be specified.");

@@ -114,3 +114,52 @@ pub(super) fn the_examples_placement_commands_place_by_attribute(demo: &Demo) ->
     assert_eq!(spread["tasks"].as_array().map(Vec::len), Some(9), "{spread}");
     Ok(())
 }
+
+pub(super) fn strategies_and_constraints_of_every_kind_reach_placement(demo: &Demo) -> Result<()> {
+    let definition = r#"[{"name": "main", "image": "busybox", "memory": 16, "command": ["true"]}]"#;
+    let aws = &demo.aws;
+    let mut register = vec!["register-task-definition", "--family", "ruled"];
+    register.extend([
+        "--placement-constraints",
+        "type=memberOf,expression=agentConnected == true",
+    ]);
+    register.extend(["--container-definitions", definition]);
+    aws.ecs(&register)?;
+    let run = |rules: &[&str]| {
+        let mut args = vec!["run-task", "--cluster", CLUSTER, "--task-definition", "ruled"];
+        args.extend(["--group", "pair", "--count", "2"]);
+        args.extend(rules);
+        aws.ecs(&args)
+    };
+    let chain = [
+        "--placement-strategy",
+        "type=spread,field=attribute:ecs.availability-zone",
+        "type=spread,field=instanceId",
+        "type=binpack,field=memory",
+        "type=binpack,field=CPU",
+        "type=random",
+    ];
+    let elsewhere = [
+        "--placement-constraints",
+        "type=memberOf,expression=not (task:group == nobody) and attribute:ecs.availability-zone =~ us-east-.*",
+    ];
+    for rules in [
+        &chain[..],
+        &chain[..2],
+        &["--placement-strategy", "type=random"],
+        &elsewhere,
+    ] {
+        let ran = run(rules)?;
+        assert_eq!(ran["tasks"].as_array().map(Vec::len), Some(2), "{rules:?}: {ran}");
+    }
+    let alone = run(&["--placement-constraints", "type=distinctInstance"])?;
+    assert!(
+        alone["tasks"].as_array().is_some_and(|tasks| tasks.len() < 2),
+        "{alone}"
+    );
+    assert_eq!(
+        text(&alone, "/failures/0/reason")?,
+        "DistinctInstance placement constraint unsatisfied."
+    );
+    Ok(())
+}

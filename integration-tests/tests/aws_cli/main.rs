@@ -55,6 +55,7 @@ fn main() -> ExitCode {
         examples::simple_demo_runs_as_it_is_and_its_page_moves,
         examples::curlers_exit_code_is_reported,
         examples::the_examples_placement_commands_place_by_attribute,
+        examples::strategies_and_constraints_of_every_kind_reach_placement,
         operations::every_operation_answers_through_the_cli,
         operations::lists_come_in_pages_through_the_cli,
         errors::errors_reach_the_cli_under_their_names,

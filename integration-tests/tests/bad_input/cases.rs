@@ -232,6 +232,16 @@ fn placement() -> Vec<Case> {
         run(&strategy(json!({"type": "tower", "field": "cpu"})), INVALID, "tower"),
         run(&strategy(json!({"type": "binpack", "field": "disk"})), INVALID, "disk"),
         run(&strategy(json!({"type": "spread"})), INVALID, "field"),
+        run(
+            &json!({"placementStrategy": vec![json!({"type": "random"}); 6]}),
+            INVALID,
+            "placementStrategy has 6 entries, at most 5 are allowed.",
+        ),
+        run(
+            &json!({"placementConstraints": vec![json!({"type": "distinctInstance"}); 11]}),
+            INVALID,
+            "placementConstraints has 11 entries, at most 10 are allowed.",
+        ),
     ]
 }
 

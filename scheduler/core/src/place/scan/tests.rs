@@ -11,6 +11,8 @@ use super::super::solve;
 use super::*;
 use crate::observation::InstanceFacts;
 
+mod chains;
+
 fn instance(id: u128, zone: &str) -> Arc<Instance> {
     let facts = InstanceFacts {
         cpu: CpuUnits(1024),
