@@ -12,6 +12,11 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::command;
 use crate::files;
+use crate::process;
+use crate::wait::{Seen, wait_until};
+
+/// The longest that a process may go on after it was told to stop in its tracks.
+const FROZEN: Duration = Duration::from_secs(20);
 
 /// How to start a daemon, each time anew.
 #[derive(Debug, Clone)]
@@ -131,13 +136,19 @@ impl Daemon {
         Ok(())
     }
 
-    /// Stops the process in its tracks (SIGSTOP): it holds its connections and says nothing.
+    /// Stops the process in its tracks (SIGSTOP): it holds its connections and says nothing from here on.
     ///
     /// # Errors
     ///
-    /// If it does not run.
+    /// If it does not run, or goes on.
     pub fn freeze(&mut self) -> Result<()> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        let pid = self.child_mut()?.id();
+        // On a busy machine its threads go on for a while after the signal was sent.
+        wait_until(&format!("{} is frozen", self.spec.name), FROZEN, || {
+            let states = process::thread_states(pid)?;
+            Ok(Seen::when(states.chars().all(|state| state == 'T'), || states))
+        })
     }
 
     /// Lets a frozen process go on (SIGCONT).

@@ -57,3 +57,22 @@ pub fn resident_kib(pid: u32) -> Result<u64> {
         .ok_or_else(|| anyhow!("no VmRSS"))?;
     Ok(figure.parse()?)
 }
+
+/// What each thread of a process does, a letter each as `ps` has it: `R` runs, `S` sleeps, `T` is stopped by a signal.
+///
+/// # Errors
+///
+/// If there is no such process.
+pub fn thread_states(pid: u32) -> Result<String> {
+    let mut states = String::new();
+    for thread in fs::read_dir(format!("/proc/{pid}/task")).context("the process's threads")? {
+        // A thread may end while the others are asked.
+        let Ok(stat) = fs::read_to_string(thread?.path().join("stat")) else {
+            continue;
+        };
+        // The name before the state may hold anything, parentheses too.
+        let after_name = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+        states.extend(after_name.chars().next());
+    }
+    Ok(states)
+}

@@ -5,13 +5,14 @@ use std::process::{Command, Stdio};
 use crate::install::{self, Need};
 use crate::steps::Steps;
 
-/// A Docker Engine for each host of the test bed, its network, and the images made on the spot.
-const NEEDED: [Need; 5] = [
+/// A Docker Engine for each host of the test bed, its network, the images made on the spot, and clocks that are set.
+const NEEDED: [Need; 6] = [
     ("dockerd", "docker.io"),
     ("iptables", "iptables"),
     ("ip", "iproute2"),
     ("nsenter", "util-linux"),
     ("busybox", "busybox-static"),
+    ("faketime", "faketime"),
 ];
 
 /// Installs what is missing.

@@ -1,4 +1,4 @@
-//! Network mode `awsvpc`: one address a task.
+//! Network modes `awsvpc`, one address a task, and `none`.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
@@ -66,6 +66,16 @@ pub(super) fn the_host_publishes_nothing_for_a_task_with_its_own_address(bed: &H
     }
     assert_eq!(tasks[0]["containers"][0]["networkBindings"], json!([]));
     assert_eq!(pause.host_config("Init"), true);
+    bed.stop(&tasks).map(drop)
+}
+
+pub(super) fn a_task_without_a_network_has_its_loopback_alone(bed: &Hosts) -> Result<()> {
+    let look = shell("app", "echo interfaces: $(ls /sys/class/net); exec sleep 600");
+    let none = definition("no-network", json!([look]), &json!({"networkMode": "none"}));
+    let tasks = bed.running(&none, 1)?;
+    bed.wait_printed(&tasks[0], "app", "interfaces: lo")?;
+    let app = &tasks[0]["containers"][0];
+    assert_eq!(app["networkBindings"], json!([]), "{app}");
     bed.stop(&tasks).map(drop)
 }
 

@@ -56,6 +56,7 @@ fn main() -> ExitCode {
         address::containers_of_a_task_reach_each_other_at_localhost,
         address::the_host_publishes_nothing_for_a_task_with_its_own_address,
         address::a_network_configuration_belongs_to_tasks_with_their_own_address,
+        address::a_task_without_a_network_has_its_loopback_alone,
         sharing::a_task_of_one_process_namespace_sees_all_its_processes,
         sharing::a_task_of_the_hosts_process_namespace_sees_the_hosts_processes,
         sharing::a_task_of_one_ipc_namespace_shares_its_memory,

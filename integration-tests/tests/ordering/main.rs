@@ -42,6 +42,7 @@ impl Fixture for OneHost {
 fn main() -> ExitCode {
     suite::main::<OneHost>(tests![
         restarts::a_container_is_started_again_in_its_place_and_its_task_runs_on,
+        restarts::a_task_that_is_stopped_while_its_container_restarts_stays_stopped,
         health::a_check_that_passes_fails_and_passes_again_is_reported,
         dependencies::every_condition_is_met_before_the_container_is_created,
         dependencies::a_dependency_that_fails_fails_what_needs_its_success,

@@ -1,4 +1,4 @@
-//! `restartPolicy`, by ECS's rule. Its shortest period is a minute, and so this is the longest test of its suite.
+//! `restartPolicy`, by ECS's rule. Its shortest period is a minute, and so these are the longest tests of their suite.
 
 use std::fs;
 use std::path::Path;
@@ -47,6 +47,37 @@ fn is_told(directory: &Path, restarts: u32) -> Result<()> {
     })
 }
 
+/// Waits until what ran at `begun` has run for as long as a restart asks for.
+fn wait_period(begun: Instant) -> Result<()> {
+    wait_until("the containers have run for the period", PERIOD + SOON, || {
+        let ran = begun.elapsed();
+        Ok(Seen::when(ran > PERIOD, || format!("{ran:?}")))
+    })
+}
+
+/// Whether the stop comes before the restart, in the middle of it or after it: nothing runs in the end.
+pub(super) fn a_task_that_is_stopped_while_its_container_restarts_stays_stopped(bed: &OneHost) -> Result<()> {
+    let tasks = ["restart-stop-1", "restart-stop-2", "restart-stop-3"]
+        .iter()
+        .map(|name| task(bed, name))
+        .collect::<Result<Vec<_>>>()?;
+    wait_period(Instant::now())?;
+    for (directory, arn) in &tasks {
+        let before = bed.container(arn, "app")?;
+        end(directory, 3)?;
+        wait_until("the run has ended", SOON, || {
+            let now = bed.container(arn, "app")?;
+            let ended = !now.is_running() || now.started_at() != before.started_at();
+            Ok(Seen::when(ended, || now.inspect["State"].to_string()))
+        })?;
+        let stopped = bed.stop(arn)?;
+        assert_eq!(stopped["stopCode"], "UserInitiated", "{stopped}");
+        ensure!(!bed.container(arn, "app")?.is_running(), "it runs on: {stopped}");
+        assert_eq!(bed.engine().task_containers(arn)?.len(), 1, "{stopped}");
+    }
+    Ok(())
+}
+
 fn stops_with(bed: &OneHost, arn: &str, code: i32) -> Result<Value> {
     let task = bed.stopped(arn)?;
     assert_eq!(task["stopCode"], "EssentialContainerExited", "{task}");
@@ -66,10 +97,7 @@ pub(super) fn a_container_is_started_again_in_its_place_and_its_task_runs_on(bed
     end(&brief, 3)?;
     stops_with(bed, &brief_arn, 3)?;
 
-    wait_until("the others have run for the period", PERIOD + SOON, || {
-        let ran = begun.elapsed();
-        Ok(Seen::when(ran > PERIOD, || format!("{ran:?}")))
-    })?;
+    wait_period(begun)?;
     end(&ignored, 7)?;
     end(&again, 3)?;
     let second = wait_until("the container runs again", SOON, || {

@@ -1,6 +1,7 @@
 //! What may happen to an agent, to its files and to its containers, and what is true afterwards.
 
 mod alone;
+mod clock;
 mod docker;
 mod interference;
 mod points;
@@ -50,6 +51,7 @@ impl Fixture for Bed {
 fn main() -> ExitCode {
     let mut all: Vec<Test<Bed>> = tests![
         docker::a_docker_that_hangs_is_told_costs_no_heartbeat_and_no_task,
+        clock::a_clock_that_is_set_forth_and_back_ends_no_task_and_holds_none_up,
         interference::a_container_that_somebody_removes_is_told_as_vanished,
         interference::a_container_that_somebody_stops_ends_its_task,
         interference::a_container_that_somebody_restarts_ends_its_task_and_runs_no_more,
