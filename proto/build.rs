@@ -5,13 +5,14 @@ use std::error::Error;
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
-const FILES: [&str; 3] = [
+const FILES: [&str; 4] = [
     "berth/ecs/v1/ecs.proto",
     "berth/agent/v1/agent.proto",
+    "berth/gateway/v1/gateway.proto",
     "berth/v1/berth.proto",
 ];
 
-/// Packages whose messages have a form in JSON; that of the agents' stream has none.
+/// Packages whose messages have a form in JSON; those of the agents' and gateways' streams have none.
 const WITH_JSON: [&str; 2] = ["berth.ecs.v1", "berth.v1"];
 
 /// Shapes of answers: ECS sends their lists also when they are empty.

@@ -1,5 +1,5 @@
-//! The wire, and nothing else: ECS's operations and shapes (`ecs`), the agent's stream (`agent`) and what Berth's
-//! gRPC API adds (`v1`), generated from `proto/`.
+//! The wire, and nothing else: ECS's operations and shapes (`ecs`), the streams of agents (`agent`) and gateways
+//! (`gateway`) and what Berth's gRPC API adds (`v1`), generated from `proto/`.
 //!
 //! The ECS messages carry serde attributes so that their JSON is the ECS JSON protocol's: member names as ECS spells
 //! them, absent members left out. No logic lives here; the cores do not know this crate.
@@ -19,6 +19,14 @@ pub mod agent {
     /// The stream's first version.
     pub mod v1 {
         tonic::include_proto!("berth.agent.v1");
+    }
+}
+
+/// The stream between gateways and their scheduler.
+pub mod gateway {
+    /// The stream's first version.
+    pub mod v1 {
+        tonic::include_proto!("berth.gateway.v1");
     }
 }
 
