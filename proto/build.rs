@@ -17,7 +17,14 @@ const WITH_JSON: [&str; 2] = ["berth.ecs.v1", "berth.v1"];
 
 /// Shapes of answers: ECS sends their lists also when they are empty.
 /// All `*Response` messages belong here too.
-const ALWAYS_LISTS: [&str; 5] = ["Cluster", "ContainerInstance", "Container", "Task", "TaskDefinition"];
+const ALWAYS_LISTS: [&str; 6] = [
+    "Cluster",
+    "ContainerInstance",
+    "Container",
+    "Service",
+    "Task",
+    "TaskDefinition",
+];
 
 /// Lists of a container definition that ECS sends also when they are empty.
 const ALWAYS_LISTS_OF_CONTAINER_DEFINITION: [&str; 4] = ["environment", "mountPoints", "portMappings", "volumesFrom"];

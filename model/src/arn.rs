@@ -5,7 +5,7 @@
 use std::fmt;
 
 use crate::fault::Fault;
-use crate::id::{ClusterName, DefinitionId, DefinitionRevision, Family, InstanceId, TaskId, shortened};
+use crate::id::{ClusterName, DefinitionId, DefinitionRevision, Family, InstanceId, ServiceName, TaskId, shortened};
 
 /// The region and account that every ARN of one scheduler carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +81,24 @@ impl Namespace {
         self.write(format_args!("task-definition/{id}"))
     }
 
+    /// `arn:aws:ecs:REGION:ACCOUNT:service/CLUSTER/SERVICE`
+    #[must_use]
+    pub fn service(&self, cluster: &ClusterName, service: &ServiceName) -> String {
+        self.write(format_args!("service/{cluster}/{service}"))
+    }
+
+    /// `arn:aws:ecs:REGION:ACCOUNT:service-deployment/CLUSTER/SERVICE/ID`
+    #[must_use]
+    pub fn service_deployment(&self, cluster: &ClusterName, service: &ServiceName, id: &str) -> String {
+        self.write(format_args!("service-deployment/{cluster}/{service}/{id}"))
+    }
+
+    /// `arn:aws:ecs:REGION:ACCOUNT:service-revision/CLUSTER/SERVICE/ID`
+    #[must_use]
+    pub fn service_revision(&self, cluster: &ClusterName, service: &ServiceName, id: &str) -> String {
+        self.write(format_args!("service-revision/{cluster}/{service}/{id}"))
+    }
+
     /// The cluster that a request's `cluster` member names: a name, an ARN, or nothing for `default`.
     ///
     /// # Errors
@@ -109,6 +127,38 @@ impl Namespace {
     pub fn parse_instance(&self, cluster: &ClusterName, text: &str) -> Result<InstanceId, Fault> {
         let id = self.in_cluster("container-instance", "containerInstance", cluster, text)?;
         id.parse().map_err(|_| bad_identifier("containerInstance", text))
+    }
+
+    /// The service that the text names by its name or ARN.
+    ///
+    /// # Errors
+    /// `InvalidParameterException` for what is neither, or when the ARN names another cluster.
+    pub fn parse_service(&self, cluster: &ClusterName, text: &str) -> Result<ServiceName, Fault> {
+        ServiceName::parse(self.in_cluster("service", "service", cluster, text)?)
+    }
+
+    /// Cluster, service and last part of the ARN of something that belongs to a service: `kind` is `service-deployment`
+    /// or `service-revision`.
+    ///
+    /// # Errors
+    /// `InvalidParameterException` for what is no such ARN of ours.
+    pub fn parse_of_service<'t>(
+        &self,
+        kind: &str,
+        text: &'t str,
+    ) -> Result<(ClusterName, ServiceName, &'t str), Fault> {
+        let invalid = || {
+            Fault::invalid(format!(
+                "The ARN provided is invalid. '{}' is not the ARN of a {kind}.",
+                shortened(text)
+            ))
+        };
+        let path = self.resource(kind, text)?.ok_or_else(invalid)?;
+        let mut parts = path.splitn(3, '/');
+        let (Some(cluster), Some(service), Some(id)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(invalid());
+        };
+        Ok((ClusterName::parse(cluster)?, ServiceName::parse(service)?, id))
     }
 
     /// The task definition that `family`, `family:revision` or an ARN names.
@@ -278,6 +328,35 @@ mod tests {
             let fault = ours().parse_task(&cluster(), arn).unwrap_err();
             assert!(fault.message.contains(says), "{arn}: {fault}");
         }
+    }
+
+    #[test]
+    fn a_service_and_what_belongs_to_it_are_named_by_their_arns() {
+        let web = ServiceName::parse("web").unwrap();
+        for text in [
+            "web",
+            "arn:aws:ecs:us-east-1:000000000000:service/web",
+            &ours().service(&cluster(), &web),
+        ] {
+            assert_eq!(ours().parse_service(&cluster(), text), Ok(web.clone()), "{text}");
+        }
+        let arn = ours().service_deployment(&cluster(), &web, "abc");
+        assert_eq!(
+            ours().parse_of_service("service-deployment", &arn),
+            Ok((cluster(), web, "abc"))
+        );
+        for bad in [
+            "abc",
+            "arn:aws:ecs:us-east-1:000000000000:service-deployment/prod/web",
+            arn.trim_start_matches("arn:"),
+        ] {
+            let fault = ours().parse_of_service("service-deployment", bad).unwrap_err();
+            assert!(
+                fault.message.contains("is not the ARN of a service-deployment"),
+                "{bad}: {fault}"
+            );
+        }
+        assert!(ours().parse_service(&cluster(), "a b").is_err());
     }
 
     #[test]

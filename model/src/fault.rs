@@ -22,8 +22,14 @@ pub enum FaultClass {
     ClusterContainsContainerInstances,
     /// The cluster still has tasks.
     ClusterContainsTasks,
+    /// The cluster still has services.
+    ClusterContainsServices,
     /// The service does not exist.
     ServiceNotFound,
+    /// The service was deleted.
+    ServiceNotActive,
+    /// The deployment of a service does not exist.
+    ServiceDeploymentNotFound,
     /// A `clientToken` was used before with other parameters.
     Conflict,
     /// A quota is used up.
@@ -49,7 +55,10 @@ impl FaultClass {
             Self::ClusterNotFound => "ClusterNotFoundException",
             Self::ClusterContainsContainerInstances => "ClusterContainsContainerInstancesException",
             Self::ClusterContainsTasks => "ClusterContainsTasksException",
+            Self::ClusterContainsServices => "ClusterContainsServicesException",
             Self::ServiceNotFound => "ServiceNotFoundException",
+            Self::ServiceNotActive => "ServiceNotActiveException",
+            Self::ServiceDeploymentNotFound => "ServiceDeploymentNotFoundException",
             Self::Conflict => "ConflictException",
             Self::LimitExceeded => "LimitExceededException",
             Self::UnsupportedFeature => "UnsupportedFeatureException",
@@ -117,6 +126,18 @@ impl Fault {
     #[must_use]
     pub fn cluster_inactive() -> Self {
         Self::new(FaultClass::ClusterNotFound, "The referenced cluster was inactive.")
+    }
+
+    /// `ServiceNotFoundException`.
+    #[must_use]
+    pub fn service_not_found() -> Self {
+        Self::new(FaultClass::ServiceNotFound, "Service not found.")
+    }
+
+    /// `ServiceNotActiveException` for a service that was deleted.
+    #[must_use]
+    pub fn service_not_active() -> Self {
+        Self::new(FaultClass::ServiceNotActive, "Service was not ACTIVE.")
     }
 
     /// `UnsupportedFeatureException`.

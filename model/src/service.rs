@@ -1,5 +1,7 @@
 //! What the words of services mean: how they are scheduled, and how many tasks a deployment may stop and start.
 
+pub mod validate;
+
 use serde::{Deserialize, Serialize};
 
 use crate::status::named;

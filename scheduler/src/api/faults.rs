@@ -47,8 +47,13 @@ pub(super) fn status(fault: &Fault) -> Status {
     let code = match fault.class {
         FaultClass::Client | FaultClass::InvalidParameter | FaultClass::Serialization => Code::InvalidArgument,
         FaultClass::Server => Code::Internal,
-        FaultClass::ClusterNotFound | FaultClass::ServiceNotFound => Code::NotFound,
-        FaultClass::ClusterContainsContainerInstances | FaultClass::ClusterContainsTasks => Code::FailedPrecondition,
+        FaultClass::ClusterNotFound | FaultClass::ServiceNotFound | FaultClass::ServiceDeploymentNotFound => {
+            Code::NotFound
+        }
+        FaultClass::ClusterContainsContainerInstances
+        | FaultClass::ClusterContainsTasks
+        | FaultClass::ClusterContainsServices
+        | FaultClass::ServiceNotActive => Code::FailedPrecondition,
         FaultClass::Conflict => Code::AlreadyExists,
         FaultClass::LimitExceeded | FaultClass::Throttling => Code::ResourceExhausted,
         FaultClass::UnsupportedFeature | FaultClass::UnknownOperation => Code::Unimplemented,
