@@ -228,7 +228,13 @@ fn touched(state: &State, change: &Change) -> Vec<(InstanceKey, Touch)> {
         | Change::TasksQueued { .. }
         | Change::QueuedTaskEnded { .. }
         | Change::TaskProtectionSet { .. }
-        | Change::TasksForgotten { .. } => Vec::new(),
+        | Change::TasksForgotten { .. }
+        | Change::ServiceCreated { .. }
+        | Change::ServiceUpdated { .. }
+        | Change::ServiceStepped { .. }
+        | Change::ServiceDeleted { .. }
+        | Change::ServiceInactive { .. }
+        | Change::ServicesForgotten { .. } => Vec::new(),
     }
 }
 

@@ -176,6 +176,7 @@ fn placed(number: usize, size: Size) -> Result<Change> {
         tags: Vec::new(),
         launch_type: LaunchType::default(),
         client_token: None,
+        service: None,
         created_at: Timestamp::from_millis(0),
     };
     Ok(Change::TasksPlaced {

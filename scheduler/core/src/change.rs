@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use berth_model::id::{ClusterName, DefinitionId, InstanceId, TaskId};
+use berth_model::id::{ClusterName, DefinitionId, InstanceId, ServiceName, TaskId};
 use berth_model::status::{InstanceStatus, StopCode};
 use berth_model::tag::Tag;
 use berth_model::task_definition::TaskDefinition;
@@ -13,8 +13,9 @@ use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::{ClusterKey, Revision};
-use crate::launch::{Launch, Placement, Wait};
+use crate::launch::{ClientToken, Launch, Placement, Wait};
 use crate::observation::{InstanceFacts, Observation};
+use crate::service::{Deployment, ServiceEvent, ServiceSpec};
 
 /// What one revision adds: the changes of one or more commands that were made durable together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,6 +100,9 @@ pub enum Change {
         instance: InstanceId,
         /// Whether the agent is there.
         connected: bool,
+        /// When.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Timestamp>,
     },
     /// An instance became ACTIVE, DRAINING or INACTIVE.
     InstanceStatusSet {
@@ -111,6 +115,9 @@ pub enum Change {
         /// Why its own host leaves, where that is why it became DRAINING.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         leaving: Option<Arc<str>>,
+        /// When.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Timestamp>,
     },
     /// Copies of a definition were placed. This is what assigns a task to an instance.
     TasksPlaced {
@@ -190,5 +197,72 @@ pub enum Change {
         cluster: ClusterKey,
         /// The tasks.
         tasks: Vec<TaskId>,
+    },
+    /// A service was made, or one of the name that was INACTIVE came back.
+    ServiceCreated {
+        /// Its cluster.
+        cluster: ClusterKey,
+        /// Its name.
+        service: ServiceName,
+        /// What it is to be.
+        spec: Arc<ServiceSpec>,
+        /// Its first deployment.
+        deployment: Box<Deployment>,
+        /// The token by which the caller may ask again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_token: Option<ClientToken>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A user changed what a service is to be, began a deployment or asked to go back from one.
+    ServiceUpdated {
+        /// Its cluster.
+        cluster: ClusterKey,
+        /// The service.
+        service: ServiceName,
+        /// What it is to be from now on.
+        spec: Arc<ServiceSpec>,
+        /// The deployments that are new or changed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        deployments: Vec<Deployment>,
+    },
+    /// The scheduler took account of what had become of a service's tasks.
+    ServiceStepped {
+        /// Its cluster.
+        cluster: ClusterKey,
+        /// The service.
+        service: ServiceName,
+        /// The deployments that changed.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        deployments: Vec<Deployment>,
+        /// Tasks whose end is accounted for: each is once.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        accounted: Vec<TaskId>,
+        /// What there is to say, the oldest first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        events: Vec<ServiceEvent>,
+    },
+    /// A service was deleted: its tasks are being stopped.
+    ServiceDeleted {
+        /// Its cluster.
+        cluster: ClusterKey,
+        /// The service.
+        service: ServiceName,
+    },
+    /// The last task of a deleted service has stopped.
+    ServiceInactive {
+        /// Its cluster.
+        cluster: ClusterKey,
+        /// The service.
+        service: ServiceName,
+        /// When.
+        at: Timestamp,
+    },
+    /// Services that became INACTIVE long ago were dropped from the state.
+    ServicesForgotten {
+        /// Their cluster.
+        cluster: ClusterKey,
+        /// The services.
+        services: Vec<ServiceName>,
     },
 }

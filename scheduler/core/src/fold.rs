@@ -4,6 +4,7 @@
 //! rather than failing, so that a journal can always be replayed to its end.
 
 pub(crate) mod queue;
+mod service;
 
 use std::sync::Arc;
 
@@ -40,6 +41,9 @@ pub fn fold(state: &mut State, change: &Change) {
                 live: 0,
                 queued: 0,
                 arrivals: 0,
+                services: 0,
+                disconnected: 0,
+                room_since: None,
             };
             state.clusters.insert(name.clone(), Arc::new(cluster));
             state.cluster_names.insert(*key, name.clone());
@@ -81,40 +85,49 @@ pub fn fold(state: &mut State, change: &Change) {
                 instance: *instance,
             };
             if state.instances.contains_key(&key) {
-                with_instance(state, key, |known| {
+                with_presence(state, key, |known| {
                     known.facts = Arc::clone(facts);
                     known.connected = true;
+                    known.disconnected_at = None;
                 });
             } else {
                 add_instance(state, key, Instance::new(*instance, Arc::clone(facts), *at));
             }
+            note_room(state, *cluster, Some(*at));
         }
         Change::InstanceConnection {
             cluster,
             instance,
             connected,
+            at,
         } => {
             let key = InstanceKey {
                 cluster: *cluster,
                 instance: *instance,
             };
-            with_instance(state, key, |known| known.connected = *connected);
+            with_presence(state, key, |known| {
+                known.connected = *connected;
+                known.disconnected_at = at.filter(|_| !connected);
+            });
+            note_room(state, *cluster, at.filter(|_| *connected));
         }
         Change::InstanceStatusSet {
             cluster,
             instance,
             status,
             leaving,
+            at,
         } => {
             let key = InstanceKey {
                 cluster: *cluster,
                 instance: *instance,
             };
             let before = state.instances.get(&key).map(|known| known.status);
-            with_instance(state, key, |known| {
+            with_presence(state, key, |known| {
                 known.status = *status;
                 known.leaving.clone_from(leaving);
             });
+            note_room(state, *cluster, at.filter(|_| *status == InstanceStatus::Active));
             if *status == InstanceStatus::Inactive && before.is_some_and(|before| before != InstanceStatus::Inactive) {
                 with_cluster(state, *cluster, |cluster| {
                     cluster.instances = cluster.instances.saturating_sub(1)
@@ -199,18 +212,30 @@ pub fn fold(state: &mut State, change: &Change) {
                 );
             }
         }
+        Change::ServiceCreated { .. }
+        | Change::ServiceUpdated { .. }
+        | Change::ServiceStepped { .. }
+        | Change::ServiceDeleted { .. }
+        | Change::ServiceInactive { .. }
+        | Change::ServicesForgotten { .. } => service::fold(state, change),
     }
 }
 
 /// Adds an instance that has no tasks yet.
 pub(crate) fn add_instance(state: &mut State, key: InstanceKey, instance: Instance) {
     let counts = instance.status != InstanceStatus::Inactive;
+    let is_away = instance.is_away();
     state.note_instance_change(key);
     state.instances.insert(key, Arc::new(instance));
     if counts {
-        with_cluster(state, key.cluster, |cluster| cluster.instances += 1);
+        with_cluster(state, key.cluster, |cluster| {
+            cluster.instances += 1;
+            recount(&mut cluster.disconnected, false, is_away);
+        });
     }
 }
+
+pub(crate) use service::{add_service, with_service};
 
 /// Adds a task that was placed before and has come as far as it says.
 pub(crate) fn add_task(state: &mut State, cluster: ClusterKey, task: Task) {
@@ -240,6 +265,28 @@ fn with_instance(state: &mut State, key: InstanceKey, edit: impl FnOnce(&mut Ins
         let instance = Arc::make_mut(instance);
         edit(instance);
         instance.version += 1;
+    }
+}
+
+/// Edits an instance in a way that may change whether it counts as there.
+fn with_presence(state: &mut State, key: InstanceKey, edit: impl FnOnce(&mut Instance)) {
+    let is_away = |state: &State| state.instances.get(&key).is_some_and(|instance| instance.is_away());
+    let before = is_away(state);
+    with_instance(state, key, edit);
+    let after = is_away(state);
+    if before != after {
+        with_cluster(state, key.cluster, |cluster| {
+            recount(&mut cluster.disconnected, before, after)
+        });
+    }
+}
+
+/// Notes that an instance may take more than it did.
+fn note_room(state: &mut State, cluster: ClusterKey, at: Option<Timestamp>) {
+    if at.is_some() {
+        with_cluster(state, cluster, |cluster| {
+            cluster.room_since = cluster.room_since.max(at)
+        });
     }
 }
 
@@ -276,6 +323,7 @@ fn place(state: &mut State, cluster: ClusterKey, launch: &Arc<Launch>, placement
         cluster.pending += count;
         cluster.live += count;
     });
+    service::placed(state, cluster, launch, placements);
 }
 
 /// Adds tasks to those that the client token of their call has started.
@@ -336,6 +384,7 @@ fn replace(state: &mut State, key: TaskKey, mut next: Task) {
     });
     if next.is_stopped() && !last.is_stopped() {
         state.stopped.insert((stopped_millis(&next), key));
+        service::ended(state, key, &next);
     }
     state.tasks.insert(key, next);
 }
@@ -380,6 +429,7 @@ fn forget(state: &mut State, key: TaskKey) {
             let task = Arc::clone(task);
             state.tasks.remove(&key);
             state.stopped.remove(&(stopped_millis(&task), key));
+            service::forgotten(state, key, &task);
             Arc::clone(&task.launch)
         }
         Some(_) => return,

@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use berth_model::gpu::GpuId;
-use berth_model::id::InstanceId;
+use berth_model::id::{InstanceId, TaskId};
 use berth_model::quantity::{CpuUnits, MemoryMib};
+use berth_model::service::ServiceStatus;
 use berth_model::status::{DesiredStatus, InstanceStatus, TaskStatus};
 
-use crate::keys::InstanceKey;
+use crate::keys::{InstanceKey, ServiceKey, TaskKey};
 use crate::state::{HeldPorts, State, Task};
 
 /// Everything that is wrong with the state, in words; nothing when it is sound.
@@ -54,6 +55,7 @@ pub fn violations(state: &State) -> Vec<String> {
     }
     queue::check(state, &mut wrong);
     check_clusters(state, &mut wrong);
+    check_services(state, &mut wrong);
     wrong
 }
 
@@ -142,11 +144,13 @@ fn check_gpus(id: InstanceId, task: &Task, taken: &mut BTreeSet<GpuId>, wrong: &
 fn check_clusters(state: &State, wrong: &mut Vec<String>) {
     for cluster in state.clusters() {
         let mut counts = (0, 0, 0, 0);
+        let mut away = 0;
         for instance in state.instances_of(cluster.key) {
             counts.0 += u32::from(instance.status != InstanceStatus::Inactive);
             counts.1 += instance.pending;
             counts.2 += instance.running;
             counts.3 += u32::try_from(instance.live.len()).unwrap_or(u32::MAX);
+            away += u32::from(instance.is_away());
         }
         let waiting = state.queue.tasks_of(cluster.key, None).filter(|task| task.is_waiting());
         let queued = u32::try_from(waiting.count()).unwrap_or(u32::MAX);
@@ -162,6 +166,62 @@ fn check_clusters(state: &State, wrong: &mut Vec<String>) {
         if counts != kept {
             wrong.push(format!("cluster {} counts {kept:?}, it has {counts:?}", cluster.name));
         }
+        let services = state
+            .services_of(cluster.key)
+            .filter(|service| service.is_active())
+            .count();
+        if (cluster.services, cluster.disconnected) != (u32::try_from(services).unwrap_or(u32::MAX), away) {
+            wrong.push(format!(
+                "cluster {} counts {} services and {} disconnected instances, it has {services} and {away}",
+                cluster.name, cluster.services, cluster.disconnected
+            ));
+        }
+    }
+}
+
+fn check_services(state: &State, wrong: &mut Vec<String>) {
+    let mut live: BTreeMap<ServiceKey, BTreeSet<TaskId>> = BTreeMap::new();
+    for (key, task) in state.tasks.iter().filter(|(_, task)| !task.is_stopped()) {
+        if let Some(service) = task.launch.service_key(key.cluster) {
+            live.entry(service).or_default().insert(key.task);
+        }
+    }
+    for service in state.services() {
+        let name = &service.name;
+        let tasks = live.remove(&service.key()).unwrap_or_default();
+        if !service.live.iter().eq(&tasks) {
+            wrong.push(format!("service {name} lists other live tasks than it has"));
+        }
+        if service.status == ServiceStatus::Inactive && !tasks.is_empty() {
+            wrong.push(format!("service {name} is INACTIVE and has {} tasks", tasks.len()));
+        }
+        let is_stopped = |task: &&TaskId| {
+            let key = TaskKey {
+                cluster: service.cluster,
+                task: **task,
+            };
+            state.task(key).is_some_and(|task| task.is_stopped())
+        };
+        if !service.ended.iter().all(|task| is_stopped(&task)) {
+            wrong.push(format!(
+                "service {name} is to account for the end of a task that has not stopped"
+            ));
+        }
+        let primaries = service
+            .deployments
+            .iter()
+            .filter(|deployment| deployment.is_primary())
+            .count();
+        if primaries > 1 || (primaries == 0 && service.is_active()) {
+            wrong.push(format!("service {name} has {primaries} PRIMARY deployments"));
+        }
+    }
+    for (key, tasks) in live {
+        wrong.push(format!(
+            "{} tasks are of service {} which does not exist",
+            tasks.len(),
+            key.service
+        ));
     }
 }
 

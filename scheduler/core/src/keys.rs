@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use berth_model::id::{InstanceId, TaskId};
+use berth_model::id::{InstanceId, ServiceName, TaskId};
 use serde::{Deserialize, Serialize};
 
 /// The number of a record in the journal: 1, 2, 3 ... without gaps. 0 is the state before the first.
@@ -48,6 +48,15 @@ impl TaskKey {
         };
         (start, Bound::Included(key(TaskId::from_bits(u128::MAX))))
     }
+}
+
+/// A service's place in the state.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceKey {
+    /// The cluster.
+    pub cluster: ClusterKey,
+    /// The service.
+    pub service: ServiceName,
 }
 
 /// An instance's place in the state.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use berth_model::gpu::ContainerGpus;
-use berth_model::id::{DefinitionId, InstanceId, TaskId};
+use berth_model::id::{DefinitionId, DeploymentId, InstanceId, ServiceName, TaskId};
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, Strategy};
 use berth_model::quantity::Demand;
@@ -11,6 +11,8 @@ use berth_model::status::LaunchType;
 use berth_model::tag::Tag;
 use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::keys::{ClusterKey, ServiceKey};
 
 /// What the tasks of one call have in common.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +38,9 @@ pub struct Launch {
     /// The token by which the caller may ask again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_token: Option<ClientToken>,
+    /// The service that they are of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<ServiceLaunch>,
     /// When they were placed.
     pub created_at: Timestamp,
 }
@@ -58,6 +63,26 @@ pub struct Wait {
     /// Why, in full.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub detail: Arc<str>,
+}
+
+/// Whose tasks a service starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceLaunch {
+    /// The service.
+    pub service: ServiceName,
+    /// The deployment of it.
+    pub deployment: DeploymentId,
+}
+
+impl Launch {
+    /// The service of the tasks, if they are of one.
+    #[must_use]
+    pub fn service_key(&self, cluster: ClusterKey) -> Option<ServiceKey> {
+        self.service.as_ref().map(|launch| ServiceKey {
+            cluster,
+            service: launch.service.clone(),
+        })
+    }
 }
 
 /// A caller's idempotency token.

@@ -22,6 +22,7 @@ use crate::state::Instance;
 
 pub use capacity::capacity;
 pub use explain::{Cause, Explanation};
+pub(crate) use fits::eligible;
 pub use fits::{Misfit, fits};
 pub use index::Index;
 use scan::Scan;

@@ -37,6 +37,9 @@ pub struct ServiceSpec {
     /// Whether its tasks are moved until zones have equally many.
     #[serde(default)]
     pub zone_rebalancing: bool,
+    /// How its tasks are connected, where they have an address of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkConfiguration>,
     /// Where it was asked to run.
     #[serde(default, skip_serializing_if = "LaunchType::is_default")]
     pub launch_type: LaunchType,
@@ -52,6 +55,16 @@ pub struct ServiceSpec {
     /// Whether commands may be run in its tasks.
     #[serde(default)]
     pub execute_command: bool,
+}
+
+/// How tasks with an address of their own are connected (ECS API, `AwsVpcConfiguration`): kept as it was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkConfiguration {
+    /// Subnets.
+    pub subnets: Vec<String>,
+    /// Security groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub security_groups: Vec<String>,
 }
 
 /// What is remembered of one deployment.

@@ -10,14 +10,15 @@ use berth_model::status::{DefinitionStatus, DesiredStatus, InstanceStatus, TaskS
 use berth_model::tag::Tag;
 use berth_model::task_definition::TaskDefinition;
 use berth_model::time::Timestamp;
+use imbl::OrdSet;
 use serde::{Deserialize, Serialize};
 
 use crate::fold;
 use crate::keys::Revision;
-use crate::keys::{ClusterKey, InstanceKey, TaskKey};
+use crate::keys::{ClusterKey, InstanceKey, ServiceKey, TaskKey};
 use crate::launch::{Launch, Wait};
 use crate::observation::{ContainerState, InstanceFacts, TaskTimes};
-use crate::state::{Cluster, Instance, QueueEnd, QueuedTask, RegisteredDefinition, State, Stop, Task};
+use crate::state::{Cluster, Instance, QueueEnd, QueuedTask, RegisteredDefinition, Service, State, Stop, Task};
 
 /// One piece of a snapshot. Read in the order in which they were written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -56,6 +57,9 @@ pub enum Piece {
         leaving: Option<Arc<str>>,
         /// Whether its agent's stream was there.
         connected: bool,
+        /// Since when it was not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        disconnected_at: Option<Timestamp>,
         /// When it joined.
         registered_at: Timestamp,
         /// Its version.
@@ -88,6 +92,8 @@ pub enum Piece {
         /// The tasks, forgotten ones included.
         tasks: Arc<[TaskId]>,
     },
+    /// A service, without the index of its tasks.
+    Service(Arc<Service>),
 }
 
 /// A task without what it shares with the others of its call.
@@ -146,6 +152,7 @@ pub fn pieces(state: &State) -> impl Iterator<Item = Piece> + '_ {
         status: instance.status,
         leaving: instance.leaving.clone(),
         connected: instance.connected,
+        disconnected_at: instance.disconnected_at,
         registered_at: instance.registered_at,
         version: instance.version,
     });
@@ -157,9 +164,12 @@ pub fn pieces(state: &State) -> impl Iterator<Item = Piece> + '_ {
             token: Arc::clone(token),
             tasks: Arc::clone(tasks),
         });
+    let services = state.services.values().flat_map(|services| services.values());
+    let services = services.map(|service| Piece::Service(Arc::clone(service)));
     clusters
         .chain(definitions)
         .chain(instances)
+        .chain(services)
         .chain(tasks(state))
         .chain(queued(state))
         .chain(tokens)
@@ -208,6 +218,7 @@ fn queued(state: &State) -> impl Iterator<Item = Piece> + '_ {
 pub struct Restoration {
     state: State,
     versions: Vec<(InstanceKey, u64)>,
+    ended: Vec<(ServiceKey, OrdSet<TaskId>)>,
 }
 
 impl Restoration {
@@ -222,6 +233,8 @@ impl Restoration {
                     running: 0,
                     live: 0,
                     queued: 0,
+                    services: 0,
+                    disconnected: 0,
                     ..Cluster::clone(&cluster)
                 };
                 state.cluster_names.insert(cluster.key, cluster.name.clone());
@@ -251,6 +264,7 @@ impl Restoration {
                 status,
                 leaving,
                 connected,
+                disconnected_at,
                 registered_at,
                 version,
             } => {
@@ -258,6 +272,7 @@ impl Restoration {
                     status,
                     leaving,
                     connected,
+                    disconnected_at,
                     ..Instance::new(id, facts, registered_at)
                 };
                 let key = InstanceKey { cluster, instance: id };
@@ -273,6 +288,10 @@ impl Restoration {
                 let entry = |QueuedPiece { id, arrival, end }| fold::queue::Entry { id, arrival, end };
                 fold::queue::add(state, cluster, &wait, tasks.into_iter().map(entry));
             }
+            Piece::Service(service) => {
+                self.ended.push((service.key(), service.ended.clone()));
+                fold::add_service(state, Service::clone(&service));
+            }
             Piece::ClientToken { cluster, token, tasks } => {
                 state.client_tokens.insert((cluster, token), tasks);
             }
@@ -286,6 +305,10 @@ impl Restoration {
             if let Some(instance) = self.state.instances.get_mut(&key) {
                 Arc::make_mut(instance).version = version;
             }
+        }
+        // Tasks that stopped before were accounted for, but for these.
+        for (key, ended) in self.ended {
+            fold::with_service(&mut self.state, &key, |service| service.ended = ended);
         }
         self.state.revision = revision;
         self.state

@@ -7,21 +7,23 @@ mod cluster;
 mod definition;
 mod instance;
 mod queue;
+mod service;
 mod task;
 
 use std::sync::Arc;
 
 use berth_model::fault::Fault;
-use berth_model::id::{ClusterName, DefinitionId, Family, InstanceId, TaskId};
+use berth_model::id::{ClusterName, DefinitionId, Family, InstanceId, ServiceName, TaskId};
 use berth_model::status::ClusterStatus;
 use imbl::{OrdMap, OrdSet, Vector};
 
-use crate::keys::{ClusterKey, InstanceKey, Revision, TaskKey};
+use crate::keys::{ClusterKey, InstanceKey, Revision, ServiceKey, TaskKey};
 use crate::launch::Launch;
 pub use cluster::Cluster;
 pub use definition::{FamilyRevisions, RegisteredDefinition};
 pub use instance::{HeldPorts, Instance};
 pub use queue::{Queue, QueueEnd, QueuedTask, Shape, ShapeKey};
+pub use service::Service;
 pub use task::{Stop, Task};
 
 /// Changes of instances that are remembered: more than there are between two placements.
@@ -38,6 +40,7 @@ pub struct State {
     pub(crate) tasks: OrdMap<TaskKey, Arc<Task>>,
     /// Tasks without an instance.
     pub(crate) queue: Queue,
+    pub(crate) services: OrdMap<ClusterKey, OrdMap<ServiceName, Arc<Service>>>,
     /// Tasks that have stopped, oldest end first.
     pub(crate) stopped: OrdSet<(i64, TaskKey)>,
     /// The tasks that a client token has started.
@@ -191,6 +194,36 @@ impl State {
         &self.queue
     }
 
+    /// A service, whatever its status.
+    #[must_use]
+    pub fn service(&self, key: &ServiceKey) -> Option<&Service> {
+        self.services.get(&key.cluster)?.get(&key.service).map(Arc::as_ref)
+    }
+
+    /// The services of a cluster by name, whatever their status.
+    pub fn services_of(&self, cluster: ClusterKey) -> impl Iterator<Item = &Service> {
+        let services = self.services.get(&cluster).into_iter();
+        services.flat_map(OrdMap::values).map(Arc::as_ref)
+    }
+
+    /// The services of all clusters.
+    pub fn services(&self) -> impl Iterator<Item = &Service> {
+        self.services.values().flat_map(OrdMap::values).map(Arc::as_ref)
+    }
+
+    /// Whether there is any service.
+    #[must_use]
+    pub fn has_services(&self) -> bool {
+        !self.services.is_empty()
+    }
+
+    /// The tasks of a service that have not stopped, oldest first.
+    pub fn live_tasks_of(&self, service: &Service) -> impl Iterator<Item = &Arc<Task>> {
+        let cluster = service.cluster;
+        let live = service.live.iter();
+        live.filter_map(move |task| self.tasks.get(&TaskKey { cluster, task: *task }))
+    }
+
     /// The tasks that have stopped, oldest end first, with the time of their end in milliseconds.
     pub fn stopped_tasks(&self) -> impl Iterator<Item = (i64, TaskKey)> + '_ {
         self.stopped.iter().copied()
@@ -213,6 +246,7 @@ impl PartialEq for State {
             && self.instances == other.instances
             && self.tasks == other.tasks
             && self.queue == other.queue
+            && self.services == other.services
             && self.stopped == other.stopped
             && self.client_tokens == other.client_tokens
     }

@@ -209,7 +209,13 @@ fn hint(change: &Change) -> Option<(ClusterKey, Hint, Place<'_>)> {
         | Change::TasksQueued { .. }
         | Change::QueuedTaskEnded { .. }
         | Change::TaskProtectionSet { .. }
-        | Change::TasksForgotten { .. } => None,
+        | Change::TasksForgotten { .. }
+        | Change::ServiceCreated { .. }
+        | Change::ServiceUpdated { .. }
+        | Change::ServiceStepped { .. }
+        | Change::ServiceDeleted { .. }
+        | Change::ServiceInactive { .. }
+        | Change::ServicesForgotten { .. } => None,
     }
 }
 

@@ -12,14 +12,15 @@ use std::time::Duration;
 use berth_model::arn::DefinitionReference;
 use berth_model::fault::Fault;
 use berth_model::gpu::GpuId;
-use berth_model::id::{ClusterName, Family, InstanceId, TaskId};
+use berth_model::id::{ClusterName, Family, InstanceId, ServiceName, TaskId};
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, PackBy, Strategy as Placing};
 use berth_model::quantity::{CpuUnits, MemoryMib, PortSet, Protocol};
+use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy, ServiceStatus};
 use berth_model::status::{ContainerStatus, HealthStatus, InstanceStatus, LaunchType, StopCode, TaskStatus};
 use berth_model::task_definition::capability;
 use berth_model::time::Timestamp;
-use berth_scheduler_core::change::{Entry, Record};
+use berth_scheduler_core::change::{Change, Entry, Record};
 use berth_scheduler_core::command::{Command, Env, Memory};
 use berth_scheduler_core::decide::cluster::{CreateCluster, DeleteCluster};
 use berth_scheduler_core::decide::definition::{DeregisterDefinition, RegisterDefinition};
@@ -28,17 +29,23 @@ use berth_scheduler_core::decide::instance::{
 };
 use berth_scheduler_core::decide::protection::SetProtection;
 use berth_scheduler_core::decide::queue::EndOverdue;
+use berth_scheduler_core::decide::reconcile::ReconcileService;
 use berth_scheduler_core::decide::report::ReportTasks;
 use berth_scheduler_core::decide::run::{Call, RunTask};
+use berth_scheduler_core::decide::service::{
+    CreateService, DeleteService, ServiceUpdate, StopDeployment, UpdateService,
+};
 use berth_scheduler_core::decide::start::StartTask;
 use berth_scheduler_core::decide::stop::StopTask;
-use berth_scheduler_core::decide::upkeep::ForgetStoppedTasks;
+use berth_scheduler_core::decide::upkeep::{ForgetServices, ForgetStoppedTasks};
 use berth_scheduler_core::fold::fold_record;
 use berth_scheduler_core::invariant;
 use berth_scheduler_core::keys::Revision;
-use berth_scheduler_core::keys::{ClusterKey, InstanceKey};
+use berth_scheduler_core::keys::{ClusterKey, InstanceKey, ServiceKey};
 use berth_scheduler_core::observation::Observation;
 use berth_scheduler_core::observation::{ContainerState, InstanceFacts, NetworkBinding, TaskTimes};
+use berth_scheduler_core::reconcile::Timing;
+use berth_scheduler_core::service::ServiceSpec;
 use berth_scheduler_core::snapshot::{self, Restoration};
 use berth_scheduler_core::state::State;
 use berth_scheduler_core::wake::Hints;
@@ -113,6 +120,20 @@ enum Step {
     Forget {
         age: u64,
     },
+    CreateService {
+        desired: u32,
+        daemon: bool,
+        breaker: bool,
+    },
+    Update {
+        desired: Option<i32>,
+        force: bool,
+    },
+    DeleteService,
+    StopDeployment,
+    Reconcile {
+        wait: i64,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -152,6 +173,12 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0_usize..20, seen, 0_u16..4, prop::bool::weighted(0.9))
             .prop_map(|(nth, status, port, own)| Step::Report { nth, status, port, own }),
         1 => (0_u64..50).prop_map(|age| Step::Forget { age }),
+        2 => (0_u32..5, prop::bool::weighted(0.3), any::<bool>())
+            .prop_map(|(desired, daemon, breaker)| Step::CreateService { desired, daemon, breaker }),
+        2 => (prop::option::of(0_i32..5), any::<bool>()).prop_map(|(desired, force)| Step::Update { desired, force }),
+        1 => Just(Step::DeleteService),
+        1 => Just(Step::StopDeployment),
+        8 => prop_oneof![0_i64..100, 30_000_i64..90_000].prop_map(|wait| Step::Reconcile { wait }),
     ]
 }
 
@@ -216,6 +243,46 @@ impl History {
     /// Takes the step; a refusal is as good an answer as any.
     fn take(&mut self, step: &Step) {
         let ignored = match step {
+            Step::CreateService {
+                desired,
+                daemon,
+                breaker,
+            } => self.submit(&create_service(*desired, *daemon, *breaker)).map(drop),
+            Step::Update { desired, force } => self
+                .submit(&UpdateService {
+                    cluster: cluster(),
+                    service: service().service,
+                    update: ServiceUpdate {
+                        definition: Some(call().definition),
+                        force_new_deployment: *force,
+                        desired: *desired,
+                        ..ServiceUpdate::default()
+                    },
+                })
+                .map(drop),
+            Step::DeleteService => self
+                .submit(&DeleteService {
+                    cluster: cluster(),
+                    service: service().service,
+                    force: true,
+                })
+                .map(drop),
+            Step::StopDeployment => {
+                let known = self.state.service(&service());
+                let Some(primary) = known.and_then(|service| service.primary()) else {
+                    return;
+                };
+                let deployment = primary.id;
+                self.submit(&StopDeployment {
+                    cluster: cluster(),
+                    service: service().service,
+                    deployment,
+                })
+            }
+            Step::Reconcile { wait } => {
+                self.now += wait;
+                self.reconcile()
+            }
             Step::Create => self.submit(&CreateCluster {
                 name: cluster(),
                 tags: Vec::new(),
@@ -315,14 +382,44 @@ impl History {
                     reports: vec![(task, observation(*status, *port))],
                 })
             }
-            Step::Forget { age } => self
-                .submit(&ForgetStoppedTasks {
-                    retention: Duration::from_millis(*age),
-                    limit: 3,
-                })
-                .map(drop),
+            Step::Forget { age } => {
+                let retention = Duration::from_millis(*age);
+                drop(self.submit(&ForgetServices { retention }));
+                self.submit(&ForgetStoppedTasks { retention, limit: 3 }).map(drop)
+            }
         };
         drop(ignored);
+    }
+
+    /// Takes the service's next step; one right after it finds nothing more to do.
+    fn reconcile(&mut self) -> Result<(), Fault> {
+        let step = ReconcileService {
+            key: service(),
+            timing: Timing::default(),
+        };
+        let before = invariant::overcommitted(&self.state);
+        let records = self.records.len();
+        self.submit(&step)?;
+        assert_eq!(
+            before,
+            invariant::overcommitted(&self.state),
+            "a step took more than there was"
+        );
+        let known = self.state.service(&service());
+        let unaccounted = known.map_or(0, |service| service.ended.len());
+        let is_over = known.is_none_or(|service| service.status == ServiceStatus::Inactive);
+        assert!(unaccounted == 0 || is_over, "a step leaves ended tasks unaccounted for");
+        if self.records.len() > records {
+            // What it has stopped or placed is no reason to do more at once.
+            self.now -= 10;
+            let records = self.records.len();
+            self.submit(&step)?;
+            let again = self.records[records..].iter().flat_map(|record| &record.entries);
+            let acts = |change: &Change| !matches!(change, Change::ServiceStepped { .. });
+            let acts = again.flat_map(|entry| &entry.changes).find(|change| acts(change));
+            assert_eq!(acts, None, "the same step twice");
+        }
+        Ok(())
     }
 
     fn run(&mut self, count: u32, distinct: bool, pack: bool) -> Result<(), Fault> {
@@ -438,6 +535,45 @@ fn call() -> Call {
         propagate_definition_tags: false,
         launch_type: LaunchType::Ec2,
         has_network_configuration: false,
+        client_token: None,
+    }
+}
+
+fn service() -> ServiceKey {
+    ServiceKey {
+        cluster: ClusterKey(1),
+        service: ServiceName::parse("api").unwrap(),
+    }
+}
+
+fn create_service(desired: u32, daemon: bool, breaker: bool) -> CreateService {
+    let scheduling = if daemon {
+        SchedulingStrategy::Daemon
+    } else {
+        SchedulingStrategy::Replica
+    };
+    let mut configuration = DeploymentConfiguration::default_of(scheduling);
+    configuration.circuit_breaker.enable = breaker;
+    configuration.circuit_breaker.rollback = breaker;
+    CreateService {
+        cluster: cluster(),
+        name: service().service,
+        definition: call().definition,
+        spec: ServiceSpec {
+            scheduling,
+            desired: if daemon { 0 } else { desired },
+            configuration,
+            constraints: Vec::new(),
+            strategies: Vec::new(),
+            health_check_grace_seconds: 0,
+            zone_rebalancing: false,
+            network: None,
+            launch_type: LaunchType::Ec2,
+            tags: Vec::new(),
+            propagate_tags: PropagateTags::None,
+            managed_tags: true,
+            execute_command: false,
+        },
         client_token: None,
     }
 }

@@ -2,6 +2,7 @@
 
 use berth_model::fault::{Fault, FaultClass};
 use berth_model::id::ClusterName;
+use berth_model::service::ServiceStatus;
 use berth_model::status::ClusterStatus;
 use berth_model::tag::Tag;
 
@@ -64,6 +65,15 @@ impl Command for DeleteCluster {
             return Err(Fault::new(
                 FaultClass::ClusterContainsContainerInstances,
                 "The Cluster cannot be deleted while Container Instances are active or draining.",
+            ));
+        }
+        if state
+            .services_of(cluster.key)
+            .any(|service| service.status != ServiceStatus::Inactive)
+        {
+            return Err(Fault::new(
+                FaultClass::ClusterContainsServices,
+                "The Cluster cannot be deleted while Services are active.",
             ));
         }
         if cluster.live > 0 {

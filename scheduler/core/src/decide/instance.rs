@@ -5,6 +5,7 @@ use std::sync::Arc;
 use berth_model::fault::Fault;
 use berth_model::id::{ClusterName, InstanceId};
 use berth_model::status::{InstanceStatus, StopCode, TaskStatus};
+use berth_model::time::Timestamp;
 
 use crate::change::Change;
 use crate::command::{Command, Decision, Env};
@@ -101,7 +102,7 @@ impl Command for ConnectInstance {
         }
         let mut changes = match known {
             Some(instance) if *instance.facts == *self.facts && instance.connected => Vec::new(),
-            Some(instance) if *instance.facts == *self.facts => vec![connection(key, true)],
+            Some(instance) if *instance.facts == *self.facts => vec![connection(key, true, env.now())],
             Some(_) | None => vec![Change::InstanceRegistered {
                 cluster,
                 instance: self.instance,
@@ -112,7 +113,7 @@ impl Command for ConnectInstance {
         let before = known.map_or((InstanceStatus::Active, None), |known| {
             (known.status, known.leaving.as_ref())
         });
-        changes.extend(leave(key, before, self.leaving.as_ref()));
+        changes.extend(leave(key, before, self.leaving.as_ref(), env.now()));
         Ok(Decision {
             changes,
             outcome: Reception::Welcome(key),
@@ -123,10 +124,10 @@ impl Command for ConnectInstance {
 impl Command for SetLeaving {
     type Outcome = ();
 
-    fn decide(&self, state: &State, _env: &mut Env<'_>) -> Result<Decision<()>, Fault> {
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<()>, Fault> {
         let change = state.instance(self.key).and_then(|instance| {
             let before = (instance.status, instance.leaving.as_ref());
-            leave(self.key, before, self.leaving.as_ref())
+            leave(self.key, before, self.leaving.as_ref(), env.now())
         });
         Ok(Decision {
             changes: change.into_iter().collect(),
@@ -141,6 +142,7 @@ fn leave(
     key: InstanceKey,
     (status, before): (InstanceStatus, Option<&Arc<str>>),
     leaving: Option<&Arc<str>>,
+    at: Timestamp,
 ) -> Option<Change> {
     let status = match (status, leaving) {
         (InstanceStatus::Active, Some(_)) => InstanceStatus::Draining,
@@ -153,18 +155,19 @@ fn leave(
         instance: key.instance,
         status,
         leaving: leaving.cloned(),
+        at: Some(at),
     })
 }
 
 impl Command for SetConnection {
     type Outcome = ();
 
-    fn decide(&self, state: &State, _env: &mut Env<'_>) -> Result<Decision<()>, Fault> {
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<()>, Fault> {
         let differs = state
             .instance(self.key)
             .is_some_and(|instance| instance.connected != self.connected);
         let changes = if differs {
-            vec![connection(self.key, self.connected)]
+            vec![connection(self.key, self.connected, env.now())]
         } else {
             Vec::new()
         };
@@ -172,18 +175,19 @@ impl Command for SetConnection {
     }
 }
 
-fn connection(key: InstanceKey, connected: bool) -> Change {
+fn connection(key: InstanceKey, connected: bool, at: Timestamp) -> Change {
     Change::InstanceConnection {
         cluster: key.cluster,
         instance: key.instance,
         connected,
+        at: Some(at),
     }
 }
 
 impl Command for SetInstancesStatus {
     type Outcome = StatusSet;
 
-    fn decide(&self, state: &State, _env: &mut Env<'_>) -> Result<Decision<StatusSet>, Fault> {
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<StatusSet>, Fault> {
         let cluster = state.active_cluster(&self.cluster)?.key;
         let mut changes = Vec::new();
         let mut outcome = StatusSet {
@@ -205,6 +209,7 @@ impl Command for SetInstancesStatus {
                             instance: *id,
                             status: self.status,
                             leaving: None,
+                            at: Some(env.now()),
                         });
                     }
                 }
@@ -238,6 +243,7 @@ impl Command for DeregisterInstance {
             instance: self.instance,
             status: InstanceStatus::Inactive,
             leaving: None,
+            at: Some(env.now()),
         });
         Ok(Decision { changes, outcome: key })
     }
@@ -289,12 +295,14 @@ mod tests {
             (Draining, None, None, None),
             (Inactive, None, Some(&stops), None),
         ] {
-            let change = leave(key, (status, before), leaving);
+            let at = Timestamp::from_millis(1);
+            let change = leave(key, (status, before), leaving, at);
             let expected = after.map(|status| Change::InstanceStatusSet {
                 cluster: key.cluster,
                 instance: key.instance,
                 status,
                 leaving: leaving.cloned(),
+                at: Some(at),
             });
             assert_eq!(change, expected, "{status:?} {before:?} {leaving:?}");
         }

@@ -70,7 +70,7 @@ pub enum Failure {
 
 /// A call that may go on: its tasks are not there yet and its definition can be run.
 pub(super) struct Admitted<'s> {
-    state: &'s State,
+    pub(super) state: &'s State,
     pub(super) cluster: ClusterKey,
     pub(super) registered: &'s RegisteredDefinition,
     pub(super) effective: Cow<'s, TaskDefinition>,
@@ -107,23 +107,9 @@ impl Call {
         }))
     }
 
-    /// A network configuration belongs to network mode `awsvpc` and to no other (ECS API, RunTask).
-    fn check_network(&self, definition: &TaskDefinition) -> Result<(), Fault> {
-        let own_address = definition.network_mode() == NetworkMode::Awsvpc;
-        match (own_address, self.has_network_configuration) {
-            (true, false) => Err(Fault::invalid(
-                "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
-            )),
-            (false, true) => Err(Fault::invalid(
-                "Network Configuration is not valid for the given networkMode of this task definition.",
-            )),
-            (true, true) | (false, false) => Ok(()),
-        }
-    }
-
     pub(super) fn admit<'s>(&self, state: &'s State, cluster: ClusterKey) -> Result<Admitted<'s>, Fault> {
         let registered = runnable(state, &self.definition)?.as_ref();
-        self.check_network(&registered.definition)?;
+        check_network(&registered.definition, self.has_network_configuration)?;
         let effective = self.overrides.checked(&registered.definition)?;
         let group = self
             .group
@@ -136,6 +122,20 @@ impl Call {
             effective,
             group,
         })
+    }
+}
+
+/// A network configuration belongs to network mode `awsvpc` and to no other (ECS API, RunTask).
+pub(super) fn check_network(definition: &TaskDefinition, is_given: bool) -> Result<(), Fault> {
+    let own_address = definition.network_mode() == NetworkMode::Awsvpc;
+    match (own_address, is_given) {
+        (true, false) => Err(Fault::invalid(
+            "Network Configuration must be provided when networkMode 'awsvpc' is specified.",
+        )),
+        (false, true) => Err(Fault::invalid(
+            "Network Configuration is not valid for the given networkMode of this task definition.",
+        )),
+        (true, true) | (false, false) => Ok(()),
     }
 }
 
@@ -156,21 +156,7 @@ impl Admitted<'_> {
         if instances.is_empty() {
             return (Vec::new(), None);
         }
-        let mut dealer = Dealer::new(self.state, self.cluster);
-        let placements: Vec<Placement> = instances
-            .iter()
-            .map(|instance| Placement {
-                task: env.task_id(),
-                instance: *instance,
-                gpus: dealer.deal(&self.effective, *instance),
-            })
-            .collect();
-        let tasks = placements.iter().map(|placement| placement.task).collect();
-        let change = Change::TasksPlaced {
-            cluster: self.cluster,
-            launch: Arc::new(self.launch(call, env)),
-            placements,
-        };
+        let (tasks, change) = self.place(self.launch(call, env), instances, env);
         (tasks, Some(change))
     }
 
@@ -190,7 +176,28 @@ impl Admitted<'_> {
             tags,
             launch_type: call.launch_type,
             client_token: call.client_token.clone(),
+            service: None,
             created_at: env.now(),
         }
+    }
+
+    /// The change that places one copy of a launch on each of the instances.
+    pub(super) fn place(&self, launch: Launch, instances: &[InstanceId], env: &mut Env<'_>) -> (Vec<TaskId>, Change) {
+        let mut dealer = Dealer::new(self.state, self.cluster);
+        let placements: Vec<Placement> = instances
+            .iter()
+            .map(|instance| Placement {
+                task: env.task_id(),
+                instance: *instance,
+                gpus: dealer.deal(&self.effective, *instance),
+            })
+            .collect();
+        let tasks = placements.iter().map(|placement| placement.task).collect();
+        let change = Change::TasksPlaced {
+            cluster: self.cluster,
+            launch: Arc::new(launch),
+            placements,
+        };
+        (tasks, change)
     }
 }

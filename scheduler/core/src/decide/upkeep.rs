@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use berth_model::fault::Fault;
-use berth_model::id::TaskId;
+use berth_model::id::{ServiceName, TaskId};
+use berth_model::time::Timestamp;
 
 use crate::change::Change;
 use crate::command::{Command, Decision, Env};
@@ -18,6 +19,38 @@ pub struct ForgetStoppedTasks {
     pub retention: Duration,
     /// Tasks to drop at once, at most.
     pub limit: usize,
+}
+
+/// Drops services from the state that have been INACTIVE for long.
+#[derive(Debug, Clone, Copy)]
+pub struct ForgetServices {
+    /// How long an INACTIVE service is kept.
+    pub retention: Duration,
+}
+
+impl Command for ForgetServices {
+    /// How many were dropped.
+    type Outcome = usize;
+
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<usize>, Fault> {
+        let mut old: BTreeMap<ClusterKey, Vec<ServiceName>> = BTreeMap::new();
+        let is_old = |at: Timestamp| at + self.retention < env.now();
+        let mut count = 0;
+        for service in state
+            .services()
+            .filter(|service| service.inactive_at.is_some_and(is_old))
+        {
+            old.entry(service.cluster).or_default().push(service.name.clone());
+            count += 1;
+        }
+        let forgotten = old
+            .into_iter()
+            .map(|(cluster, services)| Change::ServicesForgotten { cluster, services });
+        Ok(Decision {
+            changes: forgotten.collect(),
+            outcome: count,
+        })
+    }
 }
 
 impl Command for ForgetStoppedTasks {

@@ -176,7 +176,7 @@ pub(super) fn clauses(request: &Request) -> impl Iterator<Item = Clause<'_>> {
 }
 
 /// Whether the instance satisfies what no amount of room changes.
-pub(super) fn eligible(instance: &Instance, request: &Request) -> bool {
+pub(crate) fn eligible(instance: &Instance, request: &Request) -> bool {
     clauses(request).all(|clause| clause.holds(instance))
 }
 

@@ -30,6 +30,7 @@ fn spec(desired: u32) -> ServiceSpec {
         strategies: Vec::new(),
         health_check_grace_seconds: 0,
         zone_rebalancing: false,
+        network: None,
         launch_type: LaunchType::Ec2,
         tags: Vec::new(),
         propagate_tags: PropagateTags::None,

@@ -3,6 +3,7 @@
 use berth_model::id::ClusterName;
 use berth_model::status::ClusterStatus;
 use berth_model::tag::Tag;
+use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::ClusterKey;
@@ -32,4 +33,13 @@ pub struct Cluster {
     /// Tasks that have ever waited for room: the next one's number.
     #[serde(default)]
     pub arrivals: u64,
+    /// Services that are ACTIVE.
+    #[serde(default)]
+    pub services: u32,
+    /// Instances that are ACTIVE or DRAINING and whose agent is not there.
+    #[serde(default)]
+    pub disconnected: u32,
+    /// When an instance last came, came back or became ACTIVE.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room_since: Option<Timestamp>,
 }

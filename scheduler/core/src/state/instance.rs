@@ -57,6 +57,8 @@ pub struct Instance {
     pub leaving: Option<Arc<str>>,
     /// Whether its agent's stream is there.
     pub connected: bool,
+    /// Since when it has not been there; none where it is, or nobody knows.
+    pub disconnected_at: Option<Timestamp>,
     /// When it joined.
     pub registered_at: Timestamp,
     /// Raised by each change that a client can see.
@@ -89,6 +91,7 @@ impl Instance {
             status: InstanceStatus::Active,
             leaving: None,
             connected: true,
+            disconnected_at: None,
             registered_at,
             version: 1,
             used_cpu: CpuUnits(0),
@@ -100,6 +103,12 @@ impl Instance {
             live: OrdSet::new(),
             groups: BTreeMap::new(),
         }
+    }
+
+    /// Whether it is of the cluster and its agent is not there.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        !self.connected && self.status != InstanceStatus::Inactive
     }
 
     /// CPU units that no task reserves.

@@ -246,6 +246,7 @@ impl World {
             tags: Vec::new(),
             launch_type: LaunchType::default(),
             client_token: None,
+            service: None,
             created_at: Timestamp::from_millis(1),
         });
         for instance in instances {
@@ -381,6 +382,7 @@ proptest! {
                         cluster: CLUSTER,
                         instance: InstanceId::from_bits(instance),
                         connected,
+                        at: None,
                     },
                 ),
                 Step::Status { instance, status } => fold(
@@ -390,6 +392,7 @@ proptest! {
                         instance: InstanceId::from_bits(instance),
                         status,
                         leaving: None,
+                        at: None,
                     },
                 ),
                 Step::Register { instance, host } => register(&mut world.state, instance, &host),

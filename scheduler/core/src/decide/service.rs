@@ -1,0 +1,342 @@
+//! CreateService, UpdateService, DeleteService and StopServiceDeployment: what a user asks of a service. What follows
+//! from it for tasks is decided by [`super::reconcile`].
+
+use std::sync::Arc;
+
+use berth_model::arn::DefinitionReference;
+use berth_model::fault::{Fault, FaultClass};
+use berth_model::id::{ClusterName, DefinitionId, DeploymentId, ServiceName, ServiceRevisionId};
+use berth_model::placement::{
+    MAX_CONSTRAINTS, RawConstraint, RawStrategy, Strategy, parse_constraints, parse_strategies,
+};
+use berth_model::service::validate::{self, RawConfiguration};
+use berth_model::service::{DeploymentStatus, PropagateTags, RolloutState, SchedulingStrategy, ServiceStatus};
+
+use super::definition::runnable;
+use super::launch::check_network;
+use crate::change::Change;
+use crate::command::{Command, Decision, Env};
+use crate::keys::{ClusterKey, ServiceKey};
+use crate::launch::ClientToken;
+use crate::service::{Deployment, NetworkConfiguration, Rollback, RollbackState, ServiceSpec};
+use crate::state::{RegisteredDefinition, Service, State};
+
+/// Services of a cluster, at most (ECS service quotas).
+const MAX_SERVICES: usize = 5000;
+
+/// Makes a service with its first deployment. One that is ACTIVE stays as it is where the same caller asks again
+/// (ECS API, CreateService).
+#[derive(Debug, Clone)]
+pub struct CreateService {
+    /// Its cluster.
+    pub cluster: ClusterName,
+    /// Its name.
+    pub name: ServiceName,
+    /// What its tasks run.
+    pub definition: DefinitionReference,
+    /// What it is to be.
+    pub spec: ServiceSpec,
+    /// The token by which the caller may ask again.
+    pub client_token: Option<ClientToken>,
+}
+
+/// Changes a service; members that are absent stay as they are (ECS API, UpdateService).
+#[derive(Debug, Clone, Default)]
+pub struct ServiceUpdate {
+    /// What its tasks are to run; another definition begins a deployment.
+    pub definition: Option<DefinitionReference>,
+    /// Begins a deployment although nothing else does.
+    pub force_new_deployment: bool,
+    /// How many tasks.
+    pub desired: Option<i32>,
+    /// How deployments go.
+    pub configuration: RawConfiguration,
+    /// Where its tasks may run; none leaves them as they are.
+    pub constraints: Vec<RawConstraint>,
+    /// Where its tasks should run; none leaves them as they are.
+    pub strategies: Vec<RawStrategy>,
+    /// Seconds in which failed health checks do not count.
+    pub health_check_grace_seconds: Option<u32>,
+    /// Whether its tasks are moved until zones have equally many.
+    pub zone_rebalancing: Option<bool>,
+    /// How its tasks are connected; another configuration begins a deployment.
+    pub network: Option<NetworkConfiguration>,
+    /// What tags its tasks get.
+    pub propagate_tags: Option<PropagateTags>,
+    /// Whether its tasks get tags that name their cluster and service.
+    pub managed_tags: Option<bool>,
+}
+
+/// UpdateService.
+#[derive(Debug, Clone)]
+pub struct UpdateService {
+    /// Its cluster.
+    pub cluster: ClusterName,
+    /// The service.
+    pub service: ServiceName,
+    /// What is to change.
+    pub update: ServiceUpdate,
+}
+
+/// Deletes a service: its tasks are stopped, then it is INACTIVE (ECS API, DeleteService).
+#[derive(Debug, Clone)]
+pub struct DeleteService {
+    /// Its cluster.
+    pub cluster: ClusterName,
+    /// The service.
+    pub service: ServiceName,
+    /// Whether it goes although it is scaled above 0.
+    pub force: bool,
+}
+
+/// Gives a deployment up: the service goes back to the one that completed last (ECS API, StopServiceDeployment).
+#[derive(Debug, Clone)]
+pub struct StopDeployment {
+    /// Its cluster.
+    pub cluster: ClusterName,
+    /// Its service.
+    pub service: ServiceName,
+    /// The deployment.
+    pub deployment: DeploymentId,
+}
+
+impl Command for CreateService {
+    type Outcome = ServiceKey;
+
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<ServiceKey>, Fault> {
+        let cluster = state.active_cluster(&self.cluster)?.key;
+        let key = ServiceKey {
+            cluster,
+            service: self.name.clone(),
+        };
+        if let Some(known) = state.service(&key) {
+            match known.status {
+                ServiceStatus::Active => {
+                    let same = self.client_token.is_some() && known.client_token == self.client_token;
+                    return match same {
+                        true => Ok(Decision::unchanged(key)),
+                        false => Err(Fault::invalid("Creation of service was not idempotent.")),
+                    };
+                }
+                ServiceStatus::Draining => {
+                    return Err(Fault::invalid("Unable to Start a service that is still Draining."));
+                }
+                ServiceStatus::Inactive => {}
+            }
+        }
+        if state.services_of(cluster).count() >= MAX_SERVICES {
+            return Err(Fault::client(format!(
+                "cluster '{}' has {MAX_SERVICES} services, no more are allowed.",
+                self.cluster
+            )));
+        }
+        let registered = runnable(state, &self.definition)?;
+        check(registered, &self.spec)?;
+        let deployment = new_deployment(&registered.id, env);
+        let created = Change::ServiceCreated {
+            cluster,
+            service: self.name.clone(),
+            spec: Arc::new(self.spec.clone()),
+            deployment: Box::new(deployment),
+            client_token: self.client_token.clone(),
+            at: env.now(),
+        };
+        Ok(Decision {
+            changes: vec![created],
+            outcome: key,
+        })
+    }
+}
+
+fn new_deployment(definition: &DefinitionId, env: &mut Env<'_>) -> Deployment {
+    let id = DeploymentId::from_random(env.draw());
+    let revision = ServiceRevisionId::from_random(env.draw());
+    Deployment::new(id, revision, definition.clone(), env.now())
+}
+
+/// Checks what the service is to be against the definition that it is to run.
+fn check(registered: &RegisteredDefinition, spec: &ServiceSpec) -> Result<(), Fault> {
+    check_network(&registered.definition, spec.network.is_some())?;
+    let constraints = spec.constraints.len() + registered.constraints.len();
+    if constraints > MAX_CONSTRAINTS {
+        return Err(Fault::invalid(format!(
+            "placementConstraints of the service and the task definition are {constraints} together, at most {MAX_CONSTRAINTS} are allowed."
+        )));
+    }
+    Ok(())
+}
+
+/// The service of the name, which must be ACTIVE.
+fn active<'s>(state: &'s State, key: &ServiceKey) -> Result<&'s Service, Fault> {
+    let service = state.service(key).ok_or_else(Fault::service_not_found)?;
+    match service.status {
+        ServiceStatus::Active => Ok(service),
+        ServiceStatus::Draining | ServiceStatus::Inactive => Err(Fault::service_not_active()),
+    }
+}
+
+fn key_of(cluster: ClusterKey, service: &ServiceName) -> ServiceKey {
+    ServiceKey {
+        cluster,
+        service: service.clone(),
+    }
+}
+
+impl Command for UpdateService {
+    type Outcome = ServiceKey;
+
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<ServiceKey>, Fault> {
+        let key = key_of(state.active_cluster(&self.cluster)?.key, &self.service);
+        let service = active(state, &key)?;
+        let spec = self.update.applied(&service.spec)?;
+        let primary = service
+            .primary()
+            .ok_or_else(|| Fault::server("The service has no PRIMARY deployment."))?;
+        let definition = match &self.update.definition {
+            Some(reference) => &runnable(state, reference)?.id,
+            // What was deregistered meanwhile goes on (ECS API, DeregisterTaskDefinition).
+            None => &primary.definition,
+        };
+        if let Some(registered) = state.definition(definition) {
+            check(registered, &spec)?;
+        }
+        let begins = self.update.force_new_deployment
+            || *definition != primary.definition
+            || spec.network != service.spec.network;
+        let deployments = match begins {
+            true => vec![replaced(primary, env), new_deployment(definition, env)],
+            false => Vec::new(),
+        };
+        if deployments.is_empty() && spec == *service.spec {
+            return Ok(Decision::unchanged(key));
+        }
+        let updated = Change::ServiceUpdated {
+            cluster: key.cluster,
+            service: key.service.clone(),
+            spec: Arc::new(spec),
+            deployments,
+        };
+        Ok(Decision {
+            changes: vec![updated],
+            outcome: key,
+        })
+    }
+}
+
+/// A deployment whose place another takes.
+fn replaced(primary: &Deployment, env: &Env<'_>) -> Deployment {
+    Deployment {
+        status: DeploymentStatus::Active,
+        updated_at: env.now(),
+        ..primary.clone()
+    }
+}
+
+impl ServiceUpdate {
+    /// What the service is to be from now on.
+    fn applied(&self, before: &ServiceSpec) -> Result<ServiceSpec, Fault> {
+        let scheduling = before.scheduling;
+        let mut next = before.clone();
+        if let Some(count) = self.desired {
+            next.desired = validate::next_count(count, scheduling)?;
+        }
+        next.configuration = validate::configuration(&self.configuration, before.configuration, scheduling)?;
+        if !self.constraints.is_empty() {
+            parse_constraints(&self.constraints)?;
+            next.constraints.clone_from(&self.constraints);
+        }
+        if !self.strategies.is_empty() {
+            validate::strategies(self.strategies.len(), scheduling)?;
+            next.strategies.clone_from(&self.strategies);
+        }
+        let strategies = parse_strategies(&next.strategies)?;
+        next.zone_rebalancing = self.rebalancing(before, &next, &strategies)?;
+        let grace = self.health_check_grace_seconds;
+        next.health_check_grace_seconds = grace.unwrap_or(next.health_check_grace_seconds);
+        next.propagate_tags = self.propagate_tags.unwrap_or(next.propagate_tags);
+        next.managed_tags = self.managed_tags.unwrap_or(next.managed_tags);
+        if self.network.is_some() {
+            next.network.clone_from(&self.network);
+        }
+        Ok(next)
+    }
+
+    /// What nobody asks for now stays as it was, where it still can be.
+    fn rebalancing(&self, before: &ServiceSpec, next: &ServiceSpec, strategies: &[Strategy]) -> Result<bool, Fault> {
+        let may = |asked| validate::rebalancing(asked, strategies, &next.configuration, next.scheduling);
+        match self.zone_rebalancing {
+            Some(asked) => may(Some(asked)),
+            None => Ok(before.zone_rebalancing && may(None)?),
+        }
+    }
+}
+
+impl Command for DeleteService {
+    type Outcome = ServiceKey;
+
+    fn decide(&self, state: &State, _env: &mut Env<'_>) -> Result<Decision<ServiceKey>, Fault> {
+        let key = key_of(state.active_cluster(&self.cluster)?.key, &self.service);
+        let service = state.service(&key).ok_or_else(Fault::service_not_found)?;
+        if !service.is_active() {
+            return Ok(Decision::unchanged(key));
+        }
+        let scaled = service.spec.scheduling == SchedulingStrategy::Replica && service.spec.desired > 0;
+        if scaled && !self.force {
+            return Err(Fault::invalid(
+                "The service cannot be stopped while it is scaled above 0.",
+            ));
+        }
+        let deleted = Change::ServiceDeleted {
+            cluster: key.cluster,
+            service: key.service.clone(),
+        };
+        Ok(Decision {
+            changes: vec![deleted],
+            outcome: key,
+        })
+    }
+}
+
+impl Command for StopDeployment {
+    type Outcome = ();
+
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<()>, Fault> {
+        let cluster = state.active_cluster(&self.cluster)?.key;
+        let key = key_of(cluster, &self.service);
+        let unknown = || Fault::new(FaultClass::ServiceDeploymentNotFound, "Service deployment not found.");
+        let service = state.service(&key).ok_or_else(unknown)?;
+        let deployment = service.deployment(self.deployment).ok_or_else(unknown)?;
+        if deployment.rollback.is_some() && deployment.is_primary() {
+            return Ok(Decision::unchanged(()));
+        }
+        let goes_on = service.is_active() && deployment.is_primary();
+        if !goes_on || deployment.rollout.state != RolloutState::InProgress {
+            let mut fault = Fault::new(
+                FaultClass::Conflict,
+                "The service deployment cannot be stopped: it is not in progress.",
+            );
+            fault.resource_ids = vec![deployment.id.to_string()];
+            return Err(fault);
+        }
+        let stopped = Deployment {
+            rollback: Some(Rollback {
+                to: None,
+                at: env.now(),
+                reason: "Service deployment rollback was requested by the user.".into(),
+                state: RollbackState::Requested,
+            }),
+            updated_at: env.now(),
+            ..deployment.clone()
+        };
+        let updated = Change::ServiceUpdated {
+            cluster,
+            service: key.service,
+            spec: Arc::clone(&service.spec),
+            deployments: vec![stopped],
+        };
+        Ok(Decision {
+            changes: vec![updated],
+            outcome: (),
+        })
+    }
+}
