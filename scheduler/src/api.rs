@@ -16,6 +16,7 @@ mod page;
 mod plan;
 mod protection;
 mod request;
+mod services;
 mod tasks;
 mod usage;
 

@@ -35,9 +35,13 @@ pub struct Options {
     #[arg(long, env = "BERTH_ACCOUNT", default_value = "000000000000")]
     pub account: String,
 
-    /// Seconds for which a stopped task can be described
+    /// Seconds for which a stopped task, or a service that was deleted, can be described
     #[arg(long, env = "BERTH_STOPPED_TASK_RETENTION", default_value = "3600", value_name = "SECONDS", value_parser = seconds)]
     pub stopped_task_retention: Duration,
+
+    /// Seconds for which an agent may be away before services replace its tasks
+    #[arg(long, env = "BERTH_LOST_INSTANCE_GRACE", default_value = "60", value_name = "SECONDS", value_parser = seconds)]
+    pub lost_instance_grace: Duration,
 
     /// Days for which the journal keeps what happened
     #[arg(long, env = "BERTH_HISTORY_DAYS", default_value = "7", value_name = "DAYS", value_parser = days)]

@@ -1,5 +1,6 @@
 //! The scheduler's own loops: they read the published state and submit commands, or keep the journal short.
 
+pub mod services;
 pub mod waiting;
 
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use berth_model::time::Timestamp;
 use berth_scheduler_core::change::Record;
-use berth_scheduler_core::decide::upkeep::ForgetStoppedTasks;
+use berth_scheduler_core::decide::upkeep::{ForgetServices, ForgetStoppedTasks};
 use berth_scheduler_core::keys::Revision;
 use berth_scheduler_core::state::State;
 use tokio::time::{MissedTickBehavior, interval};
@@ -41,11 +42,14 @@ fn every(period: Duration) -> tokio::time::Interval {
     ticks
 }
 
-/// Forgets tasks that have stopped longer ago than `retention`.
+/// Forgets tasks that have stopped, and services that are INACTIVE, for longer than `retention`.
 pub async fn forget_stopped(engine: Engine, retention: Duration) {
     let mut ticks = every(Duration::from_secs(10));
     loop {
         ticks.tick().await;
+        if let Err(fault) = engine.submit(ForgetServices { retention }, "scheduler".into()).await {
+            tracing::warn!(error = %fault, "services not forgotten");
+        }
         loop {
             let command = ForgetStoppedTasks {
                 retention,

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use berth_model::arn::Namespace;
 use berth_scheduler_core::change::Record;
+use berth_scheduler_core::reconcile::Timing;
 use berth_scheduler_core::state::State;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -27,6 +28,7 @@ use tracing_subscriber::EnvFilter;
 use crate::api::Api;
 use crate::config::{LogFormat, Options};
 use crate::drive::Growth;
+use crate::drive::services::Wakes;
 use crate::drive::waiting::Wakeups;
 use crate::engine::{Engine, Observer, recover};
 use crate::journal::embedded::Embedded;
@@ -48,16 +50,23 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
     let registry = Arc::new(Registry::default());
     let growth = Arc::new(Growth::default());
+    let wakes = Arc::new(Wakes::default());
     let wakeups = Arc::new(Wakeups::default());
     let observers = Observers(vec![
         Arc::clone(&registry) as _,
         Arc::clone(&growth) as _,
         Arc::clone(&wakeups) as _,
+        Arc::clone(&wakes) as _,
     ]);
     let engine = Engine::start(state, Arc::clone(&journal), Arc::new(observers), seed()?)?;
     let shutdown = CancellationToken::new();
 
     tokio::spawn(nodes::watch_presence(engine.clone(), Arc::clone(&registry)));
+    let timing = Timing {
+        lost_grace: options.lost_instance_grace,
+        ..Timing::default()
+    };
+    tokio::spawn(drive::services::keep_services(engine.clone(), wakes, timing));
     tokio::spawn(drive::forget_stopped(engine.clone(), options.stopped_task_retention));
     tokio::spawn(drive::waiting::admit(engine.clone(), wakeups));
     tokio::spawn(drive::keep_short(engine.clone(), journal, growth, options.history_days));

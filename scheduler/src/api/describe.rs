@@ -1,6 +1,7 @@
 //! From the state to ECS's shapes: how a cluster, a definition, an instance and a task look to a client.
 
 mod queued;
+pub(super) mod service;
 
 use berth_model::arn::Namespace;
 use berth_model::gpu::GpuId;
@@ -69,7 +70,7 @@ pub(super) fn cluster(cluster: &Cluster, namespace: &Namespace) -> ecs::Cluster 
         registered_container_instances_count: count(cluster.instances),
         running_tasks_count: count(cluster.running),
         pending_tasks_count: count(cluster.pending),
-        active_services_count: Some(0),
+        active_services_count: count(cluster.services),
         tags: tags(&cluster.tags),
         ..ecs::Cluster::default()
     }

@@ -12,7 +12,7 @@ use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Request, Response, Status};
 
 use super::operations::{for_each_operation, unserved};
-use super::{Api, Caller, clusters, definitions, faults, instances, plan, protection, tasks, usage};
+use super::{Api, Caller, clusters, definitions, faults, instances, plan, protection, services, tasks, usage};
 
 /// ECS's operations over gRPC.
 #[derive(Debug, Clone)]

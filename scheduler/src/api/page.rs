@@ -5,7 +5,7 @@
 
 use berth_model::fault::Fault;
 
-/// Items of one page, at most and by default (ECS API).
+/// Items of one page, at most and mostly by default (ECS API).
 const MAX_RESULTS: usize = 100;
 
 /// Which page is asked for.
@@ -19,8 +19,17 @@ pub(super) struct Page {
 impl Page {
     /// Reads the members of a request.
     pub(super) fn read(max_results: Option<i32>, next_token: Option<&String>) -> Result<Self, Fault> {
+        Self::of_at_most(max_results, next_token, MAX_RESULTS)
+    }
+
+    /// Reads the members of a request whose page has so many items where it does not say.
+    pub(super) fn of_at_most(
+        max_results: Option<i32>,
+        next_token: Option<&String>,
+        default: usize,
+    ) -> Result<Self, Fault> {
         let limit = match max_results {
-            None => MAX_RESULTS,
+            None => default,
             Some(count) => usize::try_from(count)
                 .ok()
                 .filter(|count| (1..=MAX_RESULTS).contains(count))

@@ -1,6 +1,8 @@
 //! Reading members of requests: what several operations check in the same way.
 
 use berth_model::fault::Fault;
+use berth_model::placement::{RawConstraint, RawStrategy};
+use berth_model::status::LaunchType;
 use berth_model::tag::{self, Tag};
 use berth_proto::ecs::v1 as ecs;
 use serde::Serialize;
@@ -38,6 +40,46 @@ pub(super) fn tags(tags: Vec<ecs::Tag>) -> Result<Vec<Tag>, Fault> {
         .collect();
     tag::validate(&tags)?;
     Ok(tags)
+}
+
+/// Where a request asks for its tasks to run.
+pub(super) fn launch_type(name: Option<&str>) -> Result<LaunchType, Fault> {
+    let Some(name) = name else {
+        return Ok(LaunchType::default());
+    };
+    LaunchType::from_name(name).ok_or_else(|| {
+        Fault::invalid(format!(
+            "launch type should be one of [EC2,EXTERNAL]. launchType is '{name}'."
+        ))
+    })
+}
+
+/// Constraints as the model reads them.
+pub(super) fn raw_constraints(constraints: Vec<ecs::PlacementConstraint>) -> Vec<RawConstraint> {
+    let raw = constraints.into_iter().map(|constraint| RawConstraint {
+        kind: constraint.r#type,
+        expression: constraint.expression,
+    });
+    raw.collect()
+}
+
+/// Strategies as the model reads them.
+pub(super) fn raw_strategies(strategies: Vec<ecs::PlacementStrategy>) -> Vec<RawStrategy> {
+    let raw = strategies.into_iter().map(|strategy| RawStrategy {
+        kind: strategy.r#type,
+        field: strategy.field,
+    });
+    raw.collect()
+}
+
+/// A digest of a request, by which a repeated one is known: FNV-1a over the JSON form, the same on every build, as it
+/// goes into the journal.
+pub(super) fn fingerprint(shape: &impl Serialize) -> Result<u64, Fault> {
+    let bytes = serde_json::to_vec(shape).map_err(|error| Fault::server(format!("cannot be written: {error}")))?;
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    Ok(hash)
 }
 
 /// Checks the length of a batch.

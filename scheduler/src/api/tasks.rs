@@ -4,10 +4,10 @@ mod listed;
 
 use std::sync::Arc;
 
-use berth_model::fault::{Fault, FaultClass};
+use berth_model::fault::Fault;
 use berth_model::id::{ClusterName, InstanceId, TaskId};
 use berth_model::overrides::TaskOverride;
-use berth_model::placement::{self, RawConstraint, RawStrategy};
+use berth_model::placement;
 use berth_model::queueing;
 use berth_model::status::{DesiredStatus, LaunchType};
 use berth_model::tag::Tag;
@@ -15,13 +15,15 @@ use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::decide::run::{Call, Failure, Launched, RunTask};
 use berth_scheduler_core::decide::start::StartTask;
 use berth_scheduler_core::decide::stop::StopTask;
-use berth_scheduler_core::keys::TaskKey;
+use berth_scheduler_core::keys::{ServiceKey, TaskKey};
 use berth_scheduler_core::launch::ClientToken;
-use serde::Serialize;
 
 use self::listed::Listed;
 use super::page::Page;
-use super::request::{at_most, convert, given, includes, one_of, refuse_unsupported, required, tags};
+use super::request::{
+    at_most, convert, fingerprint, given, includes, launch_type, one_of, raw_constraints, raw_strategies,
+    refuse_unsupported, required, tags,
+};
 use super::{Api, Caller, describe, network};
 
 /// Limits of the ECS API on these operations.
@@ -67,19 +69,8 @@ pub(super) fn command(api: &Api, request: ecs::RunTaskRequest, most: i32) -> Res
         .filter(|_| (1..=most).contains(&count))
         .ok_or_else(|| Fault::invalid(format!("count {count} should be between 1 and {most}.")))?;
     let client_token = client_token(&request)?;
-    let raw_constraints = request
-        .placement_constraints
-        .into_iter()
-        .map(|constraint| RawConstraint {
-            kind: constraint.r#type,
-            expression: constraint.expression,
-        });
-    let raw_strategies = request.placement_strategy.into_iter().map(|strategy| RawStrategy {
-        kind: strategy.r#type,
-        field: strategy.field,
-    });
-    let constraints = placement::parse_constraints(&raw_constraints.collect::<Vec<_>>())?;
-    let strategies = placement::parse_strategies(&raw_strategies.collect::<Vec<_>>())?;
+    let constraints = placement::parse_constraints(&raw_constraints(request.placement_constraints))?;
+    let strategies = placement::parse_strategies(&raw_strategies(request.placement_strategy))?;
     let wishes = Wishes {
         cluster: request.cluster,
         task_definition: request.task_definition,
@@ -168,14 +159,7 @@ impl Wishes {
             }
             None => TaskOverride::default(),
         };
-        let launch_type = match given(self.launch_type.as_ref()) {
-            None => LaunchType::default(),
-            Some(name) => LaunchType::from_name(name).ok_or_else(|| {
-                Fault::invalid(format!(
-                    "launch type should be one of [EC2,EXTERNAL]. launchType is '{name}'."
-                ))
-            })?,
-        };
+        let launch_type = launch_type(given(self.launch_type.as_ref()))?;
         let propagate = given(self.propagate_tags.as_ref()).unwrap_or("NONE");
         one_of("propagateTags", propagate, &["TASK_DEFINITION", "NONE"])?;
         let mut tags = tags(self.tags)?;
@@ -230,15 +214,6 @@ fn client_token(request: &ecs::RunTaskRequest) -> Result<Option<ClientToken>, Fa
         token: token.into(),
         fingerprint: fingerprint(&rest)?,
     }))
-}
-
-/// FNV-1a over the JSON form: the same on every build, as it goes into the journal.
-fn fingerprint(shape: &impl Serialize) -> Result<u64, Fault> {
-    let bytes = serde_json::to_vec(shape).map_err(|error| Fault::server(format!("cannot be written: {error}")))?;
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    Ok(hash)
 }
 
 fn answer(api: &Api, cluster: &ClusterName, launched: Launched) -> (Vec<ecs::Task>, Vec<ecs::Failure>) {
@@ -337,9 +312,10 @@ pub(super) async fn list(
 ) -> Result<ecs::ListTasksResponse, Fault> {
     let name = api.cluster(given(request.cluster.as_ref()))?;
     refuse_unsupported(&[("daemonName", request.daemon_name.is_some())])?;
-    if request.service_name.is_some() {
-        return Err(Fault::new(FaultClass::ServiceNotFound, "Service not found."));
-    }
+    let service = given(request.service_name.as_ref());
+    let service = service
+        .map(|text| api.namespace.parse_service(&name, text))
+        .transpose()?;
     let filter = TaskFilter::read(api, &name, &request)?;
     let page = Page::read(request.max_results, request.next_token.as_ref())?;
     let after: Option<TaskId> = page
@@ -349,8 +325,18 @@ pub(super) async fn list(
         .transpose()?;
     let state = api.engine.view();
     let cluster = state.active_cluster(&name)?.key;
-    let rest = listed::tasks_of(&state, cluster, after).filter(|task| filter.selects(task));
-    let (tasks, next_token) = page.take(rest, |task| task.id().to_string());
+    let (tasks, next_token) = match service {
+        None => page.take(
+            listed::tasks_of(&state, cluster, after).filter(|task| filter.selects(task)),
+            |task| task.id().to_string(),
+        ),
+        Some(service) => {
+            let known = state.service(&ServiceKey { cluster, service });
+            let known = known.ok_or_else(Fault::service_not_found)?;
+            let rest = listed::tasks_of_service(&state, known, filter.desired, after);
+            page.take(rest.filter(|task| filter.selects(task)), |task| task.id().to_string())
+        }
+    };
     Ok(ecs::ListTasksResponse {
         task_arns: tasks
             .into_iter()

@@ -4,7 +4,7 @@ use berth_model::id::{InstanceId, TaskId};
 use berth_model::status::DesiredStatus;
 use berth_scheduler_core::keys::ClusterKey;
 use berth_scheduler_core::launch::Launch;
-use berth_scheduler_core::state::{QueuedTask, State, Task};
+use berth_scheduler_core::state::{QueuedTask, Service, State, Task};
 
 /// A task as a list sees it.
 #[derive(Debug, Clone, Copy)]
@@ -54,4 +54,24 @@ pub(super) fn tasks_of(state: &State, cluster: ClusterKey, after: Option<TaskId>
         (Some(_), _) => placed.next(),
         (None, _) => queued.next(),
     })
+}
+
+/// The tasks of a service whose id is greater than `after`, by id. Those that are meant to run are among its live ones;
+/// for others the cluster's are gone through.
+pub(super) fn tasks_of_service<'s>(
+    state: &'s State,
+    service: &'s Service,
+    desired: Option<DesiredStatus>,
+    after: Option<TaskId>,
+) -> Box<dyn Iterator<Item = Listed<'s>> + 's> {
+    if desired == Some(DesiredStatus::Running) {
+        let live = state.live_tasks_of(service);
+        let rest = live.filter(move |task| after.is_none_or(|after| task.id > after));
+        return Box::new(rest.map(|task| Listed::Placed(task)));
+    }
+    let is_of = |task: &Listed<'s>| {
+        let launch = task.launch().service.as_ref();
+        launch.is_some_and(|launch| launch.service == service.name)
+    };
+    Box::new(tasks_of(state, service.cluster, after).filter(is_of))
 }

@@ -1,0 +1,327 @@
+//! CreateService, UpdateService, DeleteService, DescribeServices, ListServices.
+
+mod configuration;
+pub(super) mod deployments;
+
+use berth_model::fault::Fault;
+use berth_model::id::{ClusterName, ServiceName};
+use berth_model::placement;
+use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy, validate};
+use berth_proto::ecs::v1 as ecs;
+use berth_scheduler_core::decide::service::{CreateService, DeleteService, ServiceUpdate, UpdateService};
+use berth_scheduler_core::keys::ServiceKey;
+use berth_scheduler_core::launch::ClientToken;
+use berth_scheduler_core::service::{NetworkConfiguration, ServiceSpec};
+
+use super::describe::service as show;
+use super::page::Page;
+use super::request::{
+    at_most, fingerprint, given, includes, launch_type, one_of, raw_constraints, raw_strategies, refuse_unsupported,
+    required, tags,
+};
+use super::{Api, Caller, describe, network};
+
+/// Services in one DescribeServices, and in one page of ListServices where nothing is said (ECS API).
+const MAX_DESCRIBED: usize = 10;
+const LISTED: usize = 10;
+
+pub(super) async fn create(
+    api: &Api,
+    request: ecs::CreateServiceRequest,
+    caller: &Caller,
+) -> Result<ecs::CreateServiceResponse, Fault> {
+    if request.launch_type.is_some() && !request.capacity_provider_strategy.is_empty() {
+        return Err(Fault::invalid(
+            "Specify either Launch Type or Capacity Provider Strategy, but not both.",
+        ));
+    }
+    refuse_unsupported(&[
+        ("role", request.role.is_some()),
+        ("platformVersion", request.platform_version.is_some()),
+    ])?;
+    refuse_elsewhere(&Elsewhere::of_create(&request))?;
+    let cluster = api.cluster(given(request.cluster.as_ref()))?;
+    let name = ServiceName::parse(required("serviceName", request.service_name.as_ref())?)?;
+    let definition = required("taskDefinition", request.task_definition.as_ref())?;
+    let command = CreateService {
+        definition: api.namespace.parse_definition(definition)?,
+        client_token: client_token(&request)?,
+        spec: spec(request)?,
+        cluster: cluster.clone(),
+        name,
+    };
+    let key = api.submit(command, caller).await?;
+    Ok(ecs::CreateServiceResponse {
+        service: one(api, &cluster, &key),
+    })
+}
+
+/// What a new service is to be.
+fn spec(request: ecs::CreateServiceRequest) -> Result<ServiceSpec, Fault> {
+    let scheduling = validate::scheduling(given(request.scheduling_strategy.as_ref()))?;
+    let raw = configuration::read(request.deployment_configuration.as_ref())?;
+    let configuration = validate::configuration(&raw, DeploymentConfiguration::default_of(scheduling), scheduling)?;
+    let constraints = raw_constraints(request.placement_constraints);
+    placement::parse_constraints(&constraints)?;
+    let strategies = raw_strategies(request.placement_strategy);
+    validate::strategies(strategies.len(), scheduling)?;
+    let parsed = placement::parse_strategies(&strategies)?;
+    let asked = rebalancing(request.availability_zone_rebalancing.as_ref())?;
+    Ok(ServiceSpec {
+        scheduling,
+        desired: validate::first_count(request.desired_count, scheduling)?,
+        zone_rebalancing: validate::rebalancing(asked, &parsed, &configuration, scheduling)?,
+        configuration,
+        constraints,
+        strategies,
+        health_check_grace_seconds: grace(request.health_check_grace_period_seconds)?.unwrap_or(0),
+        network: network_configuration(request.network_configuration)?,
+        launch_type: launch_type(given(request.launch_type.as_ref()))?,
+        tags: tags(request.tags)?,
+        propagate_tags: propagate_tags(request.propagate_tags.as_ref())?.unwrap_or_default(),
+        managed_tags: request.enable_ecs_managed_tags == Some(true),
+        execute_command: false,
+    })
+}
+
+/// The token with a digest of everything else that was asked.
+fn client_token(request: &ecs::CreateServiceRequest) -> Result<Option<ClientToken>, Fault> {
+    let Some(token) = given(request.client_token.as_ref()) else {
+        return Ok(None);
+    };
+    validate::client_token(token)?;
+    let mut rest = request.clone();
+    rest.client_token = None;
+    Ok(Some(ClientToken {
+        token: token.into(),
+        fingerprint: fingerprint(&rest)?,
+    }))
+}
+
+/// What would have to be done by something that this scheduler does not have.
+struct Elsewhere<'r> {
+    load_balancers: bool,
+    service_registries: bool,
+    capacity_providers: bool,
+    volumes: bool,
+    lattice: bool,
+    execute_command: Option<bool>,
+    service_connect: Option<&'r ecs::ServiceConnectConfiguration>,
+    controller: Option<&'r ecs::DeploymentController>,
+}
+
+impl<'r> Elsewhere<'r> {
+    fn of_create(request: &'r ecs::CreateServiceRequest) -> Self {
+        Self {
+            load_balancers: !request.load_balancers.is_empty(),
+            service_registries: !request.service_registries.is_empty(),
+            capacity_providers: !request.capacity_provider_strategy.is_empty(),
+            volumes: !request.volume_configurations.is_empty(),
+            lattice: !request.vpc_lattice_configurations.is_empty(),
+            execute_command: request.enable_execute_command,
+            service_connect: request.service_connect_configuration.as_ref(),
+            controller: request.deployment_controller.as_ref(),
+        }
+    }
+
+    fn of_update(request: &'r ecs::UpdateServiceRequest) -> Self {
+        Self {
+            load_balancers: !request.load_balancers.is_empty(),
+            service_registries: !request.service_registries.is_empty(),
+            capacity_providers: !request.capacity_provider_strategy.is_empty(),
+            volumes: !request.volume_configurations.is_empty(),
+            lattice: !request.vpc_lattice_configurations.is_empty(),
+            execute_command: request.enable_execute_command,
+            service_connect: request.service_connect_configuration.as_ref(),
+            controller: request.deployment_controller.as_ref(),
+        }
+    }
+}
+
+fn refuse_elsewhere(asked: &Elsewhere<'_>) -> Result<(), Fault> {
+    let connects = asked
+        .service_connect
+        .is_some_and(|connect| connect.enabled != Some(false));
+    refuse_unsupported(&[
+        ("loadBalancers", asked.load_balancers),
+        ("serviceRegistries", asked.service_registries),
+        ("capacityProviderStrategy", asked.capacity_providers),
+        ("volumeConfigurations", asked.volumes),
+        ("vpcLatticeConfigurations", asked.lattice),
+        ("serviceConnectConfiguration", connects),
+        ("enableExecuteCommand", asked.execute_command == Some(true)),
+    ])?;
+    let Some(controller) = asked.controller else {
+        return Ok(());
+    };
+    let kind = required("deploymentController.type", controller.r#type.as_ref())?;
+    one_of("deploymentController.type", kind, &["ECS", "CODE_DEPLOY", "EXTERNAL"])?;
+    match kind {
+        "ECS" => Ok(()),
+        other => Err(Fault::unsupported(format!(
+            "deploymentController.type {other} is not supported by this scheduler."
+        ))),
+    }
+}
+
+fn rebalancing(text: Option<&String>) -> Result<Option<bool>, Fault> {
+    let Some(text) = given(text) else {
+        return Ok(None);
+    };
+    one_of("availabilityZoneRebalancing", text, &["ENABLED", "DISABLED"])?;
+    Ok(Some(text == "ENABLED"))
+}
+
+fn grace(seconds: Option<i32>) -> Result<Option<u32>, Fault> {
+    seconds.map(validate::grace).transpose()
+}
+
+fn propagate_tags(text: Option<&String>) -> Result<Option<PropagateTags>, Fault> {
+    let Some(text) = given(text) else {
+        return Ok(None);
+    };
+    one_of("propagateTags", text, &["TASK_DEFINITION", "SERVICE", "NONE"])?;
+    Ok(PropagateTags::from_name(text))
+}
+
+fn network_configuration(given: Option<ecs::NetworkConfiguration>) -> Result<Option<NetworkConfiguration>, Fault> {
+    if !network::configuration(given.as_ref())? {
+        return Ok(None);
+    }
+    let vpc = given.and_then(|given| given.awsvpc_configuration);
+    Ok(vpc.map(|vpc| NetworkConfiguration {
+        subnets: vpc.subnets,
+        security_groups: vpc.security_groups,
+    }))
+}
+
+pub(super) async fn update(
+    api: &Api,
+    request: ecs::UpdateServiceRequest,
+    caller: &Caller,
+) -> Result<ecs::UpdateServiceResponse, Fault> {
+    refuse_unsupported(&[("platformVersion", request.platform_version.is_some())])?;
+    refuse_elsewhere(&Elsewhere::of_update(&request))?;
+    let cluster = api.cluster(given(request.cluster.as_ref()))?;
+    let service = required("service", request.service.as_ref())?;
+    let definition = given(request.task_definition.as_ref());
+    let command = UpdateService {
+        service: api.namespace.parse_service(&cluster, service)?,
+        cluster: cluster.clone(),
+        update: ServiceUpdate {
+            definition: definition
+                .map(|text| api.namespace.parse_definition(text))
+                .transpose()?,
+            force_new_deployment: request.force_new_deployment == Some(true),
+            desired: request.desired_count,
+            configuration: configuration::read(request.deployment_configuration.as_ref())?,
+            constraints: raw_constraints(request.placement_constraints),
+            strategies: raw_strategies(request.placement_strategy),
+            health_check_grace_seconds: grace(request.health_check_grace_period_seconds)?,
+            zone_rebalancing: rebalancing(request.availability_zone_rebalancing.as_ref())?,
+            network: network_configuration(request.network_configuration)?,
+            propagate_tags: propagate_tags(request.propagate_tags.as_ref())?,
+            managed_tags: request.enable_ecs_managed_tags,
+        },
+    };
+    let key = api.submit(command, caller).await?;
+    Ok(ecs::UpdateServiceResponse {
+        service: one(api, &cluster, &key),
+    })
+}
+
+pub(super) async fn delete(
+    api: &Api,
+    request: ecs::DeleteServiceRequest,
+    caller: &Caller,
+) -> Result<ecs::DeleteServiceResponse, Fault> {
+    let cluster = api.cluster(given(request.cluster.as_ref()))?;
+    let service = required("service", request.service.as_ref())?;
+    let command = DeleteService {
+        service: api.namespace.parse_service(&cluster, service)?,
+        cluster: cluster.clone(),
+        force: request.force == Some(true),
+    };
+    let key = api.submit(command, caller).await?;
+    Ok(ecs::DeleteServiceResponse {
+        service: one(api, &cluster, &key),
+    })
+}
+
+pub(super) async fn describe(
+    api: &Api,
+    request: ecs::DescribeServicesRequest,
+    _caller: &Caller,
+) -> Result<ecs::DescribeServicesResponse, Fault> {
+    let name = api.cluster(given(request.cluster.as_ref()))?;
+    if request.services.is_empty() {
+        return Err(Fault::invalid("Services cannot be empty."));
+    }
+    at_most("services", &request.services, MAX_DESCRIBED)?;
+    let with_tags = includes(&request.include, &["TAGS"], "TAGS")?;
+    let state = api.engine.view();
+    let cluster = state.active_cluster(&name)?.key;
+    let mut response = ecs::DescribeServicesResponse::default();
+    for text in &request.services {
+        let service = api.namespace.parse_service(&name, text)?;
+        match state.service(&ServiceKey {
+            cluster,
+            service: service.clone(),
+        }) {
+            Some(known) => {
+                let mut described = show::service(&state, known, &name, &api.namespace);
+                if !with_tags {
+                    described.tags.clear();
+                }
+                response.services.push(described);
+            }
+            None => response
+                .failures
+                .push(describe::missing(api.namespace.service(&name, &service))),
+        }
+    }
+    Ok(response)
+}
+
+pub(super) async fn list(
+    api: &Api,
+    request: ecs::ListServicesRequest,
+    _caller: &Caller,
+) -> Result<ecs::ListServicesResponse, Fault> {
+    let name = api.cluster(given(request.cluster.as_ref()))?;
+    let scheduling = match given(request.scheduling_strategy.as_ref()) {
+        None => None,
+        Some(text) => Some(validate::scheduling(Some(text))?),
+    };
+    let launches = given(request.launch_type.as_ref());
+    if let Some(text) = launches {
+        one_of("launchType", text, &["EC2", "FARGATE", "EXTERNAL", "MANAGED_INSTANCES"])?;
+    }
+    let managed = given(request.resource_management_type.as_ref()).unwrap_or("CUSTOMER");
+    one_of("resourceManagementType", managed, &["CUSTOMER", "ECS"])?;
+    let page = Page::of_at_most(request.max_results, request.next_token.as_ref(), LISTED)?;
+    let after = page.after.clone();
+    let state = api.engine.view();
+    let cluster = state.active_cluster(&name)?.key;
+    let selects = |strategy: SchedulingStrategy| scheduling.is_none_or(|wanted| wanted == strategy);
+    let rest = state
+        .services_of(cluster)
+        .filter(|service| service.is_active() && managed == "CUSTOMER")
+        .filter(|service| selects(service.spec.scheduling))
+        .filter(|service| launches.is_none_or(|wanted| service.spec.launch_type.name() == wanted))
+        .filter(|service| after.as_deref().is_none_or(|after| service.name.as_str() > after));
+    let (services, next_token) = page.take(rest, |service| service.name.to_string());
+    Ok(ecs::ListServicesResponse {
+        service_arns: services
+            .into_iter()
+            .map(|service| api.namespace.service(&name, &service.name))
+            .collect(),
+        next_token,
+    })
+}
+
+fn one(api: &Api, cluster: &ClusterName, key: &ServiceKey) -> Option<ecs::Service> {
+    let state = api.engine.view();
+    let service = state.service(key)?;
+    Some(show::service(&state, service, cluster, &api.namespace))
+}

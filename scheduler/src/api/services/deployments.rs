@@ -1,0 +1,203 @@
+//! ListServiceDeployments, DescribeServiceDeployments, DescribeServiceRevisions, StopServiceDeployment.
+
+use std::cmp::Reverse;
+
+use berth_model::fault::{Fault, FaultClass};
+use berth_model::id::{ClusterName, ServiceName};
+use berth_model::time::Timestamp;
+use berth_proto::ecs::v1 as ecs;
+use berth_scheduler_core::decide::service::StopDeployment;
+use berth_scheduler_core::keys::ServiceKey;
+use berth_scheduler_core::service::Deployment;
+use berth_scheduler_core::state::{Service, State};
+
+use crate::api::describe::{self, service as show};
+use crate::api::page::Page;
+use crate::api::request::{at_most, given, one_of, required};
+use crate::api::{Api, Caller};
+
+/// ARNs in one request, and items in one page where nothing is said (ECS API).
+const MAX_DESCRIBED: usize = 20;
+const LISTED: usize = 20;
+const STATUSES: [&str; 9] = [
+    "PENDING",
+    "SUCCESSFUL",
+    "STOPPED",
+    "STOP_REQUESTED",
+    "IN_PROGRESS",
+    "ROLLBACK_REQUESTED",
+    "ROLLBACK_IN_PROGRESS",
+    "ROLLBACK_SUCCESSFUL",
+    "ROLLBACK_FAILED",
+];
+
+pub(crate) async fn list(
+    api: &Api,
+    request: ecs::ListServiceDeploymentsRequest,
+    _caller: &Caller,
+) -> Result<ecs::ListServiceDeploymentsResponse, Fault> {
+    let name = api.cluster(given(request.cluster.as_ref()))?;
+    let service = required("service", request.service.as_ref())?;
+    let service = api.namespace.parse_service(&name, service)?;
+    for status in &request.status {
+        one_of("status", status, &STATUSES)?;
+    }
+    let page = Page::of_at_most(request.max_results, request.next_token.as_ref(), LISTED)?;
+    let state = api.engine.view();
+    let cluster = state.active_cluster(&name)?.key;
+    let key = ServiceKey { cluster, service };
+    let known = state.service(&key).ok_or_else(Fault::service_not_found)?;
+    let range = request.created_at.unwrap_or_default();
+    let in_range = |at: Timestamp| {
+        let at = at.as_epoch_seconds();
+        range.after.is_none_or(|after| at > after) && range.before.is_none_or(|before| at < before)
+    };
+    let mut newest_first: Vec<&Deployment> = known.deployments.iter().collect();
+    newest_first.sort_by_key(|deployment| Reverse((deployment.created_at, deployment.id)));
+    let after = page.after.clone();
+    let rest = newest_first
+        .into_iter()
+        .filter(|deployment| in_range(deployment.created_at))
+        .filter(|deployment| {
+            let status = show::deployment_status(deployment);
+            request.status.is_empty() || request.status.iter().any(|wanted| wanted == status)
+        })
+        .filter(|deployment| after.as_deref().is_none_or(|after| *place(deployment) < *after));
+    let (deployments, next_token) = page.take(rest, |deployment| place(deployment));
+    Ok(ecs::ListServiceDeploymentsResponse {
+        service_deployments: deployments
+            .into_iter()
+            .map(|deployment| show::deployment_brief(known, deployment, &name, &api.namespace))
+            .collect(),
+        next_token,
+    })
+}
+
+/// Its place in the list: the same number of digits for every time and id.
+fn place(deployment: &Deployment) -> String {
+    format!("{:020}/{}", deployment.created_at.as_millis(), deployment.id)
+}
+
+/// What an ARN of something that belongs to a service names.
+struct Named {
+    cluster: ClusterName,
+    service: ServiceName,
+    id: String,
+}
+
+impl Named {
+    fn read(api: &Api, kind: &str, text: &str) -> Result<Self, Fault> {
+        let (cluster, service, id) = api.namespace.parse_of_service(kind, text)?;
+        Ok(Self {
+            cluster,
+            service,
+            id: id.to_owned(),
+        })
+    }
+
+    /// Its service and the deployment of it that the id is of, where there is one.
+    fn find<'s>(
+        &self,
+        state: &'s State,
+        is: impl Fn(&Deployment, &str) -> bool,
+    ) -> Option<(&'s Service, &'s Deployment)> {
+        let key = ServiceKey {
+            cluster: state.cluster(&self.cluster)?.key,
+            service: self.service.clone(),
+        };
+        let service = state.service(&key)?;
+        let deployment = service.deployments.iter().find(|deployment| is(deployment, &self.id))?;
+        Some((service, deployment))
+    }
+}
+
+fn has_name(deployment: &Deployment, id: &str) -> bool {
+    show::deployment_name(deployment.id) == id
+}
+
+fn is_of_revision(deployment: &Deployment, id: &str) -> bool {
+    deployment.revision.to_string() == id
+}
+
+pub(crate) async fn describe(
+    api: &Api,
+    request: ecs::DescribeServiceDeploymentsRequest,
+    _caller: &Caller,
+) -> Result<ecs::DescribeServiceDeploymentsResponse, Fault> {
+    check("serviceDeploymentArns", &request.service_deployment_arns)?;
+    let state = api.engine.view();
+    let mut response = ecs::DescribeServiceDeploymentsResponse::default();
+    for arn in request.service_deployment_arns {
+        let named = Named::read(api, "service-deployment", &arn)?;
+        match named.find(&state, has_name) {
+            Some((service, deployment)) => response.service_deployments.push(show::service_deployment(
+                &state,
+                service,
+                deployment,
+                &named.cluster,
+                &api.namespace,
+            )),
+            None => response.failures.push(describe::missing(arn)),
+        }
+    }
+    Ok(response)
+}
+
+pub(crate) async fn describe_revisions(
+    api: &Api,
+    request: ecs::DescribeServiceRevisionsRequest,
+    _caller: &Caller,
+) -> Result<ecs::DescribeServiceRevisionsResponse, Fault> {
+    check("serviceRevisionArns", &request.service_revision_arns)?;
+    let state = api.engine.view();
+    let mut response = ecs::DescribeServiceRevisionsResponse::default();
+    for arn in request.service_revision_arns {
+        let named = Named::read(api, "service-revision", &arn)?;
+        match named.find(&state, is_of_revision) {
+            Some((service, deployment)) => response.service_revisions.push(show::revision(
+                &state,
+                service,
+                deployment,
+                &named.cluster,
+                &api.namespace,
+            )),
+            None => response.failures.push(describe::missing(arn)),
+        }
+    }
+    Ok(response)
+}
+
+fn check(name: &str, arns: &[String]) -> Result<(), Fault> {
+    if arns.is_empty() {
+        return Err(Fault::invalid(format!("{name} cannot be empty.")));
+    }
+    at_most(name, arns, MAX_DESCRIBED)
+}
+
+pub(crate) async fn stop(
+    api: &Api,
+    request: ecs::StopServiceDeploymentRequest,
+    caller: &Caller,
+) -> Result<ecs::StopServiceDeploymentResponse, Fault> {
+    let arn = required("serviceDeploymentArn", request.service_deployment_arn.as_ref())?;
+    let kind = given(request.stop_type.as_ref()).unwrap_or("ROLLBACK");
+    one_of("stopType", kind, &["ABORT", "ROLLBACK"])?;
+    if kind == "ABORT" {
+        return Err(Fault::unsupported("stopType ABORT is not supported by this scheduler."));
+    }
+    let named = Named::read(api, "service-deployment", arn)?;
+    let state = api.engine.view();
+    let found = named.find(&state, has_name).map(|(_, deployment)| deployment.id);
+    let deployment =
+        found.ok_or_else(|| Fault::new(FaultClass::ServiceDeploymentNotFound, "Service deployment not found."))?;
+    drop(state);
+    let command = StopDeployment {
+        cluster: named.cluster,
+        service: named.service,
+        deployment,
+    };
+    api.submit(command, caller).await?;
+    Ok(ecs::StopServiceDeploymentResponse {
+        service_deployment_arn: Some(arn.to_owned()),
+    })
+}
