@@ -5,6 +5,7 @@
 mod clusters;
 mod instances;
 mod plan;
+mod services;
 mod task_definitions;
 mod tasks;
 mod usage;

@@ -2,11 +2,13 @@
 
 mod clusters;
 mod completions;
+mod deploy;
 mod drain;
 mod instances;
 mod plan;
 mod ps;
 mod run;
+mod services;
 mod stop;
 mod task_definitions;
 mod top;
@@ -36,6 +38,11 @@ pub(crate) enum Command {
     /// Register, list and show task definitions
     #[command(subcommand, visible_alias = "td")]
     TaskDefinitions(task_definitions::TaskDefinitionsCommand),
+    /// Give a service another task definition, and watch it being rolled out
+    Deploy(deploy::DeployArgs),
+    /// Keep tasks running: create, update, scale, delete and show services
+    #[command(subcommand, visible_alias = "svc")]
+    Services(services::ServicesCommand),
     /// Place nothing more on a host, and empty it by a deadline
     Drain(drain::DrainArgs),
     /// List, drain and remove the hosts of a cluster
@@ -63,6 +70,8 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending>
         Command::Top(args) => top::run(args, &api().await?, output).await,
         Command::Stop(args) => stop::run(args, &api().await?, output).await,
         Command::TaskDefinitions(command) => task_definitions::run(command, &api().await?, output).await,
+        Command::Deploy(args) => deploy::run(args, &api().await?, output).await,
+        Command::Services(command) => services::run(command, &api().await?, output).await,
         Command::Drain(args) => drain::run(args, &api().await?, output).await,
         Command::Instances(args) => instances::run(args, &api().await?, output).await,
         Command::Clusters(command) => clusters::run(command, &api().await?, output).await,

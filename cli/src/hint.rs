@@ -41,6 +41,13 @@ fn for_fault(class: &str, message: &str, cluster: Option<&str>) -> Option<String
         "ClusterContainsContainerInstancesException" => {
             Some("deregister them first: `berth instances` lists them".to_owned())
         }
+        "ClusterContainsServicesException" => {
+            Some("delete them first: `berth services list` lists them, `berth services delete` deletes them".to_owned())
+        }
+        "ServiceNotFoundException" => Some("`berth services list` shows the services there are".to_owned()),
+        "InvalidParameterException" if message.contains("while it is scaled above 0") => {
+            Some("`berth services delete --force` stops its tasks".to_owned())
+        }
         // ECS has no class of its own for it, and two texts.
         "ClientException"
             if message.contains("Unable to describe task definition")

@@ -7,7 +7,7 @@ use std::time::Duration;
 use berth_proto::ecs::v1::{RunTaskResponse, Task, TaskDefinition};
 use clap::Args;
 
-pub(super) use self::request::{TaskArgs, one};
+pub(super) use self::request::{Constraint, Strategy, TaskArgs, one};
 use super::plan;
 use crate::Ending;
 use crate::api::{Api, CallError};

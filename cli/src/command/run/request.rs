@@ -71,7 +71,7 @@ impl FromStr for Variable {
 
 /// `distinctInstance`, or an expression that the instance must match.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::command) struct Constraint(PlacementConstraint);
+pub(in crate::command) struct Constraint(pub(in crate::command) PlacementConstraint);
 
 impl FromStr for Constraint {
     type Err = &'static str;
@@ -91,7 +91,7 @@ impl FromStr for Constraint {
 
 /// `spread=FIELD`, `binpack=cpu`, `binpack=memory` or `random`.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::command) struct Strategy(PlacementStrategy);
+pub(in crate::command) struct Strategy(pub(in crate::command) PlacementStrategy);
 
 impl FromStr for Strategy {
     type Err = &'static str;

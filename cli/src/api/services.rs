@@ -1,0 +1,103 @@
+//! Services.
+
+use berth_proto::ecs::v1::{
+    CreateServiceRequest, CreateServiceResponse, DeleteServiceRequest, DeleteServiceResponse, DescribeServicesRequest,
+    DescribeServicesResponse, ListServicesRequest, UpdateServiceRequest, UpdateServiceResponse,
+};
+
+use super::{Api, CallError};
+
+/// The most services that ECS describes in one call.
+const DESCRIBE_SERVICES_AT_MOST: usize = 10;
+/// The most ARNs that ECS lists in one call.
+const LIST_AT_MOST: i32 = 100;
+
+impl Api {
+    pub(crate) async fn create_service(
+        &self,
+        request: CreateServiceRequest,
+    ) -> Result<CreateServiceResponse, CallError> {
+        let request = CreateServiceRequest {
+            cluster: self.cluster.clone(),
+            ..request
+        };
+        self.ecs("CreateService", request, async |mut ecs, request| {
+            ecs.create_service(request).await
+        })
+        .await
+    }
+
+    pub(crate) async fn update_service(
+        &self,
+        request: UpdateServiceRequest,
+    ) -> Result<UpdateServiceResponse, CallError> {
+        let request = UpdateServiceRequest {
+            cluster: self.cluster.clone(),
+            ..request
+        };
+        self.ecs("UpdateService", request, async |mut ecs, request| {
+            ecs.update_service(request).await
+        })
+        .await
+    }
+
+    pub(crate) async fn delete_service(
+        &self,
+        service: String,
+        force: bool,
+    ) -> Result<DeleteServiceResponse, CallError> {
+        let request = DeleteServiceRequest {
+            cluster: self.cluster.clone(),
+            service: Some(service),
+            force: Some(force),
+        };
+        self.ecs("DeleteService", request, async |mut ecs, request| {
+            ecs.delete_service(request).await
+        })
+        .await
+    }
+
+    /// The named services; those that do not exist are among the failures.
+    pub(crate) async fn describe_services(&self, services: &[String]) -> Result<DescribeServicesResponse, CallError> {
+        let mut all = DescribeServicesResponse::default();
+        for chunk in services.chunks(DESCRIBE_SERVICES_AT_MOST) {
+            let request = DescribeServicesRequest {
+                cluster: self.cluster.clone(),
+                services: chunk.to_vec(),
+                ..Default::default()
+            };
+            let part = self
+                .ecs("DescribeServices", request, async |mut ecs, request| {
+                    ecs.describe_services(request).await
+                })
+                .await?;
+            all.services.extend(part.services);
+            all.failures.extend(part.failures);
+        }
+        Ok(all)
+    }
+
+    /// All services of the cluster, described.
+    pub(crate) async fn all_services(&self) -> Result<DescribeServicesResponse, CallError> {
+        let mut arns = Vec::new();
+        let mut next_token = None;
+        loop {
+            let request = ListServicesRequest {
+                cluster: self.cluster.clone(),
+                next_token,
+                max_results: Some(LIST_AT_MOST),
+                ..Default::default()
+            };
+            let page = self
+                .ecs("ListServices", request, async |mut ecs, request| {
+                    ecs.list_services(request).await
+                })
+                .await?;
+            arns.extend(page.service_arns);
+            next_token = page.next_token;
+            if next_token.is_none() {
+                return self.describe_services(&arns).await;
+            }
+        }
+    }
+}

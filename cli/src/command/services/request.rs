@@ -1,0 +1,169 @@
+//! From the words of `berth services create` and `update` to requests.
+
+use std::time::Duration;
+
+use berth_proto::ecs::v1::{
+    CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, PlacementConstraint, PlacementStrategy,
+    UpdateServiceRequest,
+};
+use clap::{Args, ValueEnum};
+
+use crate::args::duration;
+use crate::command::run::{Constraint, Strategy};
+
+/// `berth services create`
+#[derive(Debug, Args)]
+pub(crate) struct CreateArgs {
+    /// Up to 255 letters, digits, hyphens and underscores
+    name: String,
+    /// FAMILY, FAMILY:REVISION or an ARN
+    #[arg(value_name = "TASKDEF")]
+    task_definition: String,
+    /// How many tasks
+    #[arg(long, short = 'n', default_value_t = 1)]
+    count: u16,
+    /// One task on every host, instead of a number of them
+    #[arg(long, conflicts_with = "count")]
+    daemon: bool,
+    #[command(flatten)]
+    rules: RuleArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+/// `berth services update`
+#[derive(Debug, Args)]
+pub(crate) struct UpdateArgs {
+    /// Name or ARN
+    name: String,
+    /// What to run from now on: FAMILY, FAMILY:REVISION or an ARN
+    #[arg(long, value_name = "TASKDEF")]
+    task_definition: Option<String>,
+    /// How many tasks
+    #[arg(long, short = 'n')]
+    count: Option<u16>,
+    /// Replace all tasks although nothing else changes
+    #[arg(long)]
+    force_new_deployment: bool,
+    #[command(flatten)]
+    rules: RuleArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
+}
+
+/// How a service deploys and places.
+#[derive(Debug, Args)]
+struct RuleArgs {
+    /// Healthy tasks while deploying, at least, in percent of the count
+    #[arg(long, value_name = "PERCENT")]
+    min_healthy: Option<u16>,
+    /// Tasks while deploying, at most, in percent of the count
+    #[arg(long, value_name = "PERCENT")]
+    max: Option<u16>,
+    /// What happens to a deployment whose tasks keep failing
+    #[arg(long, value_name = "WHAT")]
+    circuit_breaker: Option<Breaker>,
+    /// For how long after its start a task's failing health check does not count
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    health_check_grace: Option<Duration>,
+    /// Place only so: `distinctInstance`, or an expression of the cluster query language; may be repeated
+    #[arg(long, value_name = "distinctInstance|EXPR")]
+    constraint: Vec<Constraint>,
+    /// Prefer in this order; may be repeated
+    #[arg(long, value_name = "spread=FIELD|binpack=cpu|binpack=memory|random")]
+    strategy: Vec<Strategy>,
+}
+
+#[derive(Debug, Args)]
+struct WaitArgs {
+    /// Wait until the deployment has ended, and tell how it goes
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration, requires = "wait")]
+    wait_timeout: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Breaker {
+    /// It is tried again and again
+    Off,
+    /// It fails, and nothing more of it is started
+    On,
+    /// It fails, and the last one that was completed takes its place
+    Rollback,
+}
+
+impl CreateArgs {
+    /// For how long to wait, where that is asked for.
+    pub(super) fn wait_for(&self) -> Option<Duration> {
+        self.wait.wait.then_some(self.wait.wait_timeout)
+    }
+
+    pub(super) fn request(self) -> CreateServiceRequest {
+        let strategy = if self.daemon { "DAEMON" } else { "REPLICA" };
+        CreateServiceRequest {
+            service_name: Some(self.name),
+            task_definition: Some(self.task_definition),
+            desired_count: (!self.daemon).then_some(i32::from(self.count)),
+            scheduling_strategy: Some(strategy.to_owned()),
+            deployment_configuration: self.rules.configuration(),
+            health_check_grace_period_seconds: self.rules.grace(),
+            placement_constraints: self.rules.constraints(),
+            placement_strategy: self.rules.strategies(),
+            ..Default::default()
+        }
+    }
+}
+
+impl UpdateArgs {
+    /// For how long to wait, where that is asked for.
+    pub(super) fn wait_for(&self) -> Option<Duration> {
+        self.wait.wait.then_some(self.wait.wait_timeout)
+    }
+
+    pub(super) fn request(self) -> UpdateServiceRequest {
+        UpdateServiceRequest {
+            service: Some(self.name),
+            task_definition: self.task_definition,
+            desired_count: self.count.map(i32::from),
+            force_new_deployment: self.force_new_deployment.then_some(true),
+            deployment_configuration: self.rules.configuration(),
+            health_check_grace_period_seconds: self.rules.grace(),
+            placement_constraints: self.rules.constraints(),
+            placement_strategy: self.rules.strategies(),
+            ..Default::default()
+        }
+    }
+}
+
+impl RuleArgs {
+    /// The members that were named; none where none was.
+    fn configuration(&self) -> Option<DeploymentConfiguration> {
+        let breaker = self.circuit_breaker.map(|breaker| DeploymentCircuitBreaker {
+            enable: Some(breaker != Breaker::Off),
+            rollback: Some(breaker == Breaker::Rollback),
+            ..Default::default()
+        });
+        let configuration = DeploymentConfiguration {
+            minimum_healthy_percent: self.min_healthy.map(i32::from),
+            maximum_percent: self.max.map(i32::from),
+            deployment_circuit_breaker: breaker,
+            ..Default::default()
+        };
+        (configuration != DeploymentConfiguration::default()).then_some(configuration)
+    }
+
+    fn grace(&self) -> Option<i32> {
+        let seconds = self.health_check_grace?.as_secs();
+        Some(i32::try_from(seconds).unwrap_or(i32::MAX))
+    }
+
+    fn constraints(&self) -> Vec<PlacementConstraint> {
+        self.constraint.iter().map(|it| it.0.clone()).collect()
+    }
+
+    fn strategies(&self) -> Vec<PlacementStrategy> {
+        self.strategy.iter().map(|it| it.0.clone()).collect()
+    }
+}
