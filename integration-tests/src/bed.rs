@@ -106,11 +106,21 @@ impl TestBed {
     ///
     /// If it cannot be started or does not answer in time.
     pub fn start_scheduler(&self, data: &str) -> Result<Scheduler> {
+        self.start_scheduler_with(data, &[])
+    }
+
+    /// The same with more options.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started or does not answer in time.
+    pub fn start_scheduler_with(&self, data: &str, options: &[&str]) -> Result<Scheduler> {
         Scheduler::start(
             self.network.namespace(),
             SocketAddr::from((self.network.scheduler_address(), SCHEDULER_PORT)),
             &self.data_dir(data),
             &self.lane.log_dir().join("scheduler.log"),
+            options,
         )
     }
 

@@ -55,6 +55,21 @@ impl Cluster {
     /// If a daemon does not start or a host does not register in time.
     pub fn start_on(bed: &Arc<TestBed>, name: &str, hosts: &[&str], settings: &Settings) -> Result<Self> {
         let scheduler = bed.start_scheduler(&format!("scheduler-{name}"))?;
+        Self::start_under(scheduler, bed, name, hosts, settings)
+    }
+
+    /// The same under a scheduler that was started before.
+    ///
+    /// # Errors
+    ///
+    /// If a daemon does not start or a host does not register in time.
+    pub fn start_under(
+        scheduler: Scheduler,
+        bed: &Arc<TestBed>,
+        name: &str,
+        hosts: &[&str],
+        settings: &Settings,
+    ) -> Result<Self> {
         let ecs = scheduler.ecs();
         ecs.call("CreateCluster", &json!({"clusterName": name}))?;
         let mut agents = Vec::new();

@@ -1,7 +1,7 @@
 //! A `berth-scheduler` process of a bed.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 pub struct Scheduler {
     daemon: Daemon,
     address: SocketAddr,
+    data_dir: PathBuf,
 }
 
 impl Scheduler {
@@ -28,22 +29,29 @@ impl Scheduler {
     /// # Errors
     ///
     /// If it cannot be built or started, or does not answer in time.
-    pub fn start(namespace: &str, address: SocketAddr, data_dir: &Path, log: &Path) -> Result<Self> {
+    pub fn start(namespace: &str, address: SocketAddr, data_dir: &Path, log: &Path, options: &[&str]) -> Result<Self> {
         std::fs::create_dir_all(data_dir).with_context(|| format!("create {}", data_dir.display()))?;
         let daemon = Daemon::start(Spec {
             name: "berth-scheduler".to_owned(),
             namespace: namespace.to_owned(),
             program: binaries::path("berth-scheduler")?,
-            args: vec![
+            args: [
                 "--listen".into(),
                 address.to_string().into(),
                 "--data-dir".into(),
                 data_dir.into(),
-            ],
+            ]
+            .into_iter()
+            .chain(options.iter().map(Into::into))
+            .collect(),
             environment: Vec::new(),
             log: log.to_path_buf(),
         })?;
-        let mut scheduler = Self { daemon, address };
+        let mut scheduler = Self {
+            daemon,
+            address,
+            data_dir: data_dir.to_path_buf(),
+        };
         scheduler.wait_ready()?;
         Ok(scheduler)
     }
@@ -58,6 +66,12 @@ impl Scheduler {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where its journal lies.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
     }
 
     /// The process, to kill, to freeze and to resume.

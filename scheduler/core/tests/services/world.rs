@@ -120,6 +120,7 @@ pub(crate) fn spec(desired: u32, minimum: u32, maximum: u32) -> ServiceSpec {
         strategies: Vec::new(),
         health_check_grace_seconds: 0,
         zone_rebalancing: false,
+        network: None,
         launch_type: LaunchType::Ec2,
         tags: Vec::new(),
         propagate_tags: PropagateTags::None,

@@ -1,0 +1,66 @@
+//! What each record of the scheduler's journal made of a service.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+use berth_model::status::{DesiredStatus, HealthStatus, TaskStatus};
+use berth_scheduler::journal::embedded::Embedded;
+use berth_scheduler::journal::{Found, Journal};
+use berth_scheduler_core::change::Record;
+use berth_scheduler_core::fold::fold_record;
+use berth_scheduler_core::keys::Revision;
+use berth_scheduler_core::state::State;
+
+const READ_AT_ONCE: usize = 256;
+
+/// A service as of one revision.
+#[derive(Debug)]
+pub(super) struct Look {
+    /// Which.
+    #[expect(dead_code, reason = "told where a test fails")]
+    pub(super) revision: Revision,
+    /// Tasks that run, are meant to, and pass their health checks.
+    pub(super) healthy: usize,
+    /// Tasks that are meant to run and are on their way to it or do.
+    pub(super) wanted: usize,
+}
+
+/// The service after each record, from the journal of a scheduler that does not run.
+pub(super) fn of_service(data_dir: &Path, name: &str) -> Result<Vec<Look>> {
+    let journal = Embedded::open(&data_dir.join("journal.redb"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    runtime.block_on(read(&journal, name))
+}
+
+async fn read(journal: &Embedded, name: &str) -> Result<Vec<Look>> {
+    let mut state = State::default();
+    let mut looks = Vec::new();
+    loop {
+        let Found::Records(records) = journal.read(state.revision().next(), READ_AT_ONCE).await? else {
+            bail!("the journal does not begin with its first record");
+        };
+        if records.is_empty() {
+            return Ok(looks);
+        }
+        for (_, bytes) in records {
+            let record: Record = serde_json::from_slice(&bytes)?;
+            fold_record(&mut state, &record);
+            looks.extend(look(&state, name));
+        }
+    }
+}
+
+fn look(state: &State, name: &str) -> Option<Look> {
+    let service = state.services().find(|service| service.name.as_str() == name)?;
+    let meant = || {
+        let tasks = state.live_tasks_of(service);
+        tasks.filter(|task| task.desired == DesiredStatus::Running)
+    };
+    Some(Look {
+        revision: state.revision(),
+        healthy: meant()
+            .filter(|task| task.last == TaskStatus::Running && task.health(|_| true) == HealthStatus::Healthy)
+            .count(),
+        wanted: meant().count(),
+    })
+}
