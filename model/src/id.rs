@@ -163,6 +163,29 @@ name! {
     ServiceName
 }
 
+name! {
+    /// The name of a schedule within its cluster: 1 to 64 of letters, digits, `-`, `_` and `.`.
+    ScheduleName
+}
+
+impl ScheduleName {
+    /// The name, when it is one.
+    ///
+    /// # Errors
+    /// `InvalidParameterException` naming the rule that the text breaks.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        const MOST: usize = 64;
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if text.is_empty() || text.len() > MOST || !text.bytes().all(allowed) {
+            return Err(Fault::invalid(format!(
+                "name '{}' must be 1 to {MOST} letters, digits, hyphens, underscores and full stops.",
+                shortened(text)
+            )));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
 impl ServiceName {
     /// The name, when it is one.
     ///
@@ -346,6 +369,16 @@ impl fmt::Display for ServiceRevisionId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_schedule_has_a_name_of_up_to_64_characters() {
+        for good in ["nightly", "a", "Backup_2.daily-eu", &"x".repeat(64)] {
+            assert_eq!(ScheduleName::parse(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "a b", "a/b", "ü", &"x".repeat(65)] {
+            assert!(ScheduleName::parse(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn deployments_are_written_with_19_digits() {

@@ -11,6 +11,7 @@ pub mod placement;
 pub mod quantity;
 pub mod query;
 pub mod queueing;
+pub mod schedule;
 pub mod service;
 pub mod status;
 pub mod tag;
