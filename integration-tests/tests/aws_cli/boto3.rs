@@ -27,3 +27,7 @@ pub(super) fn paginators_and_waiters_work(demo: &Demo) -> Result<()> {
 pub(super) fn a_client_token_runs_tasks_once(demo: &Demo) -> Result<()> {
     run(demo, include_str!("boto3/tokens.py"))
 }
+
+pub(super) fn a_service_lives_as_on_ecs(demo: &Demo) -> Result<()> {
+    run(demo, include_str!("boto3/services.py"))
+}

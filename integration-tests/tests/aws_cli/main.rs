@@ -4,6 +4,7 @@ mod boto3;
 mod errors;
 mod examples;
 mod operations;
+mod services;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -63,6 +64,8 @@ fn main() -> ExitCode {
         boto3::exceptions_are_the_clients_own,
         boto3::paginators_and_waiters_work,
         boto3::a_client_token_runs_tasks_once,
+        boto3::a_service_lives_as_on_ecs,
+        services::the_examples_service_is_created_and_says_what_it_lacks,
     ])
 }
 

@@ -3,6 +3,7 @@
 mod cases;
 mod raw;
 mod registration;
+mod services;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
     suite::main::<Alone>(tests![
         bad_registrations_are_refused_over_both_wires,
         bad_requests_are_refused_over_both_wires,
+        bad_requests_for_services_are_refused_over_both_wires,
         bodies_that_are_no_request_are_refused,
         targets_that_are_no_operation_are_refused,
         what_is_not_even_http_does_no_harm,
@@ -106,6 +108,10 @@ fn bad_registrations_are_refused_over_both_wires(alone: &Alone) -> Result<()> {
 
 fn bad_requests_are_refused_over_both_wires(alone: &Alone) -> Result<()> {
     refuse_all(alone, &cases::cases(&alone.cluster_arn))
+}
+
+fn bad_requests_for_services_are_refused_over_both_wires(alone: &Alone) -> Result<()> {
+    refuse_all(alone, &services::cases())
 }
 
 fn bodies_that_are_no_request_are_refused(alone: &Alone) -> Result<()> {
@@ -182,24 +188,33 @@ impl Alone {
 fn message(operation: &str, input: &Value) -> Result<Vec<u8>> {
     match operation {
         "CreateCluster" => encode::<ecs::CreateClusterRequest>(input),
+        "CreateService" => encode::<ecs::CreateServiceRequest>(input),
         "DeleteCluster" => encode::<ecs::DeleteClusterRequest>(input),
+        "DeleteService" => encode::<ecs::DeleteServiceRequest>(input),
         "DeregisterContainerInstance" => encode::<ecs::DeregisterContainerInstanceRequest>(input),
         "DeregisterTaskDefinition" => encode::<ecs::DeregisterTaskDefinitionRequest>(input),
         "DescribeClusters" => encode::<ecs::DescribeClustersRequest>(input),
         "DescribeContainerInstances" => encode::<ecs::DescribeContainerInstancesRequest>(input),
+        "DescribeServiceDeployments" => encode::<ecs::DescribeServiceDeploymentsRequest>(input),
+        "DescribeServiceRevisions" => encode::<ecs::DescribeServiceRevisionsRequest>(input),
+        "DescribeServices" => encode::<ecs::DescribeServicesRequest>(input),
         "DescribeTaskDefinition" => encode::<ecs::DescribeTaskDefinitionRequest>(input),
         "DescribeTasks" => encode::<ecs::DescribeTasksRequest>(input),
         "ListClusters" => encode::<ecs::ListClustersRequest>(input),
         "ListContainerInstances" => encode::<ecs::ListContainerInstancesRequest>(input),
+        "ListServiceDeployments" => encode::<ecs::ListServiceDeploymentsRequest>(input),
+        "ListServices" => encode::<ecs::ListServicesRequest>(input),
         "ListTaskDefinitionFamilies" => encode::<ecs::ListTaskDefinitionFamiliesRequest>(input),
         "ListTaskDefinitions" => encode::<ecs::ListTaskDefinitionsRequest>(input),
         "ListTasks" => encode::<ecs::ListTasksRequest>(input),
         "RegisterTaskDefinition" => encode::<ecs::RegisterTaskDefinitionRequest>(input),
         "RunTask" => encode::<ecs::RunTaskRequest>(input),
         "StartTask" => encode::<ecs::StartTaskRequest>(input),
+        "StopServiceDeployment" => encode::<ecs::StopServiceDeploymentRequest>(input),
         "StopTask" => encode::<ecs::StopTaskRequest>(input),
         "UpdateContainerInstancesState" => encode::<ecs::UpdateContainerInstancesStateRequest>(input),
         "GetTaskProtection" => encode::<ecs::GetTaskProtectionRequest>(input),
+        "UpdateService" => encode::<ecs::UpdateServiceRequest>(input),
         "UpdateTaskProtection" => encode::<ecs::UpdateTaskProtectionRequest>(input),
         other => bail!("no message type is known for {other}"),
     }

@@ -1,0 +1,241 @@
+//! Requests for services that must be refused.
+
+use serde_json::{Value, json};
+
+use super::{Case, case};
+
+const INVALID: &str = "InvalidParameterException";
+const CLIENT: &str = "ClientException";
+const EITHER: &str = "ClientException|InvalidParameterException";
+const UNSUPPORTED: &str = "UnsupportedFeatureException";
+const NOT_FOUND: &str = "ServiceNotFoundException";
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = creations();
+    cases.extend(elsewhere());
+    cases.extend(percents());
+    cases.extend(others());
+    cases
+}
+
+/// A CreateService in `here` with further members.
+fn create(more: &Value, class: &'static str, says: &str) -> Case {
+    let mut input = json!({"cluster": "here", "serviceName": "s", "taskDefinition": "good", "desiredCount": 1});
+    for (member, value) in more.as_object().into_iter().flatten() {
+        input[member] = value.clone();
+    }
+    case("CreateService", input, class, says)
+}
+
+fn creations() -> Vec<Case> {
+    let daemon = |mut more: Value| {
+        more["schedulingStrategy"] = "DAEMON".into();
+        more
+    };
+    vec![
+        create(&json!({"serviceName": null}), EITHER, "serviceName"),
+        create(&json!({"serviceName": "two words"}), INVALID, "two words"),
+        create(&json!({"serviceName": "x".repeat(256)}), INVALID, "serviceName"),
+        create(&json!({"taskDefinition": null}), EITHER, "taskDefinition"),
+        create(&json!({"taskDefinition": "ghost"}), CLIENT, "TaskDefinition not found."),
+        create(
+            &json!({"taskDefinition": "gone:1"}),
+            EITHER,
+            "TaskDefinition is inactive",
+        ),
+        create(
+            &json!({"cluster": "ghost"}),
+            "ClusterNotFoundException",
+            "Cluster not found.",
+        ),
+        create(&json!({"desiredCount": null}), INVALID, "DesiredCount is missing"),
+        create(&json!({"desiredCount": -1}), INVALID, "-1"),
+        create(&json!({"desiredCount": 5001}), INVALID, "5001"),
+        create(&json!({"schedulingStrategy": "SOME"}), INVALID, "SOME"),
+        create(&daemon(json!({})), INVALID, "desired count"),
+        create(
+            &daemon(json!({"desiredCount": null, "placementStrategy": [{"type": "random"}]})),
+            INVALID,
+            "placement strategies",
+        ),
+        create(&json!({"launchType": "MOON"}), INVALID, "launch type should be one of"),
+        create(&json!({"healthCheckGracePeriodSeconds": -1}), INVALID, "-1"),
+        create(&json!({"clientToken": "x".repeat(37)}), INVALID, "36"),
+        create(&json!({"clientToken": "two words"}), INVALID, "clientToken"),
+        create(&json!({"propagateTags": "ALL"}), INVALID, "ALL"),
+        create(
+            &json!({"placementConstraints": vec![json!({"type": "distinctInstance"}); 11]}),
+            INVALID,
+            "placementConstraints has 11 entries",
+        ),
+        create(
+            &json!({"placementConstraints": [{"type": "memberOf", "expression": "attribute:a =="}]}),
+            INVALID,
+            "expression",
+        ),
+        create(
+            &json!({"placementStrategy": [{"type": "binpack", "field": "disk"}]}),
+            INVALID,
+            "disk",
+        ),
+        create(
+            &json!({"availabilityZoneRebalancing": "ENABLED", "placementStrategy": [{"type": "random"}]}),
+            INVALID,
+            "availabilityZoneRebalancing",
+        ),
+    ]
+}
+
+/// What would be done by something that is not there is refused by name.
+fn elsewhere() -> Vec<Case> {
+    [
+        (
+            "loadBalancers",
+            json!([{"targetGroupArn": "x", "containerName": "main", "containerPort": 80}]),
+        ),
+        ("serviceRegistries", json!([{"registryArn": "x"}])),
+        ("capacityProviderStrategy", json!([{"capacityProvider": "x"}])),
+        ("serviceConnectConfiguration", json!({"enabled": true})),
+        ("enableExecuteCommand", json!(true)),
+        ("role", json!("x")),
+        ("platformVersion", json!("LATEST")),
+        ("deploymentController", json!({"type": "CODE_DEPLOY"})),
+    ]
+    .into_iter()
+    .map(|(member, value)| create(&json!({member: value}), UNSUPPORTED, member))
+    .collect()
+}
+
+fn percents() -> Vec<Case> {
+    let configured = |configuration: Value, class, says: &str| {
+        create(&json!({"deploymentConfiguration": configuration}), class, says)
+    };
+    let breaker = |breaker: Value, says: &str| configured(json!({"deploymentCircuitBreaker": breaker}), INVALID, says);
+    vec![
+        configured(
+            json!({"minimumHealthyPercent": 101}),
+            INVALID,
+            "minimumHealthyPercent 101",
+        ),
+        configured(json!({"maximumPercent": 99}), INVALID, "maximumPercent 99"),
+        configured(
+            json!({"minimumHealthyPercent": 100, "maximumPercent": 100}),
+            INVALID,
+            "will block deployments",
+        ),
+        configured(json!({"strategy": "BLUE_GREEN"}), UNSUPPORTED, "BLUE_GREEN"),
+        configured(json!({"strategy": "SUDDEN"}), INVALID, "SUDDEN"),
+        breaker(json!({"enable": true}), "rollback"),
+        breaker(
+            json!({"enable": true, "rollback": true, "thresholdConfiguration": {"type": "SOME", "value": 1}}),
+            "SOME",
+        ),
+        breaker(
+            json!({"enable": true, "rollback": true, "thresholdConfiguration": {"type": "COUNT", "value": 0}}),
+            "thresholdConfiguration.value 0",
+        ),
+    ]
+}
+
+fn others() -> Vec<Case> {
+    let in_here = |mut input: Value| {
+        input["cluster"] = "here".into();
+        input
+    };
+    let many: Vec<String> = (0..11).map(|at| format!("s{at}")).collect();
+    vec![
+        case(
+            "UpdateService",
+            in_here(json!({"service": "ghost", "desiredCount": 1})),
+            NOT_FOUND,
+            "Service not found.",
+        ),
+        case("UpdateService", in_here(json!({"desiredCount": 1})), EITHER, "service"),
+        case(
+            "UpdateService",
+            in_here(json!({"service": "arn:aws:ecs:nonsense"})),
+            INVALID,
+            "arn:aws:ecs:nonsense",
+        ),
+        case(
+            "DeleteService",
+            in_here(json!({"service": "ghost"})),
+            NOT_FOUND,
+            "Service not found.",
+        ),
+        case(
+            "DescribeServices",
+            in_here(json!({"services": []})),
+            INVALID,
+            "Services cannot be empty.",
+        ),
+        case(
+            "DescribeServices",
+            in_here(json!({"services": many})),
+            INVALID,
+            "services",
+        ),
+        case(
+            "DescribeServices",
+            in_here(json!({"services": ["s"], "include": ["ALL"]})),
+            INVALID,
+            "include",
+        ),
+        case("ListServices", in_here(json!({"maxResults": 0})), INVALID, "maxResults"),
+        case(
+            "ListServices",
+            in_here(json!({"nextToken": "made up"})),
+            INVALID,
+            "nextToken",
+        ),
+        case(
+            "ListServices",
+            in_here(json!({"schedulingStrategy": "SOME"})),
+            INVALID,
+            "SOME",
+        ),
+        case(
+            "ListTasks",
+            in_here(json!({"serviceName": "ghost"})),
+            NOT_FOUND,
+            "Service not found.",
+        ),
+        case(
+            "ListServiceDeployments",
+            in_here(json!({"service": "ghost"})),
+            NOT_FOUND,
+            "Service not found.",
+        ),
+        case(
+            "ListServiceDeployments",
+            in_here(json!({"service": "ghost", "status": ["SAD"]})),
+            INVALID,
+            "SAD",
+        ),
+        case(
+            "DescribeServiceDeployments",
+            json!({"serviceDeploymentArns": []}),
+            INVALID,
+            "serviceDeploymentArns",
+        ),
+        case(
+            "DescribeServiceDeployments",
+            json!({"serviceDeploymentArns": ["nonsense"]}),
+            INVALID,
+            "nonsense",
+        ),
+        case(
+            "DescribeServiceRevisions",
+            json!({"serviceRevisionArns": ["nonsense"]}),
+            INVALID,
+            "nonsense",
+        ),
+        case(
+            "StopServiceDeployment",
+            json!({"serviceDeploymentArn": "nonsense"}),
+            INVALID,
+            "nonsense",
+        ),
+        case("StopServiceDeployment", json!({}), EITHER, "serviceDeploymentArn"),
+    ]
+}
