@@ -41,7 +41,7 @@ const IMPURE: [&str; 24] = [
 ];
 
 /// Who may know whom, directly.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("berth-model", &[]),
     ("berth-proto", &[]),
     ("berth-scheduler-core", &["berth-model"]),
@@ -51,6 +51,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
         &["berth-model", "berth-proto", "berth-scheduler-core"],
     ),
     ("berth-agent", &["berth-model", "berth-proto", "berth-agent-core"]),
+    ("berth-gateway", &["berth-model", "berth-proto"]),
     ("berth-cli", &["berth-model", "berth-proto"]),
     ("berth-integration-tests", &[]),
     ("xtask", &[]),

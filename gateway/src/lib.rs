@@ -1,0 +1,99 @@
+//! The gateway of a cluster: keeps the table of its services and where their tasks are reached.
+//!
+//! [`run`] is the whole program; `main` calls it. The link keeps the table of endpoints; everything else reads
+//! published tables and tells how targets are. What is decided is decided in pure modules: `endpoints`, `report`.
+
+mod backoff;
+pub mod config;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "read by what listens, which is not there yet")
+)]
+mod endpoints;
+mod identity;
+mod link;
+mod log;
+#[cfg_attr(not(test), expect(dead_code, reason = "made by what checks, which is not there yet"))]
+mod report;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sd_notify::NotifyState;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Options;
+use crate::endpoints::Table;
+use crate::identity::Identity;
+use crate::link::Link;
+use crate::report::States;
+
+/// For the stream to end properly.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Runs the gateway until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot start: the state directory cannot be used.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    log::begin(options.log_format);
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone())?);
+    serve(options, stop).await
+}
+
+/// As [`run`], until `stop`.
+///
+/// # Errors
+/// As those of [`run`].
+pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<()> {
+    let identity = Identity::open(&options.state_dir).context("use --state-dir")?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        gateway = identity.id(),
+        cluster = options.cluster,
+        "gateway started"
+    );
+    let (table, _tables) = watch::channel(Arc::new(Table::default()));
+    let (_states, states) = watch::channel(Arc::new(States::new()));
+    let link = Link {
+        schedulers: options.schedulers,
+        cluster: options.cluster,
+        gateway_id: identity.id().to_owned(),
+        table,
+        states,
+    };
+    let end_link = CancellationToken::new();
+    let link = tokio::spawn(link.run(end_link.clone()));
+    tell_systemd(&[NotifyState::Ready]);
+
+    stop.cancelled().await;
+    tracing::info!("stopping");
+    tell_systemd(&[NotifyState::Stopping]);
+    end_link.cancel();
+    if tokio::time::timeout(FAREWELL, link).await.is_err() {
+        tracing::warn!("the stream to the scheduler did not end in time");
+    }
+    Ok(())
+}
+
+fn tell_systemd(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "systemd not told");
+    }
+}
+
+fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.cancel();
+    })
+}

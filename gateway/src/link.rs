@@ -1,0 +1,248 @@
+//! The stream to a scheduler: connects, says who we are, keeps alive, notices silence, and connects anew.
+//!
+//! It folds what it is told into the table and publishes that; with the scheduler away the last table stays. It tells
+//! how targets are by comparing what is with what it has told in this stream, so nothing has to be queued or repeated.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_proto::gateway::v1::gateway_link_client::GatewayLinkClient;
+use berth_proto::gateway::v1::{
+    Endpoints, GatewayMessage, Heartbeat, Hello, SchedulerMessage, TargetReports, gateway_message, scheduler_message,
+};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::Streaming;
+use tonic::transport::Endpoint;
+
+use crate::backoff::Backoff;
+use crate::endpoints::Table;
+use crate::report::{self, States};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Without a message of ours the scheduler gets a heartbeat.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// Without a message of its the scheduler counts as gone.
+const SILENCE: Duration = Duration::from_secs(15);
+/// Changes of targets that come together are told together.
+const GATHER: Duration = Duration::from_millis(50);
+/// For the scheduler to take a message.
+const SEND_TIMEOUT: Duration = Duration::from_secs(15);
+/// Messages that wait to be sent.
+const OUTBOUND: usize = 16;
+/// All endpoints of a cluster come in one message.
+const LARGEST_MESSAGE: usize = 64 * 1024 * 1024;
+
+/// Why a stream ended.
+#[derive(Debug, thiserror::Error)]
+enum LinkError {
+    #[error("connect")]
+    Connect(#[source] tonic::transport::Error),
+    #[error("the scheduler ended the stream: {0}")]
+    Status(tonic::Status),
+    #[error("the scheduler closed the stream")]
+    Closed,
+    #[error("the scheduler said nothing for {0:?}")]
+    Silent(Duration),
+    #[error("the scheduler takes no messages")]
+    Stuck,
+    #[error("the scheduler began with changes; all endpoints must come first")]
+    NotComplete,
+}
+
+/// Who speaks, and with whom.
+#[derive(Debug, Clone)]
+pub(crate) struct Link {
+    pub(crate) schedulers: Vec<Endpoint>,
+    pub(crate) cluster: String,
+    pub(crate) gateway_id: String,
+    /// What is known, for everybody here.
+    pub(crate) table: watch::Sender<Arc<Table>>,
+    /// How targets are.
+    pub(crate) states: watch::Receiver<Arc<States>>,
+}
+
+impl Link {
+    /// Keeps a stream to one of the schedulers until told to stop.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        let mut backoff = Backoff::default();
+        for endpoint in self.schedulers.clone().iter().cycle() {
+            let scheduler = endpoint.uri().to_string();
+            let mut joined = false;
+            let ended = tokio::select! {
+                () = stop.cancelled() => return,
+                ended = self.session(endpoint, &scheduler, &mut joined) => ended,
+            };
+            if joined {
+                backoff = Backoff::default();
+                tracing::warn!(
+                    scheduler,
+                    error = chain(&ended),
+                    "stream to the scheduler broke off; going on with what is known"
+                );
+            } else {
+                tracing::warn!(
+                    scheduler,
+                    error = chain(&ended),
+                    "scheduler cannot be used; trying again"
+                );
+            }
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(backoff.next_pause()) => {}
+            }
+        }
+    }
+
+    /// One stream, up to its end.
+    async fn session(&mut self, endpoint: &Endpoint, scheduler: &str, joined: &mut bool) -> LinkError {
+        let mut stream = match self.open(endpoint).await {
+            Ok(stream) => stream,
+            Err(error) => return error,
+        };
+        let mut told = States::new();
+        loop {
+            let heartbeat = stream.spoke + HEARTBEAT;
+            tokio::select! {
+                received = stream.next() => match received {
+                    Ok(scheduler_message::Message::Endpoints(message)) => {
+                        if message.complete {
+                            told.clear();
+                        } else if !*joined {
+                            return LinkError::NotComplete;
+                        }
+                        if !std::mem::replace(joined, true) {
+                            tracing::info!(scheduler, cluster = self.cluster, "joined the cluster");
+                        }
+                        self.fold(message);
+                    }
+                    Ok(scheduler_message::Message::Heartbeat(_)) => {}
+                    Err(error) => return error,
+                },
+                // Nothing is told before the scheduler has said what there is.
+                () = changed(&mut self.states), if *joined => {}
+                () = sleep_until(heartbeat) => {
+                    if let Err(error) = stream.send(gateway_message::Message::Heartbeat(Heartbeat {})).await {
+                        return error;
+                    }
+                }
+            }
+            let now = Arc::clone(&self.states.borrow());
+            let targets = report::news(&told, &now);
+            if targets.is_empty() || !*joined {
+                continue;
+            }
+            let reports = gateway_message::Message::Reports(TargetReports { targets });
+            if let Err(error) = stream.send(reports).await {
+                return error;
+            }
+            told.clone_from(&now);
+        }
+    }
+
+    async fn open(&self, endpoint: &Endpoint) -> Result<Stream, LinkError> {
+        let channel = endpoint
+            .clone()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+            .keep_alive_while_idle(true)
+            .connect()
+            .await
+            .map_err(LinkError::Connect)?;
+        let (outbound, messages) = mpsc::channel(OUTBOUND);
+        let hello = Hello {
+            cluster: self.cluster.clone(),
+            gateway_id: self.gateway_id.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        let hello = GatewayMessage {
+            message: Some(gateway_message::Message::Hello(hello)),
+        };
+        outbound.send(hello).await.map_err(|_| LinkError::Closed)?;
+        let mut client = GatewayLinkClient::new(channel).max_decoding_message_size(LARGEST_MESSAGE);
+        let answer = tokio::time::timeout(SILENCE, client.connect(ReceiverStream::new(messages))).await;
+        let inbound = answer
+            .map_err(|_| LinkError::Silent(SILENCE))?
+            .map_err(LinkError::Status)?
+            .into_inner();
+        Ok(Stream {
+            outbound,
+            inbound,
+            spoke: Instant::now(),
+            heard: Instant::now(),
+        })
+    }
+
+    fn fold(&self, message: Endpoints) {
+        let (table, problems) = self.table.borrow().folded(message);
+        for problem in problems {
+            tracing::warn!(
+                service = &*problem.service,
+                what = problem.what,
+                "part of a service cannot be used and is left out"
+            );
+        }
+        tracing::debug!(version = table.version, services = table.services.len(), "endpoints");
+        self.table.send_replace(Arc::new(table));
+    }
+}
+
+/// A stream that is open, and when each side last said something.
+struct Stream {
+    outbound: mpsc::Sender<GatewayMessage>,
+    inbound: Streaming<SchedulerMessage>,
+    spoke: Instant,
+    heard: Instant,
+}
+
+impl Stream {
+    async fn send(&mut self, message: gateway_message::Message) -> Result<(), LinkError> {
+        let message = GatewayMessage { message: Some(message) };
+        self.spoke = Instant::now();
+        let sent = tokio::time::timeout(SEND_TIMEOUT, self.outbound.send(message)).await;
+        sent.map_err(|_| LinkError::Stuck)?.map_err(|_| LinkError::Closed)
+    }
+
+    /// The next message; silence, the end and what cannot be read are errors. Nothing is lost where this is dropped.
+    async fn next(&mut self) -> Result<scheduler_message::Message, LinkError> {
+        loop {
+            let received = tokio::time::timeout_at(self.heard + SILENCE, self.inbound.message()).await;
+            let message = received
+                .map_err(|_| LinkError::Silent(SILENCE))?
+                .map_err(LinkError::Status)?;
+            self.heard = Instant::now();
+            // A message of a kind that this gateway does not know yet is a sign of life all the same.
+            if let Some(message) = message.ok_or(LinkError::Closed)?.message {
+                return Ok(message);
+            }
+        }
+    }
+}
+
+/// Waits for a change, and for those that come with it. The stream compares after everything that wakes it, so a
+/// change is not lost where this is dropped.
+async fn changed(states: &mut watch::Receiver<Arc<States>>) {
+    if states.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    tokio::time::sleep(GATHER).await;
+}
+
+/// The error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;
