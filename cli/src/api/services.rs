@@ -1,8 +1,10 @@
 //! Services.
 
 use berth_proto::ecs::v1::{
-    CreateServiceRequest, CreateServiceResponse, DeleteServiceRequest, DeleteServiceResponse, DescribeServicesRequest,
-    DescribeServicesResponse, ListServicesRequest, UpdateServiceRequest, UpdateServiceResponse,
+    CreateServiceRequest, CreateServiceResponse, DeleteServiceRequest, DeleteServiceResponse,
+    DescribeServiceRevisionsRequest, DescribeServiceRevisionsResponse, DescribeServicesRequest,
+    DescribeServicesResponse, ListServiceDeploymentsRequest, ListServiceDeploymentsResponse, ListServicesRequest,
+    StopServiceDeploymentRequest, StopServiceDeploymentResponse, UpdateServiceRequest, UpdateServiceResponse,
 };
 
 use super::{Api, CallError};
@@ -99,5 +101,46 @@ impl Api {
                 return self.describe_services(&arns).await;
             }
         }
+    }
+
+    /// The deployments of a service that are remembered, the newest first: at most [`LIST_AT_MOST`], which is more than
+    /// a scheduler remembers.
+    pub(crate) async fn service_deployments(
+        &self,
+        service: String,
+    ) -> Result<ListServiceDeploymentsResponse, CallError> {
+        let request = ListServiceDeploymentsRequest {
+            cluster: self.cluster.clone(),
+            service: Some(service),
+            max_results: Some(LIST_AT_MOST),
+            ..Default::default()
+        };
+        self.ecs("ListServiceDeployments", request, async |mut ecs, request| {
+            ecs.list_service_deployments(request).await
+        })
+        .await
+    }
+
+    /// What a deployment consists of, by the ARN of its revision.
+    pub(crate) async fn service_revision(&self, arn: String) -> Result<DescribeServiceRevisionsResponse, CallError> {
+        let request = DescribeServiceRevisionsRequest {
+            service_revision_arns: vec![arn],
+        };
+        self.ecs("DescribeServiceRevisions", request, async |mut ecs, request| {
+            ecs.describe_service_revisions(request).await
+        })
+        .await
+    }
+
+    /// Gives a deployment up and goes back to what was there before it.
+    pub(crate) async fn roll_back(&self, deployment: String) -> Result<StopServiceDeploymentResponse, CallError> {
+        let request = StopServiceDeploymentRequest {
+            service_deployment_arn: Some(deployment),
+            stop_type: Some("ROLLBACK".to_owned()),
+        };
+        self.ecs("StopServiceDeployment", request, async |mut ecs, request| {
+            ecs.stop_service_deployment(request).await
+        })
+        .await
     }
 }

@@ -1,6 +1,7 @@
 //! `berth services`.
 
 mod request;
+mod rollback;
 pub(super) mod watch;
 
 use std::time::Duration;
@@ -45,6 +46,23 @@ Examples:
         /// How many tasks
         count: u16,
         /// Wait until as many run
+        #[arg(long)]
+        wait: bool,
+        /// How long to wait
+        #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration, requires = "wait")]
+        wait_timeout: Duration,
+    },
+    /// Go back to what a service ran before
+    #[command(long_about = "\
+Go back to what a service ran before.
+
+A deployment that is going on is given up, and what was there before it is deployed again. Where none is going on, the
+definition of the newest earlier deployment that succeeded with another one is deployed.")]
+    #[command(after_help = "Example:\n  berth services rollback web --wait")]
+    Rollback {
+        /// Name or ARN
+        name: String,
+        /// Wait until the service is as it was, and tell how it goes
         #[arg(long)]
         wait: bool,
         /// How long to wait
@@ -107,6 +125,14 @@ pub(super) async fn run(command: ServicesCommand, api: &Api, output: &mut Output
             };
             let answer = api.update_service(request).await?;
             settle(api, output, answer.service, wait.then_some(wait_timeout)).await
+        }
+        ServicesCommand::Rollback {
+            name,
+            wait,
+            wait_timeout,
+        } => {
+            let service = rollback::start(api, output, name).await?;
+            settle(api, output, Some(service), wait.then_some(wait_timeout)).await
         }
         ServicesCommand::Delete { name, force, wait } => {
             let answer = api.delete_service(name, force).await?;

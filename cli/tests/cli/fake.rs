@@ -4,6 +4,7 @@
 //! and waits is seen to do so.
 
 mod operations;
+mod services;
 mod state;
 
 use std::convert::Infallible;
@@ -21,6 +22,7 @@ use tonic::server::{Grpc, NamedService};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
+pub(crate) use self::services::{deployment, deployment_brief, service};
 pub(crate) use self::state::{State, instance, task};
 
 /// A fake that listens until it is dropped.
@@ -113,6 +115,14 @@ async fn dispatch(request: http::Request<Body>, state: Arc<Mutex<State>>) -> htt
         "DescribeContainerInstances" => serve(request, state, State::describe_container_instances).await,
         "UpdateContainerInstancesState" => serve(request, state, State::update_container_instances_state).await,
         "DeregisterContainerInstance" => serve(request, state, State::deregister_container_instance).await,
+        "CreateService" => serve(request, state, State::create_service).await,
+        "UpdateService" => serve(request, state, State::update_service).await,
+        "DeleteService" => serve(request, state, State::delete_service).await,
+        "ListServices" => serve(request, state, State::list_services).await,
+        "DescribeServices" => serve(request, state, State::describe_services).await,
+        "ListServiceDeployments" => serve(request, state, State::list_service_deployments).await,
+        "DescribeServiceRevisions" => serve(request, state, State::describe_service_revisions).await,
+        "StopServiceDeployment" => serve(request, state, State::stop_service_deployment).await,
         _ => Status::unimplemented(operation).into_http(),
     }
 }

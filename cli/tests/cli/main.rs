@@ -9,6 +9,7 @@ mod instances;
 mod plan;
 mod process;
 mod run;
+mod services;
 mod task_definitions;
 mod tasks;
 mod top;

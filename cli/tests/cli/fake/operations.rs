@@ -15,9 +15,9 @@ use super::state::{cluster_arn, definition_arn, task, waiting_task};
 
 const PAGE: usize = 2;
 
-type Answer<A> = Result<A, Status>;
+pub(super) type Answer<A> = Result<A, Status>;
 
-fn fault(class: &'static str, message: &str) -> Status {
+pub(super) fn fault(class: &'static str, message: &str) -> Status {
     let mut status = Status::new(Code::InvalidArgument, message);
     let class = MetadataValue::from_static(class);
     status.metadata_mut().insert("berth-fault", class);
@@ -25,7 +25,7 @@ fn fault(class: &'static str, message: &str) -> Status {
 }
 
 /// The page that `token` names, and the token of the next one.
-fn page(all: Vec<String>, token: Option<String>) -> Answer<(Vec<String>, Option<String>)> {
+pub(super) fn page(all: Vec<String>, token: Option<String>) -> Answer<(Vec<String>, Option<String>)> {
     let begin = token.map_or(Ok(0), |token| token.parse());
     let begin: usize = begin.map_err(|_| fault("InvalidParameterException", "Invalid token."))?;
     let end = all.len().min(begin + PAGE);
@@ -33,11 +33,11 @@ fn page(all: Vec<String>, token: Option<String>) -> Answer<(Vec<String>, Option<
     Ok((all[begin..end].to_vec(), next))
 }
 
-fn last(arn: &str) -> &str {
+pub(super) fn last(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
 }
 
-fn missing(arn: &str) -> Failure {
+pub(super) fn missing(arn: &str) -> Failure {
     Failure {
         arn: Some(arn.to_owned()),
         reason: Some("MISSING".to_owned()),

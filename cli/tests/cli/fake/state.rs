@@ -1,12 +1,14 @@
 //! What the fake holds, and the things that tests put into it.
 
+use std::collections::VecDeque;
+
 use berth_proto::ecs::v1::{
-    Attribute, Container, ContainerInstance, NetworkBinding, Resource, RunTaskRequest, Task, TaskDefinition,
-    VersionInfo,
+    Attribute, Container, ContainerInstance, CreateServiceRequest, DeleteServiceRequest, NetworkBinding, Resource,
+    RunTaskRequest, Service, ServiceDeploymentBrief, Task, TaskDefinition, UpdateServiceRequest, VersionInfo,
 };
 use berth_proto::v1::{DescribeUsageRequest, DescribeUsageResponse, PlanRequest, PlanResponse};
 
-const ARN: &str = "arn:aws:ecs:us-east-1:000000000000";
+pub(super) const ARN: &str = "arn:aws:ecs:us-east-1:000000000000";
 
 /// All that the fake knows.
 #[derive(Default)]
@@ -35,6 +37,18 @@ pub(crate) struct State {
     pub(crate) plan: Option<PlanResponse>,
     /// The calls of it.
     pub(crate) plan_calls: Vec<PlanRequest>,
+    /// Services.
+    pub(crate) services: Vec<Service>,
+    /// What becomes of the first service, one step with each look at it.
+    pub(crate) next: VecDeque<Service>,
+    /// The deployments of the first service, the newest first.
+    pub(crate) deployments: Vec<ServiceDeploymentBrief>,
+    /// Calls of CreateService, UpdateService and DeleteService, as they came.
+    pub(crate) creations: Vec<CreateServiceRequest>,
+    pub(crate) updates: Vec<UpdateServiceRequest>,
+    pub(crate) deletions: Vec<DeleteServiceRequest>,
+    /// The ARNs of deployments that were told to stop.
+    pub(crate) stopped: Vec<String>,
     /// Whether calls are never answered.
     pub(crate) silent: bool,
 }

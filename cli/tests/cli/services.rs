@@ -1,0 +1,247 @@
+//! `berth services` and `berth deploy`.
+
+use berth_proto::ecs::v1::{Service, ServiceEvent};
+
+use crate::berth::berth;
+use crate::fake::{Fake, deployment, deployment_brief, service};
+
+/// `web` runs `web:1`, whole.
+fn with_web() -> anyhow::Result<Fake> {
+    let fake = Fake::start()?;
+    fake.state().services = vec![service("web", vec![deployment(1, 3, "COMPLETED")])];
+    Ok(fake)
+}
+
+fn with_event(mut service: Service, id: &str, message: &str) -> Service {
+    let event = ServiceEvent {
+        id: Some(id.to_owned()),
+        message: Some(message.to_owned()),
+        ..Default::default()
+    };
+    service.events.insert(0, event);
+    service
+}
+
+#[test]
+fn services_are_listed_from_all_pages() -> anyhow::Result<()> {
+    let fake = Fake::start()?;
+    let whole = |name: &str| service(name, vec![deployment(4, 3, "COMPLETED")]);
+    fake.state().services = ["a", "b", "c"].map(whole).to_vec();
+    let ran = berth(&fake.url, &["services", "list"])?;
+    assert_eq!(
+        ran.stdout,
+        "SERVICE  STATUS  DEFINITION  STRATEGY  DESIRED  RUNNING  PENDING  ROLLOUT\n\
+         a        ACTIVE  web:4       REPLICA         3        3        0  COMPLETED\n\
+         b        ACTIVE  web:4       REPLICA         3        3        0  COMPLETED\n\
+         c        ACTIVE  web:4       REPLICA         3        3        0  COMPLETED\n"
+    );
+    assert_eq!(ran.code, Some(0));
+    Ok(())
+}
+
+#[test]
+fn what_is_said_of_a_new_service_is_what_is_asked_for() -> anyhow::Result<()> {
+    let fake = Fake::start()?;
+    let ran = berth(
+        &fake.url,
+        &[
+            "services",
+            "create",
+            "web",
+            "nginx:4",
+            "--count",
+            "3",
+            "--min-healthy",
+            "50",
+            "--max",
+            "150",
+            "--circuit-breaker",
+            "rollback",
+            "--health-check-grace",
+            "1m",
+            "--constraint",
+            "distinctInstance",
+            "--strategy",
+            "binpack=memory",
+        ],
+    )?;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let state = fake.state();
+    let [asked] = state.creations.as_slice() else {
+        panic!("not one creation: {:?}", state.creations);
+    };
+    assert_eq!((asked.service_name(), asked.task_definition()), ("web", "nginx:4"));
+    assert_eq!((asked.desired_count, asked.scheduling_strategy()), (Some(3), "REPLICA"));
+    assert_eq!(asked.health_check_grace_period_seconds, Some(60));
+    let configuration = asked.deployment_configuration.clone().unwrap_or_default();
+    assert_eq!(
+        (configuration.minimum_healthy_percent(), configuration.maximum_percent()),
+        (50, 150)
+    );
+    let breaker = configuration.deployment_circuit_breaker.unwrap_or_default();
+    assert_eq!((breaker.enable, breaker.rollback), (Some(true), Some(true)));
+    assert_eq!(asked.placement_constraints[0].r#type(), "distinctInstance");
+    let strategy = &asked.placement_strategy[0];
+    assert_eq!((strategy.r#type(), strategy.field()), ("binpack", "memory"));
+    Ok(())
+}
+
+#[test]
+fn a_daemon_has_no_count() -> anyhow::Result<()> {
+    let fake = Fake::start()?;
+    let ran = berth(&fake.url, &["services", "create", "logs", "fluentd", "--daemon"])?;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let state = fake.state();
+    let asked = state.creations.first().cloned().unwrap_or_default();
+    assert_eq!((asked.desired_count, asked.scheduling_strategy()), (None, "DAEMON"));
+    drop(state);
+    let both = berth(
+        &fake.url,
+        &["services", "create", "logs", "x", "--daemon", "--count", "2"],
+    )?;
+    assert_eq!(both.code, Some(2), "{both:?}");
+    Ok(())
+}
+
+#[test]
+fn a_service_that_does_not_exist_is_an_error() -> anyhow::Result<()> {
+    let fake = Fake::start()?;
+    for words in [["services", "show", "ghost"], ["services", "events", "ghost"]] {
+        let ran = berth(&fake.url, &words)?;
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran:?}");
+        assert_eq!(ran.stderr, "error: service \"ghost\": MISSING\n");
+    }
+    Ok(())
+}
+
+#[test]
+fn scaling_asks_for_the_count_alone() -> anyhow::Result<()> {
+    let fake = with_web()?;
+    let ran = berth(&fake.url, &["services", "scale", "web", "5"])?;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let state = fake.state();
+    let asked = &state.updates[0];
+    assert_eq!((asked.desired_count, asked.task_definition.as_deref()), (Some(5), None));
+    Ok(())
+}
+
+#[test]
+fn a_service_is_deleted_once_it_is_inactive() -> anyhow::Result<()> {
+    let fake = with_web()?;
+    let refused = berth(&fake.url, &["services", "delete", "web"])?;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("scaled above 0"), "{refused:?}");
+    let status = |status: &str| Service {
+        status: Some(status.to_owned()),
+        ..service("web", Vec::new())
+    };
+    fake.state().next = [status("DRAINING"), status("INACTIVE")].into();
+    let ran = berth(&fake.url, &["services", "delete", "web", "--force", "--wait"])?;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.contains("INACTIVE"), "{ran:?}");
+    assert!(fake.state().next.is_empty(), "it did not look until then");
+    Ok(())
+}
+
+#[test]
+fn a_deployment_is_told_as_it_goes() -> anyhow::Result<()> {
+    let fake = with_web()?;
+    let step = |running, old| {
+        let mut begun = deployment(0, running, "IN_PROGRESS");
+        begun.task_definition = Some("arn:aws:ecs:x:0:task-definition/web:2".to_owned());
+        service("web", vec![begun, deployment(1, old, "COMPLETED")])
+    };
+    let mut end = step(3, 0);
+    end.deployments.pop();
+    end.deployments[0].rollout_state = Some("COMPLETED".to_owned());
+    fake.state().next = [
+        with_event(step(1, 3), "1", "(service web) has started 1 tasks: (task a)."),
+        step(2, 1),
+        with_event(end, "2", "(service web) has reached a steady state."),
+    ]
+    .into();
+    let ran = berth(&fake.url, &["deploy", "web", "web:2"])?;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(
+        ran.stderr,
+        "(service web) has started 1 tasks: (task a).\n\
+         [######..............] web:2 1/3; web:1 3 running\n\
+         [#############.......] web:2 2/3; web:1 1 running\n\
+         (service web) has reached a steady state.\n\
+         [####################] web:2 3/3\n"
+    );
+    let state = fake.state();
+    assert_eq!(state.updates[0].task_definition(), "web:2");
+    assert!(state.updates[0].force_new_deployment());
+    Ok(())
+}
+
+#[test]
+fn a_deployment_that_fails_is_an_error_that_says_why() -> anyhow::Result<()> {
+    let fake = with_web()?;
+    let mut failed = deployment(0, 0, "FAILED");
+    failed.task_definition = Some("arn:aws:ecs:x:0:task-definition/web:2".to_owned());
+    failed.rollout_state_reason = Some("ECS deployment circuit breaker: tasks failed to start.".to_owned());
+    let back = service("web", vec![deployment(1, 3, "COMPLETED")]);
+    let falling = service("web", vec![deployment(1, 2, "IN_PROGRESS"), failed]);
+    fake.state().next = [falling, back].into();
+    let ran = berth(&fake.url, &["deploy", "web", "web:2"])?;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let says = "error: deployment of web:2 failed: ECS deployment circuit breaker: tasks failed to start.\n";
+    assert!(ran.stderr.ends_with(says), "{ran:?}");
+    Ok(())
+}
+
+#[test]
+fn a_deployment_that_is_going_on_is_given_up_by_a_rollback() -> anyhow::Result<()> {
+    let fake = with_web()?;
+    let going = service(
+        "web",
+        vec![deployment(2, 1, "IN_PROGRESS"), deployment(1, 2, "COMPLETED")],
+    );
+    let back = service("web", vec![deployment(1, 3, "IN_PROGRESS"), deployment(2, 0, "FAILED")]);
+    let mut state = fake.state();
+    state.deployments = vec![deployment_brief(2, "IN_PROGRESS"), deployment_brief(1, "SUCCESSFUL")];
+    state.next = [going.clone(), going, back].into();
+    drop(state);
+    let ran = berth(&fake.url, &["services", "rollback", "web"])?;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.stderr, "the deployment that was going on is given up\n");
+    let state = fake.state();
+    assert_eq!(state.stopped.len(), 1);
+    assert!(state.stopped[0].ends_with("/web/2"), "{:?}", state.stopped);
+    assert!(state.updates.is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_whole_service_is_rolled_back_to_the_last_other_definition_that_succeeded() -> anyhow::Result<()> {
+    let fake = Fake::start()?;
+    let mut state = fake.state();
+    state.services = vec![service("web", vec![deployment(4, 3, "COMPLETED")])];
+    state.deployments = vec![
+        deployment_brief(4, "SUCCESSFUL"),
+        deployment_brief(3, "ROLLBACK_SUCCESSFUL"),
+        deployment_brief(4, "SUCCESSFUL"),
+        deployment_brief(2, "SUCCESSFUL"),
+        deployment_brief(1, "SUCCESSFUL"),
+    ];
+    drop(state);
+    let ran = berth(&fake.url, &["services", "rollback", "web"])?;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(ran.stderr, "going back to web:2\n");
+    assert!(
+        fake.state().updates[0]
+            .task_definition()
+            .ends_with("task-definition/web:2")
+    );
+
+    fake.state().deployments.truncate(3);
+    let nowhere = berth(&fake.url, &["services", "rollback", "web"])?;
+    assert_eq!(nowhere.code, Some(1), "{nowhere:?}");
+    assert!(
+        nowhere.stderr.starts_with("error: there is nothing to go back to: "),
+        "{nowhere:?}"
+    );
+    Ok(())
+}
