@@ -1,5 +1,10 @@
 //! Services, as far as `berth` can tell them from real ones: they become what a test says with each look at them.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "an operation takes its request whole, whether it uses it up or not"
+)]
+
 use berth_proto::ecs::v1::*;
 
 use super::State;
