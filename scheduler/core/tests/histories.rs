@@ -5,25 +5,22 @@
 
 #[path = "histories/queue.rs"]
 mod queue;
+#[path = "histories/request.rs"]
+mod request;
+#[path = "histories/step.rs"]
+mod step;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use berth_model::arn::DefinitionReference;
 use berth_model::fault::Fault;
-use berth_model::gpu::GpuId;
-use berth_model::id::{ClusterName, Family, InstanceId, ServiceName, TaskId};
-use berth_model::overrides::TaskOverride;
-use berth_model::placement::{Constraint, PackBy, Strategy as Placing};
-use berth_model::quantity::{CpuUnits, MemoryMib, PortSet, Protocol};
-use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy, ServiceStatus};
-use berth_model::status::{ContainerStatus, HealthStatus, InstanceStatus, LaunchType, StopCode, TaskStatus};
-use berth_model::task_definition::capability;
+use berth_model::id::{InstanceId, TaskId};
+use berth_model::service::ServiceStatus;
 use berth_model::time::Timestamp;
 use berth_scheduler_core::change::{Change, Entry, Record};
 use berth_scheduler_core::command::{Command, Env, Memory};
 use berth_scheduler_core::decide::cluster::{CreateCluster, DeleteCluster};
-use berth_scheduler_core::decide::definition::{DeregisterDefinition, RegisterDefinition};
+use berth_scheduler_core::decide::definition::DeregisterDefinition;
 use berth_scheduler_core::decide::instance::{
     ConnectInstance, DeregisterInstance, SetConnection, SetInstancesStatus, SetLeaving,
 };
@@ -31,156 +28,23 @@ use berth_scheduler_core::decide::protection::SetProtection;
 use berth_scheduler_core::decide::queue::EndOverdue;
 use berth_scheduler_core::decide::reconcile::ReconcileService;
 use berth_scheduler_core::decide::report::ReportTasks;
-use berth_scheduler_core::decide::run::{Call, RunTask};
-use berth_scheduler_core::decide::service::{
-    CreateService, DeleteService, ServiceUpdate, StopDeployment, UpdateService,
-};
+use berth_scheduler_core::decide::service::{DeleteService, ServiceUpdate, StopDeployment, UpdateService};
 use berth_scheduler_core::decide::start::StartTask;
 use berth_scheduler_core::decide::stop::StopTask;
 use berth_scheduler_core::decide::upkeep::{ForgetServices, ForgetStoppedTasks};
 use berth_scheduler_core::fold::fold_record;
 use berth_scheduler_core::invariant;
-use berth_scheduler_core::keys::Revision;
-use berth_scheduler_core::keys::{ClusterKey, InstanceKey, ServiceKey};
-use berth_scheduler_core::observation::Observation;
-use berth_scheduler_core::observation::{ContainerState, InstanceFacts, NetworkBinding, TaskTimes};
+use berth_scheduler_core::keys::{ClusterKey, InstanceKey, Revision};
 use berth_scheduler_core::reconcile::Timing;
-use berth_scheduler_core::service::ServiceSpec;
 use berth_scheduler_core::snapshot::{self, Restoration};
 use berth_scheduler_core::state::State;
 use berth_scheduler_core::wake::Hints;
 use proptest::prelude::*;
-use queue::Rule;
 
-/// One step of a history, over small sets of names so that steps meet.
-#[derive(Debug, Clone)]
-enum Step {
-    Create,
-    Delete,
-    Register {
-        cpu: u32,
-        memory: u32,
-        port: u16,
-        gpus: u32,
-    },
-    Deregister {
-        revision: u32,
-    },
-    Connect {
-        instance: u128,
-        cpu: u32,
-        leaves: bool,
-    },
-    Leave {
-        instance: u128,
-        leaves: bool,
-    },
-    Disconnect {
-        instance: u128,
-    },
-    Drain {
-        instance: u128,
-        status: InstanceStatus,
-    },
-    Remove {
-        instance: u128,
-        force: bool,
-    },
-    Run {
-        count: u32,
-        distinct: bool,
-        pack: bool,
-    },
-    Queue {
-        count: u32,
-        rule: Rule,
-        patience: u64,
-    },
-    Wake,
-    Overdue,
-    StopQueued {
-        nth: usize,
-    },
-    Start {
-        instances: Vec<u128>,
-    },
-    Stop {
-        nth: usize,
-    },
-    Protect {
-        nth: usize,
-        minutes: Option<u64>,
-    },
-    Report {
-        nth: usize,
-        status: TaskStatus,
-        port: u16,
-        own: bool,
-    },
-    Forget {
-        age: u64,
-    },
-    CreateService {
-        desired: u32,
-        daemon: bool,
-        breaker: bool,
-    },
-    Update {
-        desired: Option<i32>,
-        force: bool,
-    },
-    DeleteService,
-    StopDeployment,
-    Reconcile {
-        wait: i64,
-    },
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let instance = 1_u128..4;
-    let status = prop_oneof![Just(InstanceStatus::Active), Just(InstanceStatus::Draining)];
-    let seen = prop_oneof![
-        Just(TaskStatus::Pending),
-        Just(TaskStatus::Running),
-        Just(TaskStatus::Stopping),
-        Just(TaskStatus::Stopped),
-    ];
-    let rule = prop_oneof![3 => Just(Rule::None), 2 => Just(Rule::Distinct), 1 => Just(Rule::Near)];
-    prop_oneof![
-        1 => Just(Step::Create),
-        1 => Just(Step::Delete),
-        2 => (0_u32..600, 6_u32..600, 0_u16..3, 0_u32..3)
-            .prop_map(|(cpu, memory, port, gpus)| Step::Register { cpu, memory, port, gpus }),
-        1 => (1_u32..4).prop_map(|revision| Step::Deregister { revision }),
-        3 => (instance.clone(), 1_u32..3, prop::bool::weighted(0.1)).prop_map(|(instance, cpu, leaves)| Step::Connect {
-            instance,
-            cpu: cpu * 1024,
-            leaves
-        }),
-        1 => (instance.clone(), any::<bool>()).prop_map(|(instance, leaves)| Step::Leave { instance, leaves }),
-        1 => instance.clone().prop_map(|instance| Step::Disconnect { instance }),
-        1 => (instance.clone(), status).prop_map(|(instance, status)| Step::Drain { instance, status }),
-        1 => (instance.clone(), any::<bool>()).prop_map(|(instance, force)| Step::Remove { instance, force }),
-        6 => (1_u32..5, any::<bool>(), any::<bool>()).prop_map(|(count, distinct, pack)| Step::Run { count, distinct, pack }),
-        4 => (1_u32..5, rule, 1_u64..600)
-            .prop_map(|(count, rule, patience)| Step::Queue { count, rule, patience }),
-        3 => Just(Step::Wake),
-        1 => Just(Step::Overdue),
-        1 => (0_usize..20).prop_map(|nth| Step::StopQueued { nth }),
-        2 => prop::collection::vec(instance, 1..4).prop_map(|instances| Step::Start { instances }),
-        2 => (0_usize..20).prop_map(|nth| Step::Stop { nth }),
-        1 => (0_usize..20, prop::option::of(1_u64..3)).prop_map(|(nth, minutes)| Step::Protect { nth, minutes }),
-        8 => (0_usize..20, seen, 0_u16..4, prop::bool::weighted(0.9))
-            .prop_map(|(nth, status, port, own)| Step::Report { nth, status, port, own }),
-        1 => (0_u64..50).prop_map(|age| Step::Forget { age }),
-        2 => (0_u32..5, prop::bool::weighted(0.3), any::<bool>())
-            .prop_map(|(desired, daemon, breaker)| Step::CreateService { desired, daemon, breaker }),
-        2 => (prop::option::of(0_i32..5), any::<bool>()).prop_map(|(desired, force)| Step::Update { desired, force }),
-        1 => Just(Step::DeleteService),
-        1 => Just(Step::StopDeployment),
-        8 => prop_oneof![0_i64..100, 30_000_i64..90_000].prop_map(|wait| Step::Reconcile { wait }),
-    ]
-}
+use self::request::{
+    call, cluster, create_service, facts, family, key, leaving, observation, register, run_task, service,
+};
+use self::step::{Step, step};
 
 struct History {
     state: State,
@@ -449,168 +313,6 @@ fn restored(state: &State) -> State {
         restored.add(serde_json::from_slice(&bytes).unwrap());
     }
     restored.finish(state.revision())
-}
-
-fn run_task(count: u32, distinct: bool, pack: bool) -> RunTask {
-    let constraints = distinct.then_some(Constraint::DistinctInstance);
-    let strategies = pack.then_some(Placing::Binpack(PackBy::Cpu));
-    RunTask {
-        call: call(),
-        count,
-        constraints: constraints.into_iter().collect(),
-        strategies: strategies.into_iter().collect(),
-        patience: None,
-    }
-}
-
-fn cluster() -> ClusterName {
-    ClusterName::parse("test").unwrap()
-}
-
-fn family() -> Family {
-    Family::parse("web").unwrap()
-}
-
-fn key(instance: u128) -> InstanceKey {
-    InstanceKey {
-        cluster: ClusterKey(1),
-        instance: InstanceId::from_bits(instance),
-    }
-}
-
-fn leaving(leaves: bool) -> Option<Arc<str>> {
-    leaves.then(|| "Host EC2 (instance i-1) stopped.".into())
-}
-
-fn facts(cpu: u32) -> Arc<InstanceFacts> {
-    Arc::new(InstanceFacts {
-        cpu: CpuUnits(cpu),
-        memory: MemoryMib(2048),
-        reserved_ports: PortSet::default(),
-        // A host comes back with other GPUs too.
-        gpus: (0..=cpu / 1024)
-            .map(|number| GpuId::parse(&format!("GPU-{number}")).unwrap())
-            .collect(),
-        attributes: [(capability::GPU.to_owned(), None)].into(),
-        ..InstanceFacts::default()
-    })
-}
-
-fn register(cpu: u32, memory: u32, port: u16, gpus: u32) -> RegisterDefinition {
-    let ports = match port {
-        0 => serde_json::json!([]),
-        port => serde_json::json!([{"containerPort": 80, "hostPort": 8000 + port}]),
-    };
-    let resources = match gpus {
-        0 => serde_json::json!([]),
-        gpus => serde_json::json!([{"type": "GPU", "value": gpus.to_string()}]),
-    };
-    let definition = serde_json::json!({
-        "family": "web",
-        "containerDefinitions": [
-            {"name": "app", "image": "busybox", "cpu": cpu, "memory": memory, "portMappings": ports,
-                "resourceRequirements": resources},
-            {"name": "side", "image": "busybox", "memory": 6},
-        ],
-    });
-    RegisterDefinition {
-        family: family(),
-        definition: Arc::new(serde_json::from_value(definition).unwrap()),
-        tags: Vec::new(),
-    }
-}
-
-fn call() -> Call {
-    Call {
-        cluster: cluster(),
-        definition: DefinitionReference {
-            family: family(),
-            revision: None,
-        },
-        overrides: TaskOverride::default(),
-        // A service's tasks can be protected; to all else a group is a name.
-        group: Some("service:web".into()),
-        started_by: None,
-        tags: Vec::new(),
-        propagate_definition_tags: false,
-        launch_type: LaunchType::Ec2,
-        has_network_configuration: false,
-        client_token: None,
-    }
-}
-
-fn service() -> ServiceKey {
-    ServiceKey {
-        cluster: ClusterKey(1),
-        service: ServiceName::parse("api").unwrap(),
-    }
-}
-
-fn create_service(desired: u32, daemon: bool, breaker: bool) -> CreateService {
-    let scheduling = if daemon {
-        SchedulingStrategy::Daemon
-    } else {
-        SchedulingStrategy::Replica
-    };
-    let mut configuration = DeploymentConfiguration::default_of(scheduling);
-    configuration.circuit_breaker.enable = breaker;
-    configuration.circuit_breaker.rollback = breaker;
-    CreateService {
-        cluster: cluster(),
-        name: service().service,
-        definition: call().definition,
-        spec: ServiceSpec {
-            scheduling,
-            desired: if daemon { 0 } else { desired },
-            configuration,
-            constraints: Vec::new(),
-            strategies: Vec::new(),
-            health_check_grace_seconds: 0,
-            zone_rebalancing: false,
-            network: None,
-            launch_type: LaunchType::Ec2,
-            tags: Vec::new(),
-            propagate_tags: PropagateTags::None,
-            managed_tags: true,
-            execute_command: false,
-        },
-        client_token: None,
-    }
-}
-
-fn observation(status: TaskStatus, port: u16) -> Arc<Observation> {
-    let last = if status == TaskStatus::Stopped {
-        ContainerStatus::Stopped
-    } else if status >= TaskStatus::Running {
-        ContainerStatus::Running
-    } else {
-        ContainerStatus::Pending
-    };
-    let binding = NetworkBinding {
-        bind_ip: "0.0.0.0".into(),
-        container_port: 80,
-        host_port: 32768 + port,
-        protocol: Protocol::Tcp,
-        range: 0,
-    };
-    Arc::new(Observation {
-        last_status: status,
-        containers: Arc::new([ContainerState {
-            name: "app".into(),
-            last,
-            runtime_id: None,
-            image_digest: None,
-            exit_code: None,
-            reason: None,
-            bindings: if port == 0 { Vec::new() } else { vec![binding] },
-            address: None,
-            health: HealthStatus::Unknown,
-            restarts: 0,
-        }]),
-        stop_code: (status == TaskStatus::Stopped).then_some(StopCode::EssentialContainerExited),
-        stopped_reason: None,
-        times: TaskTimes::default(),
-    })
 }
 
 proptest! {

@@ -1,0 +1,136 @@
+//! The steps of histories.
+
+use berth_model::status::{InstanceStatus, TaskStatus};
+use proptest::prelude::*;
+
+use super::queue::Rule;
+
+/// One step of a history, over small sets of names so that steps meet.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    Create,
+    Delete,
+    Register {
+        cpu: u32,
+        memory: u32,
+        port: u16,
+        gpus: u32,
+    },
+    Deregister {
+        revision: u32,
+    },
+    Connect {
+        instance: u128,
+        cpu: u32,
+        leaves: bool,
+    },
+    Leave {
+        instance: u128,
+        leaves: bool,
+    },
+    Disconnect {
+        instance: u128,
+    },
+    Drain {
+        instance: u128,
+        status: InstanceStatus,
+    },
+    Remove {
+        instance: u128,
+        force: bool,
+    },
+    Run {
+        count: u32,
+        distinct: bool,
+        pack: bool,
+    },
+    Queue {
+        count: u32,
+        rule: Rule,
+        patience: u64,
+    },
+    Wake,
+    Overdue,
+    StopQueued {
+        nth: usize,
+    },
+    Start {
+        instances: Vec<u128>,
+    },
+    Stop {
+        nth: usize,
+    },
+    Protect {
+        nth: usize,
+        minutes: Option<u64>,
+    },
+    Report {
+        nth: usize,
+        status: TaskStatus,
+        port: u16,
+        own: bool,
+    },
+    Forget {
+        age: u64,
+    },
+    CreateService {
+        desired: u32,
+        daemon: bool,
+        breaker: bool,
+    },
+    Update {
+        desired: Option<i32>,
+        force: bool,
+    },
+    DeleteService,
+    StopDeployment,
+    Reconcile {
+        wait: i64,
+    },
+}
+
+pub(super) fn step() -> impl Strategy<Value = Step> {
+    let instance = 1_u128..4;
+    let status = prop_oneof![Just(InstanceStatus::Active), Just(InstanceStatus::Draining)];
+    let seen = prop_oneof![
+        Just(TaskStatus::Pending),
+        Just(TaskStatus::Running),
+        Just(TaskStatus::Stopping),
+        Just(TaskStatus::Stopped),
+    ];
+    let rule = prop_oneof![3 => Just(Rule::None), 2 => Just(Rule::Distinct), 1 => Just(Rule::Near)];
+    prop_oneof![
+        1 => Just(Step::Create),
+        1 => Just(Step::Delete),
+        2 => (0_u32..600, 6_u32..600, 0_u16..3, 0_u32..3)
+            .prop_map(|(cpu, memory, port, gpus)| Step::Register { cpu, memory, port, gpus }),
+        1 => (1_u32..4).prop_map(|revision| Step::Deregister { revision }),
+        3 => (instance.clone(), 1_u32..3, prop::bool::weighted(0.1)).prop_map(|(instance, cpu, leaves)| Step::Connect {
+            instance,
+            cpu: cpu * 1024,
+            leaves
+        }),
+        1 => (instance.clone(), any::<bool>()).prop_map(|(instance, leaves)| Step::Leave { instance, leaves }),
+        1 => instance.clone().prop_map(|instance| Step::Disconnect { instance }),
+        1 => (instance.clone(), status).prop_map(|(instance, status)| Step::Drain { instance, status }),
+        1 => (instance.clone(), any::<bool>()).prop_map(|(instance, force)| Step::Remove { instance, force }),
+        6 => (1_u32..5, any::<bool>(), any::<bool>()).prop_map(|(count, distinct, pack)| Step::Run { count, distinct, pack }),
+        4 => (1_u32..5, rule, 1_u64..600)
+            .prop_map(|(count, rule, patience)| Step::Queue { count, rule, patience }),
+        3 => Just(Step::Wake),
+        1 => Just(Step::Overdue),
+        1 => (0_usize..20).prop_map(|nth| Step::StopQueued { nth }),
+        2 => prop::collection::vec(instance, 1..4).prop_map(|instances| Step::Start { instances }),
+        2 => (0_usize..20).prop_map(|nth| Step::Stop { nth }),
+        1 => (0_usize..20, prop::option::of(1_u64..3)).prop_map(|(nth, minutes)| Step::Protect { nth, minutes }),
+        8 => (0_usize..20, seen, 0_u16..4, prop::bool::weighted(0.9))
+            .prop_map(|(nth, status, port, own)| Step::Report { nth, status, port, own }),
+        1 => (0_u64..50).prop_map(|age| Step::Forget { age }),
+        2 => (0_u32..5, prop::bool::weighted(0.3), any::<bool>())
+            .prop_map(|(desired, daemon, breaker)| Step::CreateService { desired, daemon, breaker }),
+        2 => (prop::option::of(0_i32..5), any::<bool>()).prop_map(|(desired, force)| Step::Update { desired, force }),
+        1 => Just(Step::DeleteService),
+        1 => Just(Step::StopDeployment),
+        8 => prop_oneof![0_i64..100, 30_000_i64..90_000].prop_map(|wait| Step::Reconcile { wait }),
+    ]
+}
