@@ -23,6 +23,10 @@ use crate::clock::Clock;
 use crate::kind::{KINDS, Kind};
 use crate::row::{Cell, Row};
 
+/// The scheduler's own.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Instances of a cluster.
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
 /// Percent of the CPU that is taken.
