@@ -1,5 +1,7 @@
 //! All that the driver can be told: one closed list, through one bounded channel.
 
+use std::net::IpAddr;
+
 use berth_agent_core::drain::Notice;
 use berth_agent_core::failure::Failure;
 use berth_agent_core::image::{ImageRequest, PulledImage};
@@ -74,6 +76,8 @@ pub(crate) struct ProtectionAsked {
 pub(crate) struct Session {
     /// Told apart from streams before it.
     pub(crate) number: u64,
+    /// Under which other hosts reach this one, as found out with the stream.
+    pub(crate) address: Option<IpAddr>,
     /// To the scheduler.
     pub(crate) outbound: mpsc::Sender<AgentMessage>,
     /// Ends the stream, so that a new one begins.

@@ -1,5 +1,6 @@
 //! The host: what it has and what it uses. Reads, decides nothing.
 
+pub(crate) mod address;
 mod facts;
 mod ports;
 mod usage;

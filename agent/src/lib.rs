@@ -211,7 +211,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     later.knows_usage(latest);
     let watch = tokio::spawn(watch::watch(docker, events.clone(), runtime));
     let keeper = tokio::spawn(keeper.keep());
-    let link = tokio::spawn(link::run(config.schedulers.clone(), events, stop.clone()));
+    let ends = link::Ends {
+        schedulers: config.schedulers.clone(),
+        address: config.address,
+    };
+    let link = tokio::spawn(link::run(ends, events, stop.clone()));
     driver.run(inbox, stop).await;
 
     tracing::info!("agent stops; containers keep running");

@@ -5,6 +5,7 @@
 
 pub(crate) mod wire;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use berth_proto::agent::v1::agent_link_client::AgentLinkClient;
@@ -20,6 +21,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::backoff::Backoff;
 use crate::event::{Event, Session};
+use crate::host;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -61,15 +63,25 @@ enum Ended {
     Closed,
 }
 
+/// To whom the streams lead, and who begins them.
+#[derive(Debug)]
+pub(crate) struct Ends {
+    /// Tried in turn.
+    pub(crate) schedulers: Vec<Endpoint>,
+    /// Under which other hosts reach this one, where the operator says so.
+    pub(crate) address: Option<IpAddr>,
+}
+
 /// Keeps a stream to one of the schedulers until told to stop.
-pub(crate) async fn run(schedulers: Vec<Endpoint>, events: mpsc::Sender<Event>, stop: CancellationToken) {
+pub(crate) async fn run(ends: Ends, events: mpsc::Sender<Event>, stop: CancellationToken) {
+    let Ends { schedulers, address } = ends;
     let mut backoff = Backoff::default();
     for (number, endpoint) in (1_u64..).zip(schedulers.iter().cycle()) {
         let scheduler = endpoint.uri().to_string();
         let close = stop.child_token();
         let session = tokio::select! {
             () = stop.cancelled() => return,
-            session = open(endpoint, number, &events, &close) => session,
+            session = open(endpoint, address, number, (&events, &close)) => session,
         };
         let ended = match session {
             Ok(stream) => converse(stream, number, &scheduler, &events, &close).await,
@@ -123,9 +135,9 @@ struct Open {
 
 async fn open(
     endpoint: &Endpoint,
+    address: Option<IpAddr>,
     number: u64,
-    events: &mpsc::Sender<Event>,
-    close: &CancellationToken,
+    (events, close): (&mpsc::Sender<Event>, &CancellationToken),
 ) -> Result<Open, LinkError> {
     let channel: Channel = endpoint
         .clone()
@@ -136,9 +148,14 @@ async fn open(
         .connect()
         .await
         .map_err(LinkError::Connect)?;
+    let address = match address {
+        Some(address) => Some(address),
+        None => host::address::towards(endpoint).await,
+    };
     let (outbound, receiver) = mpsc::channel(OUTBOUND);
     let session = Session {
         number,
+        address,
         outbound: outbound.clone(),
         close: close.clone(),
     };

@@ -34,6 +34,7 @@ impl Fixture for Hosts {
 
 fn main() -> ExitCode {
     suite::main::<Hosts>(tests![
+        an_instance_has_the_address_under_which_other_hosts_reach_it,
         thirty_tasks_spread_over_three_hosts_and_stop_without_a_rest,
         killed_agents_find_their_containers_again,
         agents_killed_while_they_start_tasks_start_each_once,
@@ -123,6 +124,26 @@ fn host_of(cluster: &Cluster, task: &str) -> Result<usize> {
         }
     }
     Err(anyhow!("no host has a container of {task}"))
+}
+
+fn an_instance_has_the_address_under_which_other_hosts_reach_it(hosts: &Hosts) -> Result<()> {
+    let cluster = Cluster::start(&hosts.0, "addresses")?;
+    let definition = cluster.register(&sleeper())?;
+    for host in hosts.0.hosts() {
+        let instance = cluster.instance_of(host.name())?;
+        let mut attributes = instance["attributes"].as_array().into_iter().flatten();
+        let found = attributes.find(|attribute| attribute["name"] == "berth.address");
+        let found = found.with_context(|| format!("no address: {instance}"))?;
+        assert_eq!(found["value"], json!(host.address().to_string()));
+        let there = json!({"placementConstraints": [{
+            "type": "memberOf",
+            "expression": format!("attribute:berth.address == {}", host.address()),
+        }]});
+        let task = cluster.run(&definition, 1, &there)?;
+        let placed = cluster.describe(&task)?;
+        assert_eq!(placed[0]["containerInstanceArn"], instance["containerInstanceArn"]);
+    }
+    Ok(())
 }
 
 fn thirty_tasks_spread_over_three_hosts_and_stop_without_a_rest(hosts: &Hosts) -> Result<()> {

@@ -3,7 +3,7 @@
 //! A new setting is a new entry here, a row in `docs/agent-configuration.md` and two lines in `packaging/agent.toml`;
 //! tests say which are missing.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use super::ecs::{json_attributes, json_list, level, switch as go_switch, text as
 use super::setting::{Default, Ecs, Form, ORDINARY, Setting, many, one, optional, some};
 use super::source::Gathered;
 use super::value::{
-    DAY, HOUR, MINUTE, SECOND, address_or_off, authority, duration, log_filter, number, path, port_range, scheduler,
-    subnet, switch, text, unix_socket, word,
+    DAY, HOUR, MINUTE, SECOND, address_or_off, authority, duration, host_address, log_filter, number, path, port_range,
+    scheduler, subnet, switch, text, unix_socket, word,
 };
 
 /// How log lines look.
@@ -113,6 +113,11 @@ settings! {
             name: "cluster", value: "NAME", ecs: ecs("ECS_CLUSTER", as_it_is),
             default: Default::Required("the name of the cluster to join, there is no default"),
         } read one(text);
+        /// IP address under which other hosts reach this one
+        address: Option<IpAddr> {
+            name: "address", value: "ADDRESS",
+            default: Default::None("that from which the scheduler is reached"),
+        } read optional(host_address);
         /// Attribute of this instance that placement constraints can name; may be repeated
         attributes: Vec<Attribute> {
             name: "attribute", value: "NAME=VALUE", form: Form::Many, default: Default::None("none"),

@@ -1,7 +1,7 @@
 //! From text to a value. An error is the rule, and reads on after "the value": "must be ...".
 
 use std::fmt::Display;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -146,6 +146,15 @@ pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, String> {
     address.map_err(|_| "must be an address with a port, such as 127.0.0.1:51678, or off".to_owned())
 }
 
+/// An address of a host, without a port.
+pub(super) fn host_address(text: &str) -> Result<IpAddr, String> {
+    let address = text.parse().map(|address: IpAddr| address.to_canonical());
+    let address = address
+        .ok()
+        .filter(|address| !address.is_unspecified() && !address.is_multicast());
+    address.ok_or_else(|| "must be an IP address under which other hosts reach this one, such as 10.0.0.7".to_owned())
+}
+
 /// A host and a port, as `169.254.169.254:80`.
 pub(super) fn authority(text: &str) -> Result<String, String> {
     let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
@@ -240,6 +249,31 @@ mod tests {
         assert_eq!(subnet("172.30.0.0/16"), Ok((Ipv4Addr::new(172, 30, 0, 0), 16)));
         for text in ["172.30.0.1/16", "172.30.0.0", "10.0.0.0/7", "10.0.0.0/29", "fd00::/64"] {
             assert!(subnet(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_hosts_address_is_one_that_others_can_dial() {
+        for good in ["10.0.0.7", "2001:db8::7", "127.0.0.1"] {
+            assert_eq!(
+                host_address(good).map(|address| address.to_string()).as_deref(),
+                Ok(good)
+            );
+        }
+        for bad in [
+            "",
+            "0.0.0.0",
+            "::",
+            "224.0.0.1",
+            "ff02::1",
+            "10.0.0.7:80",
+            "host-a",
+            "10.0.0.0/8",
+        ] {
+            assert!(
+                host_address(bad).unwrap_err().starts_with("must be an IP address"),
+                "{bad}"
+            );
         }
     }
 

@@ -10,7 +10,8 @@ use berth_model::id::TaskId;
 use berth_model::status::DesiredStatus;
 use berth_proto::agent::v1::scheduler_message::Message;
 use berth_proto::agent::v1::{
-    AgentMessage, Assignment, Assignments, AssignmentsApplied, Hello, StopProposal, TaskReports, Usage, agent_message,
+    AgentMessage, Assignment, Assignments, AssignmentsApplied, Hello, HostFacts, StopProposal, TaskReports, Usage,
+    agent_message,
 };
 
 use super::{Driver, drain, now};
@@ -75,10 +76,14 @@ impl Driver {
                 self.outbox.changed(*id);
             }
         }
+        let address = session.address.map(|address| address.to_string()).unwrap_or_default();
         let hello = Hello {
             cluster: self.parts.cluster.clone(),
             instance_id: self.parts.instance.to_string(),
-            facts: Some(self.parts.facts.clone()),
+            facts: Some(HostFacts {
+                address,
+                ..self.parts.facts.clone()
+            }),
             tasks: self.tasks.values().map(|task| wire::task_report(&task.told)).collect(),
             drain: self.notice.as_ref().map(drain::message),
         };

@@ -44,6 +44,8 @@ pub(crate) fn facts(config: &Config, docker: &DockerInfo, limits_tasks: bool, gp
         agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         docker_version: docker.version.clone(),
         ec2_instance_id: ec2_instance_id(),
+        // Each stream finds it out anew.
+        address: String::new(),
         gpu_ids: gpus.map_or_else(Vec::new, |gpus| gpus.ids.iter().map(GpuId::to_string).collect()),
     }
 }

@@ -47,6 +47,7 @@ impl Host {
             .args(["--config", "/dev/null", "--ecs-config", "/dev/null"])
             // The machine's network is not the test's to change.
             .args(["--endpoint-address", "off", "--introspection-address", "off"])
+            .args(["--address", "192.0.2.7"])
             .args(["--scheduler", &self.scheduler.url])
             .arg("--state-dir")
             .arg(self.directory.path().join("state"))
@@ -105,7 +106,8 @@ async fn a_task_runs_ends_and_leaves_nothing_behind() -> anyhow::Result<()> {
     let _agent = host.agent()?;
     let (mut stream, hello) = host.scheduler.welcome().await?;
     assert_eq!((hello.cluster.as_str(), hello.tasks.len()), ("prod", 0));
-    assert_eq!(hello.facts.map(|facts| facts.cpu_units), Some(2048));
+    let facts = hello.facts.unwrap_or_default();
+    assert_eq!((facts.cpu_units, facts.address.as_str()), (2048, "192.0.2.7"));
     stream.assign(complete(1, None)).await?;
     stream.applied(1).await?;
     stream.assign(increment(1, 2, "RUNNING")).await?;

@@ -56,6 +56,7 @@ pub(crate) fn one(instance: Option<&ContainerInstance>, usage: &UsageByArn, now:
     table.pair("Container instance", text(ids::of_arn(arn)));
     table.pair("ARN", text(arn));
     table.pair("EC2 instance", maybe(instance.ec2_instance_id.as_deref()));
+    table.pair("Address", maybe(address(instance)));
     table.pair("Status", status(instance.status.as_deref()));
     if let Some(reason) = instance.status_reason.as_deref() {
         table.pair("Status reason", text(reason));
@@ -88,6 +89,13 @@ pub(crate) fn one(instance: Option<&ContainerInstance>, usage: &UsageByArn, now:
         attributes.row([text(attribute.name()), maybe(attribute.value.as_deref())]);
     }
     presentation.section("Attributes", &attributes)
+}
+
+/// Under which other hosts reach it, as far as its agent has said.
+fn address(instance: &ContainerInstance) -> Option<&str> {
+    let mut attributes = instance.attributes.iter();
+    let found = attributes.find(|attribute| attribute.name() == "berth.address")?;
+    found.value.as_deref()
 }
 
 fn mib(usage: &HostFigures) -> u64 {

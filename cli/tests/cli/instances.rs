@@ -1,5 +1,6 @@
 //! `berth instances`.
 
+use berth_proto::ecs::v1::Attribute;
 use berth_proto::v1::{DescribeUsageResponse, HostFigures, InstanceUsage};
 
 use crate::berth::berth;
@@ -49,6 +50,24 @@ fn live_usage_is_shown_where_the_scheduler_tells_it() -> anyhow::Result<()> {
     assert!(rows[2].ends_with("         -         -"), "{listed:?}");
     let shown = berth(&fake.url, &["instances", "show", "aaaa"])?;
     assert!(shown.stdout.contains("Memory MiB used now    777\n"), "{shown:?}");
+    Ok(())
+}
+
+#[test]
+fn an_instance_is_shown_with_its_address() -> anyhow::Result<()> {
+    let fake = with_instances()?;
+    fake.state().instances[0].attributes = vec![Attribute {
+        name: Some("berth.address".to_owned()),
+        value: Some("10.0.0.7".to_owned()),
+        ..Default::default()
+    }];
+    for (instance, address) in [("aaaa", "10.0.0.7"), ("bbbb", "-")] {
+        let shown = berth(&fake.url, &["instances", "show", instance])?;
+        assert!(
+            shown.stdout.contains(&format!("Address                {address}\n")),
+            "{shown:?}"
+        );
+    }
     Ok(())
 }
 

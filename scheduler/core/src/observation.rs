@@ -1,6 +1,7 @@
 //! What agents say: of their hosts, of their tasks.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use berth_model::gpu::GpuId;
@@ -30,6 +31,9 @@ pub struct InstanceFacts {
     /// The EC2 id of the host, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ec2_instance_id: Option<String>,
+    /// Under which address other hosts reach it, where its agent knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
 }
 
 /// What an agent says of a task: the whole of what it knows, so that the newest replaces all before it.

@@ -1,6 +1,7 @@
 //! From the stream's messages to the core's words. What an agent sends is input from outside: it is checked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use berth_model::fault::Fault;
@@ -16,6 +17,8 @@ use berth_scheduler_core::observation::{ContainerState, InstanceFacts, NetworkBi
 
 /// Characters of a reason (ECS API, `reason` of a state change).
 const MAX_REASON: usize = 1024;
+/// The attribute by which placement and clients read an instance's address.
+const ADDRESS: &str = "berth.address";
 /// GPUs of one host: far more than fit into one.
 const MAX_GPUS: usize = 1024;
 
@@ -39,11 +42,14 @@ pub(super) fn facts(facts: HostFacts) -> Result<InstanceFacts, Fault> {
             });
         }
     }
-    let attributes: BTreeMap<_, _> = facts
+    let mut attributes: BTreeMap<_, _> = facts
         .attributes
         .into_iter()
         .map(|attribute| (attribute.name, attribute.value))
         .collect();
+    let address = host_address(&facts.address)?;
+    attributes.remove(ADDRESS);
+    attributes.extend(address.map(|address| (ADDRESS.to_owned(), Some(address.to_string()))));
     Ok(InstanceFacts {
         cpu: CpuUnits(facts.cpu_units),
         memory: MemoryMib(facts.memory_mib),
@@ -53,7 +59,20 @@ pub(super) fn facts(facts: HostFacts) -> Result<InstanceFacts, Fault> {
         agent_version: facts.agent_version,
         docker_version: facts.docker_version,
         ec2_instance_id: Some(facts.ec2_instance_id).filter(|id| !id.is_empty()),
+        address,
     })
+}
+
+fn host_address(text: &str) -> Result<Option<IpAddr>, Fault> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let address = text.parse().map(|address: IpAddr| address.to_canonical());
+    let address = address
+        .ok()
+        .filter(|address| !address.is_unspecified() && !address.is_multicast());
+    let rule = || Fault::invalid(format!("facts.address: '{text}' is no IP address of a host."));
+    address.map(Some).ok_or_else(rule)
 }
 
 fn gpu_ids(given: &[String]) -> Result<BTreeSet<GpuId>, Fault> {
@@ -229,5 +248,36 @@ mod tests {
         assert_eq!(refused(&["GPU-a", "GPU-a"]), "facts.gpu_ids: 'GPU-a' is given twice.");
         assert!(refused(&["a,b"]).starts_with("facts.gpu_ids: 'a,b' is no id of a GPU"));
         assert!(refused(&["x"; MAX_GPUS + 1]).contains("at most 1024 are allowed"));
+    }
+
+    #[test]
+    fn a_hosts_address_is_an_attribute_that_only_the_address_sets() {
+        let facts = |address: &str| {
+            facts(HostFacts {
+                cpu_units: 1024,
+                memory_mib: 1024,
+                address: address.to_owned(),
+                attributes: vec![wire::HostAttribute {
+                    name: ADDRESS.to_owned(),
+                    value: Some("elsewhere".to_owned()),
+                }],
+                ..HostFacts::default()
+            })
+        };
+        for (told, known) in [
+            ("10.0.0.7", Some("10.0.0.7")),
+            ("2001:DB8::7", Some("2001:db8::7")),
+            ("::ffff:10.0.0.7", Some("10.0.0.7")),
+            ("", None),
+        ] {
+            let facts = facts(told).unwrap();
+            assert_eq!(facts.address.map(|address| address.to_string()).as_deref(), known);
+            let attribute = facts.attributes.get(ADDRESS).cloned().flatten();
+            assert_eq!(attribute.as_deref(), known, "{told}");
+        }
+        for bad in ["0.0.0.0", "::", "224.0.0.1", "host-a", "10.0.0.7:80"] {
+            let refused = facts(bad).unwrap_err().message;
+            assert_eq!(refused, format!("facts.address: '{bad}' is no IP address of a host."));
+        }
     }
 }
