@@ -20,7 +20,7 @@ use std::path::Path;
 
 pub use settings::Config;
 
-pub(crate) use settings::{ImagePullBehavior, LogFormat};
+pub(crate) use settings::ImagePullBehavior;
 pub(crate) use source::Note;
 use source::{Gathered, Sources};
 pub(crate) use value::Short;

@@ -21,10 +21,10 @@ use berth_agent_core::image::reference::Reference;
 use berth_agent_core::image::registry::Registries;
 use berth_agent_core::image::{ImageRequest, PulledImage};
 use berth_agent_core::pause;
+use berth_daemon::fraction;
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
-use crate::backoff::fraction;
 use crate::config::ImagePullBehavior;
 use crate::docker::{Docker, Fault, Login, PullError};
 use crate::driver::now;

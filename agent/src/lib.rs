@@ -3,7 +3,6 @@
 //! [`run`] is the whole program; `main` calls it. Decisions are made in `berth-agent-core`; here is what touches the
 //! world. The driver owns all state; everything else sends it events or carries out what it asks for.
 
-mod backoff;
 mod cgroups;
 mod conditions;
 mod config;
@@ -36,13 +35,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use berth_agent_core::limits::LimitPolicy;
 use berth_agent_core::machine::Policy;
+use berth_daemon::Backoff;
+use berth_daemon::service::{self, NotifyState};
 use berth_model::quantity::{HostPort, PortSet, Protocol};
-use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use backoff::Backoff;
 use cgroups::Cgroups;
 use conditions::Conditions;
 use docker::{Bounds, Docker, DockerInfo};
@@ -93,7 +91,8 @@ pub async fn set_network(network: Network) -> anyhow::Result<()> {
 pub async fn run(config: Config) -> anyhow::Result<()> {
     log::begin(&config.log, config.log_format);
     log::tell(&config.notes);
-    let stop = stop_on_signal()?;
+    let stop = CancellationToken::new();
+    service::stop_on_signal(stop.clone()).context("listen for signals")?;
     let state = StateDir::open(&config.state_dir, config.cluster_name()).map_err(|error| match error {
         state::StateError::InUse(_) | state::StateError::OtherCluster { .. } | state::StateError::Unreadable { .. } => {
             anyhow::Error::new(NotOurs(error))
@@ -110,7 +109,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         "agent started"
     );
     let pulse = Pulse::default();
-    pulse::tell(&[NotifyState::Ready, NotifyState::Status("waiting for Docker")]);
+    service::tell(&[NotifyState::Ready, NotifyState::Status("waiting for Docker")]);
     let watchdog = tokio::spawn(pulse.clone().keep_watchdog());
     let key = endpoint::Key::open(state.path()).context("open the key of the tasks' endpoint")?;
     let (events, inbox) = mpsc::channel(EVENTS);
@@ -136,7 +135,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let Some(found) = first_list(&docker, &stop).await else {
         return Ok(());
     };
-    pulse::tell(&[NotifyState::Status("running")]);
+    service::tell(&[NotifyState::Status("running")]);
     later.knows_bridge(docker.default_bridge().await);
     let conditions = Conditions::new();
     let runtime = Runtime::new(conditions.clone());
@@ -219,7 +218,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     driver.run(inbox, stop).await;
 
     tracing::info!("agent stops; containers keep running");
-    pulse::tell(&[NotifyState::Stopping]);
     for task in [watch, usage, keeper, watchdog].into_iter().chain(begun.tasks) {
         task.abort();
     }
@@ -260,20 +258,6 @@ async fn find_cgroups(config: &Config, docker: &DockerInfo) -> Option<Cgroups> {
         .await
         .inspect_err(|reason| tracing::warn!(reason, "tasks with cpu or memory of their own cannot run here"))
         .ok()
-}
-
-fn stop_on_signal() -> anyhow::Result<CancellationToken> {
-    let stop = CancellationToken::new();
-    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        let mut signals = signal(kind).context("listen for signals")?;
-        let stop = stop.clone();
-        drop(tokio::spawn(async move {
-            if signals.recv().await.is_some() {
-                stop.cancel();
-            }
-        }));
-    }
-    Ok(stop)
 }
 
 /// The scheduler is told what Docker says of itself, so Docker must have answered once.

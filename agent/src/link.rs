@@ -8,6 +8,7 @@ pub(crate) mod wire;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use berth_daemon::{Backoff, chain};
 use berth_proto::agent::v1::agent_link_client::AgentLinkClient;
 use berth_proto::agent::v1::{
     AgentMessage, Heartbeat, Refusal, SchedulerMessage, Welcome, agent_message, scheduler_message,
@@ -19,7 +20,6 @@ use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::backoff::Backoff;
 use crate::event::{Event, Session};
 use crate::host;
 
@@ -259,15 +259,4 @@ async fn heartbeats(outbound: mpsc::Sender<AgentMessage>, interval: Duration, cl
 
 fn interval(welcome: &Welcome) -> Duration {
     Duration::from_millis(u64::from(welcome.heartbeat_interval_ms)).max(SHORTEST_INTERVAL)
-}
-
-/// The error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }

@@ -1,33 +1,14 @@
-//! Log lines on standard error.
+//! What of the log is the agent's own.
 
-use std::io::stderr;
-
+use berth_daemon::log::LogFormat;
 use tracing::{Level, Metadata};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::filter_fn;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::config::{LogFormat, Note};
+use crate::config::Note;
 use crate::docker::CLIENT_LOG;
 
-/// Begins to log what the filter, which is known to be one, lets through. Where something logs already, as in tests,
-/// that stays.
+/// Begins to log what the filter, which is known to be one, lets through.
 pub(crate) fn begin(filter: &str, format: LogFormat) {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(filter))
-        .with_writer(stderr);
-    let discreet = filter_fn(is_discreet);
-    let begun = match format {
-        LogFormat::Text => {
-            let ansi = std::io::IsTerminal::is_terminal(&stderr());
-            builder.with_ansi(ansi).finish().with(discreet).try_init()
-        }
-        LogFormat::Json => builder.json().flatten_event(true).finish().with(discreet).try_init(),
-    };
-    if begun.is_err() {
-        tracing::debug!("logging had begun before");
-    }
+    berth_daemon::log::begin(filter, format, is_discreet);
 }
 
 /// Whether the line may be shown at all. Docker's client prints whole requests and answers when it debugs, and in them
@@ -52,6 +33,10 @@ pub(crate) fn tell(notes: &[Note]) {
 mod tests {
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::EnvFilter;
+    use tracing_subscriber::filter::filter_fn;
+    use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::*;
 

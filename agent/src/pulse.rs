@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sd_notify::NotifyState;
+use berth_daemon::service::{NotifyState, tell};
 
 /// The driver's heartbeat.
 #[derive(Debug, Clone, Default)]
@@ -32,12 +32,5 @@ impl Pulse {
             }
             last = Some(beats);
         }
-    }
-}
-
-/// Tells the service manager; without one there is nobody to tell.
-pub(crate) fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "the service manager cannot be told");
     }
 }

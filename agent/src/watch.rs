@@ -9,10 +9,10 @@ mod runtime;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use berth_daemon::Backoff;
 use futures_util::StreamExt;
 use tokio::sync::{Notify, mpsc};
 
-use crate::backoff::Backoff;
 use crate::docker::Docker;
 use crate::event::Event;
 use runtime::{PATIENCE, Witness};

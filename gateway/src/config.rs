@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use berth_daemon::log::LogFormat;
+use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Parser, ValueEnum};
 use tonic::transport::Endpoint;
 
 /// Berth's gateway: is told by the scheduler where the tasks of a cluster's services are reached.
@@ -32,15 +33,6 @@ pub struct Options {
     /// How log lines look
     #[arg(long, env = "BERTH_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 const EXIT_CODES: &str = "\

@@ -3,7 +3,6 @@
 //! [`run`] is the whole program; `main` calls it. The link keeps the table of endpoints; everything else reads
 //! published tables and tells how targets are. What is decided is decided in pure modules: `endpoints`, `report`.
 
-mod backoff;
 pub mod config;
 #[cfg_attr(
     not(test),
@@ -12,7 +11,6 @@ pub mod config;
 mod endpoints;
 mod identity;
 mod link;
-mod log;
 #[cfg_attr(not(test), expect(dead_code, reason = "made by what checks, which is not there yet"))]
 mod report;
 
@@ -20,8 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sd_notify::NotifyState;
-use tokio::signal::unix::{SignalKind, signal};
+use berth_daemon::log;
+use berth_daemon::service::{self, NotifyState};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -39,9 +37,9 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// # Errors
 /// When it cannot start: the state directory cannot be used.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    log::begin(options.log_format);
+    log::begin_by_environment(options.log_format);
     let stop = CancellationToken::new();
-    tokio::spawn(stop_on_signal(stop.clone())?);
+    service::stop_on_signal(stop.clone()).context("listen for signals")?;
     serve(options, stop).await
 }
 
@@ -68,32 +66,12 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     };
     let end_link = CancellationToken::new();
     let link = tokio::spawn(link.run(end_link.clone()));
-    tell_systemd(&[NotifyState::Ready]);
+    service::tell(&[NotifyState::Ready]);
 
     stop.cancelled().await;
-    tracing::info!("stopping");
-    tell_systemd(&[NotifyState::Stopping]);
     end_link.cancel();
     if tokio::time::timeout(FAREWELL, link).await.is_err() {
         tracing::warn!("the stream to the scheduler did not end in time");
     }
     Ok(())
-}
-
-fn tell_systemd(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "systemd not told");
-    }
-}
-
-fn stop_on_signal(stop: CancellationToken) -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        stop.cancel();
-    })
 }

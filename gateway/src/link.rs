@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use berth_daemon::{Backoff, chain};
 use berth_proto::gateway::v1::gateway_link_client::GatewayLinkClient;
 use berth_proto::gateway::v1::{
     Endpoints, GatewayMessage, Heartbeat, Hello, SchedulerMessage, TargetReports, gateway_message, scheduler_message,
@@ -17,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 use tonic::transport::Endpoint;
 
-use crate::backoff::Backoff;
 use crate::endpoints::Table;
 use crate::report::{self, States};
 
@@ -231,17 +231,6 @@ async fn changed(states: &mut watch::Receiver<Arc<States>>) {
         std::future::pending::<()>().await;
     }
     tokio::time::sleep(GATHER).await;
-}
-
-/// The error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

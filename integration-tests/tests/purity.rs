@@ -41,17 +41,21 @@ const IMPURE: [&str; 24] = [
 ];
 
 /// Who may know whom, directly.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("berth-model", &[]),
     ("berth-proto", &[]),
+    ("berth-daemon", &[]),
     ("berth-scheduler-core", &["berth-model"]),
     ("berth-agent-core", &["berth-model"]),
     (
         "berth-scheduler",
-        &["berth-model", "berth-proto", "berth-scheduler-core"],
+        &["berth-daemon", "berth-model", "berth-proto", "berth-scheduler-core"],
     ),
-    ("berth-agent", &["berth-model", "berth-proto", "berth-agent-core"]),
-    ("berth-gateway", &["berth-model", "berth-proto"]),
+    (
+        "berth-agent",
+        &["berth-daemon", "berth-model", "berth-proto", "berth-agent-core"],
+    ),
+    ("berth-gateway", &["berth-daemon", "berth-model", "berth-proto"]),
     ("berth-cli", &["berth-model", "berth-proto"]),
     ("berth-integration-tests", &[]),
     ("xtask", &[]),

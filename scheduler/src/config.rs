@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use berth_daemon::log::LogFormat;
+use clap::Parser;
 
 /// Berth's scheduler: keeps the state of the clusters, places tasks, serves the ECS API and the agents.
 ///
@@ -50,15 +51,6 @@ pub struct Options {
     /// How log lines look
     #[arg(long, env = "BERTH_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
-}
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 const EXIT_CODES: &str = "\

@@ -12,21 +12,21 @@ pub mod journal;
 pub mod nodes;
 pub mod server;
 
-use std::io::{IsTerminal, Read};
+use std::io::Read;
 use std::sync::Arc;
 
 use anyhow::Context;
+use berth_daemon::log;
+use berth_daemon::service::{self, NotifyState};
 use berth_model::arn::Namespace;
 use berth_scheduler_core::change::Record;
 use berth_scheduler_core::reconcile::Timing;
 use berth_scheduler_core::state::State;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 use crate::api::Api;
-use crate::config::{LogFormat, Options};
+use crate::config::Options;
 use crate::drive::Growth;
 use crate::drive::services::Wakes;
 use crate::drive::waiting::Wakeups;
@@ -39,7 +39,7 @@ use crate::nodes::{Link, Registry};
 /// # Errors
 /// When it cannot start: a wrong option, a journal that cannot be opened or read, a port that is taken.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    start_log(options.log_format);
+    log::begin_by_environment(options.log_format);
     let namespace = Namespace::new(&options.region, &options.account).map_err(anyhow::Error::msg)?;
     let namespace = Arc::new(namespace);
     let directory = &options.data_dir;
@@ -77,8 +77,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let api = Arc::new(Api::new(engine.clone(), Arc::clone(&registry), Arc::clone(&namespace)));
     let link = Link::new(engine, registry, namespace, shutdown.clone());
     tracing::info!(address = %listener.local_addr()?, "serving");
-    tell_systemd(sd_notify::NotifyState::Ready);
-    tokio::spawn(stop_on_signal(shutdown.clone())?);
+    service::tell(&[NotifyState::Ready]);
+    service::stop_on_signal(shutdown.clone()).context("listen for signals")?;
     server::serve(listener, api, link, shutdown).await;
     tracing::info!("stopped");
     Ok(())
@@ -94,18 +94,6 @@ impl Observer for Observers {
     }
 }
 
-fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("BERTH_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => lines.init(),
-        LogFormat::Json => lines.json().init(),
-    }
-}
-
 /// A start for the ids that the operating system vouches for.
 fn seed() -> anyhow::Result<u64> {
     let mut bytes = [0; 8];
@@ -113,24 +101,4 @@ fn seed() -> anyhow::Result<u64> {
         .and_then(|mut random| random.read_exact(&mut bytes))
         .context("cannot read /dev/urandom")?;
     Ok(u64::from_le_bytes(bytes))
-}
-
-fn tell_systemd(state: sd_notify::NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::debug!(%error, "systemd not told");
-    }
-}
-
-fn stop_on_signal(shutdown: CancellationToken) -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        tracing::info!("stopping");
-        tell_systemd(sd_notify::NotifyState::Stopping);
-        shutdown.cancel();
-    })
 }

@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use berth_daemon::log::LogFormat;
 use tonic::transport::Endpoint;
 
 use super::attribute::{self, Attribute};
@@ -18,15 +19,6 @@ use super::value::{
     DAY, HOUR, MINUTE, SECOND, address_or_off, authority, duration, host_address, log_filter, number, path, port_range,
     scheduler, subnet, switch, text, unix_socket, word,
 };
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
 
 /// When an image is pulled and when the host's own is used, as `ECS_IMAGE_PULL_BEHAVIOR` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -202,7 +202,7 @@ pub(super) fn log_filter(text: &str) -> Result<String, String> {
         Some((target, level)) => !target.trim().is_empty() && is_level(level),
         None => is_level(part),
     });
-    if !parts_hold || tracing_subscriber::EnvFilter::try_new(text).is_err() {
+    if !parts_hold || !berth_daemon::log::is_filter(text) {
         return Err(format!(
             "must be {}, or such levels of modules: info,berth_agent::link=debug",
             LEVELS.join(", ")

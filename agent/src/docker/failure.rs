@@ -1,11 +1,11 @@
 //! What is certain after a call to Docker failed. Decided by the status, not by the text; but that a port is taken
 //! only the text says.
 
-use std::error::Error as _;
 use std::future::Future;
 use std::time::Duration;
 
 use berth_agent_core::failure::{Failure, FailureKind};
+use berth_daemon::chain;
 use bollard::errors::Error;
 
 /// What Docker says when a container wants a port of the host that another container has, or another process.
@@ -66,18 +66,8 @@ pub(super) fn from_bollard(error: Error) -> Failure {
     } else {
         FailureKind::Lost
     };
+    // The outermost alone seldom says what is wrong with a connection.
     Failure::new(kind, chain(&error))
-}
-
-/// The error with its causes: the outermost alone seldom says what is wrong with a connection.
-fn chain(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }
 
 #[cfg(test)]

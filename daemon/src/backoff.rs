@@ -1,4 +1,5 @@
-//! Pauses between attempts: growing, bounded, and drawn at random, so that many gateways do not come at once.
+//! Pauses between attempts: growing, bounded, and drawn at random, so that those who lost the same scheduler do not come back at
+//! once.
 
 use std::time::Duration;
 
@@ -7,13 +8,14 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 /// The attempts since the last success.
 #[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     attempts: u32,
 }
 
 impl Backoff {
     /// A pause between nothing and the bound, which doubles from 100 ms to 10 s.
-    pub(crate) fn next_pause(&mut self) -> Duration {
+    #[must_use]
+    pub fn next_pause(&mut self) -> Duration {
         let bound = FIRST
             .saturating_mul(2_u32.saturating_pow(self.attempts.min(16)))
             .min(LONGEST);
@@ -23,7 +25,8 @@ impl Backoff {
 }
 
 /// A number from 0 to 1; 1 where the kernel gives no random bytes.
-pub(crate) fn fraction() -> f64 {
+#[must_use]
+pub fn fraction() -> f64 {
     let mut bytes = [0; 4];
     match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) {
         Ok(_) => f64::from(u32::from_ne_bytes(bytes)) / f64::from(u32::MAX),

@@ -1,0 +1,11 @@
+//! What the daemons have in common: their log, their end, their service manager, and how they try again.
+//!
+//! It knows nothing of clusters and of no other package of ours.
+
+mod backoff;
+mod cause;
+pub mod log;
+pub mod service;
+
+pub use backoff::{Backoff, fraction};
+pub use cause::chain;
