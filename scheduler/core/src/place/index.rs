@@ -69,18 +69,10 @@ impl Index {
         };
         let ahead = self.slots.take_ahead();
         let cluster = self.cluster;
-        let placed: Vec<InstanceKey> = ahead
-            .into_iter()
-            .map(|slot| InstanceKey {
-                cluster,
-                instance: self.slots.id(slot),
-            })
-            .collect();
-        for key in changed.filter(|key| key.cluster == cluster).chain(placed) {
-            if !self.refresh(state, key) {
-                self.rebuild(state);
-                return;
-            }
+        let mut changed = changed.filter(|key| key.cluster == cluster);
+        let same = changed.all(|key| self.refresh(state, key)) && ahead.iter().all(|slot| self.return_to(state, *slot));
+        if !same {
+            self.rebuild(state);
         }
         self.seen = state.instance_changes;
     }

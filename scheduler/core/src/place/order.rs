@@ -24,6 +24,9 @@ pub(super) enum Order {
 }
 
 impl Order {
+    /// All orders.
+    pub(super) const ALL: [Self; 3] = [Self::LeastCpu, Self::LeastMemory, Self::MostFree];
+
     /// The order that packs the resource.
     pub(super) const fn of(by: PackBy) -> Self {
         match by {
@@ -43,11 +46,14 @@ impl Order {
 
     /// The resource that the order is not led by, of an instance at the place.
     pub(super) const fn other(self, key: u64) -> u32 {
-        #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
-        let low = key as u32;
+        self.mask().other(key)
+    }
+
+    /// How the lower half of a place is read: for loops over many.
+    pub(super) const fn mask(self) -> Mask {
         match self {
-            Self::LeastCpu | Self::LeastMemory => low,
-            Self::MostFree => !low,
+            Self::LeastCpu | Self::LeastMemory => Mask(0),
+            Self::MostFree => Mask(u32::MAX),
         }
     }
 
@@ -69,6 +75,19 @@ impl Order {
             Self::LeastMemory => (join(memory, 0)..=u64::MAX, cpu),
             Self::MostFree => (0..=join(!cpu, u32::MAX), memory),
         }
+    }
+}
+
+/// See [`Order::mask`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mask(u32);
+
+impl Mask {
+    /// See [`Order::other`].
+    pub(super) const fn other(self, key: u64) -> u32 {
+        #[expect(clippy::cast_possible_truncation, reason = "the lower half")]
+        let low = key as u32;
+        low ^ self.0
     }
 }
 

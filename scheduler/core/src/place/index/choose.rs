@@ -7,7 +7,7 @@ use super::class::ClassId;
 use super::prepared::{Plan, needed_groups};
 use super::ranking::Slot;
 use crate::place::Request;
-use crate::place::fits::{eligible, room};
+use crate::place::fits::{eligible, has_ports};
 use crate::place::order::{draws, lot};
 use crate::state::Instance;
 
@@ -44,10 +44,7 @@ impl Index {
             return self.choose_from(question, few.iter().copied());
         }
         if let Some(needed) = needed_groups(question.request).filter(|_| plan.changing) {
-            let mut hosts: Vec<Slot> = self.groups.named(needed).flat_map(|group| group.slots()).collect();
-            hosts.sort_unstable();
-            hosts.dedup();
-            return self.choose_from(question, hosts.into_iter());
+            return self.choose_from(question, self.groups.members(needed).into_iter());
         }
         if plan.facets.is_empty() {
             return self.choose_within(question, &plan.classes, walk);
@@ -106,7 +103,7 @@ impl Index {
             let firsts = classes.iter().filter_map(|class| {
                 let here = group.at_level(*class, level);
                 if here.take(FEW + 1).count() > FEW {
-                    return self.first_of(question, &[*class], |slot| group.count(slot) == level);
+                    return self.first_of(question, &[*class], |slot| self.slots.count(slot, plan.group) == level);
                 }
                 let fitting = group
                     .at_level(*class, level)
@@ -125,16 +122,16 @@ impl Index {
     where
         S: Fn(Slot) -> Option<&'i Instance>,
     {
-        let group = self.groups.get(question.plan.group);
+        let plan = question.plan;
         let demand = &question.request.demand;
-        let (span, other) = question.plan.order.span(demand.cpu.0, demand.memory.0);
+        let (span, other) = plan.order.span(demand.cpu.0, demand.memory.0);
         let mut best: Option<(u64, Slot, ClassId)> = None;
         for class in classes {
-            let Some(ranking) = self.classes.get(*class).ranking(question.plan.order) else {
+            let Some(ranking) = self.classes.get(*class).ranking(plan.order) else {
                 continue;
             };
             let from = walk.from.get(class).copied().unwrap_or(0).max(*span.start());
-            let free = |slot| group.count(slot) == 0 && self.accepts(question, slot);
+            let free = |slot| self.slots.count(slot, plan.group) == 0 && self.accepts(question, slot);
             let first = ranking.first(&(from..=*span.end()), other, free);
             walk.from.insert(*class, first.map_or(u64::MAX, |(key, _)| key));
             let first = first.map(|(key, slot)| (key, slot, *class));
@@ -190,9 +187,12 @@ impl Index {
         S: Fn(Slot) -> Option<&'i Instance>,
     {
         let plan = question.plan;
-        let group = self.groups.get(plan.group);
         let rules = |slot: Slot| {
-            let level = if plan.by_instance { group.count(slot) } else { 0 };
+            let level = if plan.by_instance {
+                self.slots.count(slot, plan.group)
+            } else {
+                0
+            };
             (self.domain_counts(plan, self.slots.class(slot)), level)
         };
         let mut best: Vec<Slot> = Vec::new();
@@ -217,8 +217,8 @@ impl Index {
     }
 
     fn key(&self, plan: &Plan, slot: Slot) -> u64 {
-        let (cpu, memory) = self.slots.free(slot);
-        plan.order.key(cpu, memory)
+        let free = self.slots.free(slot);
+        plan.order.key(free.cpu, free.memory)
     }
 
     /// Whether the instance is of one of the classes and can take a copy.
@@ -227,9 +227,9 @@ impl Index {
         S: Fn(Slot) -> Option<&'i Instance>,
     {
         let demand = &question.request.demand;
-        let (cpu, memory) = self.slots.free(slot);
-        cpu >= demand.cpu.0
-            && memory >= demand.memory.0
+        let free = self.slots.free(slot);
+        free.cpu >= demand.cpu.0
+            && free.memory >= demand.memory.0
             && classes.binary_search(&self.slots.class(slot)).is_ok()
             && self.accepts(question, slot)
     }
@@ -240,7 +240,7 @@ impl Index {
         S: Fn(Slot) -> Option<&'i Instance>,
     {
         let plan = question.plan;
-        if plan.distinct && self.groups.get(plan.group).count(slot) > 0 {
+        if plan.distinct && self.slots.count(slot, plan.group) > 0 {
             return false;
         }
         if let Some(chosen) = &plan.chosen
@@ -248,7 +248,10 @@ impl Index {
         {
             return false;
         }
-        if !plan.devices && !plan.changing {
+        if plan.gpus > 0 && self.slots.free(slot).gpus < plan.gpus {
+            return false;
+        }
+        if !plan.ports && !plan.changing {
             return true;
         }
         let Some(instance) = (question.instance)(slot) else {
@@ -257,12 +260,8 @@ impl Index {
         if plan.changing && !eligible(instance, question.request) {
             return false;
         }
-        let mut free = true;
-        if plan.devices {
-            let here = question.placed.iter().filter(|(placed, _)| *placed == slot);
-            let placed = here.map(|(_, copies)| copies).sum();
-            room(instance, question.request, placed, |_| free = false);
-        }
-        free
+        // Each copy that was placed here has the ports.
+        !plan.ports
+            || (has_ports(instance, question.request) && question.placed.iter().all(|(placed, _)| *placed != slot))
     }
 }

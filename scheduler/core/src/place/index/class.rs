@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ranking::{Ranking, Slot};
+use super::slots::Free;
 use crate::place::order::Order;
 use crate::state::Instance;
 
@@ -44,7 +45,8 @@ pub(super) struct Class {
     pub(super) example: Slot,
     /// Its instances.
     pub(super) members: BTreeSet<Slot>,
-    rankings: BTreeMap<Order, Ranking>,
+    /// By order, where one was asked for.
+    rankings: [Option<Ranking>; Order::ALL.len()],
     /// Its domain in each facet that was ever spread over.
     domains: BTreeMap<usize, DomainId>,
     signature: Vec<Value>,
@@ -112,7 +114,7 @@ impl Classes {
         let mut class = Class {
             example: slot,
             members: BTreeSet::new(),
-            rankings: BTreeMap::new(),
+            rankings: Default::default(),
             domains: BTreeMap::new(),
             signature: key.1.clone(),
         };
@@ -166,35 +168,35 @@ impl Class {
 
     /// The ranking in the order, where one was made.
     pub(super) fn ranking(&self, order: Order) -> Option<&Ranking> {
-        self.rankings.get(&order)
+        self.rankings[order as usize].as_ref()
     }
 
     /// Makes the ranking in the order, unless there is one.
-    pub(super) fn rank(&mut self, order: Order, free: impl Fn(Slot) -> (u32, u32)) {
+    pub(super) fn rank(&mut self, order: Order, free: impl Fn(Slot) -> Free) {
         let members = &self.members;
-        self.rankings.entry(order).or_insert_with(|| {
+        self.rankings[order as usize].get_or_insert_with(|| {
             let entries = members.iter().map(|slot| {
-                let (cpu, memory) = free(*slot);
+                let Free { cpu, memory, .. } = free(*slot);
                 (cpu, memory, *slot)
             });
             Ranking::of(order, entries)
         });
     }
 
-    pub(super) fn join(&mut self, slot: Slot, (cpu, memory): (u32, u32)) {
+    pub(super) fn join(&mut self, slot: Slot, free: Free) {
         if self.members.is_empty() {
             self.example = slot;
         }
         self.members.insert(slot);
-        for ranking in self.rankings.values_mut() {
-            ranking.insert(cpu, memory, slot);
+        for ranking in self.rankings.iter_mut().flatten() {
+            ranking.insert(free.cpu, free.memory, slot);
         }
     }
 
-    pub(super) fn leave(&mut self, slot: Slot, (cpu, memory): (u32, u32)) {
+    pub(super) fn leave(&mut self, slot: Slot, free: Free) {
         self.members.remove(&slot);
-        for ranking in self.rankings.values_mut() {
-            ranking.remove(cpu, memory, slot);
+        for ranking in self.rankings.iter_mut().flatten() {
+            ranking.remove(free.cpu, free.memory, slot);
         }
         if self.example == slot
             && let Some(other) = self.members.first()
@@ -204,10 +206,13 @@ impl Class {
     }
 
     /// An instance of the class has more or less free than before.
-    pub(super) fn change(&mut self, slot: Slot, before: (u32, u32), after: (u32, u32)) {
-        for ranking in self.rankings.values_mut() {
-            ranking.remove(before.0, before.1, slot);
-            ranking.insert(after.0, after.1, slot);
+    pub(super) fn change(&mut self, slot: Slot, before: Free, after: Free) {
+        if (before.cpu, before.memory) == (after.cpu, after.memory) {
+            return;
+        }
+        for ranking in self.rankings.iter_mut().flatten() {
+            ranking.remove(before.cpu, before.memory, slot);
+            ranking.insert(after.cpu, after.memory, slot);
         }
     }
 }

@@ -22,7 +22,7 @@ impl Index {
         placed: impl Fn(Slot) -> u32,
     ) -> Refused {
         let mut tally = Tally::of(request);
-        if plan.devices || plan.changing || plan.chosen.is_some() {
+        if plan.ports || plan.gpus > 0 || plan.changing || plan.chosen.is_some() {
             for (slot, instance) in (0..).zip(active(state, self.cluster)) {
                 tally.ask(slot, instance, placed(slot));
             }
@@ -40,11 +40,6 @@ impl Index {
     }
 
     fn tally_classes<'i>(&self, tally: &mut Tally<'_>, plan: &Plan, instance: &impl Fn(Slot) -> Option<&'i Instance>) {
-        let group = self.groups.get(plan.group);
-        let mut has_task = vec![false; if plan.distinct { self.slots.len() } else { 0 }];
-        if plan.distinct {
-            group.slots().for_each(|slot| has_task[slot as usize] = true);
-        }
         for id in self.classes.ids() {
             let class = self.classes.get(id);
             let Some(first) = class.members.first().copied() else {
@@ -62,7 +57,8 @@ impl Index {
                 .flat_map(|ranking| ranking.entries())
             {
                 let (cpu, memory) = plan.order.free(key);
-                tally.count_free(slot, cpu, memory, plan.distinct && has_task[slot as usize]);
+                let has_task = plan.distinct && self.slots.count(slot, plan.group) > 0;
+                tally.count_free(slot, cpu, memory, has_task);
             }
         }
     }

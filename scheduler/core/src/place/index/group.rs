@@ -5,18 +5,23 @@ use std::sync::Arc;
 
 use super::class::{Class, ClassId, DomainId};
 use super::ranking::Slot;
+use super::slots::Slots;
 
 /// Number of a group.
 pub(super) type GroupId = u32;
 
-/// Tasks of one group.
-#[derive(Debug, Default)]
+/// Tasks of one group. How many an instance has is counted with the instance.
+#[derive(Debug)]
 pub(super) struct Group {
-    counts: BTreeMap<Slot, u32>,
+    name: Arc<str>,
+    /// How many instances have any.
+    spans: usize,
+    /// Those that do, once requests ask for instances by the groups that they have.
+    members: Option<BTreeSet<Slot>>,
     /// The same by class and count, once it is asked for.
     levels: Option<BTreeSet<(ClassId, u32, Slot)>>,
     /// Tasks by domain of the facets that the group is spread over.
-    domains: BTreeMap<usize, Vec<u32>>,
+    domains: Vec<(usize, Vec<u32>)>,
 }
 
 /// All groups that have tasks or were asked about.
@@ -24,12 +29,12 @@ pub(super) struct Group {
 pub(super) struct Groups {
     numbers: BTreeMap<Arc<str>, GroupId>,
     groups: Vec<Group>,
+    has_members: bool,
 }
 
 impl Groups {
     pub(super) fn clear(&mut self) {
-        self.numbers.clear();
-        self.groups.clear();
+        *self = Self::default();
     }
 
     /// The number of the group; a new one where it was not known.
@@ -39,14 +44,41 @@ impl Groups {
         }
         let next = GroupId::try_from(self.groups.len()).unwrap_or(GroupId::MAX);
         self.numbers.insert(Arc::clone(name), next);
-        self.groups.push(Group::default());
+        self.groups.push(Group {
+            name: Arc::clone(name),
+            spans: 0,
+            members: self.has_members.then(BTreeSet::new),
+            levels: None,
+            domains: Vec::new(),
+        });
         next
     }
 
-    /// The groups whose name passes the test.
-    pub(super) fn named(&self, test: impl Fn(&str) -> bool) -> impl Iterator<Item = &Group> {
-        let passing = self.numbers.iter().filter(move |(name, _)| test(name));
-        passing.map(|(_, number)| &self.groups[*number as usize])
+    /// Keeps the instances of each group from now on.
+    pub(super) fn keep_members(&mut self, slots: &Slots) {
+        if std::mem::replace(&mut self.has_members, true) {
+            return;
+        }
+        for group in &mut self.groups {
+            group.members = Some(BTreeSet::new());
+        }
+        for slot in slots.all() {
+            for tasks in slots.tasks(slot) {
+                let members = &mut self.groups[tasks.group as usize].members;
+                members.get_or_insert_default().insert(slot);
+            }
+        }
+    }
+
+    /// The instances, in order, that have a task of a group whose name passes the test. They must be kept.
+    pub(super) fn members(&self, test: impl Fn(&str) -> bool) -> Vec<Slot> {
+        let passing = self.groups.iter().filter(|group| test(&group.name));
+        let mut members: Vec<Slot> = passing
+            .flat_map(|group| group.members.iter().flatten().copied())
+            .collect();
+        members.sort_unstable();
+        members.dedup();
+        members
     }
 
     pub(super) fn get(&self, group: GroupId) -> &Group {
@@ -67,27 +99,24 @@ impl Groups {
 }
 
 impl Group {
-    /// Tasks of the group on the instance.
-    pub(super) fn count(&self, slot: Slot) -> u32 {
-        self.counts.get(&slot).copied().unwrap_or(0)
-    }
-
-    /// Instances that have any.
-    pub(super) fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
-        self.counts.keys().copied()
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// How many instances have any.
-    pub(super) fn spans(&self) -> usize {
-        self.counts.len()
+    pub(super) const fn spans(&self) -> usize {
+        self.spans
     }
 
-    /// Sets the count of an instance of the class.
-    pub(super) fn set(&mut self, slot: Slot, count: u32, id: ClassId, class: &Class) {
-        let before = match count {
-            0 => self.counts.remove(&slot).unwrap_or(0),
-            _ => self.counts.insert(slot, count).unwrap_or(0),
-        };
+    /// An instance of the class has more or fewer than before.
+    pub(super) fn change(&mut self, slot: Slot, before: u32, count: u32, id: ClassId, class: &Class) {
+        if before == 0 && count > 0 {
+            self.spans += 1;
+            self.members.iter_mut().for_each(|members| _ = members.insert(slot));
+        } else if before > 0 && count == 0 {
+            self.spans = self.spans.saturating_sub(1);
+            self.members.iter_mut().for_each(|members| _ = members.remove(&slot));
+        }
         if let Some(levels) = &mut self.levels {
             levels.remove(&(id, before, slot));
             if count > 0 {
@@ -101,35 +130,45 @@ impl Group {
         }
     }
 
-    /// Counts by domain from now on.
-    pub(super) fn count_domains(&mut self, facet: usize, domains: usize, domain: impl Fn(Slot) -> DomainId) {
-        let counts = &self.counts;
-        let tasks = self.domains.entry(facet).or_insert_with(|| {
-            let mut tasks = vec![0; domains];
-            for (slot, count) in counts {
-                tasks[domain(*slot) as usize] += count;
-            }
-            tasks
-        });
-        if tasks.len() < domains {
-            tasks.resize(domains, 0);
+    /// Counts by domain from now on. `counts` are those of all instances.
+    pub(super) fn count_domains(
+        &mut self,
+        facet: usize,
+        domains: usize,
+        counts: impl Iterator<Item = (Slot, u32)>,
+        domain: impl Fn(Slot) -> DomainId,
+    ) {
+        if let Some((_, tasks)) = self.domains.iter_mut().find(|(known, _)| *known == facet) {
+            tasks.resize(domains.max(tasks.len()), 0);
+            return;
         }
+        let mut tasks = vec![0; domains];
+        if self.spans > 0 {
+            for (slot, count) in counts.filter(|(_, count)| *count > 0) {
+                tasks[domain(slot) as usize] += count;
+            }
+        }
+        self.domains.push((facet, tasks));
     }
 
     /// Tasks of the group in a domain.
     pub(super) fn in_domain(&self, facet: usize, domain: DomainId) -> u32 {
-        let tasks = self.domains.get(&facet);
-        tasks.and_then(|tasks| tasks.get(domain as usize)).copied().unwrap_or(0)
+        let tasks = self.domains.iter().find(|(known, _)| *known == facet);
+        tasks
+            .and_then(|(_, tasks)| tasks.get(domain as usize))
+            .copied()
+            .unwrap_or(0)
     }
 
-    /// Orders instances by class and count from now on.
-    pub(super) fn level(&mut self, class: impl Fn(Slot) -> ClassId) {
-        let counts = &self.counts;
+    /// Orders instances by class and count from now on. `counts` are those of all instances.
+    pub(super) fn level(&mut self, counts: impl Iterator<Item = (Slot, u32)>, class: impl Fn(Slot) -> ClassId) {
+        let spans = self.spans;
         self.levels.get_or_insert_with(|| {
-            counts
-                .iter()
-                .map(|(slot, count)| (class(*slot), *count, *slot))
-                .collect()
+            if spans == 0 {
+                return BTreeSet::new();
+            }
+            let counts = counts.filter(|(_, count)| *count > 0);
+            counts.map(|(slot, count)| (class(slot), count, slot)).collect()
         });
     }
 

@@ -23,6 +23,7 @@ const ARCHITECTURE: &str = "ecs.cpu-architecture";
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) request: Request,
+    mark: u64,
     /// None where only the scan can tell.
     pub(super) plan: Option<Plan>,
 }
@@ -44,8 +45,10 @@ pub(super) struct Plan {
     pub(super) order: Order,
     /// No two tasks of the group on one instance.
     pub(super) distinct: bool,
-    /// Ports or GPUs are to be free: each candidate is asked.
-    pub(super) devices: bool,
+    /// Ports are to be free: each candidate is asked.
+    pub(super) ports: bool,
+    /// GPUs that a copy takes.
+    pub(super) gpus: u32,
     /// Each candidate must be asked itself, every time.
     pub(super) changing: bool,
     /// The instances that satisfy what each must be asked itself, once.
@@ -62,7 +65,9 @@ impl Plan {
 impl Index {
     /// The place of the request among those that are remembered.
     pub(super) fn prepare<'i>(&mut self, request: &Request, instance: &impl Fn(Slot) -> Option<&'i Instance>) -> usize {
-        if let Some(known) = self.prepared.iter().position(|known| known.request == *request) {
+        let mark = mark(request);
+        let is_known = |known: &Prepared| known.mark == mark && known.request == *request;
+        if let Some(known) = self.prepared.iter().position(is_known) {
             return known;
         }
         let unknown: Vec<Facet> = facets(request)
@@ -81,6 +86,7 @@ impl Index {
         }
         self.prepared.push(Prepared {
             request: request.clone(),
+            mark,
             plan,
         });
         self.prepared.len() - 1
@@ -109,18 +115,22 @@ impl Index {
                 .collect()
         });
         let group = self.groups.number(&request.group);
+        let slots = &self.slots;
+        let counts = || slots.all().map(|slot| (slot, slots.count(slot, group)));
         if by_instance {
-            let slots = &self.slots;
-            self.groups.get_mut(group).level(|slot| slots.class(slot));
+            self.groups.get_mut(group).level(counts(), |slot| slots.class(slot));
+        }
+        if changing && needed_groups(request).is_some() {
+            self.groups.keep_members(slots);
         }
         for facet in &facets {
             let domains = self.classes.spread_over(*facet);
-            let (slots, classes) = (&self.slots, &self.classes);
+            let classes = &self.classes;
             let domain = |slot: Slot| classes.get(slots.class(slot)).domain(*facet);
-            self.groups.get_mut(group).count_domains(*facet, domains, domain);
+            let group = self.groups.get_mut(group);
+            group.count_domains(*facet, domains, counts(), domain);
         }
         for class in &classes {
-            let slots = &self.slots;
             self.classes.get_mut(*class).rank(chain.order, |slot| slots.free(slot));
         }
         Some(Plan {
@@ -131,7 +141,8 @@ impl Index {
             random: chain.random,
             order: chain.order,
             distinct: request.constraints.contains(&Constraint::DistinctInstance),
-            devices: !request.demand.ports.is_empty() || !request.demand.gpus.is_none(),
+            ports: !request.demand.ports.is_empty(),
+            gpus: request.demand.gpus.0,
             changing,
             chosen,
         })
@@ -171,6 +182,17 @@ impl Index {
         }
         Some((facets, by_instance))
     }
+}
+
+/// What tells most requests apart without comparing them: a hash of size and group.
+fn mark(request: &Request) -> u64 {
+    let mix = |mark: u64, word: u64| (mark.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let size = u64::from(request.demand.cpu.0) << 32 | u64::from(request.demand.memory.0);
+    let (words, rest) = request.group.as_bytes().as_chunks();
+    let mark = words
+        .iter()
+        .fold(size, |mark, word| mix(mark, u64::from_le_bytes(*word)));
+    rest.iter().fold(mark, |mark, byte| mix(mark, u64::from(*byte)))
 }
 
 /// Everything about instances that the request asks about.

@@ -1,128 +1,199 @@
 //! The instances of one class in one order, so that the best with enough of both resources is found in a few steps
 //! however many there are.
 //!
-//! Sorted leaves of up to 128 entries; above each leaf, and above each 64 leaves, stands the most that any of its entries has
-//! of the resource that does not lead. What leads is a range of the order itself, so only the leaf in which the range
-//! begins can look as if it had an instance and have none: nothing that is full in one resource is ever walked over.
+//! A B+ tree of three levels: sorted leaves, branches of leaves, and one root of all branches. Above each leaf, and above
+//! each branch, stands the most that any of its entries has of the resource that does not lead. What leads is a range of
+//! the order itself, so only the leaf in which the range begins can look as if it had an instance and have none: nothing
+//! that is full in one resource is ever walked over. Leaves and branches are small and stay where they are in memory, so
+//! that no change moves more than one of each.
+
+mod branch;
+mod leaf;
 
 use std::ops::RangeInclusive;
 
+use self::branch::{Branch, Level, at_least};
+use self::leaf::Leaf;
 use crate::place::order::Order;
 
 /// An instance by its rank among those of the cluster in the order of ids.
 pub(super) type Slot = u32;
 
+/// An instance with its place in the order.
+pub(super) type Entry = (u64, Slot);
+
 /// Entries of a leaf, at most.
-const LEAF: usize = 128;
-/// Two neighbours with no more than so many together become one.
-const SPARSE: usize = 48;
-/// Leaves under one entry of the top.
-const FAN: usize = 64;
+const LEAF: usize = if cfg!(test) { 8 } else { 32 };
+/// Leaves of a branch, at most.
+const FAN: usize = if cfg!(test) { 4 } else { 64 };
 
 /// Instances in order.
 #[derive(Debug)]
 pub(super) struct Ranking {
     order: Order,
-    leaves: Vec<Leaf>,
-    /// First entry of each leaf.
-    firsts: Vec<(u64, Slot)>,
-    /// Most of the other resource in each leaf.
-    most: Vec<u32>,
-    /// Most of the other resource in each [`FAN`] leaves.
-    tops: Vec<u32>,
+    leaves: Arena<Leaf>,
+    branches: Arena<Branch>,
+    root: Root,
 }
 
+/// All branches in order.
 #[derive(Debug, Default)]
-struct Leaf {
+struct Root {
     keys: Vec<u64>,
     slots: Vec<Slot>,
+    most: Vec<u32>,
+    branches: Vec<u32>,
+}
+
+/// Things by number; those that are given back are used again.
+#[derive(Debug)]
+struct Arena<T> {
+    items: Vec<T>,
+    spare: Vec<u32>,
+}
+
+/// A leaf: its branch by the place in the root, and its own place in the branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Spot {
+    branch: usize,
+    leaf: usize,
+}
+
+/// How far a walk along the order has come. Holds for as long as the ranking does not change.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cursor {
+    spot: Spot,
+    entry: usize,
 }
 
 impl Ranking {
     /// A ranking of these entries: `(cpu, memory, slot)` of each instance.
     pub(super) fn of(order: Order, instances: impl IntoIterator<Item = (u32, u32, Slot)>) -> Self {
         let keyed = |(cpu, memory, slot)| (order.key(cpu, memory), slot);
-        let mut entries: Vec<(u64, Slot)> = instances.into_iter().map(keyed).collect();
+        let mut entries: Vec<Entry> = instances.into_iter().map(keyed).collect();
         entries.sort_unstable();
-        let leaves: Vec<Leaf> = entries
-            .chunks(LEAF / 2)
-            .map(|chunk| {
-                let (keys, slots) = chunk.iter().copied().unzip();
-                Leaf { keys, slots }
-            })
-            .collect();
         let mut ranking = Self {
             order,
-            firsts: leaves.iter().filter_map(Leaf::first).collect(),
-            most: leaves.iter().map(|leaf| leaf.most(order)).collect(),
-            leaves,
-            tops: Vec::new(),
+            leaves: Arena::default(),
+            branches: Arena::default(),
+            root: Root::default(),
         };
-        ranking.rebuild_tops(0);
+        // Three quarters full, so that there is room for change.
+        let leaves: Vec<u32> = entries
+            .chunks(LEAF * 3 / 4)
+            .map(|chunk| ranking.leaves.put(Leaf::of(chunk)))
+            .collect();
+        for (at, chunk) in leaves.chunks(FAN * 3 / 4).enumerate() {
+            let mut branch = Branch::default();
+            for (place, number) in chunk.iter().enumerate() {
+                let leaf = ranking.leaves.get(*number);
+                branch.insert(place, leaf.first(), leaf.most(order), *number);
+            }
+            let (first, most) = (branch.first(), branch.most());
+            let number = ranking.branches.put(branch);
+            ranking.root.insert(at, first, most, number);
+        }
         ranking
     }
 
     pub(super) fn insert(&mut self, cpu: u32, memory: u32, slot: Slot) {
-        let key = self.order.key(cpu, memory);
-        if self.leaves.is_empty() {
-            self.insert_leaf(0, Leaf::default());
-        }
-        let at = self.leaf_of(key, slot);
-        let leaf = &mut self.leaves[at];
-        let place = leaf.position(key, slot);
-        leaf.keys.insert(place, key);
-        leaf.slots.insert(place, slot);
-        if leaf.keys.len() > LEAF {
-            let half = leaf.keys.len() / 2;
-            let upper = Leaf {
-                keys: leaf.keys.split_off(half),
-                slots: leaf.slots.split_off(half),
-            };
-            self.insert_leaf(at + 1, upper);
-            self.refresh(at);
-            return;
-        }
-        if place == 0 {
-            self.firsts[at] = (key, slot);
-        }
-        let other = self.order.other(key);
-        if other > self.most[at] {
-            self.most[at] = other;
-            let top = &mut self.tops[at / FAN];
-            *top = (*top).max(other);
-        }
+        self.insert_all(&[(self.order.key(cpu, memory), slot)]);
     }
 
     pub(super) fn remove(&mut self, cpu: u32, memory: u32, slot: Slot) {
-        let key = self.order.key(cpu, memory);
-        if self.leaves.is_empty() {
-            return;
-        }
-        let at = self.leaf_of(key, slot);
-        let leaf = &mut self.leaves[at];
-        let place = leaf.position(key, slot);
-        if leaf.keys.get(place) != Some(&key) || leaf.slots[place] != slot {
-            return;
-        }
-        leaf.keys.remove(place);
-        leaf.slots.remove(place);
-        let left = leaf.keys.len();
-        let next = self.leaves.get(at + 1).map_or(LEAF, |next| next.keys.len());
-        if left + next <= SPARSE {
-            let mut next = self.remove_leaf(at + 1);
-            let leaf = &mut self.leaves[at];
-            leaf.keys.append(&mut next.keys);
-            leaf.slots.append(&mut next.slots);
-            self.refresh(at);
-        } else if left == 0 {
-            drop(self.remove_leaf(at));
-        } else {
-            if place == 0 {
-                self.firsts[at] = (self.leaves[at].keys[0], self.leaves[at].slots[0]);
+        self.remove_all(&[(self.order.key(cpu, memory), slot)]);
+    }
+
+    /// Takes in entries that are in order.
+    pub(super) fn insert_all(&mut self, mut entries: &[Entry]) {
+        while let Some(first) = entries.first() {
+            if self.root.branches.is_empty() {
+                let leaf = self.leaves.put(Leaf::default());
+                let mut branch = Branch::default();
+                branch.insert(0, *first, 0, leaf);
+                let branch = self.branches.put(branch);
+                self.root.insert(0, *first, 0, branch);
             }
-            if self.order.other(key) == self.most[at] {
-                self.refresh_most(at);
+            let spot = self.spot_of(*first);
+            let room = LEAF - self.leaf(spot).len();
+            if room == 0 {
+                self.split(spot);
+                continue;
             }
+            let (here, rest) = entries.split_at(self.belonging(entries, spot).min(room));
+            entries = rest;
+            let order = self.order;
+            let leaf = self.leaf_mut(spot);
+            leaf.merge(here);
+            let first = leaf.first();
+            let most = here.iter().map(|(key, _)| order.other(*key)).max().unwrap_or(0);
+            self.set_first(spot, first);
+            self.raise(spot, most);
+        }
+    }
+
+    /// Removes entries that are in order.
+    pub(super) fn remove_all(&mut self, mut entries: &[Entry]) {
+        while let Some(first) = entries.first()
+            && !self.root.branches.is_empty()
+        {
+            let spot = self.spot_of(*first);
+            let gone = self.leaf_mut(spot).remove(entries);
+            let (here, rest) = entries.split_at(gone.max(1));
+            entries = rest;
+            let most = here.iter().map(|(key, _)| self.order.other(*key)).max().unwrap_or(0);
+            self.mend(spot, most);
+        }
+    }
+
+    /// Where a walk along the span begins.
+    pub(super) fn seek(&self, span: &RangeInclusive<u64>) -> Cursor {
+        let from = *span.start();
+        let mut cursor = Cursor {
+            spot: Spot { branch: 0, leaf: 0 },
+            entry: 0,
+        };
+        if from > 0 && !self.root.branches.is_empty() {
+            cursor.spot = self.spot_of((from, 0));
+            cursor.entry = self.leaf(cursor.spot).position((from, 0));
+        }
+        cursor
+    }
+
+    /// The next instance whose place is in the span, that has enough of the other resource and that `accepts` takes.
+    pub(super) fn next(
+        &self,
+        cursor: &mut Cursor,
+        until: u64,
+        other: u32,
+        mut accepts: impl FnMut(Slot) -> bool,
+    ) -> Option<Entry> {
+        let mask = self.order.mask();
+        loop {
+            let spot = cursor.spot;
+            let branch = self.branches.get(*self.root.branches.get(spot.branch)?);
+            if branch.has(spot.leaf, other) {
+                let leaf = self.leaves.get(branch.number(spot.leaf));
+                for (at, (key, slot)) in leaf.entries().enumerate().skip(cursor.entry) {
+                    if key > until {
+                        return None;
+                    }
+                    if mask.other(key) >= other && accepts(slot) {
+                        cursor.entry = at + 1;
+                        return Some((key, slot));
+                    }
+                }
+            }
+            cursor.entry = 0;
+            cursor.spot = match branch.next(spot.leaf + 1, other) {
+                Some(leaf) => Spot { leaf, ..spot },
+                None => {
+                    let branch = at_least(&self.root.most, spot.branch + 1, other)?;
+                    let leaves = self.branches.get(self.root.branches[branch]);
+                    let leaf = leaves.next(0, other)?;
+                    Spot { branch, leaf }
+                }
+            };
         }
     }
 
@@ -131,175 +202,208 @@ impl Ranking {
         &self,
         span: &RangeInclusive<u64>,
         other: u32,
-        mut accepts: impl FnMut(Slot) -> bool,
-    ) -> Option<(u64, Slot)> {
-        let (from, until) = (*span.start(), *span.end());
-        let start = self
-            .firsts
-            .partition_point(|first| *first < (from, 0))
-            .saturating_sub(1);
-        let mut at = self.next_leaf(start, other)?;
-        loop {
-            let leaf = &self.leaves[at];
-            let begin = if at == start {
-                leaf.keys.partition_point(|key| *key < from)
-            } else {
-                0
-            };
-            for (key, slot) in leaf.keys[begin..].iter().zip(&leaf.slots[begin..]) {
-                if *key > until {
-                    return None;
-                }
-                if self.order.other(*key) >= other && accepts(*slot) {
-                    return Some((*key, *slot));
-                }
-            }
-            at = self.next_leaf(at + 1, other)?;
-        }
+        accepts: impl FnMut(Slot) -> bool,
+    ) -> Option<Entry> {
+        self.next(&mut self.seek(span), *span.end(), other, accepts)
     }
 
     /// All instances with their places, in order.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (u64, Slot)> + '_ {
-        let leaves = self.leaves.iter();
-        leaves.flat_map(|leaf| leaf.keys.iter().copied().zip(leaf.slots.iter().copied()))
+    pub(super) fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        let branches = self.root.branches.iter().map(|number| self.branches.get(*number));
+        let leaves = branches.flat_map(Branch::numbers);
+        leaves.flat_map(|number| self.leaves.get(number).entries())
     }
 
-    /// The first leaf from `at` on that has an entry with enough of the other resource.
-    fn next_leaf(&self, at: usize, other: u32) -> Option<usize> {
-        let in_group = |from: usize, until: usize| {
-            let found = self.most.get(from..until)?.iter().position(|most| *most >= other)?;
-            Some(from + found)
+    /// The leaf in which the entry is or belongs. There must be one.
+    fn spot_of(&self, entry: Entry) -> Spot {
+        let branch = self.root.level().position_after(entry).saturating_sub(1);
+        let leaves = self.branches.get(self.root.branches[branch]).level();
+        let leaf = leaves.position_after(entry).saturating_sub(1);
+        Spot { branch, leaf }
+    }
+
+    /// How many of the entries, of which the first belongs to the leaf, do.
+    fn belonging(&self, entries: &[Entry], spot: Spot) -> usize {
+        if entries.len() == 1 {
+            return 1;
+        }
+        let branch = self.branch(spot);
+        let next = branch.level().entry(spot.leaf + 1);
+        match next.or_else(|| self.root.level().entry(spot.branch + 1)) {
+            Some(next) => entries.partition_point(|entry| *entry < next).max(1),
+            None => entries.len(),
+        }
+    }
+
+    fn branch(&self, spot: Spot) -> &Branch {
+        self.branches.get(self.root.branches[spot.branch])
+    }
+
+    fn branch_mut(&mut self, spot: Spot) -> &mut Branch {
+        self.branches.get_mut(self.root.branches[spot.branch])
+    }
+
+    fn leaf(&self, spot: Spot) -> &Leaf {
+        self.leaves.get(self.branch(spot).number(spot.leaf))
+    }
+
+    fn leaf_mut(&mut self, spot: Spot) -> &mut Leaf {
+        let number = self.branch(spot).number(spot.leaf);
+        self.leaves.get_mut(number)
+    }
+
+    /// The leaf begins with this entry now.
+    fn set_first(&mut self, spot: Spot, first: Entry) {
+        self.branch_mut(spot).set_first(spot.leaf, first);
+        if spot.leaf == 0 {
+            self.root.keys[spot.branch] = first.0;
+            self.root.slots[spot.branch] = first.1;
+        }
+    }
+
+    /// The leaf has an entry with so much of the other resource now.
+    fn raise(&mut self, spot: Spot, most: u32) {
+        self.branch_mut(spot).raise(spot.leaf, most);
+        let top = &mut self.root.most[spot.branch];
+        *top = most.max(*top);
+    }
+
+    /// The leaf has lost entries, with this much of the other resource at most.
+    fn mend(&mut self, spot: Spot, lost: u32) {
+        let left = self.leaf(spot).len();
+        let next = Spot {
+            leaf: spot.leaf + 1,
+            ..spot
         };
-        let end = self.most.len();
-        let group = at / FAN;
-        let rest = ((group + 1) * FAN).min(end);
-        if at < rest
-            && let Some(found) = in_group(at, rest)
-        {
-            return Some(found);
+        let joins = next.leaf < self.branch(spot).len() && left + self.leaf(next).len() <= LEAF / 2;
+        if joins {
+            let number = self.branch(next).number(next.leaf);
+            let next_leaf = std::mem::take(self.leaves.get_mut(number));
+            self.leaf_mut(spot).append(&next_leaf);
+        } else if left == 0 {
+            self.remove_leaf(spot);
+            return;
         }
-        let later = self.tops.get(group + 1..)?.iter().position(|top| *top >= other)?;
-        let group = group + 1 + later;
-        in_group(group * FAN, ((group + 1) * FAN).min(end))
-    }
-
-    /// The leaf in which the entry is or belongs.
-    fn leaf_of(&self, key: u64, slot: Slot) -> usize {
-        self.firsts
-            .partition_point(|first| *first <= (key, slot))
-            .saturating_sub(1)
-    }
-
-    fn insert_leaf(&mut self, at: usize, leaf: Leaf) {
-        self.firsts.insert(at, leaf.first().unwrap_or((0, 0)));
-        self.most.insert(at, leaf.most(self.order));
-        self.leaves.insert(at, leaf);
-        self.rebuild_tops(at);
-    }
-
-    fn remove_leaf(&mut self, at: usize) -> Leaf {
-        self.firsts.remove(at);
-        self.most.remove(at);
-        let leaf = self.leaves.remove(at);
-        self.rebuild_tops(at);
-        leaf
-    }
-
-    /// Makes what stands above a leaf true again.
-    fn refresh(&mut self, at: usize) {
-        if let Some(first) = self.leaves[at].first() {
-            self.firsts[at] = first;
+        let first = self.leaf(spot).first();
+        self.set_first(spot, first);
+        if joins || lost >= self.branch(spot).most_of(spot.leaf) {
+            let most = self.leaf(spot).most(self.order);
+            self.branch_mut(spot).set_most(spot.leaf, most);
         }
-        self.refresh_most(at);
+        if joins {
+            self.remove_leaf(next);
+        }
+        self.lower(spot.branch, lost);
     }
 
-    fn refresh_most(&mut self, at: usize) {
-        self.most[at] = self.leaves[at].most(self.order);
-        let group = at / FAN;
-        let until = ((group + 1) * FAN).min(self.most.len());
-        self.tops[group] = self.most[group * FAN..until].iter().copied().max().unwrap_or(0);
+    /// The branch has lost an entry with this much of the other resource.
+    fn lower(&mut self, branch: usize, lost: u32) {
+        if lost >= self.root.most[branch] {
+            self.root.most[branch] = self.branches.get(self.root.branches[branch]).most();
+        }
     }
 
-    /// The leaves from `at` on have moved.
-    fn rebuild_tops(&mut self, at: usize) {
-        self.tops.truncate(at / FAN);
-        let groups = self.most.chunks(FAN).skip(self.tops.len());
-        let tops: Vec<u32> = groups.map(|group| group.iter().copied().max().unwrap_or(0)).collect();
-        self.tops.extend(tops);
+    /// Makes two leaves of a full one.
+    fn split(&mut self, spot: Spot) {
+        let order = self.order;
+        let upper = self.leaf_mut(spot).split();
+        let most = self.leaf(spot).most(order);
+        self.branch_mut(spot).set_most(spot.leaf, most);
+        let (first, most) = (upper.first(), upper.most(order));
+        let number = self.leaves.put(upper);
+        let mut spot = spot;
+        if self.branch(spot).len() == FAN {
+            let upper = self.branch_mut(spot).split();
+            let left = self.branch(spot).len();
+            self.root.most[spot.branch] = self.branch(spot).most();
+            let (first, most) = (upper.first(), upper.most());
+            let number = self.branches.put(upper);
+            self.root.insert(spot.branch + 1, first, most, number);
+            if spot.leaf >= left {
+                spot = Spot {
+                    branch: spot.branch + 1,
+                    leaf: spot.leaf - left,
+                };
+            }
+        }
+        self.branch_mut(spot).insert(spot.leaf + 1, first, most, number);
+        let top = &mut self.root.most[spot.branch];
+        *top = most.max(*top);
+    }
+
+    fn remove_leaf(&mut self, spot: Spot) {
+        let branch = self.branch_mut(spot);
+        let (number, most) = branch.remove(spot.leaf);
+        let first = (branch.len() > 0).then(|| branch.first());
+        self.leaves.give_back(number);
+        match first {
+            Some((key, slot)) => {
+                self.root.keys[spot.branch] = key;
+                self.root.slots[spot.branch] = slot;
+                self.lower(spot.branch, most);
+            }
+            None => {
+                let number = self.root.remove(spot.branch);
+                self.branches.give_back(number);
+            }
+        }
     }
 }
 
-impl Leaf {
-    fn first(&self) -> Option<(u64, Slot)> {
-        Some((*self.keys.first()?, *self.slots.first()?))
-    }
-
-    fn most(&self, order: Order) -> u32 {
-        self.keys.iter().map(|key| order.other(*key)).max().unwrap_or(0)
-    }
-
-    /// Where the entry is or belongs.
-    fn position(&self, key: u64, slot: Slot) -> usize {
-        let mut at = self.keys.partition_point(|other| *other < key);
-        // Equal instances stand together in the order of their slots.
-        if self.keys.get(at) == Some(&key) {
-            let equal = self.keys[at..].partition_point(|other| *other == key);
-            at += self.slots[at..at + equal].partition_point(|other| *other < slot);
+impl Root {
+    fn level(&self) -> Level<'_> {
+        Level {
+            keys: &self.keys,
+            slots: &self.slots,
         }
-        at
+    }
+
+    fn insert(&mut self, at: usize, (key, slot): Entry, most: u32, branch: u32) {
+        self.keys.insert(at, key);
+        self.slots.insert(at, slot);
+        self.most.insert(at, most);
+        self.branches.insert(at, branch);
+    }
+
+    fn remove(&mut self, at: usize) -> u32 {
+        self.keys.remove(at);
+        self.slots.remove(at);
+        self.most.remove(at);
+        self.branches.remove(at)
+    }
+}
+
+impl<T> Default for Arena<T> {
+    fn default() -> Self {
+        Self {
+            items: Vec::new(),
+            spare: Vec::new(),
+        }
+    }
+}
+
+impl<T> Arena<T> {
+    fn put(&mut self, item: T) -> u32 {
+        if let Some(number) = self.spare.pop() {
+            self.items[number as usize] = item;
+            return number;
+        }
+        self.items.push(item);
+        u32::try_from(self.items.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    fn give_back(&mut self, number: u32) {
+        self.spare.push(number);
+    }
+
+    fn get(&self, number: u32) -> &T {
+        &self.items[number as usize]
+    }
+
+    fn get_mut(&mut self, number: u32) -> &mut T {
+        &mut self.items[number as usize]
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// What the ranking should find, by looking at all.
-    fn oracle(order: Order, all: &[(u32, u32, Slot)], cpu: u32, memory: u32) -> Option<Slot> {
-        let fits = |(c, m, _): &&(u32, u32, Slot)| *c >= cpu && *m >= memory;
-        let best = all
-            .iter()
-            .filter(fits)
-            .min_by_key(|(c, m, slot)| (order.key(*c, *m), *slot));
-        best.map(|(_, _, slot)| *slot)
-    }
-
-    fn order() -> impl Strategy<Value = Order> {
-        prop_oneof![Just(Order::LeastCpu), Just(Order::LeastMemory), Just(Order::MostFree)]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        #[test]
-        fn the_best_that_fits_is_found_after_any_change(
-            order in order(),
-            start in prop::collection::vec((0_u32..40, 0_u32..40), 0..400),
-            changes in prop::collection::vec((any::<prop::sample::Index>(), 0_u32..40, 0_u32..40, any::<bool>()), 0..600),
-            wanted in prop::collection::vec((0_u32..42, 0_u32..42), 1..20),
-        ) {
-            let mut all: Vec<(u32, u32, Slot)> =
-                (0_u32..).zip(start).map(|(slot, (cpu, memory))| (cpu, memory, slot)).collect();
-            let mut ranking = Ranking::of(order, all.iter().copied());
-            for (step, (which, cpu, memory, goes)) in changes.into_iter().enumerate() {
-                if !all.is_empty() {
-                    let at = which.index(all.len());
-                    let (c, m, slot) = all[at];
-                    ranking.remove(c, m, slot);
-                    if goes {
-                        all.swap_remove(at);
-                    } else {
-                        ranking.insert(cpu, memory, slot);
-                        all[at] = (cpu, memory, slot);
-                    }
-                }
-                let (cpu, memory) = wanted[step % wanted.len()];
-                let (span, other) = order.span(cpu, memory);
-                let found = ranking.first(&span, other, |_| true).map(|(_, slot)| slot);
-                prop_assert_eq!(found, oracle(order, &all, cpu, memory));
-            }
-        }
-    }
-}
+mod tests;

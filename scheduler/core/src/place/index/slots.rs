@@ -10,20 +10,56 @@ use super::ranking::Slot;
 use crate::observation::InstanceFacts;
 use crate::state::Instance;
 
-/// One entry an instance in each list.
+/// Groups of an instance that are counted beside what else is read of it.
+const NEAR: usize = 3;
+
+/// All instances.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     /// Shared, as they only change with all else.
     ids: Arc<Vec<InstanceId>>,
-    free: Vec<(u32, u32)>,
-    classes: Vec<ClassId>,
+    lines: Vec<Line>,
     /// What the classes were found by: another value means to look again.
     origins: Vec<Origin>,
-    /// Tasks by group, in the order of the groups' names.
-    groups: Vec<Vec<Membership>>,
-    /// Slots that are ahead of the state, each once.
+    /// Slots that are ahead of the state, some of them more than once.
     ahead: Vec<Slot>,
-    is_ahead: Vec<bool>,
+}
+
+/// What a placement reads and writes of an instance: one cache line.
+#[derive(Debug)]
+#[repr(align(64))]
+struct Line {
+    id: InstanceId,
+    cpu: u32,
+    memory: u32,
+    class: ClassId,
+    gpus: u32,
+    /// Tasks by group.
+    near: [Tasks; NEAR],
+    /// Tasks of all other groups.
+    far: Option<Box<Far>>,
+}
+
+/// Tasks of the groups that find no place in the line.
+#[derive(Debug)]
+struct Far(Vec<Tasks>);
+
+/// Tasks of a group; no group where there are none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Tasks {
+    pub(super) group: GroupId,
+    pub(super) count: u32,
+}
+
+/// What is free on an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Free {
+    /// CPU units.
+    pub(super) cpu: u32,
+    /// MiB of memory.
+    pub(super) memory: u32,
+    /// GPUs.
+    pub(super) gpus: u32,
 }
 
 /// What decides the class of an instance.
@@ -31,6 +67,16 @@ pub(super) struct Slots {
 pub(super) struct Origin {
     facts: Arc<InstanceFacts>,
     connected: bool,
+}
+
+impl Free {
+    pub(super) fn of(instance: &Instance) -> Self {
+        Self {
+            cpu: instance.free_cpu().0,
+            memory: instance.free_memory().0,
+            gpus: instance.free_gpu_count().0,
+        }
+    }
 }
 
 impl Origin {
@@ -46,12 +92,24 @@ impl Origin {
     }
 }
 
-/// Tasks of a group on an instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Membership {
-    pub(super) name: Arc<str>,
-    pub(super) group: GroupId,
-    pub(super) count: u32,
+impl Line {
+    fn tasks(&self) -> impl Iterator<Item = &Tasks> {
+        let far = self.far.iter().flat_map(|far| &far.0);
+        self.near.iter().chain(far).filter(|tasks| tasks.count > 0)
+    }
+
+    fn find(&mut self, group: GroupId) -> Option<&mut Tasks> {
+        let far = self.far.iter_mut().flat_map(|far| &mut far.0);
+        let mut all = self.near.iter_mut().chain(far);
+        all.find(|tasks| tasks.group == group && tasks.count > 0)
+    }
+
+    fn add(&mut self, tasks: Tasks) {
+        match self.near.iter_mut().find(|place| place.count == 0) {
+            Some(place) => *place = tasks,
+            None => self.far.get_or_insert_with(|| Box::new(Far(Vec::new()))).0.push(tasks),
+        }
+    }
 }
 
 impl Slots {
@@ -62,20 +120,26 @@ impl Slots {
     /// Adds the instance with the next greater id.
     pub(super) fn push(&mut self, instance: &Instance, class: ClassId) {
         Arc::make_mut(&mut self.ids).push(instance.id);
-        self.free.push(free(instance));
-        self.classes.push(class);
+        let free = Free::of(instance);
+        self.lines.push(Line {
+            id: instance.id,
+            cpu: free.cpu,
+            memory: free.memory,
+            class,
+            gpus: free.gpus,
+            near: [Tasks::default(); NEAR],
+            far: None,
+        });
         self.origins.push(Origin::of(instance));
-        self.groups.push(Vec::new());
-        self.is_ahead.push(false);
     }
 
     /// The slot of the instance that is pushed next.
     pub(super) fn next(&self) -> Slot {
-        Slot::try_from(self.ids.len()).unwrap_or(Slot::MAX)
+        Slot::try_from(self.lines.len()).unwrap_or(Slot::MAX)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.ids.len()
+        self.lines.len()
     }
 
     pub(super) fn find(&self, id: InstanceId) -> Option<Slot> {
@@ -92,24 +156,65 @@ impl Slots {
     }
 
     pub(super) fn id(&self, slot: Slot) -> InstanceId {
-        self.ids[slot as usize]
+        self.line(slot).id
     }
 
-    /// CPU units and memory that no task reserves.
-    pub(super) fn free(&self, slot: Slot) -> (u32, u32) {
-        self.free[slot as usize]
+    /// What no task reserves.
+    pub(super) fn free(&self, slot: Slot) -> Free {
+        let Line { cpu, memory, gpus, .. } = *self.line(slot);
+        Free { cpu, memory, gpus }
     }
 
-    pub(super) fn set_free(&mut self, slot: Slot, free: (u32, u32)) {
-        self.free[slot as usize] = free;
+    pub(super) fn set_free(&mut self, slot: Slot, free: Free) {
+        let line = &mut self.lines[slot as usize];
+        (line.cpu, line.memory, line.gpus) = (free.cpu, free.memory, free.gpus);
     }
 
     pub(super) fn class(&self, slot: Slot) -> ClassId {
-        self.classes[slot as usize]
+        self.line(slot).class
     }
 
     pub(super) fn set_class(&mut self, slot: Slot, class: ClassId) {
-        self.classes[slot as usize] = class;
+        self.lines[slot as usize].class = class;
+    }
+
+    /// Tasks of the group.
+    pub(super) fn count(&self, slot: Slot, group: GroupId) -> u32 {
+        let mut tasks = self.tasks(slot);
+        tasks.find(|tasks| tasks.group == group).map_or(0, |tasks| tasks.count)
+    }
+
+    /// Tasks by group, in no order.
+    pub(super) fn tasks(&self, slot: Slot) -> impl Iterator<Item = Tasks> + '_ {
+        self.line(slot).tasks().copied()
+    }
+
+    /// Counts more tasks of a group; gives how many there were.
+    pub(super) fn join(&mut self, slot: Slot, group: GroupId, count: u32) -> u32 {
+        let line = &mut self.lines[slot as usize];
+        if let Some(known) = line.find(group) {
+            known.count += count;
+            return known.count - count;
+        }
+        line.add(Tasks { group, count });
+        0
+    }
+
+    /// Counts so many tasks of a group.
+    pub(super) fn set_count(&mut self, slot: Slot, group: GroupId, count: u32) {
+        let line = &mut self.lines[slot as usize];
+        match line.find(group) {
+            Some(known) => known.count = count,
+            None => line.add(Tasks { group, count }),
+        }
+        if count == 0
+            && let Some(far) = &mut line.far
+        {
+            far.0.retain(|tasks| tasks.count > 0);
+            if far.0.is_empty() {
+                line.far = None;
+            }
+        }
     }
 
     /// Whether the class may be another than when it was found. From now on it is taken to be found by this instance.
@@ -122,55 +227,32 @@ impl Slots {
         moved
     }
 
-    /// Whether the instance's tasks by group are those that are counted here.
-    pub(super) fn has_groups_of(&self, slot: Slot, instance: &Instance) -> bool {
-        let counted = self.groups[slot as usize].iter();
-        let counted = counted.map(|membership| (&membership.name, &membership.count));
-        instance.groups.iter().eq(counted)
-    }
-
-    /// Counts more tasks of a group; gives how many there are now.
-    pub(super) fn join(&mut self, slot: Slot, name: &Arc<str>, group: GroupId, tasks: u32) -> u32 {
-        let groups = &mut self.groups[slot as usize];
-        let known = groups.iter_mut().find(|membership| membership.group == group);
-        if let Some(membership) = known {
-            membership.count += tasks;
-            return membership.count;
-        }
-        let at = groups.partition_point(|membership| membership.name < *name);
-        let name = Arc::clone(name);
-        groups.insert(
-            at,
-            Membership {
-                name,
-                group,
-                count: tasks,
-            },
-        );
-        tasks
-    }
-
     /// The slot is not what the state says any more.
     pub(super) fn run_ahead(&mut self, slot: Slot) {
-        if !std::mem::replace(&mut self.is_ahead[slot as usize], true) {
+        if self.ahead.last() != Some(&slot) {
             self.ahead.push(slot);
         }
     }
 
-    /// The slots that are ahead of the state, which is about to be looked at.
+    /// The slots that are ahead of the state, which is about to be looked at: each once, in order.
     pub(super) fn take_ahead(&mut self) -> Vec<Slot> {
-        for slot in &self.ahead {
-            self.is_ahead[*slot as usize] = false;
-        }
-        std::mem::take(&mut self.ahead)
+        let mut ahead = std::mem::take(&mut self.ahead);
+        ahead.sort_unstable();
+        ahead.dedup();
+        ahead
     }
 
-    pub(super) fn set_groups(&mut self, slot: Slot, groups: Vec<Membership>) -> Vec<Membership> {
-        std::mem::replace(&mut self.groups[slot as usize], groups)
+    fn line(&self, slot: Slot) -> &Line {
+        &self.lines[slot as usize]
     }
 }
 
-/// CPU units and memory that no task reserves.
-pub(super) fn free(instance: &Instance) -> (u32, u32) {
-    (instance.free_cpu().0, instance.free_memory().0)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_placement_reads_of_an_instance_is_one_cache_line() {
+        assert_eq!(size_of::<Line>(), 64);
+    }
 }

@@ -1,13 +1,11 @@
 //! Keeping the index true: as the state says, and ahead of it by what was just placed.
 
-use std::sync::Arc;
-
 use berth_model::status::InstanceStatus;
 
 use super::group::GroupId;
 use super::prepared::Plan;
 use super::ranking::Slot;
-use super::slots::{Membership, free};
+use super::slots::{Free, Tasks};
 use super::{Index, active};
 use crate::keys::InstanceKey;
 
@@ -26,7 +24,7 @@ impl Index {
             let slot = self.slots.next();
             let class = self.classes.class_of(instance, slot);
             self.slots.push(instance, class);
-            self.classes.get_mut(class).join(slot, free(instance));
+            self.classes.get_mut(class).join(slot, Free::of(instance));
             self.regroup(slot, instance);
         }
         self.seen = state.instance_changes;
@@ -47,22 +45,35 @@ impl Index {
 
     /// Takes in the instance as the state has it; says no where instances have come or gone.
     pub(super) fn refresh(&mut self, state: &State, key: InstanceKey) -> bool {
-        let instance = state
-            .instance(key)
-            .filter(|instance| instance.status == InstanceStatus::Active);
-        let (slot, instance) = match (self.slots.find(key.instance), instance) {
-            (None, None) => return true,
-            (Some(slot), Some(instance)) => (slot, instance),
-            (None, Some(_)) | (Some(_), None) => return false,
+        match (self.slots.find(key.instance), active_instance(state, key)) {
+            (None, None) => true,
+            (Some(slot), Some(instance)) => {
+                self.update(slot, instance);
+                true
+            }
+            (None, Some(_)) | (Some(_), None) => false,
+        }
+    }
+
+    /// Takes back what was counted as placed on the instance and is not in the state; says no where it has gone.
+    pub(super) fn return_to(&mut self, state: &State, slot: Slot) -> bool {
+        let key = InstanceKey {
+            cluster: self.cluster,
+            instance: self.slots.id(slot),
         };
+        let instance = active_instance(state, key);
+        if let Some(instance) = instance {
+            self.update(slot, instance);
+        }
+        instance.is_some()
+    }
+
+    fn update(&mut self, slot: Slot, instance: &Instance) {
         if self.slots.has_moved(slot, instance) {
             self.reclassify(slot, instance);
         }
-        self.set_free(slot, free(instance));
-        if !self.slots.has_groups_of(slot, instance) {
-            self.regroup(slot, instance);
-        }
-        true
+        self.set_free(slot, Free::of(instance));
+        self.regroup(slot, instance);
     }
 
     fn reclassify(&mut self, slot: Slot, instance: &Instance) {
@@ -79,7 +90,7 @@ impl Index {
         }
     }
 
-    fn set_free(&mut self, slot: Slot, free: (u32, u32)) {
+    fn set_free(&mut self, slot: Slot, free: Free) {
         let before = self.slots.free(slot);
         if before != free {
             self.classes.get_mut(self.slots.class(slot)).change(slot, before, free);
@@ -87,52 +98,68 @@ impl Index {
         }
     }
 
+    /// Counts the instance's tasks by group as the state has them.
     fn regroup(&mut self, slot: Slot, instance: &Instance) {
-        let groups = instance.groups.iter().map(|(name, count)| Membership {
-            name: Arc::clone(name),
-            group: self.groups.number(name),
-            count: *count,
-        });
-        let groups: Vec<Membership> = groups.collect();
-        let kept: Vec<(GroupId, u32)> = groups.iter().map(|entry| (entry.group, entry.count)).collect();
-        for gone in self.slots.set_groups(slot, groups) {
-            if kept.iter().all(|(group, _)| *group != gone.group) {
-                self.count(slot, gone.group, 0);
+        let mut changed: Vec<(GroupId, u32, u32)> = Vec::new();
+        let mut known = 0;
+        for Tasks { group, count } in self.slots.tasks(slot) {
+            let now = instance.tasks_of_group(self.groups.get(group).name());
+            if now != count {
+                changed.push((group, count, now));
+            }
+            known += usize::from(now > 0);
+        }
+        if known < instance.groups.len() {
+            for (name, count) in &instance.groups {
+                let group = self.groups.number(name);
+                if self.slots.count(slot, group) == 0 {
+                    changed.push((group, 0, *count));
+                }
             }
         }
-        for (group, count) in kept {
-            self.count(slot, group, count);
+        for (group, before, count) in changed {
+            self.slots.set_count(slot, group, count);
+            self.count(slot, group, before, count);
         }
     }
 
-    fn count(&mut self, slot: Slot, group: GroupId, count: u32) {
+    fn count(&mut self, slot: Slot, group: GroupId, before: u32, count: u32) {
         let id = self.slots.class(slot);
-        self.groups.get_mut(group).set(slot, count, id, self.classes.get(id));
+        let class = self.classes.get(id);
+        self.groups.get_mut(group).change(slot, before, count, id, class);
     }
 
     /// How many copies the instance gets at once: as many as would follow one by one, where no other instance can become
     /// better by it.
     pub(super) fn copies(&self, plan: &Plan, request: &Request, slot: Slot, wanted: u32) -> u32 {
         let fills = plan.order != Order::MostFree && plan.facets.is_empty();
-        if !fills || plan.by_instance || plan.random || plan.distinct || plan.devices {
+        if !fills || plan.by_instance || plan.random || plan.distinct || plan.ports || plan.gpus > 0 {
             return 1;
         }
-        let (cpu, memory) = self.slots.free(slot);
+        let free = self.slots.free(slot);
         let room = |free: u32, each: u32| free.checked_div(each).unwrap_or(u32::MAX);
-        let room = room(cpu, request.demand.cpu.0).min(room(memory, request.demand.memory.0));
+        let room = room(free.cpu, request.demand.cpu.0).min(room(free.memory, request.demand.memory.0));
         wanted.min(room).max(1)
     }
 
     /// Counts copies as placed.
     pub(super) fn take(&mut self, slot: Slot, request: &Request, copies: u32, group: GroupId) {
-        let (cpu, memory) = self.slots.free(slot);
+        let free = self.slots.free(slot);
         let left = |free: u32, each: u32| free.saturating_sub(each.saturating_mul(copies));
-        self.set_free(
-            slot,
-            (left(cpu, request.demand.cpu.0), left(memory, request.demand.memory.0)),
-        );
-        let count = self.slots.join(slot, &request.group, group, copies);
-        self.count(slot, group, count);
+        let left = Free {
+            cpu: left(free.cpu, request.demand.cpu.0),
+            memory: left(free.memory, request.demand.memory.0),
+            gpus: left(free.gpus, request.demand.gpus.0),
+        };
+        self.set_free(slot, left);
+        let before = self.slots.join(slot, group, copies);
+        self.count(slot, group, before, before + copies);
         self.slots.run_ahead(slot);
     }
+}
+
+/// The instance, where it may be chosen.
+fn active_instance(state: &State, key: InstanceKey) -> Option<&Instance> {
+    let instance = state.instance(key);
+    instance.filter(|instance| instance.status == InstanceStatus::Active)
 }
