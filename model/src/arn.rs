@@ -99,6 +99,15 @@ impl Namespace {
         self.write(format_args!("service-revision/{cluster}/{service}/{id}"))
     }
 
+    /// `arn:aws:elasticloadbalancing:REGION:ACCOUNT:targetgroup/NAME/LISTENER`
+    #[must_use]
+    pub fn target_group(&self, name: &str, listener: &str) -> String {
+        format!(
+            "arn:aws:elasticloadbalancing:{}:{}:targetgroup/{name}/{listener}",
+            self.region, self.account
+        )
+    }
+
     /// The cluster that a request's `cluster` member names: a name, an ARN, or nothing for `default`.
     ///
     /// # Errors

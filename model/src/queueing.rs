@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::fault::Fault;
 use crate::id::shortened;
+use crate::span;
 use crate::tag::Tag;
 
 /// The key of the tag whose value is how long a task may wait.
@@ -21,7 +22,7 @@ pub fn patience(tags: &[Tag]) -> Result<Option<Duration>, Fault> {
     let Some(tag) = tags.iter().find(|tag| tag.key == QUEUE_TAG) else {
         return Ok(None);
     };
-    match span(&tag.value) {
+    match span::seconds(&tag.value) {
         Some(seconds @ 1..=LONGEST) => Ok(Some(Duration::from_secs(seconds))),
         Some(_) | None => Err(Fault::invalid(format!(
             "The value '{}' of tag {QUEUE_TAG} must be a whole number of seconds, or one with the unit s, m, h or d, from \
@@ -42,20 +43,6 @@ pub fn refuse(tags: &[Tag], operation: &str) -> Result<(), Fault> {
             "Tag {QUEUE_TAG} is for RunTask; {operation} does not wait for room."
         ))),
     }
-}
-
-/// `90`, `90s`, `30m`, `2h` or `1d`, in seconds.
-fn span(text: &str) -> Option<u64> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match &text[digits.len()..] {
-        "" | "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => return None,
-    };
-    let number: u64 = digits.parse().ok().filter(|_| !digits.starts_with('+'))?;
-    number.checked_mul(unit)
 }
 
 #[cfg(test)]
