@@ -73,7 +73,8 @@ pub fn parse(raw: &[RawLoadBalancer], namespace: &Namespace) -> Result<Vec<LoadB
     }
     let mut parsed: Vec<LoadBalancer> = Vec::with_capacity(raw.len());
     for (at, one) in raw.iter().enumerate() {
-        let one = load_balancer(one, namespace).map_err(|what| Fault::invalid(format!("loadBalancers[{at}].{what}")))?;
+        let one =
+            load_balancer(one, namespace).map_err(|what| Fault::invalid(format!("loadBalancers[{at}].{what}")))?;
         if let Some(other) = parsed.iter().find(|other| other.listener_port == one.listener_port) {
             return Err(Fault::invalid(format!(
                 "loadBalancers[{at}].targetGroupArn '{}' listens on port {}, as '{}' does: a port may stand once.",
@@ -143,8 +144,8 @@ impl Namespace {
         let (protocol, port) = listener
             .split_once('-')
             .ok_or_else(|| invalid("it has no listener port"))?;
-        let protocol =
-            GatewayProtocol::from_name(protocol).ok_or_else(|| invalid("it has no protocol of those that there are"))?;
+        let protocol = GatewayProtocol::from_name(protocol)
+            .ok_or_else(|| invalid("it has no protocol of those that there are"))?;
         let is_plain = !port.starts_with(['0', '+']);
         let port: Option<u16> = port.parse().ok().filter(|_| is_plain);
         port.map(|port| (protocol, port))

@@ -85,11 +85,18 @@ impl TargetSettings {
         for tag in tags {
             let read = match tag.key.as_str() {
                 HEALTH_CHECK_TAG => check(&tag.value).map(|check| settings.health_check = Some(check)),
-                DEREGISTRATION_DELAY_TAG => delay(&tag.value).map(|delay| settings.deregistration_delay_seconds = delay),
+                DEREGISTRATION_DELAY_TAG => {
+                    delay(&tag.value).map(|delay| settings.deregistration_delay_seconds = delay)
+                }
                 _ => continue,
             };
-            let invalid =
-                |rule: String| Fault::invalid(format!("The value '{}' of tag {} {rule}.", shortened(&tag.value), tag.key));
+            let invalid = |rule: String| {
+                Fault::invalid(format!(
+                    "The value '{}' of tag {} {rule}.",
+                    shortened(&tag.value),
+                    tag.key
+                ))
+            };
             read.map_err(invalid)?;
             if load_balancers.is_empty() {
                 return Err(Fault::invalid(format!(
@@ -127,7 +134,10 @@ fn check(text: &str) -> Result<HealthCheck, String> {
         Some("http") => {
             let path = words.next_if(|word| word.starts_with('/')).unwrap_or("/");
             if path.len() > LONGEST_PATH {
-                return Err(format!("has a path of {} characters, at most {LONGEST_PATH} are allowed", path.len()));
+                return Err(format!(
+                    "has a path of {} characters, at most {LONGEST_PATH} are allowed",
+                    path.len()
+                ));
             }
             HealthCheck::new(Some(path.to_owned()))
         }
@@ -172,7 +182,12 @@ fn interval(name: &str, value: &str) -> Result<u32, String> {
     span::seconds(value)
         .filter(|seconds| (1..=LONGEST_INTERVAL).contains(seconds))
         .and_then(|seconds| u32::try_from(seconds).ok())
-        .ok_or_else(|| format!("has {name}={}, which must be from 1s to {LONGEST_INTERVAL}s", shortened(value)))
+        .ok_or_else(|| {
+            format!(
+                "has {name}={}, which must be from 1s to {LONGEST_INTERVAL}s",
+                shortened(value)
+            )
+        })
 }
 
 fn threshold(name: &str, value: &str) -> Result<u32, String> {

@@ -36,7 +36,11 @@ fn settings(tags: &[(&str, &str)]) -> Result<TargetSettings, Fault> {
 
 #[test]
 fn the_arn_of_a_target_group_says_protocol_and_port() {
-    let parsed = parse(&[raw("web/http-80"), raw("a-b/http2-65535"), raw("db/tcp-1")], &namespace()).unwrap();
+    let parsed = parse(
+        &[raw("web/http-80"), raw("a-b/http2-65535"), raw("db/tcp-1")],
+        &namespace(),
+    )
+    .unwrap();
     let listeners: Vec<_> = parsed.iter().map(|one| (one.protocol, one.listener_port)).collect();
     assert_eq!(
         listeners,
@@ -64,10 +68,15 @@ fn what_is_no_target_group_of_ours_is_refused_with_the_form_that_it_must_have() 
         "web/73e2d6bc24d8a067",
     ] {
         let text = refused(&[raw(listener)]);
-        assert!(text.contains(listener) && text.contains("targetgroup/NAME/PROTOCOL-PORT"), "{text}");
+        assert!(
+            text.contains(listener) && text.contains("targetgroup/NAME/PROTOCOL-PORT"),
+            "{text}"
+        );
     }
     let other = RawLoadBalancer {
-        target_group_arn: Some("arn:aws:elasticloadbalancing:eu-west-1:999999999999:targetgroup/web/http-80".to_owned()),
+        target_group_arn: Some(
+            "arn:aws:elasticloadbalancing:eu-west-1:999999999999:targetgroup/web/http-80".to_owned(),
+        ),
         ..raw("")
     };
     assert!(refused(&[other]).contains("loadBalancers[0].targetGroupArn"));
@@ -123,7 +132,10 @@ fn a_definition_must_have_the_container_and_the_port() {
 #[test]
 fn tags_say_how_targets_are_checked_and_how_long_they_may_end() {
     let read = settings(&[
-        (HEALTH_CHECK_TAG, "http /healthz interval=10s timeout=3s healthy=4 unhealthy=5"),
+        (
+            HEALTH_CHECK_TAG,
+            "http /healthz interval=10s timeout=3s healthy=4 unhealthy=5",
+        ),
         (DEREGISTRATION_DELAY_TAG, "2m"),
         ("team", "a"),
     ])
@@ -137,13 +149,23 @@ fn tags_say_how_targets_are_checked_and_how_long_they_may_end() {
         unhealthy_threshold: 5,
     };
     assert_eq!(read.health_check, Some(check));
-    let short = settings(&[(HEALTH_CHECK_TAG, "tcp interval=1s")]).unwrap().health_check.unwrap();
-    assert_eq!((short.path, short.interval_seconds, short.timeout_seconds), (None, 1, 1));
+    let short = settings(&[(HEALTH_CHECK_TAG, "tcp interval=1s")])
+        .unwrap()
+        .health_check
+        .unwrap();
+    assert_eq!(
+        (short.path, short.interval_seconds, short.timeout_seconds),
+        (None, 1, 1)
+    );
 }
 
 #[test]
 fn what_nothing_is_said_of_suits_the_protocol() {
-    let parsed = parse(&[raw("web/http-80"), raw("rpc/http2-81"), raw("db/tcp-1")], &namespace()).unwrap();
+    let parsed = parse(
+        &[raw("web/http-80"), raw("rpc/http2-81"), raw("db/tcp-1")],
+        &namespace(),
+    )
+    .unwrap();
     let default = TargetSettings::default();
     let paths: Vec<_> = parsed.iter().map(|one| default.check_of(one).path).collect();
     assert_eq!(paths, [Some("/".to_owned()), None, None]);

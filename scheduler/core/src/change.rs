@@ -16,6 +16,7 @@ use crate::keys::{ClusterKey, Revision};
 use crate::launch::{ClientToken, Launch, Placement, Wait};
 use crate::observation::{InstanceFacts, Observation};
 use crate::service::{Deployment, ServiceEvent, ServiceSpec};
+use crate::target::TargetHealth;
 
 /// What one revision adds: the changes of one or more commands that were made durable together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -169,6 +170,36 @@ pub enum Change {
         reason: Arc<str>,
         /// When.
         at: Timestamp,
+        /// Where it is a target of load balancers, until when its connections may stay open: it is told to stop when
+        /// none is left, or then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deregister_by: Option<Timestamp>,
+    },
+    /// Tasks of a service with load balancers became targets of these.
+    TargetsRegistered {
+        /// Their cluster.
+        cluster: ClusterKey,
+        /// The tasks.
+        tasks: Vec<TaskId>,
+    },
+    /// The gateways found out how a target is.
+    TargetHealthSet {
+        /// Its cluster.
+        cluster: ClusterKey,
+        /// The task.
+        task: TaskId,
+        /// How it is.
+        health: TargetHealth,
+        /// Why, in words; empty where it is well.
+        #[serde(default, skip_serializing_if = "str::is_empty")]
+        reason: Arc<str>,
+    },
+    /// Tasks that are to stop are targets no longer: no connection is left, or its time is up.
+    TargetsDeregistered {
+        /// Their cluster.
+        cluster: ClusterKey,
+        /// The tasks.
+        tasks: Vec<TaskId>,
     },
     /// A task was seen in a new state.
     TaskObserved {

@@ -14,6 +14,7 @@ pub mod run;
 pub mod service;
 pub mod start;
 pub mod stop;
+pub mod target;
 pub mod upkeep;
 
 mod deal;

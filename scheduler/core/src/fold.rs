@@ -5,6 +5,7 @@
 
 pub(crate) mod queue;
 mod service;
+mod target;
 
 use std::sync::Arc;
 
@@ -168,6 +169,7 @@ pub fn fold(state: &mut State, change: &Change) {
             code,
             reason,
             at,
+            deregister_by,
         } => {
             let key = TaskKey {
                 cluster: *cluster,
@@ -177,8 +179,16 @@ pub fn fold(state: &mut State, change: &Change) {
                 code: Some(*code),
                 reason: Arc::clone(reason),
             };
-            request_stop(state, key, stop, *at);
+            request_stop(state, key, stop, *at, *deregister_by);
         }
+        Change::TargetsRegistered { cluster, tasks } => target::register(state, *cluster, tasks),
+        Change::TargetHealthSet {
+            cluster,
+            task,
+            health,
+            reason,
+        } => target::set_health(state, *cluster, *task, *health, reason),
+        Change::TargetsDeregistered { cluster, tasks } => target::deregister(state, *cluster, tasks),
         Change::TaskObserved {
             cluster,
             task,
@@ -339,7 +349,7 @@ fn remember_token(state: &mut State, cluster: ClusterKey, launch: &Launch, tasks
     state.client_tokens.insert(key, tasks);
 }
 
-fn request_stop(state: &mut State, key: TaskKey, stop: Stop, at: Timestamp) {
+fn request_stop(state: &mut State, key: TaskKey, stop: Stop, at: Timestamp, deregister_by: Option<Timestamp>) {
     let Some(task) = state.tasks.get(&key) else {
         return;
     };
@@ -350,6 +360,14 @@ fn request_stop(state: &mut State, key: TaskKey, stop: Stop, at: Timestamp) {
     next.desired = DesiredStatus::Stopped;
     next.times.stopping = next.times.stopping.or(Some(at));
     next.stop = Some(Arc::new(stop));
+    if let Some(target) = &mut next.target {
+        target.deregister_by = deregister_by;
+        if deregister_by.is_some() {
+            next.last = next.last.max(TaskStatus::Deactivating);
+        } else {
+            next.target = None;
+        }
+    }
     replace(state, key, next);
 }
 
@@ -385,6 +403,10 @@ fn replace(state: &mut State, key: TaskKey, mut next: Task) {
     if next.is_stopped() && !last.is_stopped() {
         state.stopped.insert((stopped_millis(&next), key));
         service::ended(state, key, &next);
+    }
+    if last.deregister_by() != next.deregister_by() {
+        last.deregister_by().map(|by| state.deregistering.remove(&(by, key)));
+        next.deregister_by().map(|by| state.deregistering.insert((by, key)));
     }
     state.tasks.insert(key, next);
 }

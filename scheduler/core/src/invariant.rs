@@ -34,6 +34,7 @@ pub fn violations(state: &State) -> Vec<String> {
             by_instance.entry(instance).or_default().push(task);
         }
     }
+    check_targets(state, &mut wrong);
     let ended = state.queue.tasks().filter(|(_, task)| !task.is_waiting()).count();
     let stopped = state.tasks.values().filter(|task| task.is_stopped()).count() + ended;
     if stopped != state.stopped.len() {
@@ -57,6 +58,34 @@ pub fn violations(state: &State) -> Vec<String> {
     check_clusters(state, &mut wrong);
     check_services(state, &mut wrong);
     wrong
+}
+
+/// Only tasks of services are targets, and those that leave are in the index.
+fn check_targets(state: &State, wrong: &mut Vec<String>) {
+    let mut leaving = 0;
+    for (key, task) in state.tasks.iter().filter(|(_, task)| task.target.is_some()) {
+        let id = task.id;
+        if task.launch.service.is_none() || task.last < TaskStatus::Running || task.last > TaskStatus::Deactivating {
+            wrong.push(format!("task {id} is a target and {}", task.last));
+        }
+        if (task.desired == DesiredStatus::Stopped) != task.deregister_by().is_some() {
+            wrong.push(format!(
+                "task {id} is a target, and whether it leaves is not what is wanted of it"
+            ));
+        }
+        if let Some(by) = task.deregister_by() {
+            leaving += 1;
+            if !state.deregistering.contains(&(by, *key)) {
+                wrong.push(format!("task {id} leaves its load balancers and is not in the index"));
+            }
+        }
+    }
+    if leaving != state.deregistering.len() {
+        wrong.push(format!(
+            "{leaving} tasks leave their load balancers, the index has {}",
+            state.deregistering.len()
+        ));
+    }
 }
 
 fn check_instance(state: &State, key: InstanceKey, tasks: &[&Task], wrong: &mut Vec<String>) {

@@ -16,4 +16,5 @@ pub mod reconcile;
 pub mod service;
 pub mod snapshot;
 pub mod state;
+pub mod target;
 pub mod wake;

@@ -18,6 +18,7 @@ mod progress;
 mod rebalance;
 mod rolling;
 mod scale_in;
+mod targets;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ use berth_model::status::{HealthStatus, StopCode};
 use berth_model::time::Timestamp;
 
 use crate::service::{BackOff, BackOffCause, Deployment, ServiceSpec, Subject};
+use crate::target::Target;
 use pass::Pass;
 
 /// A service as it is.
@@ -73,8 +75,10 @@ pub struct TaskView {
     pub wanted: bool,
     /// What its health checks say.
     pub health: HealthStatus,
-    /// Whether an essential container has a health check.
+    /// Whether anything checks its health: an essential container's check, or a load balancer.
     pub has_check: bool,
+    /// What it is to the service's load balancers, which its health takes account of; none where it is no target.
+    pub target: Option<Target>,
     /// When it was placed.
     pub created_at: Timestamp,
     /// When it was RUNNING; none where it never was.
@@ -140,6 +144,8 @@ pub struct Step {
     pub launches: Vec<Launch>,
     /// Tasks to stop, with `ServiceSchedulerInitiated`.
     pub stops: Vec<Stop>,
+    /// Tasks that become targets of the service's load balancers.
+    pub registrations: Vec<TaskId>,
     /// The new values of deployments that changed. One that is INACTIVE leaves the service.
     pub deployments: Vec<Deployment>,
     /// Stopped tasks of the view: all of them are accounted for, and need not be shown again.
@@ -219,6 +225,7 @@ impl Step {
     pub fn is_empty(&self) -> bool {
         self.launches.is_empty()
             && self.stops.is_empty()
+            && self.registrations.is_empty()
             && self.deployments.is_empty()
             && self.accounted.is_empty()
             && self.events.is_empty()
@@ -233,12 +240,14 @@ pub fn step(view: &View<'_>, now: Timestamp) -> Step {
     match view.status {
         ServiceStatus::Active => {
             account::account(&mut pass);
+            targets::register(&mut pass);
             breaker::judge(&mut pass);
             match view.spec.scheduling {
                 SchedulingStrategy::Replica => rolling::hold(&mut pass),
                 SchedulingStrategy::Daemon => daemon::hold(&mut pass),
             }
             tell_stops(&mut pass);
+            targets::tell_deregistrations(&mut pass);
             progress::settle(&mut pass);
             account::complain(&mut pass);
             account::remember(&mut pass);
@@ -246,6 +255,7 @@ pub fn step(view: &View<'_>, now: Timestamp) -> Step {
         ServiceStatus::Draining | ServiceStatus::Inactive => {
             end(&mut pass);
             tell_stops(&mut pass);
+            targets::tell_deregistrations(&mut pass);
         }
     }
     pass.finish()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_model::id::{DefinitionId, DeploymentId, ServiceRevisionId, TaskId};
+use berth_model::load_balancer::{LoadBalancer, TargetSettings};
 use berth_model::placement::{RawConstraint, RawStrategy};
 use berth_model::service::{
     DeploymentConfiguration, DeploymentStatus, PropagateTags, RolloutState, SchedulingStrategy,
@@ -40,6 +41,12 @@ pub struct ServiceSpec {
     /// How its tasks are connected, where they have an address of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkConfiguration>,
+    /// What gateways listen for on its behalf.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub load_balancers: Vec<LoadBalancer>,
+    /// How its tasks are treated as targets of these.
+    #[serde(default)]
+    pub targets: TargetSettings,
     /// Where it was asked to run.
     #[serde(default, skip_serializing_if = "LaunchType::is_default")]
     pub launch_type: LaunchType,
@@ -268,5 +275,11 @@ impl ServiceSpec {
     #[must_use]
     pub fn health_check_grace(&self) -> Duration {
         Duration::from_secs(self.health_check_grace_seconds.into())
+    }
+
+    /// How long connections of a task may stay open from its deregistration on.
+    #[must_use]
+    pub fn deregistration_delay(&self) -> Duration {
+        Duration::from_secs(self.targets.deregistration_delay_seconds.into())
     }
 }

@@ -19,6 +19,7 @@ use crate::keys::{ClusterKey, InstanceKey, ServiceKey, TaskKey};
 use crate::launch::{Launch, Wait};
 use crate::observation::{ContainerState, InstanceFacts, TaskTimes};
 use crate::state::{Cluster, Instance, QueueEnd, QueuedTask, RegisteredDefinition, Service, State, Stop, Task};
+use crate::target::Target;
 
 /// One piece of a snapshot. Read in the order in which they were written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -114,6 +115,8 @@ pub struct TaskPiece {
     stopped_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     protected_until: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target: Option<Target>,
     #[serde(default)]
     containers: Arc<[ContainerState]>,
 }
@@ -338,6 +341,7 @@ impl TaskPiece {
             times: task.times,
             stopped_at: task.stopped_at,
             protected_until: task.protected_until,
+            target: task.target.clone(),
             containers: Arc::clone(&task.containers),
         }
     }
@@ -355,6 +359,7 @@ impl TaskPiece {
             times: self.times,
             stopped_at: self.stopped_at,
             protected_until: self.protected_until,
+            target: self.target,
             containers: self.containers,
         }
     }

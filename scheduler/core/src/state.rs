@@ -15,6 +15,7 @@ use std::sync::Arc;
 use berth_model::fault::Fault;
 use berth_model::id::{ClusterName, DefinitionId, Family, InstanceId, ServiceName, TaskId};
 use berth_model::status::ClusterStatus;
+use berth_model::time::Timestamp;
 use imbl::{OrdMap, OrdSet, Vector};
 
 use crate::keys::{ClusterKey, InstanceKey, Revision, ServiceKey, TaskKey};
@@ -43,6 +44,8 @@ pub struct State {
     pub(crate) services: OrdMap<ClusterKey, OrdMap<ServiceName, Arc<Service>>>,
     /// Tasks that have stopped, oldest end first.
     pub(crate) stopped: OrdSet<(i64, TaskKey)>,
+    /// Tasks that are to stop when their load balancers have let go of them, by when that is at the latest: an index.
+    pub(crate) deregistering: OrdSet<(Timestamp, TaskKey)>,
     /// The tasks that a client token has started.
     pub(crate) client_tokens: OrdMap<(ClusterKey, Arc<str>), Arc<[TaskId]>>,
     /// How often any instance has changed: who remembers it knows whether instances are still as they were.
@@ -229,6 +232,12 @@ impl State {
         self.stopped.iter().copied()
     }
 
+    /// The tasks that are to stop when their load balancers have let go of them, each with when that is at the latest; the
+    /// earliest first.
+    pub fn deregistering(&self) -> impl Iterator<Item = (Timestamp, TaskKey)> + '_ {
+        self.deregistering.iter().copied()
+    }
+
     /// The tasks that a client token has started in a cluster.
     #[must_use]
     pub fn tasks_of_token(&self, cluster: ClusterKey, token: &Arc<str>) -> Option<&Arc<[TaskId]>> {
@@ -248,6 +257,7 @@ impl PartialEq for State {
             && self.queue == other.queue
             && self.services == other.services
             && self.stopped == other.stopped
+            && self.deregistering == other.deregistering
             && self.client_tokens == other.client_tokens
     }
 }

@@ -209,6 +209,9 @@ fn hint(change: &Change) -> Option<(ClusterKey, Hint, Place<'_>)> {
         | Change::TasksQueued { .. }
         | Change::QueuedTaskEnded { .. }
         | Change::TaskProtectionSet { .. }
+        | Change::TargetsRegistered { .. }
+        | Change::TargetHealthSet { .. }
+        | Change::TargetsDeregistered { .. }
         | Change::TasksForgotten { .. }
         | Change::ServiceCreated { .. }
         | Change::ServiceUpdated { .. }

@@ -31,6 +31,7 @@ use berth_scheduler_core::decide::report::ReportTasks;
 use berth_scheduler_core::decide::service::{DeleteService, ServiceUpdate, StopDeployment, UpdateService};
 use berth_scheduler_core::decide::start::StartTask;
 use berth_scheduler_core::decide::stop::StopTask;
+use berth_scheduler_core::decide::target::RecordTargets;
 use berth_scheduler_core::decide::upkeep::{ForgetServices, ForgetStoppedTasks};
 use berth_scheduler_core::fold::fold_record;
 use berth_scheduler_core::invariant;
@@ -111,7 +112,10 @@ impl History {
                 desired,
                 daemon,
                 breaker,
-            } => self.submit(&create_service(*desired, *daemon, *breaker)).map(drop),
+                balanced,
+            } => self
+                .submit(&create_service(*desired, *daemon, *breaker, *balanced))
+                .map(drop),
             Step::Update { desired, force } => self
                 .submit(&UpdateService {
                     cluster: cluster(),
@@ -124,6 +128,17 @@ impl History {
                     },
                 })
                 .map(drop),
+            Step::Target { nth, health } => {
+                let (task, _) = self.nth_task(*nth);
+                self.submit(&RecordTargets {
+                    cluster: ClusterKey(1),
+                    health: health
+                        .iter()
+                        .map(|health| (task, *health, "status 500".into()))
+                        .collect(),
+                    drained: if health.is_none() { vec![task] } else { Vec::new() },
+                })
+            }
             Step::DeleteService => self
                 .submit(&DeleteService {
                     cluster: cluster(),

@@ -19,7 +19,8 @@ use self::placing::{Placing, Unplaced};
 pub use self::view::places;
 use crate::change::Change;
 use crate::command::{Command, Decision, Env};
-use crate::keys::ServiceKey;
+use crate::decide::stop::requested;
+use crate::keys::{ServiceKey, TaskKey};
 use crate::reconcile::{self, Launch, Step, Timing, View, events};
 use crate::service::{BackOffCause, Deployment, ServiceEvent};
 use crate::state::{Service, State};
@@ -111,12 +112,17 @@ impl Pass<'_> {
             self.launch(state, launch, &mut left, env);
         }
         for stop in step.stops {
-            self.changes.push(Change::TaskStopRequested {
+            let key = TaskKey {
                 cluster,
                 task: stop.task,
-                code: StopCode::ServiceSchedulerInitiated,
-                reason: stop.reason,
-                at: env.now(),
+            };
+            let code = StopCode::ServiceSchedulerInitiated;
+            self.changes.push(requested(state, key, code, stop.reason, env.now()));
+        }
+        if !step.registrations.is_empty() {
+            self.changes.push(Change::TargetsRegistered {
+                cluster,
+                tasks: step.registrations,
             });
         }
         self.events.extend(step.events);

@@ -132,6 +132,7 @@ impl Command for CreateService {
         }
         let registered = runnable(state, &self.definition)?;
         check(registered, &self.spec)?;
+        check_listeners(state, &key, &self.spec)?;
         let deployment = new_deployment(&registered.id, env);
         let created = Change::ServiceCreated {
             cluster,
@@ -162,6 +163,27 @@ fn check(registered: &RegisteredDefinition, spec: &ServiceSpec) -> Result<(), Fa
         return Err(Fault::invalid(format!(
             "placementConstraints of the service and the task definition are {constraints} together, at most {MAX_CONSTRAINTS} are allowed."
         )));
+    }
+    for load_balancer in &spec.load_balancers {
+        load_balancer.check(&registered.definition)?;
+    }
+    Ok(())
+}
+
+/// Checks that no other service of the cluster has a listener port of this one: gateways listen for all of them.
+fn check_listeners(state: &State, key: &ServiceKey, spec: &ServiceSpec) -> Result<(), Fault> {
+    for load_balancer in &spec.load_balancers {
+        let port = load_balancer.listener_port;
+        let others = state
+            .services_of(key.cluster)
+            .filter(|other| other.name != key.service && other.status != ServiceStatus::Inactive);
+        let listens = |other: &&Service| other.spec.load_balancers.iter().any(|one| one.listener_port == port);
+        if let Some(other) = others.into_iter().find(listens) {
+            return Err(Fault::invalid(format!(
+                "targetGroupArn '{}' listens on port {port}, which service {} has already.",
+                load_balancer.target_group_arn, other.name
+            )));
+        }
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use berth_model::fault::Fault;
 use berth_model::id::{ClusterName, TaskId};
 use berth_model::status::{DesiredStatus, StopCode};
+use berth_model::time::Timestamp;
 
 use super::queue::ended_by_user;
 use crate::change::Change;
@@ -47,16 +48,24 @@ impl Command for StopTask {
         if task.desired == DesiredStatus::Stopped {
             return Ok(Decision::unchanged(key));
         }
-        let requested = Change::TaskStopRequested {
-            cluster,
-            task: self.task,
-            code: StopCode::UserInitiated,
-            reason: text(),
-            at: env.now(),
-        };
         Ok(Decision {
-            changes: vec![requested],
+            changes: vec![requested(state, key, StopCode::UserInitiated, text(), env.now())],
             outcome: key,
         })
+    }
+}
+
+/// That a task is to stop. Where it is a target of load balancers these let go of it first.
+pub(super) fn requested(state: &State, key: TaskKey, code: StopCode, reason: Arc<str>, now: Timestamp) -> Change {
+    let task = state.task(key).filter(|task| task.target.is_some());
+    let service = task.and_then(|task| task.launch.service_key(key.cluster));
+    let delay = service.and_then(|service| Some(state.service(&service)?.spec.deregistration_delay()));
+    Change::TaskStopRequested {
+        cluster: key.cluster,
+        task: key.task,
+        code,
+        reason,
+        at: now,
+        deregister_by: delay.map(|delay| now + delay),
     }
 }

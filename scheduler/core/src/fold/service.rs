@@ -94,6 +94,9 @@ pub(super) fn fold(state: &mut State, change: &Change) {
         | Change::QueuedTasksPlaced { .. }
         | Change::QueuedTaskEnded { .. }
         | Change::TaskStopRequested { .. }
+        | Change::TargetsRegistered { .. }
+        | Change::TargetHealthSet { .. }
+        | Change::TargetsDeregistered { .. }
         | Change::TaskObserved { .. }
         | Change::TaskProtectionSet { .. }
         | Change::TasksForgotten { .. } => {}

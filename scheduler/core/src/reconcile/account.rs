@@ -84,7 +84,7 @@ fn checks(pass: &mut Pass<'_>) {
         .members
         .iter()
         .filter(|member| member.standing == Standing::Unhealthy)
-        .map(|member| (member.task.id, member.task.deployment))
+        .map(|member| member.task)
         .collect();
     let recovered: BTreeSet<TaskId> = pass
         .census
@@ -99,14 +99,14 @@ fn checks(pass: &mut Pass<'_>) {
             .failing
             .retain(|task| live.contains(task) && !recovered.contains(task));
     }
-    for (task, id) in unhealthy {
-        let Some(deployment) = pass.deployment_mut(id) else {
+    for task in unhealthy {
+        let Some(deployment) = pass.deployment_mut(task.deployment) else {
             continue;
         };
-        if !deployment.failing.contains(&task) {
-            deployment.failing.push(task);
+        if !deployment.failing.contains(&task.id) {
+            deployment.failing.push(task.id);
             deployment.count_failure(now);
-            let message = events::failed_checks(pass.view.name, task);
+            let message = events::failed_checks(pass.view.name, task, pass.target_group());
             pass.say(message);
         }
     }

@@ -131,7 +131,7 @@ fn replace(pass: &mut Pass<'_>, places: &BTreeSet<InstanceId>, fits: impl Fn(&Me
             budget.spend(member.standing)
         };
         if goes {
-            pass.stop(member.task, unhealthy.then_some(events::FAILED_CHECKS));
+            pass.stop_member(&member);
         } else {
             stuck |= !unhealthy;
         }

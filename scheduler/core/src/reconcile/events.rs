@@ -7,6 +7,7 @@ use std::sync::Arc;
 use berth_model::id::{DeploymentId, InstanceId, ServiceName, TaskId};
 
 use super::{Launch, Place, Presence, TaskView};
+use crate::target::TargetHealth;
 
 /// Tasks that one event names; of more it tells the number.
 const NAMED: usize = 100;
@@ -95,6 +96,21 @@ pub(super) fn moved(service: &ServiceName, task: &TaskView) -> String {
     )
 }
 
+/// Tasks became targets.
+pub(super) fn registered(service: &ServiceName, targets: usize, target_group: &str) -> String {
+    format!("(service {service}) registered {targets} targets in (target-group {target_group})")
+}
+
+/// Tasks are targets no longer.
+pub(crate) fn deregistered(service: &ServiceName, targets: usize, target_group: &str) -> String {
+    format!("(service {service}) deregistered {targets} targets in (target-group {target_group})")
+}
+
+/// Tasks get no new connections, and are stopped when those that they have are gone.
+pub(super) fn draining(service: &ServiceName, deployment: DeploymentId, tasks: usize) -> String {
+    format!("(service {service}, taskSet {deployment}) has begun draining connections on {tasks} tasks.")
+}
+
 /// The service is as it should be.
 pub(super) fn steady(service: &ServiceName) -> String {
     format!("(service {service}) has reached a steady state.")
@@ -111,8 +127,20 @@ pub(super) fn deployment_failed(service: &ServiceName, deployment: DeploymentId)
 }
 
 /// A task has failed its health checks as often as it may.
-pub(super) fn failed_checks(service: &ServiceName, task: TaskId) -> String {
-    format!("(service {service}) (task {task}) failed container health checks.")
+pub(super) fn failed_checks(service: &ServiceName, task: &TaskView, target_group: Option<&str>) -> String {
+    let id = task.id;
+    match (target_problem(task), target_group) {
+        (Some(reason), Some(group)) => {
+            format!("(service {service}) (task {id}) is unhealthy in (target-group {group}) due to (reason {reason})")
+        }
+        _ => format!("(service {service}) (task {id}) failed container health checks."),
+    }
+}
+
+/// What its load balancers say against a task.
+fn target_problem(task: &TaskView) -> Option<&str> {
+    let target = task.target.as_ref()?;
+    (target.health == TargetHealth::Unhealthy).then_some(&*target.reason)
 }
 
 /// Launches fail again and again.
@@ -165,8 +193,13 @@ pub(crate) fn in_progress(deployment: DeploymentId) -> String {
     format!("ECS deployment {deployment} in progress.")
 }
 
-/// The `stoppedReason` of a task that its container health checks end.
-pub(super) const FAILED_CHECKS: &str = "Task failed container health checks";
+/// The `stoppedReason` of a task that its health checks end.
+pub(super) fn failed_checks_reason(task: &TaskView, target_group: Option<&str>) -> String {
+    match (target_problem(task), target_group) {
+        (Some(_), Some(group)) => format!("Task failed ELB health checks in (target-group {group})"),
+        _ => "Task failed container health checks".to_owned(),
+    }
+}
 
 /// The `stoppedReason` of a task that its service has no more use for.
 pub(super) fn stop_reason(deployment: DeploymentId) -> String {

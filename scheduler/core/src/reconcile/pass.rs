@@ -7,7 +7,7 @@ use berth_model::id::DeploymentId;
 use berth_model::service::{DeploymentConfiguration, DeploymentStatus, RolloutState, SchedulingStrategy};
 use berth_model::time::Timestamp;
 
-use super::census::{Census, Member};
+use super::census::{Census, Member, Standing};
 use super::{Launch, Place, Step, Stop, TaskView, View, events};
 use crate::service::{BackOff, BackOffCause, Deployment, Notice, Subject};
 
@@ -143,6 +143,19 @@ impl<'v> Pass<'v> {
         };
         self.step.stops.push(Stop { task: task.id, reason });
         self.census.members.retain(|member| member.task.id != task.id);
+    }
+
+    /// Stops a member, because of its health checks where these fail.
+    pub(super) fn stop_member(&mut self, member: &Member<'v>) {
+        let reason = (member.standing == Standing::Unhealthy)
+            .then(|| events::failed_checks_reason(member.task, self.target_group()));
+        self.stop(member.task, reason.as_deref());
+    }
+
+    /// The target group that speaks for all of them.
+    pub(super) fn target_group(&self) -> Option<&'v str> {
+        let first = self.view.spec.load_balancers.first();
+        first.map(|load_balancer| load_balancer.target_group_arn.as_str())
     }
 
     pub(super) fn launch(&mut self, id: DeploymentId, place: Place, unhealthy_replaced: usize) {

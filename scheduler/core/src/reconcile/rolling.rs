@@ -158,8 +158,7 @@ fn stop<'v>(pass: &mut Pass<'v>, plan: &Plan<'v>, missing: usize, launches: usiz
         } else {
             to_make = to_make.saturating_sub(1);
         }
-        let reason = (member.standing == Standing::Unhealthy).then_some(events::FAILED_CHECKS);
-        pass.stop(member.task, reason);
+        pass.stop_member(&member);
     }
     scale_in(pass, plan, surplus, &mut budget, &population);
 }

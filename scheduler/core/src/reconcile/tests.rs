@@ -1,4 +1,5 @@
 use berth_model::id::{DefinitionId, DefinitionRevision, Family, ServiceRevisionId};
+use berth_model::load_balancer::TargetSettings;
 use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy};
 use berth_model::status::LaunchType;
 
@@ -35,6 +36,8 @@ fn spec(desired: u32) -> ServiceSpec {
         tags: Vec::new(),
         propagate_tags: PropagateTags::None,
         managed_tags: false,
+        load_balancers: Vec::new(),
+        targets: TargetSettings::default(),
         execute_command: false,
     }
 }
@@ -58,6 +61,7 @@ fn running(number: u128, of: &Deployment, since: Timestamp) -> TaskView {
         running_since: Some(since),
         ended_at: None,
         protected_until: None,
+        target: None,
         stop_code: None,
     }
 }

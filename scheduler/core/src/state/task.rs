@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::launch::{Launch, Placement};
 use crate::observation::{ContainerState, NetworkBinding, Observation, TaskTimes};
+use crate::target::Target;
 
 /// A task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +43,9 @@ pub struct Task {
     /// Until when it is protected; may have passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protected_until: Option<Timestamp>,
+    /// What it is to the load balancers of its service; none where it is no target of any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
     /// Its containers as last seen; none until the agent speaks of them.
     pub containers: Arc<[ContainerState]>,
 }
@@ -71,6 +75,7 @@ impl Task {
             times: TaskTimes::default(),
             stopped_at: None,
             protected_until: None,
+            target: None,
             containers: Arc::new([]),
         }
     }
@@ -85,6 +90,21 @@ impl Task {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.last == TaskStatus::Stopped
+    }
+
+    /// Until when its connections may stay open, where it is to stop when none is left.
+    #[must_use]
+    pub fn deregister_by(&self) -> Option<Timestamp> {
+        self.target.as_ref().and_then(|target| target.deregister_by)
+    }
+
+    /// What its agent is told: a task that is still deregistered from its load balancers goes on.
+    #[must_use]
+    pub fn assigned(&self) -> DesiredStatus {
+        match self.deregister_by() {
+            Some(_) => DesiredStatus::Running,
+            None => self.desired,
+        }
     }
 
     /// Until when it is protected; none where it is not, or no longer.
@@ -107,6 +127,8 @@ impl Task {
         next.times = self.times.or(seen.times);
         if seen.last_status >= TaskStatus::Stopping || seen.stop_code.is_some() {
             next.desired = DesiredStatus::Stopped;
+            // It ends by itself: whoever sends it something will notice.
+            next.target = None;
         }
         if self.stop.is_none() && (seen.stop_code.is_some() || seen.stopped_reason.is_some()) {
             next.stop = Some(Arc::new(Stop {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use berth_model::arn::DefinitionReference;
 use berth_model::gpu::GpuId;
 use berth_model::id::{ClusterName, Family, InstanceId, ServiceName};
+use berth_model::load_balancer::{GatewayProtocol, LoadBalancer, TargetSettings};
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, PackBy, Strategy};
 use berth_model::quantity::{CpuUnits, MemoryMib, PortSet, Protocol};
@@ -113,7 +114,7 @@ pub(super) fn service() -> ServiceKey {
     }
 }
 
-pub(super) fn create_service(desired: u32, daemon: bool, breaker: bool) -> CreateService {
+pub(super) fn create_service(desired: u32, daemon: bool, breaker: bool, balanced: bool) -> CreateService {
     let scheduling = if daemon {
         SchedulingStrategy::Daemon
     } else {
@@ -139,9 +140,22 @@ pub(super) fn create_service(desired: u32, daemon: bool, breaker: bool) -> Creat
             tags: Vec::new(),
             propagate_tags: PropagateTags::None,
             managed_tags: true,
+            load_balancers: if balanced { vec![load_balancer()] } else { Vec::new() },
+            targets: TargetSettings::default(),
             execute_command: false,
         },
         client_token: None,
+    }
+}
+
+/// Definitions without a port are refused where it is asked for.
+fn load_balancer() -> LoadBalancer {
+    LoadBalancer {
+        target_group_arn: "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/web/http-80".to_owned(),
+        protocol: GatewayProtocol::Http,
+        listener_port: 80,
+        container_name: "app".to_owned(),
+        container_port: 80,
     }
 }
 

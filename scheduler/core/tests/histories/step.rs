@@ -1,6 +1,7 @@
 //! The steps of histories.
 
 use berth_model::status::{InstanceStatus, TaskStatus};
+use berth_scheduler_core::target::TargetHealth;
 use proptest::prelude::*;
 
 use super::queue::Rule;
@@ -77,6 +78,7 @@ pub(super) enum Step {
         desired: u32,
         daemon: bool,
         breaker: bool,
+        balanced: bool,
     },
     Update {
         desired: Option<i32>,
@@ -84,6 +86,11 @@ pub(super) enum Step {
     },
     DeleteService,
     StopDeployment,
+    /// What gateways say of a task; without a health, that they have no connection to it any more.
+    Target {
+        nth: usize,
+        health: Option<TargetHealth>,
+    },
     Reconcile {
         wait: i64,
     },
@@ -98,6 +105,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         Just(TaskStatus::Stopping),
         Just(TaskStatus::Stopped),
     ];
+    let health = prop_oneof![Just(TargetHealth::Healthy), Just(TargetHealth::Unhealthy)];
     let rule = prop_oneof![3 => Just(Rule::None), 2 => Just(Rule::Distinct), 1 => Just(Rule::Near)];
     prop_oneof![
         1 => Just(Step::Create),
@@ -126,11 +134,12 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         8 => (0_usize..20, seen, 0_u16..4, prop::bool::weighted(0.9))
             .prop_map(|(nth, status, port, own)| Step::Report { nth, status, port, own }),
         1 => (0_u64..50).prop_map(|age| Step::Forget { age }),
-        2 => (0_u32..5, prop::bool::weighted(0.3), any::<bool>())
-            .prop_map(|(desired, daemon, breaker)| Step::CreateService { desired, daemon, breaker }),
+        2 => (0_u32..5, prop::bool::weighted(0.3), any::<bool>(), any::<bool>())
+            .prop_map(|(desired, daemon, breaker, balanced)| Step::CreateService { desired, daemon, breaker, balanced }),
         2 => (prop::option::of(0_i32..5), any::<bool>()).prop_map(|(desired, force)| Step::Update { desired, force }),
         1 => Just(Step::DeleteService),
         1 => Just(Step::StopDeployment),
+        4 => (0_usize..20, prop::option::of(health)).prop_map(|(nth, health)| Step::Target { nth, health }),
         8 => prop_oneof![0_i64..100, 30_000_i64..90_000].prop_map(|wait| Step::Reconcile { wait }),
     ]
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use berth_model::id::{
     DefinitionId, DefinitionRevision, DeploymentId, Family, InstanceId, ServiceName, ServiceRevisionId, TaskId,
 };
+use berth_model::load_balancer::TargetSettings;
 use berth_model::service::{
     CircuitBreaker, DeploymentConfiguration, DeploymentStatus, PropagateTags, RolloutState, SchedulingStrategy,
     ServiceStatus,
@@ -125,6 +126,8 @@ pub(crate) fn spec(desired: u32, minimum: u32, maximum: u32) -> ServiceSpec {
         tags: Vec::new(),
         propagate_tags: PropagateTags::None,
         managed_tags: false,
+        load_balancers: Vec::new(),
+        targets: TargetSettings::default(),
         execute_command: false,
     }
 }
@@ -371,6 +374,7 @@ impl World {
             running_since: None,
             ended_at: None,
             protected_until: None,
+            target: None,
             stop_code: None,
         };
         self.tasks.insert(

@@ -124,6 +124,7 @@ impl Looks<'_> {
             wanted: task.desired == DesiredStatus::Running,
             health,
             has_check,
+            target: task.target.clone(),
             created_at: task.launch.created_at,
             running_since: task.times.started,
             ended_at: task.stopped_at,
@@ -132,7 +133,25 @@ impl Looks<'_> {
         })
     }
 
+    /// What the checks of the task say together: those of its containers, and those of its load balancers.
     fn health(&mut self, task: &Task) -> (HealthStatus, bool) {
+        let (containers, has_check) = self.container_health(task);
+        if self.service.spec.load_balancers.is_empty() {
+            return (containers, has_check);
+        }
+        let target = task
+            .target
+            .as_ref()
+            .map(|target| target.health)
+            .unwrap_or_default()
+            .into();
+        match has_check {
+            true => (worse(containers, target), true),
+            false => (target, true),
+        }
+    }
+
+    fn container_health(&mut self, task: &Task) -> (HealthStatus, bool) {
         let id = &task.launch.definition;
         if !self.checks.contains_key(id) {
             let registered = self.state.definition(id);
@@ -181,5 +200,14 @@ impl Looks<'_> {
             let known = service.and_then(|service| self.state.service(&service));
             known.is_some_and(|service| !service.is_daemon())
         })
+    }
+}
+
+/// Bad news from one of two, else good news only from both.
+const fn worse(one: HealthStatus, other: HealthStatus) -> HealthStatus {
+    match (one, other) {
+        (HealthStatus::Unhealthy, _) | (_, HealthStatus::Unhealthy) => HealthStatus::Unhealthy,
+        (HealthStatus::Healthy, HealthStatus::Healthy) => HealthStatus::Healthy,
+        (HealthStatus::Unknown, _) | (_, HealthStatus::Unknown) => HealthStatus::Unknown,
     }
 }
