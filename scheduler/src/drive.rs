@@ -1,6 +1,7 @@
 //! The scheduler's own loops: they read the published state and submit commands, or keep the journal short.
 
 pub mod services;
+pub mod targets;
 pub mod waiting;
 
 use std::sync::Arc;

@@ -8,6 +8,7 @@ mod clock;
 pub mod config;
 pub mod drive;
 pub mod engine;
+pub mod gateways;
 pub mod journal;
 pub mod nodes;
 pub mod server;
@@ -32,7 +33,8 @@ use crate::drive::services::Wakes;
 use crate::drive::waiting::Wakeups;
 use crate::engine::{Engine, Observer, recover};
 use crate::journal::embedded::Embedded;
-use crate::nodes::{Link, Registry};
+use crate::nodes::Registry;
+use crate::server::Links;
 
 /// Runs the scheduler until it is told to stop.
 ///
@@ -49,11 +51,13 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     tracing::info!(revision = %state.revision(), tasks = state.task_count(), "state recovered");
 
     let registry = Arc::new(Registry::default());
+    let gateways = Arc::new(gateways::Registry::default());
     let growth = Arc::new(Growth::default());
     let wakes = Arc::new(Wakes::default());
     let wakeups = Arc::new(Wakeups::default());
     let observers = Observers(vec![
         Arc::clone(&registry) as _,
+        Arc::clone(&gateways) as _,
         Arc::clone(&growth) as _,
         Arc::clone(&wakeups) as _,
         Arc::clone(&wakes) as _,
@@ -67,6 +71,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         ..Timing::default()
     };
     tokio::spawn(drive::services::keep_services(engine.clone(), wakes, timing));
+    tokio::spawn(drive::targets::keep_targets(engine.clone(), Arc::clone(&gateways)));
     tokio::spawn(drive::forget_stopped(engine.clone(), options.stopped_task_retention));
     tokio::spawn(drive::waiting::admit(engine.clone(), wakeups));
     tokio::spawn(drive::keep_short(engine.clone(), journal, growth, options.history_days));
@@ -75,11 +80,14 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;
     let api = Arc::new(Api::new(engine.clone(), Arc::clone(&registry), Arc::clone(&namespace)));
-    let link = Link::new(engine, registry, namespace, shutdown.clone());
+    let links = Links {
+        agents: nodes::Link::new(engine.clone(), registry, Arc::clone(&namespace), shutdown.clone()),
+        gateways: gateways::Link::new(engine, gateways, namespace, shutdown.clone()),
+    };
     tracing::info!(address = %listener.local_addr()?, "serving");
     service::tell(&[NotifyState::Ready]);
     service::stop_on_signal(shutdown.clone()).context("listen for signals")?;
-    server::serve(listener, api, link, shutdown).await;
+    server::serve(listener, api, links, shutdown).await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -207,6 +207,16 @@ fn touched(state: &State, change: &Change) -> Vec<(InstanceKey, Touch)> {
             .iter()
             .map(|placement| (on(*cluster, placement.instance), Touch::Task(placement.task)))
             .collect(),
+        Change::TargetsDeregistered { cluster, tasks } => {
+            let key = |task: &TaskId| TaskKey {
+                cluster: *cluster,
+                task: *task,
+            };
+            let known = tasks.iter().filter_map(|task| state.task(key(task)));
+            known
+                .map(|task| (on(*cluster, task.instance), Touch::Task(task.id)))
+                .collect()
+        }
         Change::TaskStopRequested { cluster, task, .. } | Change::TaskObserved { cluster, task, .. } => {
             let key = TaskKey {
                 cluster: *cluster,
@@ -228,6 +238,8 @@ fn touched(state: &State, change: &Change) -> Vec<(InstanceKey, Touch)> {
         | Change::TasksQueued { .. }
         | Change::QueuedTaskEnded { .. }
         | Change::TaskProtectionSet { .. }
+        | Change::TargetsRegistered { .. }
+        | Change::TargetHealthSet { .. }
         | Change::TasksForgotten { .. }
         | Change::ServiceCreated { .. }
         | Change::ServiceUpdated { .. }

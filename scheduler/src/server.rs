@@ -10,6 +10,7 @@ use axum::body::Body;
 use axum::response::Response;
 use berth_proto::agent::v1::agent_link_server::AgentLinkServer;
 use berth_proto::ecs::v1::ecs_server::EcsServer;
+use berth_proto::gateway::v1::gateway_link_server::GatewayLinkServer;
 use berth_proto::v1::berth_server::BerthServer;
 use http::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -22,7 +23,8 @@ use tonic::transport::server::TcpConnectInfo;
 use tower::{ServiceExt, service_fn};
 
 use crate::api::{self, Additions, Api, GrpcApi};
-use crate::nodes::{HEARTBEAT, Link};
+use crate::gateways;
+use crate::nodes::{self, HEARTBEAT};
 
 /// How long a client may take to send the head of an HTTP/1 request.
 const HEADER_DEADLINE: Duration = Duration::from_secs(30);
@@ -33,9 +35,18 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Bytes of one gRPC message from an agent: its Hello names every task that it has.
 const MAX_AGENT_MESSAGE: usize = 16 * 1024 * 1024;
 
+/// What is dialled by those that keep a stream.
+#[derive(Debug)]
+pub struct Links {
+    /// By agents.
+    pub agents: nodes::Link,
+    /// By gateways.
+    pub gateways: gateways::Link,
+}
+
 /// Serves until `shutdown` is cancelled and open requests have ended, or their time is up.
-pub async fn serve(listener: TcpListener, api: Arc<Api>, link: Link, shutdown: CancellationToken) {
-    let grpc = grpc(&api, link);
+pub async fn serve(listener: TcpListener, api: Arc<Api>, links: Links, shutdown: CancellationToken) {
+    let grpc = grpc(&api, links);
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -60,11 +71,12 @@ pub async fn serve(listener: TcpListener, api: Arc<Api>, link: Link, shutdown: C
     }
 }
 
-fn grpc(api: &Arc<Api>, link: Link) -> Router {
+fn grpc(api: &Arc<Api>, links: Links) -> Router {
     let mut routes = tonic::service::Routes::builder();
     routes.add_service(EcsServer::new(GrpcApi(Arc::clone(api))));
     routes.add_service(BerthServer::new(Additions(Arc::clone(api))));
-    routes.add_service(AgentLinkServer::new(link).max_decoding_message_size(MAX_AGENT_MESSAGE));
+    routes.add_service(AgentLinkServer::new(links.agents).max_decoding_message_size(MAX_AGENT_MESSAGE));
+    routes.add_service(GatewayLinkServer::new(links.gateways));
     routes.routes().prepare().into_axum_router()
 }
 

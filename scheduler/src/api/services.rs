@@ -3,8 +3,10 @@
 mod configuration;
 pub(super) mod deployments;
 
+use berth_model::arn::Namespace;
 use berth_model::fault::Fault;
 use berth_model::id::{ClusterName, ServiceName};
+use berth_model::load_balancer::{self, LoadBalancer, RawLoadBalancer, TargetSettings};
 use berth_model::placement;
 use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy, validate};
 use berth_proto::ecs::v1 as ecs;
@@ -46,7 +48,7 @@ pub(super) async fn create(
     let command = CreateService {
         definition: api.namespace.parse_definition(definition)?,
         client_token: client_token(&request)?,
-        spec: spec(request)?,
+        spec: spec(request, &api.namespace)?,
         cluster: cluster.clone(),
         name,
     };
@@ -57,7 +59,7 @@ pub(super) async fn create(
 }
 
 /// What a new service is to be.
-fn spec(request: ecs::CreateServiceRequest) -> Result<ServiceSpec, Fault> {
+fn spec(request: ecs::CreateServiceRequest, namespace: &Namespace) -> Result<ServiceSpec, Fault> {
     let scheduling = validate::scheduling(given(request.scheduling_strategy.as_ref()))?;
     let raw = configuration::read(request.deployment_configuration.as_ref())?;
     let configuration = validate::configuration(&raw, DeploymentConfiguration::default_of(scheduling), scheduling)?;
@@ -66,6 +68,8 @@ fn spec(request: ecs::CreateServiceRequest) -> Result<ServiceSpec, Fault> {
     let strategies = raw_strategies(request.placement_strategy);
     validate::strategies(strategies.len(), scheduling)?;
     let parsed = placement::parse_strategies(&strategies)?;
+    let load_balancers = load_balancers(request.load_balancers, namespace)?;
+    let tags = tags(request.tags)?;
     let asked = rebalancing(request.availability_zone_rebalancing.as_ref())?;
     Ok(ServiceSpec {
         scheduling,
@@ -77,11 +81,25 @@ fn spec(request: ecs::CreateServiceRequest) -> Result<ServiceSpec, Fault> {
         health_check_grace_seconds: grace(request.health_check_grace_period_seconds)?.unwrap_or(0),
         network: network_configuration(request.network_configuration)?,
         launch_type: launch_type(given(request.launch_type.as_ref()))?,
-        tags: tags(request.tags)?,
+        targets: TargetSettings::parse(&tags, &load_balancers)?,
+        load_balancers,
+        tags,
         propagate_tags: propagate_tags(request.propagate_tags.as_ref())?.unwrap_or_default(),
         managed_tags: request.enable_ecs_managed_tags == Some(true),
         execute_command: false,
     })
+}
+
+fn load_balancers(given: Vec<ecs::LoadBalancer>, namespace: &Namespace) -> Result<Vec<LoadBalancer>, Fault> {
+    let unsupported = given.iter().any(|one| one.advanced_configuration.is_some());
+    refuse_unsupported(&[("loadBalancers.advancedConfiguration", unsupported)])?;
+    let raw = given.into_iter().map(|one| RawLoadBalancer {
+        target_group_arn: one.target_group_arn,
+        load_balancer_name: one.load_balancer_name,
+        container_name: one.container_name,
+        container_port: one.container_port,
+    });
+    load_balancer::parse(&raw.collect::<Vec<_>>(), namespace)
 }
 
 /// The token with a digest of everything else that was asked.
@@ -100,7 +118,6 @@ fn client_token(request: &ecs::CreateServiceRequest) -> Result<Option<ClientToke
 
 /// What would have to be done by something that this scheduler does not have.
 struct Elsewhere<'r> {
-    load_balancers: bool,
     service_registries: bool,
     capacity_providers: bool,
     volumes: bool,
@@ -113,7 +130,6 @@ struct Elsewhere<'r> {
 impl<'r> Elsewhere<'r> {
     fn of_create(request: &'r ecs::CreateServiceRequest) -> Self {
         Self {
-            load_balancers: !request.load_balancers.is_empty(),
             service_registries: !request.service_registries.is_empty(),
             capacity_providers: !request.capacity_provider_strategy.is_empty(),
             volumes: !request.volume_configurations.is_empty(),
@@ -126,7 +142,6 @@ impl<'r> Elsewhere<'r> {
 
     fn of_update(request: &'r ecs::UpdateServiceRequest) -> Self {
         Self {
-            load_balancers: !request.load_balancers.is_empty(),
             service_registries: !request.service_registries.is_empty(),
             capacity_providers: !request.capacity_provider_strategy.is_empty(),
             volumes: !request.volume_configurations.is_empty(),
@@ -143,7 +158,6 @@ fn refuse_elsewhere(asked: &Elsewhere<'_>) -> Result<(), Fault> {
         .service_connect
         .is_some_and(|connect| connect.enabled != Some(false));
     refuse_unsupported(&[
-        ("loadBalancers", asked.load_balancers),
         ("serviceRegistries", asked.service_registries),
         ("capacityProviderStrategy", asked.capacity_providers),
         ("volumeConfigurations", asked.volumes),
@@ -200,7 +214,10 @@ pub(super) async fn update(
     request: ecs::UpdateServiceRequest,
     caller: &Caller,
 ) -> Result<ecs::UpdateServiceResponse, Fault> {
-    refuse_unsupported(&[("platformVersion", request.platform_version.is_some())])?;
+    refuse_unsupported(&[
+        ("platformVersion", request.platform_version.is_some()),
+        ("loadBalancers of UpdateService", !request.load_balancers.is_empty()),
+    ])?;
     refuse_elsewhere(&Elsewhere::of_update(&request))?;
     let cluster = api.cluster(given(request.cluster.as_ref()))?;
     let service = required("service", request.service.as_ref())?;

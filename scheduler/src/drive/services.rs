@@ -72,7 +72,8 @@ impl Heard {
             }
             Change::TaskStopRequested { cluster, task, .. }
             | Change::TaskObserved { cluster, task, .. }
-            | Change::TaskProtectionSet { cluster, task, .. } => {
+            | Change::TaskProtectionSet { cluster, task, .. }
+            | Change::TargetHealthSet { cluster, task, .. } => {
                 let key = TaskKey {
                     cluster: *cluster,
                     task: *task,
@@ -93,8 +94,11 @@ impl Heard {
                     instance: *instance,
                 });
             }
+            // That a target has gone is followed by its end.
+            Change::TargetsRegistered { .. }
+            | Change::TargetsDeregistered { .. }
             // Those of services themselves are the driver's own doing; the others concern none.
-            Change::ServiceStepped { .. }
+            | Change::ServiceStepped { .. }
             | Change::ServiceInactive { .. }
             | Change::ServicesForgotten { .. }
             | Change::ClusterCreated { .. }

@@ -93,12 +93,12 @@ impl Sent {
     fn bring_up(&mut self, id: TaskId, place: &Place<'_>, message: &mut Assignments) {
         let known = self.tasks.get(&id);
         match place.assigned(id) {
-            Some(task) if known.is_none_or(|(desired, _)| *desired != task.desired) => {
+            Some(task) if known.is_none_or(|(desired, _)| *desired != task.assigned()) => {
                 let definition = &task.launch.definition;
                 if known.is_none() {
                     self.add_definition(definition, place, message);
                 }
-                self.tasks.insert(id, (task.desired, definition.clone()));
+                self.tasks.insert(id, (task.assigned(), definition.clone()));
                 message
                     .assignments
                     .push(assignment(task, place.cluster, place.namespace));
@@ -133,7 +133,7 @@ fn assignment(task: &Task, cluster: &ClusterName, namespace: &Namespace) -> Assi
     Assignment {
         task_arn: namespace.task(cluster, task.id),
         task_definition_arn: namespace.definition(&launch.definition),
-        desired_status: task.desired.name().to_owned(),
+        desired_status: task.assigned().name().to_owned(),
         overrides: (!launch.overrides.is_empty()).then(|| describe::overrides(&launch.overrides)),
         group: launch.group.to_string(),
         started_by: launch.started_by.as_deref().unwrap_or_default().to_owned(),

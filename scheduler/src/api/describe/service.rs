@@ -82,6 +82,7 @@ pub(crate) fn service(state: &State, service: &Service, cluster: &ClusterName, n
         current_service_deployment: primary
             .filter(|_| service.is_active())
             .map(|primary| deployment_arn(service, primary.id, cluster, namespace)),
+        load_balancers: load_balancers(spec),
         placement_constraints: constraints(spec),
         placement_strategy: strategies(spec),
         network_configuration: network(spec),
@@ -152,6 +153,16 @@ fn configuration(configuration: &DeploymentConfiguration) -> ecs::DeploymentConf
         strategy: Some("ROLLING".to_owned()),
         ..ecs::DeploymentConfiguration::default()
     }
+}
+
+fn load_balancers(spec: &ServiceSpec) -> Vec<ecs::LoadBalancer> {
+    let shapes = spec.load_balancers.iter().map(|one| ecs::LoadBalancer {
+        target_group_arn: Some(one.target_group_arn.clone()),
+        container_name: Some(one.container_name.clone()),
+        container_port: Some(i32::from(one.container_port)),
+        ..ecs::LoadBalancer::default()
+    });
+    shapes.collect()
 }
 
 fn constraints(spec: &ServiceSpec) -> Vec<ecs::PlacementConstraint> {
@@ -358,6 +369,7 @@ pub(crate) fn revision(
         cluster_arn: Some(namespace.cluster(cluster)),
         task_definition: Some(namespace.definition(&deployment.definition)),
         launch_type: Some(service.spec.launch_type.name().to_owned()),
+        load_balancers: load_balancers(&service.spec),
         network_configuration: network(&service.spec),
         container_images: containers
             .iter()
