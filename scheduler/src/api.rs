@@ -17,6 +17,7 @@ mod plan;
 mod protection;
 mod request;
 mod services;
+mod targets;
 mod tasks;
 mod usage;
 

@@ -3,7 +3,7 @@
 //! One task a stream. Each record says which services it touched, and what the published state has of them goes out.
 //! What gateways say is weighed together ([`targets`]); what follows from it is recorded by [`crate::drive::targets`].
 
-mod endpoints;
+pub(crate) mod endpoints;
 mod session;
 pub(crate) mod targets;
 

@@ -49,6 +49,12 @@ impl Api {
         Ok(all)
     }
 
+    /// The cluster that commands mean.
+    pub(crate) async fn described_cluster(&self) -> Result<DescribeClustersResponse, CallError> {
+        let name = self.cluster.clone().unwrap_or_else(|| "default".to_owned());
+        self.describe_clusters(vec![name]).await
+    }
+
     pub(crate) async fn create_cluster(&self, name: String) -> Result<CreateClusterResponse, CallError> {
         let request = CreateClusterRequest {
             cluster_name: Some(name),

@@ -7,6 +7,8 @@ use berth_proto::ecs::v1::{
     StopServiceDeploymentRequest, StopServiceDeploymentResponse, UpdateServiceRequest, UpdateServiceResponse,
 };
 
+use berth_proto::v1::{DescribeTargetsRequest, DescribeTargetsResponse};
+
 use super::{Api, CallError};
 
 /// The most services that ECS describes in one call.
@@ -15,6 +17,18 @@ const DESCRIBE_SERVICES_AT_MOST: usize = 10;
 const LIST_AT_MOST: i32 = 100;
 
 impl Api {
+    /// How the tasks of a service are doing as targets of its load balancers.
+    pub(crate) async fn targets(&self, service: String) -> Result<DescribeTargetsResponse, CallError> {
+        let request = DescribeTargetsRequest {
+            cluster: self.cluster.clone(),
+            service,
+        };
+        self.berth("DescribeTargets", request, async |mut berth, request| {
+            berth.describe_targets(request).await
+        })
+        .await
+    }
+
     pub(crate) async fn create_service(
         &self,
         request: CreateServiceRequest,

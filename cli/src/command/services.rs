@@ -1,5 +1,6 @@
 //! `berth services`.
 
+mod listener;
 mod request;
 mod rollback;
 pub(super) mod watch;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use berth_proto::ecs::v1::{Service, UpdateServiceRequest};
+use berth_proto::v1::TargetDescription;
 use clap::Subcommand;
 use tokio::time::{Instant, sleep};
 
@@ -29,7 +31,8 @@ pub(crate) enum ServicesCommand {
 Examples:
   berth services create web nginx --count 3
   berth services create web nginx:4 --count 3 --circuit-breaker rollback --wait
-  berth services create logs fluentd --daemon")]
+  berth services create logs fluentd --daemon
+  berth services create web nginx --count 3 --load-balancer http:80=nginx:80 --target-check 'http /healthz interval=5s'")]
     Create(CreateArgs),
     /// Change what a service is asked to do; another definition is a new deployment
     #[command(after_help = "\
@@ -104,7 +107,11 @@ pub(super) async fn run(command: ServicesCommand, api: &Api, output: &mut Output
     match command {
         ServicesCommand::Create(args) => {
             let wait = args.wait_for();
-            let answer = api.create_service(args.request()).await?;
+            let cluster = match args.has_load_balancers() {
+                true => Some(cluster_arn(api).await?),
+                false => None,
+            };
+            let answer = api.create_service(args.request(cluster.as_deref())?).await?;
             settle(api, output, answer.service, wait).await
         }
         ServicesCommand::Update(args) => {
@@ -151,8 +158,9 @@ pub(super) async fn run(command: ServicesCommand, api: &Api, output: &mut Output
         ServicesCommand::Show { name } => {
             let answer = api.describe_services(&[name]).await?;
             refuse_failures("service", &answer.failures)?;
+            let targets = targets(api, answer.services.first()).await?;
             output.answer(&answer, |answer| {
-                show::one(answer.services.first(), Now::of_the_clock())
+                show::one(answer.services.first(), &targets, Now::of_the_clock())
             })?;
             Ok(Ending::Done)
         }
@@ -164,6 +172,23 @@ pub(super) async fn run(command: ServicesCommand, api: &Api, output: &mut Output
             })?;
             Ok(Ending::Done)
         }
+    }
+}
+
+/// The ARN of the cluster that is meant, which says in which region and account target groups are.
+async fn cluster_arn(api: &Api) -> anyhow::Result<String> {
+    let answer = api.described_cluster().await?;
+    refuse_failures("cluster", &answer.failures)?;
+    let cluster = answer.clusters.into_iter().next();
+    let arn = cluster.and_then(|cluster| cluster.cluster_arn);
+    arn.context("the scheduler does not describe the cluster")
+}
+
+/// How the service's tasks are doing as targets, where it has load balancers.
+async fn targets(api: &Api, service: Option<&Service>) -> anyhow::Result<Vec<TargetDescription>> {
+    match service.filter(|service| !service.load_balancers.is_empty()) {
+        Some(service) => Ok(api.targets(service.service_arn().to_owned()).await?.targets),
+        None => Ok(Vec::new()),
     }
 }
 
@@ -186,7 +211,7 @@ async fn settle(
 
 fn print(output: &mut Output, service: Option<Service>) -> anyhow::Result<()> {
     output.answer(&service.unwrap_or_default(), |service| {
-        show::one(Some(service), Now::of_the_clock())
+        show::one(Some(service), &[], Now::of_the_clock())
     })
 }
 

@@ -2,6 +2,7 @@
 
 use anstyle::AnsiColor;
 use berth_proto::ecs::v1::{Deployment, Service, ServiceEvent};
+use berth_proto::v1::TargetDescription;
 
 use super::table::{Cell, maybe, number, status, text};
 use super::{Now, Table, ids};
@@ -36,7 +37,7 @@ pub(crate) fn list(services: &[Service]) -> Presentation {
     Presentation::default().table(&table)
 }
 
-pub(crate) fn one(service: Option<&Service>, now: Now) -> Presentation {
+pub(crate) fn one(service: Option<&Service>, targets: &[TargetDescription], now: Now) -> Presentation {
     let Some(service) = service else {
         return Presentation::default();
     };
@@ -63,10 +64,19 @@ pub(crate) fn one(service: Option<&Service>, now: Now) -> Presentation {
         };
         table.pair("Circuit breaker", text(says));
     }
+    for one in &service.load_balancers {
+        let listener = ids::of_arn(one.target_group_arn());
+        let leads = format!("{listener} to {}:{}", one.container_name(), one.container_port());
+        table.pair("Load balancer", text(leads));
+    }
     let presentation = Presentation::default().table(&table);
     let presentation = match service.deployments.as_slice() {
         [] => presentation,
         deployments => presentation.section("Deployments", &of_deployments(deployments, now)),
+    };
+    let presentation = match targets {
+        [] => presentation,
+        targets => presentation.section("Targets", &of_targets(targets)),
     };
     match service.events.len() {
         0 => presentation,
@@ -121,6 +131,26 @@ fn of_deployments(deployments: &[Deployment], now: Now) -> Table {
             rollout(Some(deployment)),
             maybe(deployment.created_at.map(|at| now.ago(at))),
             maybe(deployment.rollout_state_reason.as_deref()),
+        ]);
+    }
+    table
+}
+
+fn of_targets(targets: &[TargetDescription]) -> Table {
+    let mut table = Table::with_headings(["TASK", "INSTANCE", "LISTENER", "ADDRESS", "STATE", "REASON"]);
+    for target in targets {
+        let state = text(target.state.as_str());
+        table.row([
+            text(ids::of_arn(&target.task_arn)),
+            text(ids::of_arn(&target.container_instance_arn)),
+            text(ids::of_arn(&target.target_group_arn)),
+            text(target.address.as_str()),
+            match target.state.as_str() {
+                "healthy" => state.colored(AnsiColor::Green),
+                "unhealthy" => state.colored(AnsiColor::Red),
+                _ => state.colored(AnsiColor::Yellow),
+            },
+            text(target.reason.as_str()),
         ]);
     }
     table

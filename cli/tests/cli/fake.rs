@@ -145,11 +145,12 @@ impl Service<http::Request<Body>> for Berth {
 
     fn call(&mut self, request: http::Request<Body>) -> Answer {
         let state = Arc::clone(&self.0);
-        let plans = request.uri().path().ends_with("/Plan");
+        let operation = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
         Box::pin(async move {
-            Ok(match plans {
-                true => serve(request, state, State::plan).await,
-                false => serve(request, state, State::describe_usage).await,
+            Ok(match operation.as_str() {
+                "Plan" => serve(request, state, State::plan).await,
+                "DescribeTargets" => serve(request, state, State::describe_targets).await,
+                _ => serve(request, state, State::describe_usage).await,
             })
         })
     }

@@ -1,6 +1,7 @@
 //! `berth services` and `berth deploy`.
 
-use berth_proto::ecs::v1::{Service, ServiceEvent};
+use berth_proto::ecs::v1::{LoadBalancer, Service, ServiceEvent};
+use berth_proto::v1::TargetDescription;
 
 use crate::berth::berth;
 use crate::fake::{Fake, deployment, deployment_brief, service};
@@ -100,6 +101,82 @@ fn a_daemon_has_no_count() -> anyhow::Result<()> {
         &["services", "create", "logs", "x", "--daemon", "--count", "2"],
     )?;
     assert_eq!(both.code, Some(2), "{both:?}");
+    Ok(())
+}
+
+const GROUP: &str = "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/web/http-80";
+
+#[test]
+fn listeners_become_target_groups_of_the_clusters_region_and_account() -> anyhow::Result<()> {
+    let fake = Fake::start()?;
+    let words = [
+        "services",
+        "create",
+        "web",
+        "nginx",
+        "--load-balancer",
+        "http:80=nginx:8080",
+    ];
+    let check = [
+        "--target-check",
+        "http /healthz interval=2s",
+        "--deregistration-delay",
+        "10s",
+    ];
+    let ran = berth(&fake.url, &[&words[..], &check].concat())?;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let state = fake.state();
+    let asked = &state.creations[0];
+    let [one] = asked.load_balancers.as_slice() else {
+        panic!("not one load balancer: {asked:?}");
+    };
+    assert_eq!(one.target_group_arn(), GROUP);
+    assert_eq!((one.container_name(), one.container_port()), ("nginx", 8080));
+    let tags: Vec<_> = asked.tags.iter().map(|tag| (tag.key(), tag.value())).collect();
+    assert_eq!(
+        tags,
+        [
+            ("berth:health-check", "http /healthz interval=2s"),
+            ("berth:deregistration-delay", "10s")
+        ]
+    );
+    drop(state);
+    let refused = berth(
+        &fake.url,
+        &["services", "create", "web", "nginx", "--target-check", "tcp"],
+    )?;
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    Ok(())
+}
+
+#[test]
+fn the_targets_of_a_service_are_shown_with_it() -> anyhow::Result<()> {
+    let fake = with_web()?;
+    let balanced = LoadBalancer {
+        target_group_arn: Some(GROUP.to_owned()),
+        container_name: Some("nginx".to_owned()),
+        container_port: Some(8080),
+        ..LoadBalancer::default()
+    };
+    fake.state().services[0].load_balancers = vec![balanced];
+    fake.state().targets = vec![TargetDescription {
+        task_arn: "arn:aws:ecs:us-east-1:000000000000:task/default/0af1".to_owned(),
+        container_instance_arn: "arn:aws:ecs:us-east-1:000000000000:container-instance/default/0b".to_owned(),
+        target_group_arn: GROUP.to_owned(),
+        address: "10.0.0.5:32768".to_owned(),
+        state: "unhealthy".to_owned(),
+        reason: "status 500".to_owned(),
+        ..TargetDescription::default()
+    }];
+    let ran = berth(&fake.url, &["services", "show", "web"])?;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stdout.contains("http-80 to nginx:8080"), "{}", ran.stdout);
+    let shown = ran.stdout.lines().find(|line| line.contains("10.0.0.5:32768"));
+    let words: Vec<_> = shown.unwrap_or_default().split_whitespace().collect();
+    assert_eq!(
+        words,
+        ["0af1", "0b", "http-80", "10.0.0.5:32768", "unhealthy", "status", "500"]
+    );
     Ok(())
 }
 

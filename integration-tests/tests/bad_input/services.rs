@@ -14,6 +14,7 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases = creations();
     cases.extend(elsewhere());
     cases.extend(percents());
+    cases.extend(load_balancers());
     cases.extend(others());
     cases
 }
@@ -89,10 +90,6 @@ fn creations() -> Vec<Case> {
 /// What would be done by something that is not there is refused by name.
 fn elsewhere() -> Vec<Case> {
     [
-        (
-            "loadBalancers",
-            json!([{"targetGroupArn": "x", "containerName": "main", "containerPort": 80}]),
-        ),
         ("serviceRegistries", json!([{"registryArn": "x"}])),
         ("capacityProviderStrategy", json!([{"capacityProvider": "x"}])),
         ("serviceConnectConfiguration", json!({"enabled": true})),
@@ -104,6 +101,61 @@ fn elsewhere() -> Vec<Case> {
     .into_iter()
     .map(|(member, value)| create(&json!({member: value}), UNSUPPORTED, member))
     .collect()
+}
+
+fn load_balancers() -> Vec<Case> {
+    const GROUP: &str = "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/s/http-80";
+    let with = |edits: Value| {
+        let mut one = json!({"targetGroupArn": GROUP, "containerName": "main", "containerPort": 80});
+        for (member, value) in edits.as_object().into_iter().flatten() {
+            one[member] = value.clone();
+        }
+        json!({"loadBalancers": [one]})
+    };
+    let tagged = |key: &str, value: &str| {
+        let mut request = with(json!({}));
+        request["tags"] = json!([{"key": key, "value": value}]);
+        request
+    };
+    let foreign = GROUP.replace("000000000000", "999999999999");
+    vec![
+        create(
+            &with(json!({"targetGroupArn": "x"})),
+            INVALID,
+            "loadBalancers[0].targetGroupArn 'x'",
+        ),
+        create(&with(json!({"targetGroupArn": foreign})), INVALID, "999999999999"),
+        create(
+            &with(json!({"targetGroupArn": null})),
+            INVALID,
+            "targetGroupArn can not be empty",
+        ),
+        create(&with(json!({"containerName": ""})), INVALID, "containerName"),
+        create(&with(json!({"containerPort": 0})), INVALID, "containerPort 0"),
+        create(
+            &with(json!({"containerPort": null})),
+            INVALID,
+            "containerPort is missing",
+        ),
+        create(&with(json!({"loadBalancerName": "classic"})), INVALID, "classic"),
+        create(&with(json!({"containerName": "ghost"})), INVALID, "ghost"),
+        create(
+            &with(json!({"containerPort": 81})),
+            INVALID,
+            "container port 81 defined",
+        ),
+        create(&tagged("berth:health-check", "udp"), INVALID, "berth:health-check"),
+        create(
+            &tagged("berth:deregistration-delay", "2h"),
+            INVALID,
+            "berth:deregistration-delay",
+        ),
+        create(
+            &json!({"tags": [{"key": "berth:health-check", "value": "tcp"}]}),
+            INVALID,
+            "loadBalancers",
+        ),
+    ]
 }
 
 fn percents() -> Vec<Case> {

@@ -6,13 +6,16 @@ use berth_model::fault::Fault;
 use berth_proto::ecs::v1 as ecs;
 use berth_proto::ecs::v1::ecs_server::Ecs;
 use berth_proto::v1::berth_server::Berth;
-use berth_proto::v1::{DescribeUsageRequest, DescribeUsageResponse, PlanRequest, PlanResponse};
+use berth_proto::v1::{
+    DescribeTargetsRequest, DescribeTargetsResponse, DescribeUsageRequest, DescribeUsageResponse, PlanRequest,
+    PlanResponse,
+};
 use http::HeaderValue;
 use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Request, Response, Status};
 
 use super::operations::{for_each_operation, unserved};
-use super::{Api, Caller, clusters, definitions, faults, instances, plan, protection, services, tasks, usage};
+use super::{Api, Caller, clusters, definitions, faults, instances, plan, protection, services, targets, tasks, usage};
 
 /// ECS's operations over gRPC.
 #[derive(Debug, Clone)]
@@ -75,6 +78,14 @@ impl Berth for Additions {
     async fn plan(&self, request: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
         let planned = plan::answer(&self.0, request.into_inner()).await;
         planned.map(Response::new).map_err(|fault| faults::status(&fault))
+    }
+
+    async fn describe_targets(
+        &self,
+        request: Request<DescribeTargetsRequest>,
+    ) -> Result<Response<DescribeTargetsResponse>, Status> {
+        let described = targets::describe(&self.0, &request.into_inner());
+        described.map(Response::new).map_err(|fault| faults::status(&fault))
     }
 }
 

@@ -23,11 +23,11 @@ pub(super) struct Sent {
 }
 
 /// A cluster in a state.
-pub(super) struct Place<'a> {
-    pub(super) state: &'a State,
-    pub(super) key: ClusterKey,
-    pub(super) cluster: &'a ClusterName,
-    pub(super) namespace: &'a Namespace,
+pub(crate) struct Place<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) key: ClusterKey,
+    pub(crate) cluster: &'a ClusterName,
+    pub(crate) namespace: &'a Namespace,
 }
 
 impl Sent {
@@ -95,7 +95,7 @@ impl Place<'_> {
     }
 
     /// The task, where it can be sent something, or has been.
-    fn endpoint(&self, service: &Service, task: &Task) -> Option<wire::Endpoint> {
+    pub(crate) fn endpoint(&self, service: &Service, task: &Task) -> Option<wire::Endpoint> {
         let balanced = !service.spec.load_balancers.is_empty();
         let is_there = match balanced {
             true => task.target.is_some(),

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use berth_proto::ecs::v1::{
     CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, PlacementConstraint, PlacementStrategy,
-    UpdateServiceRequest,
+    Tag, UpdateServiceRequest,
 };
 use clap::{Args, ValueEnum};
 
+use super::listener::Listener;
 use crate::args::duration;
 use crate::command::run::{Constraint, Strategy};
 
@@ -25,6 +26,16 @@ pub(crate) struct CreateArgs {
     /// One task on every host, instead of a number of them
     #[arg(long, conflicts_with = "count")]
     daemon: bool,
+    /// Have gateways listen on a port and forward to one of a container; may be repeated
+    #[arg(long, value_name = "PROTOCOL:PORT=CONTAINER:PORT")]
+    load_balancer: Vec<Listener>,
+    /// How gateways check a task: `http /PATH` or `tcp`, then interval=, timeout=, healthy=, unhealthy= where they
+    /// matter
+    #[arg(long, value_name = "CHECK", requires = "load_balancer")]
+    target_check: Option<String>,
+    /// How long connections of a task may stay open when it is to stop, such as 30s
+    #[arg(long, value_name = "DURATION", requires = "load_balancer")]
+    deregistration_delay: Option<String>,
     #[command(flatten)]
     rules: RuleArgs,
     #[command(flatten)]
@@ -100,9 +111,31 @@ impl CreateArgs {
         self.wait.wait.then_some(self.wait.wait_timeout)
     }
 
-    pub(super) fn request(self) -> CreateServiceRequest {
+    /// Whether gateways are to listen for it.
+    pub(super) fn has_load_balancers(&self) -> bool {
+        !self.load_balancer.is_empty()
+    }
+
+    /// `cluster` is the cluster's ARN, which must be there where gateways are to listen.
+    pub(super) fn request(self, cluster: Option<&str>) -> anyhow::Result<CreateServiceRequest> {
+        let listeners = self.load_balancer.iter();
+        let load_balancers = listeners.map(|one| one.load_balancer(&self.name, cluster.unwrap_or_default()));
+        let settings = [
+            ("berth:health-check", &self.target_check),
+            ("berth:deregistration-delay", &self.deregistration_delay),
+        ];
+        let tag = |(key, value): (&str, &Option<String>)| {
+            value.clone().map(|value| Tag {
+                key: Some(key.to_owned()),
+                value: Some(value),
+            })
+        };
+        let load_balancers = load_balancers.collect::<anyhow::Result<_>>()?;
+        let tags = settings.into_iter().filter_map(tag).collect();
         let strategy = if self.daemon { "DAEMON" } else { "REPLICA" };
-        CreateServiceRequest {
+        Ok(CreateServiceRequest {
+            load_balancers,
+            tags,
             service_name: Some(self.name),
             task_definition: Some(self.task_definition),
             desired_count: (!self.daemon).then_some(i32::from(self.count)),
@@ -112,7 +145,7 @@ impl CreateArgs {
             placement_constraints: self.rules.constraints(),
             placement_strategy: self.rules.strategies(),
             ..Default::default()
-        }
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 )]
 
 use berth_proto::ecs::v1::*;
+use berth_proto::v1::{DescribeTargetsRequest, DescribeTargetsResponse};
 
 use super::State;
 use super::operations::{Answer, fault, last, missing, page};
@@ -59,6 +60,14 @@ fn service_arn(name: &str) -> String {
 }
 
 impl State {
+    /// Each target is of the service that is asked for.
+    pub(super) fn describe_targets(&mut self, request: DescribeTargetsRequest) -> Answer<DescribeTargetsResponse> {
+        self.service(&request.service)?;
+        Ok(DescribeTargetsResponse {
+            targets: self.targets.clone(),
+        })
+    }
+
     fn service(&mut self, name: &str) -> Answer<&mut Service> {
         let found = self.services.iter_mut().find(|it| it.service_name() == last(name));
         found.ok_or_else(|| fault("ServiceNotFoundException", "Service not found."))

@@ -6,7 +6,7 @@ use berth_proto::ecs::v1::{
     Attribute, Container, ContainerInstance, CreateServiceRequest, DeleteServiceRequest, NetworkBinding, Resource,
     RunTaskRequest, Service, ServiceDeploymentBrief, Task, TaskDefinition, UpdateServiceRequest, VersionInfo,
 };
-use berth_proto::v1::{DescribeUsageRequest, DescribeUsageResponse, PlanRequest, PlanResponse};
+use berth_proto::v1::{DescribeUsageRequest, DescribeUsageResponse, PlanRequest, PlanResponse, TargetDescription};
 
 pub(super) const ARN: &str = "arn:aws:ecs:us-east-1:000000000000";
 
@@ -39,6 +39,8 @@ pub(crate) struct State {
     pub(crate) plan_calls: Vec<PlanRequest>,
     /// Services.
     pub(crate) services: Vec<Service>,
+    /// Targets of any service.
+    pub(crate) targets: Vec<TargetDescription>,
     /// What becomes of the first service, one step with each look at it.
     pub(crate) next: VecDeque<Service>,
     /// The deployments of the first service, the newest first.

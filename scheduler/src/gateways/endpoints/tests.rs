@@ -134,6 +134,7 @@ impl World {
         world
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "changes are made where they are added")]
     fn add(&mut self, change: Change) {
         fold(&mut self.state, &change);
     }
