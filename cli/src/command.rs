@@ -71,7 +71,7 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending>
         Command::Stop(args) => stop::run(args, &api().await?, output).await,
         Command::TaskDefinitions(command) => task_definitions::run(command, &api().await?, output).await,
         Command::Deploy(args) => deploy::run(args, &api().await?, output).await,
-        Command::Services(command) => services::run(command, &api().await?, output).await,
+        Command::Services(command) => Box::pin(services::run(command, &api().await?, output)).await,
         Command::Drain(args) => drain::run(args, &api().await?, output).await,
         Command::Instances(args) => instances::run(args, &api().await?, output).await,
         Command::Clusters(command) => clusters::run(command, &api().await?, output).await,
