@@ -17,6 +17,7 @@ test:
 
 ## What must be true of the text: format, lints, documentation.
 lint:
+	cargo xtask prepare build
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet

@@ -14,7 +14,9 @@ usage: cargo xtask TASK
 
   demo        a cluster of this one machine that runs a task, from nothing
   demo-stop   the end of it, with nothing left behind
-  prepare     installs what the tests need and this machine lacks";
+  prepare     installs what the tests need and this machine lacks
+  prepare build
+              only what building needs";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
         ["demo"] => demo::start(),
         ["demo-stop"] => demo::stop(),
         ["prepare"] => prepare::machine(),
+        ["prepare", "build"] => prepare::build(),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

@@ -1,12 +1,15 @@
-//! Makes a machine ready for the tests.
+//! Makes a machine ready for building and for the tests.
 
 use std::process::{Command, Stdio};
 
 use crate::install::{self, Need};
 use crate::steps::Steps;
 
+/// What builds the gateway's proxy. A C compiler is there wherever Rust can link.
+const FOR_BUILDING: [Need; 1] = [("cmake", "cmake")];
+
 /// A Docker Engine for each host of the test bed, its network, the images made on the spot, and clocks that are set.
-const NEEDED: [Need; 6] = [
+const FOR_TESTS: [Need; 6] = [
     ("dockerd", "docker.io"),
     ("iptables", "iptables"),
     ("ip", "iproute2"),
@@ -15,21 +18,34 @@ const NEEDED: [Need; 6] = [
     ("faketime", "faketime"),
 ];
 
-/// Installs what is missing.
+/// Installs what the tests need, and what builds them.
 ///
 /// # Errors
 /// It may not or cannot be done here; the error says what to install instead.
 pub(crate) fn machine() -> anyhow::Result<()> {
-    let mut missing = install::missing(&NEEDED);
+    let mut missing = install::missing(&FOR_BUILDING);
+    missing.extend(install::missing(&FOR_TESTS));
     if !makes_virtual_environments() {
         missing.push("python3-venv");
     }
+    install(&missing)
+}
+
+/// Installs what building needs.
+///
+/// # Errors
+/// As those of [`machine`].
+pub(crate) fn build() -> anyhow::Result<()> {
+    install(&install::missing(&FOR_BUILDING))
+}
+
+fn install(missing: &[&'static str]) -> anyhow::Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
     let mut steps = Steps::begin(1);
     steps.next(&format!("installing {}", missing.join(", ")));
-    install::install(&missing, &steps)
+    install::install(missing, &steps)
 }
 
 /// Debian's python3 comes without what a virtual environment needs.
