@@ -9,9 +9,8 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// What is logged, where nothing else says so.
+/// Says what is logged.
 const VARIABLE: &str = "BERTH_LOG";
-const DEFAULT: &str = "info";
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -22,10 +21,10 @@ pub enum LogFormat {
     Json,
 }
 
-/// Begins to log what `BERTH_LOG` lets through; from `info` on where it is not set, or is no filter.
-pub fn begin_by_environment(format: LogFormat) {
+/// Begins to log what `BERTH_LOG` lets through; what `default` does where it is not set, or is no filter.
+pub fn begin_by_environment(format: LogFormat, default: &str) {
     let filter = std::env::var(VARIABLE).ok().filter(|text| is_filter(text));
-    begin(filter.as_deref().unwrap_or(DEFAULT), format, |_| true);
+    begin(filter.as_deref().unwrap_or(default), format, |_| true);
 }
 
 /// Begins to log what the filter lets through, of that what may be shown at all. Where something logs already, as in

@@ -1,5 +1,6 @@
 //! The options of `berth-gateway`: each a flag and a variable of the environment.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use berth_daemon::log::LogFormat;
@@ -7,9 +8,10 @@ use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
 use tonic::transport::Endpoint;
 
-/// Berth's gateway: is told by the scheduler where the tasks of a cluster's services are reached.
+/// Berth's gateway: listens for a cluster's services and forwards to their healthy tasks.
 ///
-/// It keeps what it was told while the scheduler is away. It does not listen for services or forward to them yet.
+/// The scheduler tells it which ports to listen on and where tasks are reached; it goes on with what it was told while
+/// the scheduler is away. On SIGTERM it takes nothing new and lets what is open end.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "berth-gateway", version, after_help = EXIT_CODES)]
 pub struct Options {
@@ -17,7 +19,7 @@ pub struct Options {
     #[arg(long = "scheduler", env = "BERTH_SCHEDULER", value_name = "URL", required = true, value_delimiter = ',', value_parser = scheduler)]
     pub schedulers: Vec<Endpoint>,
 
-    /// Name or ARN of the cluster whose services it is told; there is no default to fall into
+    /// Name or ARN of the cluster whose services it serves; there is no default to fall into
     #[arg(long, env = "BERTH_CLUSTER", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub cluster: String,
 
@@ -30,6 +32,24 @@ pub struct Options {
     )]
     pub state_dir: PathBuf,
 
+    /// Address on which to listen for services; :: means every address of IPv6 and IPv4
+    #[arg(long, env = "BERTH_LISTEN_ADDRESS", default_value = "::", value_name = "IP")]
+    pub listen_address: IpAddr,
+
+    /// Seconds after which a connection of HTTP ends on which nothing is sent: between requests, while a task has not
+    /// answered, and of a WebSocket
+    #[arg(long, env = "BERTH_IDLE_TIMEOUT", default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=4000))]
+    pub idle_timeout: u32,
+
+    /// Seconds that open requests and connections get to end after SIGTERM
+    #[arg(long, env = "BERTH_DRAIN_TIMEOUT", default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=3600))]
+    pub drain_timeout: u32,
+
+    /// Most connections of clients at a time; more wait to be accepted [default: what fits under the limit of open
+    /// files]
+    #[arg(long, env = "BERTH_MAX_CONNECTIONS", value_name = "COUNT", value_parser = max_connections)]
+    pub max_connections: Option<usize>,
+
     /// How log lines look
     #[arg(long, env = "BERTH_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
@@ -39,6 +59,13 @@ const EXIT_CODES: &str = "\
 Log level: BERTH_LOG, e.g. BERTH_LOG=berth_gateway=debug (default: info).
 
 Exit codes: 0 stopped as asked, 1 could not start or go on, 2 wrong options.";
+
+fn max_connections(count: &str) -> Result<usize, String> {
+    match count.parse() {
+        Ok(count @ 1..=1_000_000) => Ok(count),
+        Ok(_) | Err(_) => Err(format!("'{count}' is no number from 1 to 1000000")),
+    }
+}
 
 fn scheduler(url: &str) -> Result<Endpoint, String> {
     let rule = || format!("'{url}' is no URL of a scheduler, such as http://10.0.0.5:7700");

@@ -1,18 +1,24 @@
-//! The gateway of a cluster: keeps the table of its services and where their tasks are reached.
+//! The gateway of a cluster: listens for its services and forwards to their healthy tasks.
 //!
-//! [`run`] is the whole program; `main` calls it. The link keeps the table of endpoints; everything else reads
-//! published tables and tells how targets are. What is decided is decided in pure modules: `endpoints`, `report`.
+//! [`run`] is the whole program; `main` calls it. The link keeps the table of endpoints; the registry makes what lives
+//! here as published tables say, and the link tells how targets are. What is decided is decided in pure modules:
+//! `endpoints`, `report`, `balance`, `health`.
 
+mod balance;
 pub mod config;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "read by what listens, which is not there yet")
-)]
 mod endpoints;
+mod forward;
+mod group;
+mod health;
 mod identity;
+mod limits;
 mod link;
-#[cfg_attr(not(test), expect(dead_code, reason = "made by what checks, which is not there yet"))]
+mod listener;
+mod probe;
+mod registry;
 mod report;
+mod supervise;
+mod target;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,24 +26,29 @@ use std::time::Duration;
 use anyhow::Context as _;
 use berth_daemon::log;
 use berth_daemon::service::{self, NotifyState};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Options;
 use crate::endpoints::Table;
 use crate::identity::Identity;
 use crate::link::Link;
+use crate::listener::Listeners;
+use crate::registry::Registry;
 use crate::report::States;
+use crate::supervise::Board;
 
+/// Of clients and targets the gateway speaks in its own words, not in those of the proxy's library.
+const LOGGED: &str = "info,pingora_core=off,pingora_proxy=off,pingora_pool=off";
 /// For the stream to end properly.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Runs the gateway until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When it cannot start: the state directory cannot be used.
+/// When it cannot start: the state directory cannot be used. A port that cannot be listened on is no such error.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    log::begin_by_environment(options.log_format);
+    log::begin_by_environment(options.log_format, LOGGED);
     let stop = CancellationToken::new();
     service::stop_on_signal(stop.clone()).context("listen for signals")?;
     serve(options, stop).await
@@ -55,8 +66,15 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
         cluster = options.cluster,
         "gateway started"
     );
-    let (table, _tables) = watch::channel(Arc::new(Table::default()));
-    let (_states, states) = watch::channel(Arc::new(States::new()));
+    let fit = limits::connections_that_fit();
+    let listeners = Listeners::new(listener::Settings {
+        address: options.listen_address,
+        connections: Arc::new(Semaphore::new(options.max_connections.unwrap_or(fit))),
+        idle_timeout: Duration::from_secs(options.idle_timeout.into()),
+    });
+    let (table, tables) = watch::channel(Arc::new(Table::default()));
+    let (board, states) = watch::channel(Arc::new(States::new()));
+    let registry = Registry::new(Arc::new(Board::new(board)), listeners);
     let link = Link {
         schedulers: options.schedulers,
         cluster: options.cluster,
@@ -66,12 +84,22 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     };
     let end_link = CancellationToken::new();
     let link = tokio::spawn(link.run(end_link.clone()));
-    service::tell(&[NotifyState::Ready]);
+    let ready = tokio::spawn(tell_when_ready(tables.clone()));
+    let registry = tokio::spawn(registry.run(tables, stop.clone()));
 
-    stop.cancelled().await;
+    let registry = registry.await.context("follow the cluster's services")?;
+    ready.abort();
+    registry.stop(Duration::from_secs(options.drain_timeout.into())).await;
     end_link.cancel();
     if tokio::time::timeout(FAREWELL, link).await.is_err() {
         tracing::warn!("the stream to the scheduler did not end in time");
     }
     Ok(())
+}
+
+/// Ready is who has been told of the cluster once.
+async fn tell_when_ready(mut tables: watch::Receiver<Arc<Table>>) {
+    if tables.changed().await.is_ok() {
+        service::tell(&[NotifyState::Ready]);
+    }
 }

@@ -1,4 +1,4 @@
-//! `berth-gateway`: keeps what the scheduler says of a cluster's endpoints.
+//! `berth-gateway`: forwards the connections of a cluster's services to their healthy tasks.
 
 use clap::Parser;
 

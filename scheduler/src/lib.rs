@@ -41,7 +41,7 @@ use crate::server::Links;
 /// # Errors
 /// When it cannot start: a wrong option, a journal that cannot be opened or read, a port that is taken.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    log::begin_by_environment(options.log_format);
+    log::begin_by_environment(options.log_format, "info");
     let namespace = Namespace::new(&options.region, &options.account).map_err(anyhow::Error::msg)?;
     let namespace = Arc::new(namespace);
     let directory = &options.data_dir;
