@@ -85,11 +85,11 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     let end_link = CancellationToken::new();
     let link = tokio::spawn(link.run(end_link.clone()));
     let ready = tokio::spawn(tell_when_ready(tables.clone()));
-    let registry = tokio::spawn(registry.run(tables, stop.clone()));
+    let drain_timeout = Duration::from_secs(options.drain_timeout.into());
+    let registry = tokio::spawn(registry.run(tables, stop, drain_timeout));
 
-    let registry = registry.await.context("follow the cluster's services")?;
+    registry.await.context("follow the cluster's services")?;
     ready.abort();
-    registry.stop(Duration::from_secs(options.drain_timeout.into())).await;
     end_link.cancel();
     if tokio::time::timeout(FAREWELL, link).await.is_err() {
         tracing::warn!("the stream to the scheduler did not end in time");

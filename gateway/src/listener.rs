@@ -69,6 +69,9 @@ impl Listeners {
 
     /// Listens for exactly these groups. Where two want a port the one that has it keeps it.
     pub(crate) fn follow<'a>(&mut self, groups: impl Iterator<Item = &'a Arc<Group>>) {
+        if self.tasks.is_closed() {
+            return;
+        }
         let mut wanted: BTreeMap<u16, Vec<&Arc<Group>>> = BTreeMap::new();
         for group in groups {
             wanted.entry(group.settings().listener_port).or_default().push(group);
@@ -125,16 +128,19 @@ impl Listeners {
         self.disputed = disputed;
     }
 
-    /// Closes every port and lets what is open end, for at most this long; then ends it.
-    pub(crate) async fn stop(self, within: Duration) {
-        for port in self.open.values() {
+    /// Closes every port, for good. What is given back waits for what is open, at most this long, and then ends it.
+    pub(crate) fn close(&mut self, within: Duration) -> impl Future<Output = ()> + use<> {
+        for port in std::mem::take(&mut self.open).into_values() {
             port.close.cancel();
         }
         self.tasks.close();
-        if tokio::time::timeout(within, self.tasks.wait()).await.is_err() {
-            tracing::warn!(open = self.tasks.len(), "time to drain is over; ending what is open");
-            self.end.cancel();
-            self.tasks.wait().await;
+        let (tasks, end) = (self.tasks.clone(), self.end.clone());
+        async move {
+            if tokio::time::timeout(within, tasks.wait()).await.is_err() {
+                tracing::warn!(open = tasks.len(), "time to drain is over; ending what is open");
+                end.cancel();
+                tasks.wait().await;
+            }
         }
     }
 }

@@ -53,27 +53,33 @@ impl Registry {
         }
     }
 
-    /// Follows the tables until told to stop; gives back what listens.
-    pub(crate) async fn run(mut self, mut tables: watch::Receiver<Arc<Table>>, stop: CancellationToken) -> Self {
+    /// Follows the tables until told to stop; then closes all ports, and goes on for as long as anything is open, at most
+    /// this long: targets that leave meanwhile are drained as ever.
+    pub(crate) async fn run(
+        mut self,
+        mut tables: watch::Receiver<Arc<Table>>,
+        stop: CancellationToken,
+        within: Duration,
+    ) {
+        self.until(&mut tables, stop.cancelled()).await;
+        let ended = self.listeners.close(within);
+        self.until(&mut tables, ended).await;
+    }
+
+    /// Follows the tables until something has happened.
+    async fn until(&mut self, tables: &mut watch::Receiver<Arc<Table>>, over: impl Future<Output = ()>) {
+        let mut over = std::pin::pin!(over);
         let mut tidy = tokio::time::interval(TIDY_EVERY);
         loop {
             tokio::select! {
-                () = stop.cancelled() => return self,
-                changed = tables.changed() => {
-                    if changed.is_err() {
-                        return self;
-                    }
+                () = &mut over => return,
+                Ok(()) = tables.changed() => {
                     let table = Arc::clone(&tables.borrow_and_update());
                     self.follow(&table);
                 }
                 _ = tidy.tick() => self.tidy(),
             }
         }
-    }
-
-    /// Closes all ports and waits for what is open, at most this long.
-    pub(crate) async fn stop(self, within: Duration) {
-        self.listeners.stop(within).await;
     }
 
     fn follow(&mut self, table: &Table) {

@@ -108,9 +108,14 @@ impl Bed {
         of.map(|(state, _)| *state).collect()
     }
 
+    /// As SIGTERM does.
+    pub(crate) fn begin_to_stop(&self) {
+        self.stop.cancel();
+    }
+
     /// As SIGTERM does; ends with the gateway.
     pub(crate) async fn stop(&mut self) {
-        self.stop.cancel();
+        self.begin_to_stop();
         let gateway = self.gateway.take().unwrap();
         tokio::time::timeout(DEADLINE, gateway).await.unwrap().unwrap().unwrap();
     }

@@ -3,6 +3,7 @@ use std::time::Duration;
 use berth_proto::gateway::v1::{Protocol, TargetState};
 use hyper::StatusCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::bed::{Bed, free_port, in_seconds, task_arn, web};
@@ -134,7 +135,7 @@ async fn a_gateway_that_stops_takes_nothing_new_and_lets_requests_end() {
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!(slow.await.unwrap().0, StatusCode::OK);
     assert!(idle.get("/").await.is_err());
-    assert!(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err());
+    assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());
 }
 
 #[tokio::test]
@@ -148,4 +149,71 @@ async fn a_gateway_that_stops_ends_what_takes_longer_than_it_waits() {
     stream.read_exact(&mut greeting).await.unwrap();
     bed.stop().await;
     assert_eq!(stream.read(&mut greeting).await.unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_still_says_which_targets_are_drained() {
+    let (leaves, echo) = (Target::new().await, Echo::new().await);
+    let (http, tcp) = (free_port(), free_port());
+    let services = |deregister_by| {
+        let mut web = web(Protocol::Http, http, &[leaves.port]);
+        let mut raw = super::bed::web(Protocol::Tcp, tcp, &[echo.port]);
+        raw.name = "raw".to_owned();
+        web.endpoints[0].deregister_by = deregister_by;
+        [web, raw]
+    };
+    let mut bed = Bed::new(&services(None)).await;
+    let mut open = connect(tcp).await;
+    let mut greeting = [0; 5];
+    open.read_exact(&mut greeting).await.unwrap();
+    bed.begin_to_stop();
+    while TcpStream::connect(("127.0.0.1", http)).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    bed.say(&services(Some(in_seconds(20.0))));
+    bed.reported(&task_arn(leaves.port), TargetState::Drained).await;
+    drop(open);
+    bed.stop().await;
+}
+
+#[tokio::test]
+async fn a_websocket_to_a_task_that_leaves_is_open_until_its_time_is_up() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap().port();
+    let server = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let read = stream.read(&mut [0; 2048]).await.unwrap_or(0);
+                if read > 0 {
+                    let answer =
+                        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                    let (mut from, mut to) = stream.split();
+                    drop(tokio::io::copy(&mut from, &mut to).await);
+                }
+            });
+        }
+    });
+    let _server = tokio_util::task::AbortOnDropHandle::new(server);
+    let port = free_port();
+    let mut bed = Bed::new(&[web(Protocol::Http, port, &[at])]).await;
+    let mut stream = connect(port).await;
+    let ask = "GET / HTTP/1.1\r\nHost: web\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+               Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    stream.write_all(ask.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(stream.read_u8().await.unwrap());
+    }
+    let mut service = web(Protocol::Http, port, &[at]);
+    service.endpoints[0].deregister_by = Some(in_seconds(1.5));
+    bed.say(&[service]);
+    bed.reported(&task_arn(at), TargetState::Draining).await;
+    let mut echoed = [0; 4];
+    stream.write_all(b"ping").await.unwrap();
+    stream.read_exact(&mut echoed).await.unwrap();
+    assert_eq!(&echoed, b"ping");
+    assert_eq!(stream.read(&mut echoed).await.unwrap_or(0), 0);
+    bed.reported(&task_arn(at), TargetState::Drained).await;
 }

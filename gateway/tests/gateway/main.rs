@@ -6,6 +6,7 @@
 mod bed;
 mod clients;
 mod draining;
+mod grpc;
 mod health;
 mod http;
 mod ports;

@@ -1,10 +1,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use berth_proto::gateway::v1::Protocol;
 use hyper::StatusCode;
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::bed::{Bed, free_port, web};
@@ -92,4 +94,28 @@ async fn a_request_that_breaks_everywhere_is_given_up() {
     let (status, _) = Client::new(port).await.get("/").await.unwrap();
     assert_eq!(status, StatusCode::BAD_GATEWAY);
     assert_eq!(breaks.requests.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test]
+async fn a_task_whose_host_says_nothing_is_passed_over_after_a_second() {
+    // Nobody accepts, and the queue of one is full: what comes then is dropped, as by a host that has vanished.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let silent = socket.listen(0).unwrap();
+    let at = silent.local_addr().unwrap();
+    let mut queued = Vec::new();
+    while let Ok(Ok(stream)) = tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(at)).await {
+        queued.push(stream);
+    }
+    let works = Target::new().await;
+    let port = free_port();
+    let _bed = Bed::new(&[web(Protocol::Http, port, &[at.port(), works.port])]).await;
+    let mut client = Client::new(port).await;
+    let begun = Instant::now();
+    for _ in 0..6 {
+        let answer = client.send("POST", "/", "").await.unwrap();
+        assert_eq!(answer, (StatusCode::OK, works.port.to_string()));
+    }
+    let took = begun.elapsed();
+    assert!(took < Duration::from_millis(2500), "{took:?}");
 }
