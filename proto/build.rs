@@ -5,11 +5,12 @@ use std::error::Error;
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "berth/ecs/v1/ecs.proto",
     "berth/agent/v1/agent.proto",
     "berth/gateway/v1/gateway.proto",
     "berth/v1/berth.proto",
+    "berth/v1/schedules.proto",
 ];
 
 /// Packages whose messages have a form in JSON; those of the agents' and gateways' streams have none.

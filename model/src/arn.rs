@@ -4,8 +4,12 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::fault::Fault;
-use crate::id::{ClusterName, DefinitionId, DefinitionRevision, Family, InstanceId, ServiceName, TaskId, shortened};
+use crate::id::{
+    ClusterName, DefinitionId, DefinitionRevision, Family, InstanceId, ScheduleName, ServiceName, TaskId, shortened,
+};
 
 /// The region and account that every ARN of one scheduler carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,11 +19,12 @@ pub struct Namespace {
 }
 
 /// What the part of a task-definition reference after the colon says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DefinitionReference {
     /// The family.
     pub family: Family,
     /// The revision; the newest ACTIVE one where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<DefinitionRevision>,
 }
 
@@ -87,6 +92,12 @@ impl Namespace {
         self.write(format_args!("service/{cluster}/{service}"))
     }
 
+    /// `arn:aws:ecs:REGION:ACCOUNT:schedule/CLUSTER/SCHEDULE`: Berth's own, as ECS has no schedules.
+    #[must_use]
+    pub fn schedule(&self, cluster: &ClusterName, schedule: &ScheduleName) -> String {
+        self.write(format_args!("schedule/{cluster}/{schedule}"))
+    }
+
     /// `arn:aws:ecs:REGION:ACCOUNT:service-deployment/CLUSTER/SERVICE/ID`
     #[must_use]
     pub fn service_deployment(&self, cluster: &ClusterName, service: &ServiceName, id: &str) -> String {
@@ -144,6 +155,14 @@ impl Namespace {
     /// `InvalidParameterException` for what is neither, or when the ARN names another cluster.
     pub fn parse_service(&self, cluster: &ClusterName, text: &str) -> Result<ServiceName, Fault> {
         ServiceName::parse(self.in_cluster("service", "service", cluster, text)?)
+    }
+
+    /// The schedule that the text names by its name or ARN.
+    ///
+    /// # Errors
+    /// `InvalidParameterException` for what is neither, or when the ARN names another cluster.
+    pub fn parse_schedule(&self, cluster: &ClusterName, text: &str) -> Result<ScheduleName, Fault> {
+        ScheduleName::parse(self.in_cluster("schedule", "name", cluster, text)?)
     }
 
     /// Cluster, service and last part of the ARN of something that belongs to a service: `kind` is `service-deployment`

@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::ScheduleName;
+
 /// The class of a fault, as ECS names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FaultClass {
@@ -30,7 +32,10 @@ pub enum FaultClass {
     ServiceNotActive,
     /// The deployment of a service does not exist.
     ServiceDeploymentNotFound,
-    /// A `clientToken` was used before with other parameters.
+    /// What the request names does not exist.
+    ResourceNotFound,
+    /// A `clientToken` was used before with other parameters, or what is to be made or changed is not as the request
+    /// says.
     Conflict,
     /// A quota is used up.
     LimitExceeded,
@@ -59,6 +64,7 @@ impl FaultClass {
             Self::ServiceNotFound => "ServiceNotFoundException",
             Self::ServiceNotActive => "ServiceNotActiveException",
             Self::ServiceDeploymentNotFound => "ServiceDeploymentNotFoundException",
+            Self::ResourceNotFound => "ResourceNotFoundException",
             Self::Conflict => "ConflictException",
             Self::LimitExceeded => "LimitExceededException",
             Self::UnsupportedFeature => "UnsupportedFeatureException",
@@ -138,6 +144,12 @@ impl Fault {
     #[must_use]
     pub fn service_not_active() -> Self {
         Self::new(FaultClass::ServiceNotActive, "Service was not ACTIVE.")
+    }
+
+    /// `ResourceNotFoundException` for a schedule.
+    #[must_use]
+    pub fn schedule_not_found(name: &ScheduleName) -> Self {
+        Self::new(FaultClass::ResourceNotFound, format!("Schedule {name} does not exist."))
     }
 
     /// `UnsupportedFeatureException`.

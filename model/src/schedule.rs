@@ -62,6 +62,22 @@ named! {
 }
 
 named! {
+    /// What became of a run. Berth's own.
+    RunOutcome {
+        /// All its tasks were placed, or wait for room as they may.
+        Started = "STARTED",
+        /// Tasks are missing, and are tried again.
+        Retrying = "RETRYING",
+        /// Tasks are missing, and are not tried again.
+        Failed = "FAILED",
+        /// It started none, as tasks of earlier runs had not stopped.
+        Skipped = "SKIPPED",
+        /// It was too late to begin.
+        Missed = "MISSED",
+    }
+}
+
+named! {
     /// Whether a run may begin later than it is due (EventBridge Scheduler API, `FlexibleTimeWindow.Mode`).
     #[derive(Default)]
     FlexibleTimeWindowMode {
@@ -156,6 +172,20 @@ impl RetryPolicy {
         match window {
             FlexibleTimeWindow::Off => age,
             FlexibleTimeWindow::Minutes(minutes) => age.min(Duration::from_secs(u64::from(minutes) * 60)),
+        }
+    }
+
+    /// When a run at the latest begins its attempts, after it was due: what is left is for late starts, half of the time
+    /// that it has and a minute at most.
+    #[must_use]
+    pub fn latest_begin(&self, window: FlexibleTimeWindow) -> Duration {
+        const LEFT: Duration = Duration::from_secs(60);
+        match window {
+            FlexibleTimeWindow::Off => Duration::ZERO,
+            FlexibleTimeWindow::Minutes(_) => {
+                let patience = self.patience(window);
+                patience - LEFT.min(patience / 2)
+            }
         }
     }
 

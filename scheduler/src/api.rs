@@ -16,6 +16,7 @@ mod page;
 mod plan;
 mod protection;
 mod request;
+mod schedules;
 mod services;
 mod targets;
 mod tasks;

@@ -237,7 +237,12 @@ fn touched(state: &State, change: &Change) -> Vec<ServiceKey> {
         | Change::QueuedTasksPlaced { .. }
         | Change::QueuedTaskEnded { .. }
         | Change::TaskProtectionSet { .. }
-        | Change::TasksForgotten { .. } => Vec::new(),
+        | Change::TasksForgotten { .. }
+        | Change::ScheduleCreated { .. }
+        | Change::ScheduleUpdated { .. }
+        | Change::ScheduleRan { .. }
+        | Change::ScheduleRetried { .. }
+        | Change::ScheduleDeleted { .. } => Vec::new(),
     }
 }
 

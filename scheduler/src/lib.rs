@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::Api;
 use crate::config::Options;
 use crate::drive::Growth;
+use crate::drive::schedules::Alarm;
 use crate::drive::services::Wakes;
 use crate::drive::waiting::Wakeups;
 use crate::engine::{Engine, Observer, recover};
@@ -55,12 +56,14 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let growth = Arc::new(Growth::default());
     let wakes = Arc::new(Wakes::default());
     let wakeups = Arc::new(Wakeups::default());
+    let alarm = Arc::new(Alarm::default());
     let observers = Observers(vec![
         Arc::clone(&registry) as _,
         Arc::clone(&gateways) as _,
         Arc::clone(&growth) as _,
         Arc::clone(&wakeups) as _,
         Arc::clone(&wakes) as _,
+        Arc::clone(&alarm) as _,
     ]);
     let engine = Engine::start(state, Arc::clone(&journal), Arc::new(observers), seed()?)?;
     let shutdown = CancellationToken::new();
@@ -72,6 +75,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     };
     tokio::spawn(drive::services::keep_services(engine.clone(), wakes, timing));
     tokio::spawn(drive::targets::keep_targets(engine.clone(), Arc::clone(&gateways)));
+    tokio::spawn(drive::schedules::run_schedules(engine.clone(), alarm));
     tokio::spawn(drive::forget_stopped(engine.clone(), options.stopped_task_retention));
     tokio::spawn(drive::waiting::admit(engine.clone(), wakeups));
     tokio::spawn(drive::keep_short(engine.clone(), journal, growth, options.history_days));

@@ -246,7 +246,12 @@ fn touched(state: &State, change: &Change) -> Vec<(InstanceKey, Touch)> {
         | Change::ServiceStepped { .. }
         | Change::ServiceDeleted { .. }
         | Change::ServiceInactive { .. }
-        | Change::ServicesForgotten { .. } => Vec::new(),
+        | Change::ServicesForgotten { .. }
+        | Change::ScheduleCreated { .. }
+        | Change::ScheduleUpdated { .. }
+        | Change::ScheduleRan { .. }
+        | Change::ScheduleRetried { .. }
+        | Change::ScheduleDeleted { .. } => Vec::new(),
     }
 }
 

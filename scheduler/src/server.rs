@@ -12,6 +12,7 @@ use berth_proto::agent::v1::agent_link_server::AgentLinkServer;
 use berth_proto::ecs::v1::ecs_server::EcsServer;
 use berth_proto::gateway::v1::gateway_link_server::GatewayLinkServer;
 use berth_proto::v1::berth_server::BerthServer;
+use berth_proto::v1::schedules_server::SchedulesServer;
 use http::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -75,6 +76,7 @@ fn grpc(api: &Arc<Api>, links: Links) -> Router {
     let mut routes = tonic::service::Routes::builder();
     routes.add_service(EcsServer::new(GrpcApi(Arc::clone(api))));
     routes.add_service(BerthServer::new(Additions(Arc::clone(api))));
+    routes.add_service(SchedulesServer::new(Additions(Arc::clone(api))));
     routes.add_service(AgentLinkServer::new(links.agents).max_decoding_message_size(MAX_AGENT_MESSAGE));
     routes.add_service(GatewayLinkServer::new(links.gateways));
     routes.routes().prepare().into_axum_router()

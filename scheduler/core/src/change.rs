@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use berth_model::id::{ClusterName, DefinitionId, InstanceId, ServiceName, TaskId};
+use berth_model::id::{ClusterName, DefinitionId, InstanceId, ScheduleName, ServiceName, TaskId};
+use berth_model::schedule::RunOutcome;
 use berth_model::status::{InstanceStatus, StopCode};
 use berth_model::tag::Tag;
 use berth_model::task_definition::TaskDefinition;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::keys::{ClusterKey, Revision};
 use crate::launch::{ClientToken, Launch, Placement, Wait};
 use crate::observation::{InstanceFacts, Observation};
+use crate::schedule::{Occurrence, Retry, Run, ScheduleSpec};
 use crate::service::{Deployment, ServiceEvent, ServiceSpec};
 use crate::target::TargetHealth;
 
@@ -295,5 +297,84 @@ pub enum Change {
         cluster: ClusterKey,
         /// The services.
         services: Vec<ServiceName>,
+    },
+    /// A schedule was made.
+    ScheduleCreated {
+        /// Its cluster.
+        cluster: ClusterKey,
+        /// Its name.
+        schedule: ScheduleName,
+        /// What it is told to do.
+        spec: Arc<ScheduleSpec>,
+        /// When it is due first.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<Occurrence>,
+        /// The token by which the caller may ask again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_token: Option<ClientToken>,
+        /// When; a rate without a start begins then.
+        at: Timestamp,
+    },
+    /// A user changed what a schedule is told to do.
+    ScheduleUpdated {
+        /// Its cluster.
+        cluster: ClusterKey,
+        /// The schedule.
+        schedule: ScheduleName,
+        /// What it is told to do from now on.
+        spec: Arc<ScheduleSpec>,
+        /// Where a rate without a start begins.
+        anchor: Timestamp,
+        /// When it is due next.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<Occurrence>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A schedule was due, or was asked to run.
+    ScheduleRan {
+        /// Its cluster.
+        cluster: ClusterKey,
+        /// The schedule.
+        schedule: ScheduleName,
+        /// What became of it; its tasks stand before this.
+        run: Box<Run>,
+        /// When it is due next.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<Occurrence>,
+        /// What is tried again, of this run or of an earlier one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry: Option<Retry>,
+    },
+    /// Tasks that were missing of a run were tried again, or are so no longer.
+    ScheduleRetried {
+        /// Its cluster.
+        cluster: ClusterKey,
+        /// The schedule.
+        schedule: ScheduleName,
+        /// The run's number.
+        run: u64,
+        /// The tasks that it has got.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tasks: Vec<TaskId>,
+        /// What became of it.
+        outcome: RunOutcome,
+        /// Why tasks are missing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Arc<str>>,
+        /// Attempts so far.
+        attempts: u32,
+        /// What is tried again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry: Option<Retry>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A schedule was deleted: its tasks go on.
+    ScheduleDeleted {
+        /// Its cluster.
+        cluster: ClusterKey,
+        /// The schedule.
+        schedule: ScheduleName,
     },
 }

@@ -4,6 +4,7 @@
 //! rather than failing, so that a journal can always be replayed to its end.
 
 pub(crate) mod queue;
+mod schedule;
 mod service;
 mod target;
 
@@ -228,6 +229,11 @@ pub fn fold(state: &mut State, change: &Change) {
         | Change::ServiceDeleted { .. }
         | Change::ServiceInactive { .. }
         | Change::ServicesForgotten { .. } => service::fold(state, change),
+        Change::ScheduleCreated { .. }
+        | Change::ScheduleUpdated { .. }
+        | Change::ScheduleRan { .. }
+        | Change::ScheduleRetried { .. }
+        | Change::ScheduleDeleted { .. } => schedule::fold(state, change),
     }
 }
 
@@ -403,6 +409,7 @@ fn replace(state: &mut State, key: TaskKey, mut next: Task) {
     if next.is_stopped() && !last.is_stopped() {
         state.stopped.insert((stopped_millis(&next), key));
         service::ended(state, key, &next);
+        schedule::ended(state, key, &next);
     }
     if last.deregister_by() != next.deregister_by() {
         last.deregister_by().map(|by| state.deregistering.remove(&(by, key)));

@@ -1,6 +1,7 @@
 //! What is true of every state: checked by property tests, by simulation, and by debug builds after each record.
 
 mod queue;
+mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -57,6 +58,7 @@ pub fn violations(state: &State) -> Vec<String> {
     queue::check(state, &mut wrong);
     check_clusters(state, &mut wrong);
     check_services(state, &mut wrong);
+    schedule::check(state, &mut wrong);
     wrong
 }
 

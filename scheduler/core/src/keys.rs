@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use berth_model::id::{InstanceId, ServiceName, TaskId};
+use berth_model::id::{InstanceId, ScheduleName, ServiceName, TaskId};
 use serde::{Deserialize, Serialize};
 
 /// The number of a record in the journal: 1, 2, 3 ... without gaps. 0 is the state before the first.
@@ -57,6 +57,15 @@ pub struct ServiceKey {
     pub cluster: ClusterKey,
     /// The service.
     pub service: ServiceName,
+}
+
+/// A schedule's place in the state.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ScheduleKey {
+    /// The cluster.
+    pub cluster: ClusterKey,
+    /// The schedule.
+    pub schedule: ScheduleName,
 }
 
 /// An instance's place in the state.

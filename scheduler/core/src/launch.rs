@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use berth_model::gpu::ContainerGpus;
-use berth_model::id::{DefinitionId, DeploymentId, InstanceId, ServiceName, TaskId};
+use berth_model::id::{DefinitionId, DeploymentId, InstanceId, ScheduleName, ServiceName, TaskId};
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, Strategy};
 use berth_model::quantity::Demand;
@@ -41,6 +41,9 @@ pub struct Launch {
     /// The service that they are of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceLaunch>,
+    /// The schedule that started them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleName>,
     /// When they were placed.
     pub created_at: Timestamp,
 }

@@ -18,7 +18,9 @@ use crate::keys::Revision;
 use crate::keys::{ClusterKey, InstanceKey, ServiceKey, TaskKey};
 use crate::launch::{Launch, Wait};
 use crate::observation::{ContainerState, InstanceFacts, TaskTimes};
-use crate::state::{Cluster, Instance, QueueEnd, QueuedTask, RegisteredDefinition, Service, State, Stop, Task};
+use crate::state::{
+    Cluster, Instance, QueueEnd, QueuedTask, RegisteredDefinition, Schedule, Service, State, Stop, Task,
+};
 use crate::target::Target;
 
 /// One piece of a snapshot. Read in the order in which they were written.
@@ -95,6 +97,8 @@ pub enum Piece {
     },
     /// A service, without the index of its tasks.
     Service(Arc<Service>),
+    /// A schedule.
+    Schedule(Arc<Schedule>),
 }
 
 /// A task without what it shares with the others of its call.
@@ -169,10 +173,13 @@ pub fn pieces(state: &State) -> impl Iterator<Item = Piece> + '_ {
         });
     let services = state.services.values().flat_map(|services| services.values());
     let services = services.map(|service| Piece::Service(Arc::clone(service)));
+    let schedules = state.schedules.iter();
+    let schedules = schedules.map(|schedule| Piece::Schedule(Arc::clone(schedule)));
     clusters
         .chain(definitions)
         .chain(instances)
         .chain(services)
+        .chain(schedules)
         .chain(tasks(state))
         .chain(queued(state))
         .chain(tokens)
@@ -295,6 +302,7 @@ impl Restoration {
                 self.ended.push((service.key(), service.ended.clone()));
                 fold::add_service(state, Service::clone(&service));
             }
+            Piece::Schedule(schedule) => state.schedules.put(Schedule::clone(&schedule)),
             Piece::ClientToken { cluster, token, tasks } => {
                 state.client_tokens.insert((cluster, token), tasks);
             }

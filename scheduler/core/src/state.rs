@@ -7,6 +7,7 @@ mod cluster;
 mod definition;
 mod instance;
 mod queue;
+mod schedule;
 mod service;
 mod task;
 
@@ -24,6 +25,7 @@ pub use cluster::Cluster;
 pub use definition::{FamilyRevisions, RegisteredDefinition};
 pub use instance::{HeldPorts, Instance};
 pub use queue::{Queue, QueueEnd, QueuedTask, Shape, ShapeKey};
+pub use schedule::{Schedule, Schedules};
 pub use service::Service;
 pub use task::{Stop, Task};
 
@@ -42,6 +44,7 @@ pub struct State {
     /// Tasks without an instance.
     pub(crate) queue: Queue,
     pub(crate) services: OrdMap<ClusterKey, OrdMap<ServiceName, Arc<Service>>>,
+    pub(crate) schedules: Schedules,
     /// Tasks that have stopped, oldest end first.
     pub(crate) stopped: OrdSet<(i64, TaskKey)>,
     /// Tasks that are to stop when their load balancers have let go of them, by when that is at the latest: an index.
@@ -256,6 +259,7 @@ impl PartialEq for State {
             && self.tasks == other.tasks
             && self.queue == other.queue
             && self.services == other.services
+            && self.schedules == other.schedules
             && self.stopped == other.stopped
             && self.deregistering == other.deregistering
             && self.client_tokens == other.client_tokens

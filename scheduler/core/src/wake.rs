@@ -218,7 +218,12 @@ fn hint(change: &Change) -> Option<(ClusterKey, Hint, Place<'_>)> {
         | Change::ServiceStepped { .. }
         | Change::ServiceDeleted { .. }
         | Change::ServiceInactive { .. }
-        | Change::ServicesForgotten { .. } => None,
+        | Change::ServicesForgotten { .. }
+        | Change::ScheduleCreated { .. }
+        | Change::ScheduleUpdated { .. }
+        | Change::ScheduleRan { .. }
+        | Change::ScheduleRetried { .. }
+        | Change::ScheduleDeleted { .. } => None,
     }
 }
 

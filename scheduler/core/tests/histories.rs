@@ -7,6 +7,8 @@
 mod queue;
 #[path = "histories/request.rs"]
 mod request;
+#[path = "histories/schedule.rs"]
+mod schedule;
 #[path = "histories/step.rs"]
 mod step;
 
@@ -162,6 +164,14 @@ impl History {
                 self.now += wait;
                 self.reconcile()
             }
+            Step::CreateSchedule { wish } => self.submit(&schedule::create(wish)).map(drop),
+            Step::UpdateSchedule { wish, enable } => self.submit(&schedule::update(wish, *enable)).map(drop),
+            Step::DeleteSchedule => self.submit(&schedule::delete()),
+            Step::Fire { wait } => {
+                self.now += wait;
+                self.fire()
+            }
+            Step::RunSchedule => self.submit(&schedule::run()).map(drop),
             Step::Create => self.submit(&CreateCluster {
                 name: cluster(),
                 tags: Vec::new(),

@@ -47,9 +47,10 @@ pub(super) fn status(fault: &Fault) -> Status {
     let code = match fault.class {
         FaultClass::Client | FaultClass::InvalidParameter | FaultClass::Serialization => Code::InvalidArgument,
         FaultClass::Server => Code::Internal,
-        FaultClass::ClusterNotFound | FaultClass::ServiceNotFound | FaultClass::ServiceDeploymentNotFound => {
-            Code::NotFound
-        }
+        FaultClass::ClusterNotFound
+        | FaultClass::ServiceNotFound
+        | FaultClass::ServiceDeploymentNotFound
+        | FaultClass::ResourceNotFound => Code::NotFound,
         FaultClass::ClusterContainsContainerInstances
         | FaultClass::ClusterContainsTasks
         | FaultClass::ClusterContainsServices

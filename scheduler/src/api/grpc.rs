@@ -5,7 +5,9 @@ use std::sync::Arc;
 use berth_model::fault::Fault;
 use berth_proto::ecs::v1 as ecs;
 use berth_proto::ecs::v1::ecs_server::Ecs;
+use berth_proto::v1 as wire;
 use berth_proto::v1::berth_server::Berth;
+use berth_proto::v1::schedules_server::Schedules;
 use berth_proto::v1::{
     DescribeTargetsRequest, DescribeTargetsResponse, DescribeUsageRequest, DescribeUsageResponse, PlanRequest,
     PlanResponse,
@@ -15,7 +17,9 @@ use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Request, Response, Status};
 
 use super::operations::{for_each_operation, unserved};
-use super::{Api, Caller, clusters, definitions, faults, instances, plan, protection, services, targets, tasks, usage};
+use super::{
+    Api, Caller, clusters, definitions, faults, instances, plan, protection, schedules, services, targets, tasks, usage,
+};
 
 /// ECS's operations over gRPC.
 #[derive(Debug, Clone)]
@@ -87,6 +91,59 @@ impl Berth for Additions {
         let described = targets::describe(&self.0, &request.into_inner());
         described.map(Response::new).map_err(|fault| faults::status(&fault))
     }
+}
+
+#[tonic::async_trait]
+impl Schedules for Additions {
+    async fn create_schedule(
+        &self,
+        request: Request<wire::CreateScheduleRequest>,
+    ) -> Result<Response<wire::CreateScheduleResponse>, Status> {
+        let caller = caller(&request);
+        answer(schedules::create(&self.0, request.into_inner(), &caller).await)
+    }
+
+    async fn update_schedule(
+        &self,
+        request: Request<wire::UpdateScheduleRequest>,
+    ) -> Result<Response<wire::UpdateScheduleResponse>, Status> {
+        let caller = caller(&request);
+        answer(schedules::update(&self.0, request.into_inner(), &caller).await)
+    }
+
+    async fn delete_schedule(
+        &self,
+        request: Request<wire::DeleteScheduleRequest>,
+    ) -> Result<Response<wire::DeleteScheduleResponse>, Status> {
+        let caller = caller(&request);
+        answer(schedules::delete(&self.0, request.into_inner(), &caller).await)
+    }
+
+    async fn describe_schedule(
+        &self,
+        request: Request<wire::DescribeScheduleRequest>,
+    ) -> Result<Response<wire::DescribeScheduleResponse>, Status> {
+        answer(schedules::describe(&self.0, &request.into_inner()))
+    }
+
+    async fn list_schedules(
+        &self,
+        request: Request<wire::ListSchedulesRequest>,
+    ) -> Result<Response<wire::ListSchedulesResponse>, Status> {
+        answer(schedules::list(&self.0, &request.into_inner()))
+    }
+
+    async fn run_schedule(
+        &self,
+        request: Request<wire::RunScheduleRequest>,
+    ) -> Result<Response<wire::RunScheduleResponse>, Status> {
+        let caller = caller(&request);
+        answer(schedules::run(&self.0, request.into_inner(), &caller).await)
+    }
+}
+
+fn answer<T>(served: Result<T, Fault>) -> Result<Response<T>, Status> {
+    served.map(Response::new).map_err(|fault| faults::status(&fault))
 }
 
 /// Gives an error that the gRPC library made by itself (bytes that are no message, an unknown method, a message that

@@ -6,6 +6,7 @@ use berth_model::id::TaskId;
 use berth_model::task_definition::{NetworkMode, TaskDefinition};
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::observation::{ContainerState, NetworkBinding};
+use berth_scheduler_core::service::NetworkConfiguration;
 use berth_scheduler_core::state::Task;
 
 use super::request::{given, one_of};
@@ -43,6 +44,29 @@ pub(super) fn configuration(given_one: Option<&ecs::NetworkConfiguration>) -> Re
         }
     }
     Ok(true)
+}
+
+/// What is kept of a network configuration that is given.
+pub(super) fn kept(given_one: Option<&ecs::NetworkConfiguration>) -> Result<Option<NetworkConfiguration>, Fault> {
+    if !configuration(given_one)? {
+        return Ok(None);
+    }
+    let vpc = given_one.and_then(|configuration| configuration.awsvpc_configuration.as_ref());
+    Ok(vpc.map(|vpc| NetworkConfiguration {
+        subnets: vpc.subnets.clone(),
+        security_groups: vpc.security_groups.clone(),
+    }))
+}
+
+/// A network configuration that was kept.
+pub(super) fn shown(network: &NetworkConfiguration) -> ecs::NetworkConfiguration {
+    ecs::NetworkConfiguration {
+        awsvpc_configuration: Some(ecs::AwsVpcConfiguration {
+            subnets: network.subnets.clone(),
+            security_groups: network.security_groups.clone(),
+            assign_public_ip: Some("DISABLED".to_owned()),
+        }),
+    }
 }
 
 /// The attachment of the task's interface, as ECS shows one from the task's first moment to its last.

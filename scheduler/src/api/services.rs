@@ -13,7 +13,7 @@ use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::decide::service::{CreateService, DeleteService, ServiceUpdate, UpdateService};
 use berth_scheduler_core::keys::ServiceKey;
 use berth_scheduler_core::launch::ClientToken;
-use berth_scheduler_core::service::{NetworkConfiguration, ServiceSpec};
+use berth_scheduler_core::service::ServiceSpec;
 
 use super::describe::service as show;
 use super::page::Page;
@@ -79,7 +79,7 @@ fn spec(request: ecs::CreateServiceRequest, namespace: &Namespace) -> Result<Ser
         constraints,
         strategies,
         health_check_grace_seconds: grace(request.health_check_grace_period_seconds)?.unwrap_or(0),
-        network: network_configuration(request.network_configuration)?,
+        network: network::kept(request.network_configuration.as_ref())?,
         launch_type: launch_type(given(request.launch_type.as_ref()))?,
         targets: TargetSettings::parse(&tags, &load_balancers)?,
         load_balancers,
@@ -198,17 +198,6 @@ fn propagate_tags(text: Option<&String>) -> Result<Option<PropagateTags>, Fault>
     Ok(PropagateTags::from_name(text))
 }
 
-fn network_configuration(given: Option<ecs::NetworkConfiguration>) -> Result<Option<NetworkConfiguration>, Fault> {
-    if !network::configuration(given.as_ref())? {
-        return Ok(None);
-    }
-    let vpc = given.and_then(|given| given.awsvpc_configuration);
-    Ok(vpc.map(|vpc| NetworkConfiguration {
-        subnets: vpc.subnets,
-        security_groups: vpc.security_groups,
-    }))
-}
-
 pub(super) async fn update(
     api: &Api,
     request: ecs::UpdateServiceRequest,
@@ -236,7 +225,7 @@ pub(super) async fn update(
             strategies: raw_strategies(request.placement_strategy),
             health_check_grace_seconds: grace(request.health_check_grace_period_seconds)?,
             zone_rebalancing: rebalancing(request.availability_zone_rebalancing.as_ref())?,
-            network: network_configuration(request.network_configuration)?,
+            network: network::kept(request.network_configuration.as_ref())?,
             propagate_tags: propagate_tags(request.propagate_tags.as_ref())?,
             managed_tags: request.enable_ecs_managed_tags,
         },

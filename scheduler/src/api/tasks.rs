@@ -27,7 +27,7 @@ use super::request::{
 use super::{Api, Caller, describe, network};
 
 /// Limits of the ECS API on these operations.
-const MAX_COUNT: i32 = 10;
+pub(super) const MAX_COUNT: i32 = 10;
 const MAX_INSTANCES: usize = 10;
 const MAX_DESCRIBED: usize = 100;
 const MAX_GROUP: usize = 255;
@@ -165,7 +165,7 @@ impl Wishes {
         let mut tags = tags(self.tags)?;
         if self.managed_tags {
             tags.push(Tag {
-                key: "aws:ecs:clusterName".to_owned(),
+                key: MANAGED_TAG.to_owned(),
                 value: cluster.to_string(),
             });
         }
@@ -179,12 +179,21 @@ impl Wishes {
             launch_type,
             has_network_configuration: self.has_network_configuration,
             client_token,
+            schedule: None,
             cluster,
         })
     }
 }
 
-fn short(name: &str, text: Option<String>, limit: usize) -> Result<Option<Arc<str>>, Fault> {
+/// The key of the tag that the scheduler adds where it is asked to.
+const MANAGED_TAG: &str = "aws:ecs:clusterName";
+
+/// Whether the scheduler has added the tag.
+pub(super) fn is_managed(tag: &Tag) -> bool {
+    tag.key == MANAGED_TAG
+}
+
+pub(super) fn short(name: &str, text: Option<String>, limit: usize) -> Result<Option<Arc<str>>, Fault> {
     let Some(text) = text.filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
@@ -202,18 +211,23 @@ fn client_token(request: &ecs::RunTaskRequest) -> Result<Option<ClientToken>, Fa
     let Some(token) = given(request.client_token.as_ref()) else {
         return Ok(None);
     };
+    let mut rest = request.clone();
+    rest.client_token = None;
+    self::token(token, fingerprint(&rest)?).map(Some)
+}
+
+/// A token, with the digest of what is asked with it.
+pub(super) fn token(token: &str, fingerprint: u64) -> Result<ClientToken, Fault> {
     if token.len() > MAX_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Fault::invalid(format!(
             "clientToken has {} bytes; it must be up to {MAX_TOKEN} visible ASCII characters.",
             token.len()
         )));
     }
-    let mut rest = request.clone();
-    rest.client_token = None;
-    Ok(Some(ClientToken {
+    Ok(ClientToken {
         token: token.into(),
-        fingerprint: fingerprint(&rest)?,
-    }))
+        fingerprint,
+    })
 }
 
 fn answer(api: &Api, cluster: &ClusterName, launched: Launched) -> (Vec<ecs::Task>, Vec<ecs::Failure>) {

@@ -109,7 +109,12 @@ impl Heard {
             | Change::TasksQueued { .. }
             | Change::QueuedTasksPlaced { .. }
             | Change::QueuedTaskEnded { .. }
-            | Change::TasksForgotten { .. } => {}
+            | Change::TasksForgotten { .. }
+            | Change::ScheduleCreated { .. }
+            | Change::ScheduleUpdated { .. }
+            | Change::ScheduleRan { .. }
+            | Change::ScheduleRetried { .. }
+            | Change::ScheduleDeleted { .. } => {}
         }
     }
 }

@@ -76,6 +76,12 @@ impl Command for DeleteCluster {
                 "The Cluster cannot be deleted while Services are active.",
             ));
         }
+        let schedules = state.schedules().count(cluster.key);
+        if schedules > 0 {
+            return Err(Fault::client(format!(
+                "The Cluster cannot be deleted while it has Schedules: it has {schedules}."
+            )));
+        }
         if cluster.live > 0 {
             return Err(Fault::new(
                 FaultClass::ClusterContainsTasks,

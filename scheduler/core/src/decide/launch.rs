@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use berth_model::arn::DefinitionReference;
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{ClusterName, InstanceId, TaskId};
+use berth_model::id::{ClusterName, InstanceId, ScheduleName, TaskId};
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, Strategy};
 use berth_model::status::LaunchType;
 use berth_model::tag::Tag;
 use berth_model::task_definition::{NetworkMode, TaskDefinition};
+use serde::{Deserialize, Serialize};
 
 use super::deal::Dealer;
 use super::definition::runnable;
@@ -22,28 +23,41 @@ use crate::place::{Explanation, Refusal, Request};
 use crate::state::{RegisteredDefinition, State};
 
 /// What a caller says of the tasks it wants.
-#[derive(Debug, Clone)]
+///
+/// A schedule keeps the call that it makes, so that it stands in the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Call {
     /// The cluster.
     pub cluster: ClusterName,
     /// What to run.
     pub definition: DefinitionReference,
     /// What differs from the definition.
+    #[serde(default, skip_serializing_if = "TaskOverride::is_empty")]
     pub overrides: TaskOverride,
     /// The group; `family:<family>` where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<Arc<str>>,
     /// What the caller says of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_by: Option<Arc<str>>,
     /// Tags of each task.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
     /// Whether each task gets its definition's tags too.
+    #[serde(default)]
     pub propagate_definition_tags: bool,
     /// Where the caller asks for it to run.
+    #[serde(default, skip_serializing_if = "LaunchType::is_default")]
     pub launch_type: LaunchType,
     /// Whether the caller says how tasks with an address of their own are to be connected.
+    #[serde(default)]
     pub has_network_configuration: bool,
     /// The token by which the caller may ask again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_token: Option<ClientToken>,
+    /// The schedule whose call it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<ScheduleName>,
 }
 
 /// What became of the call.
@@ -177,6 +191,7 @@ impl Admitted<'_> {
             launch_type: call.launch_type,
             client_token: call.client_token.clone(),
             service: None,
+            schedule: call.schedule.clone(),
             created_at: env.now(),
         }
     }

@@ -7,6 +7,7 @@ use berth_model::fault::Fault;
 use berth_model::id::TaskId;
 use berth_model::placement::{Constraint, MAX_CONSTRAINTS, Strategy};
 use berth_model::status::InstanceStatus;
+use serde::{Deserialize, Serialize};
 
 use super::launch::Admitted;
 pub use super::launch::{Call, Failure, Launched};
@@ -20,17 +21,20 @@ use crate::state::{ShapeKey, State};
 
 /// Places up to `count` copies; those that find no place are failures, not errors (ECS API, RunTask), unless they may
 /// wait for one.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunTask {
     /// What to run, and for whom.
     pub call: Call,
     /// 1 to 10.
     pub count: u32,
     /// Rules of this call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub constraints: Vec<Constraint>,
     /// How to choose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub strategies: Vec<Strategy>,
     /// How long copies that find no place may wait for one; nothing where they may not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patience: Option<Duration>,
 }
 

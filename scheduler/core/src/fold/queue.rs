@@ -89,6 +89,7 @@ pub(super) fn place(state: &mut State, cluster: ClusterKey, placements: &[Placem
 /// Ends a task that waits.
 pub(super) fn end(state: &mut State, key: TaskKey, stop: Stop, at: Timestamp) {
     let Some(task) = take(state, key) else { return };
+    super::schedule::ended_waiting(state, key, &task.wait.launch, &stop, at);
     let stop = Arc::new(stop);
     state.queue.keep_ended(key, &task, QueueEnd { stop, at });
     state.stopped.insert((at.as_millis(), key));

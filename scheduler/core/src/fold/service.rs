@@ -99,7 +99,12 @@ pub(super) fn fold(state: &mut State, change: &Change) {
         | Change::TargetsDeregistered { .. }
         | Change::TaskObserved { .. }
         | Change::TaskProtectionSet { .. }
-        | Change::TasksForgotten { .. } => {}
+        | Change::TasksForgotten { .. }
+        | Change::ScheduleCreated { .. }
+        | Change::ScheduleUpdated { .. }
+        | Change::ScheduleRan { .. }
+        | Change::ScheduleRetried { .. }
+        | Change::ScheduleDeleted { .. } => {}
     }
 }
 

@@ -104,6 +104,7 @@ pub(super) fn call() -> Call {
         launch_type: LaunchType::Ec2,
         has_network_configuration: false,
         client_token: None,
+        schedule: None,
     }
 }
 

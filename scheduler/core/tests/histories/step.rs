@@ -5,6 +5,7 @@ use berth_scheduler_core::target::TargetHealth;
 use proptest::prelude::*;
 
 use super::queue::Rule;
+use super::schedule::{Wish, wish};
 
 /// One step of a history, over small sets of names so that steps meet.
 #[derive(Debug, Clone)]
@@ -94,6 +95,19 @@ pub(super) enum Step {
     Reconcile {
         wait: i64,
     },
+    CreateSchedule {
+        wish: Wish,
+    },
+    UpdateSchedule {
+        wish: Wish,
+        enable: bool,
+    },
+    DeleteSchedule,
+    /// Time passes and the schedules that are due do what they have to.
+    Fire {
+        wait: i64,
+    },
+    RunSchedule,
 }
 
 pub(super) fn step() -> impl Strategy<Value = Step> {
@@ -141,5 +155,10 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::StopDeployment),
         4 => (0_usize..20, prop::option::of(health)).prop_map(|(nth, health)| Step::Target { nth, health }),
         8 => prop_oneof![0_i64..100, 30_000_i64..90_000].prop_map(|wait| Step::Reconcile { wait }),
+        2 => wish().prop_map(|wish| Step::CreateSchedule { wish }),
+        1 => (wish(), prop::bool::weighted(0.7)).prop_map(|(wish, enable)| Step::UpdateSchedule { wish, enable }),
+        1 => Just(Step::DeleteSchedule),
+        5 => prop_oneof![0_i64..2000, 30_000_i64..600_000].prop_map(|wait| Step::Fire { wait }),
+        1 => Just(Step::RunSchedule),
     ]
 }

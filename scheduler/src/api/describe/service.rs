@@ -11,6 +11,7 @@ use berth_scheduler_core::decide::reconcile::places;
 use berth_scheduler_core::service::{Deployment, RollbackState, ServiceEvent, ServiceSpec};
 use berth_scheduler_core::state::{Service, State};
 
+use super::super::network;
 use super::tags;
 
 /// Tasks of a deployment.
@@ -85,7 +86,7 @@ pub(crate) fn service(state: &State, service: &Service, cluster: &ClusterName, n
         load_balancers: load_balancers(spec),
         placement_constraints: constraints(spec),
         placement_strategy: strategies(spec),
-        network_configuration: network(spec),
+        network_configuration: spec.network.as_ref().map(network::shown),
         health_check_grace_period_seconds: number(spec.health_check_grace_seconds),
         scheduling_strategy: Some(spec.scheduling.name().to_owned()),
         deployment_controller: Some(ecs::DeploymentController {
@@ -129,7 +130,7 @@ fn deployment(
         created_at: Some(deployment.created_at.as_epoch_seconds()),
         updated_at: Some(deployment.updated_at.as_epoch_seconds()),
         launch_type: Some(service.spec.launch_type.name().to_owned()),
-        network_configuration: network(&service.spec),
+        network_configuration: service.spec.network.as_ref().map(network::shown),
         rollout_state: Some(deployment.rollout.state.name().to_owned()),
         rollout_state_reason: Some(deployment.rollout.reason.to_string()),
         ..ecs::Deployment::default()
@@ -179,17 +180,6 @@ fn strategies(spec: &ServiceSpec) -> Vec<ecs::PlacementStrategy> {
         field: strategy.field.clone(),
     });
     shapes.collect()
-}
-
-fn network(spec: &ServiceSpec) -> Option<ecs::NetworkConfiguration> {
-    let network = spec.network.as_ref()?;
-    Some(ecs::NetworkConfiguration {
-        awsvpc_configuration: Some(ecs::AwsVpcConfiguration {
-            subnets: network.subnets.clone(),
-            security_groups: network.security_groups.clone(),
-            assign_public_ip: Some("DISABLED".to_owned()),
-        }),
-    })
 }
 
 /// Ids of events are UUIDs on ECS.
@@ -370,7 +360,7 @@ pub(crate) fn revision(
         task_definition: Some(namespace.definition(&deployment.definition)),
         launch_type: Some(service.spec.launch_type.name().to_owned()),
         load_balancers: load_balancers(&service.spec),
-        network_configuration: network(&service.spec),
+        network_configuration: service.spec.network.as_ref().map(network::shown),
         container_images: containers
             .iter()
             .map(|container| ecs::ContainerImage {

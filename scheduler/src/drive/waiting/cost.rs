@@ -92,6 +92,7 @@ impl Bench {
             launch_type: LaunchType::Ec2,
             has_network_configuration: false,
             client_token: None,
+            schedule: None,
         };
         let run = RunTask {
             call,

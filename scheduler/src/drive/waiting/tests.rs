@@ -105,6 +105,7 @@ impl World {
             launch_type: LaunchType::Ec2,
             has_network_configuration: false,
             client_token: None,
+            schedule: None,
         };
         let run = RunTask {
             call,

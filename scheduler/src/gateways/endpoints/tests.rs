@@ -123,6 +123,7 @@ impl World {
                     service: name(),
                     deployment,
                 }),
+                schedule: None,
                 created_at: now(),
             }),
             placements: vec![Placement {

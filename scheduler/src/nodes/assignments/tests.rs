@@ -98,6 +98,7 @@ impl World {
             launch_type: LaunchType::Ec2,
             has_network_configuration: false,
             client_token: None,
+            schedule: None,
         };
         let launched = self.submit(&RunTask {
             call,

@@ -85,6 +85,7 @@ fn plan(count: u32, expression: Option<&str>) -> Plan {
                 launch_type: LaunchType::default(),
                 has_network_configuration: false,
                 client_token: None,
+                schedule: None,
             },
             count,
             constraints: expression.map(constraint).into_iter().collect(),

@@ -146,6 +146,7 @@ impl<'s> Placing<'s> {
                 service: self.service.name.clone(),
                 deployment: self.deployment.id,
             }),
+            schedule: None,
             created_at: env.now(),
         }
     }

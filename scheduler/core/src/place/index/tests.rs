@@ -247,6 +247,7 @@ impl World {
             launch_type: LaunchType::default(),
             client_token: None,
             service: None,
+            schedule: None,
             created_at: Timestamp::from_millis(1),
         });
         for instance in instances {
