@@ -13,24 +13,23 @@ mod choose;
 mod class;
 mod explain;
 mod group;
+mod merge;
 mod prepared;
 mod ranking;
 mod slots;
 mod upkeep;
 
-use std::collections::BTreeMap;
-
 use berth_model::id::InstanceId;
 use berth_model::status::InstanceStatus;
 
-use self::choose::{Question, Walk};
+use self::choose::Question;
 use self::class::Classes;
 use self::group::Groups;
+use self::merge::Merge;
 use self::prepared::Prepared;
-use self::ranking::Slot;
 use self::slots::Slots;
 use super::{Request, Solution, solve};
-use crate::keys::{ClusterKey, InstanceKey};
+use crate::keys::ClusterKey;
 use crate::state::{Instance, State};
 
 /// The ACTIVE instances of one cluster, ready to be chosen from.
@@ -43,6 +42,8 @@ pub struct Index {
     classes: Classes,
     groups: Groups,
     prepared: Vec<Prepared>,
+    /// What calls share is its memory alone.
+    merge: Merge,
 }
 
 impl Index {
@@ -56,6 +57,7 @@ impl Index {
             classes: Classes::default(),
             groups: Groups::default(),
             prepared: Vec::new(),
+            merge: Merge::default(),
         };
         index.rebuild(state);
         index
@@ -91,47 +93,29 @@ impl Index {
     }
 
     fn search(&mut self, state: &State, request: &Request, count: u32, seed: u64, explain: bool) -> Solution {
-        let cluster = self.cluster;
-        let ids = |instance: InstanceId| state.instance(InstanceKey { cluster, instance });
-        let known = self.slots.ids();
-        let instance = |slot: Slot| ids(*known.get(slot as usize)?);
-        let at = self.prepare(request, &instance);
+        let at = self.prepare(state, request);
         let prepared = std::mem::take(&mut self.prepared);
         let mut solution = match &prepared[at].plan {
-            None => solve(active(state, cluster), request, count, seed),
+            None => solve(active(state, self.cluster), request, count, seed),
             Some(plan) => {
-                let mut placed: Vec<(Slot, u32)> = Vec::new();
-                let mut order = Vec::new();
-                let mut walk = Walk::default();
-                while let Some(turn) = u32::try_from(order.len()).ok().filter(|turn| *turn < count) {
-                    let question = Question {
-                        request,
-                        plan,
-                        instance: &instance,
-                        placed: &placed,
-                        seed,
-                        turn,
-                    };
-                    let Some(slot) = self.choose(&question, &mut walk) else {
-                        break;
-                    };
-                    let copies = self.copies(plan, request, slot, count - turn);
-                    placed.push((slot, copies));
-                    order.extend((0..copies).map(|_| self.slots.id(slot)));
-                    self.take(slot, request, copies, plan.group);
-                }
-                let refused = (explain && u32::try_from(order.len()) != Ok(count)).then(|| {
-                    let mut by_slot: BTreeMap<Slot, u32> = BTreeMap::new();
-                    for (slot, copies) in placed {
-                        *by_slot.entry(slot).or_default() += copies;
-                    }
-                    self.refused(state, request, plan, |slot| by_slot.get(&slot).copied().unwrap_or(0))
-                });
-                Solution { placed: order, refused }
+                let mut question = Question {
+                    state,
+                    request,
+                    plan,
+                    seed,
+                    placed: Vec::new(),
+                };
+                let placed = match plan.is_ordered() {
+                    true => self.place_in_order(&mut question, count),
+                    false => self.place_one_by_one(&mut question, count),
+                };
+                let refused =
+                    (explain && placed.len() < count as usize).then(|| self.refused(state, request, plan, &placed));
+                Solution { placed, refused }
             }
         };
         if let Some(refused) = &mut solution.refused {
-            refused.explanation.complete(state, cluster);
+            refused.explanation.complete(state, self.cluster);
         }
         self.prepared = prepared;
         solution

@@ -68,6 +68,15 @@ impl Order {
         }
     }
 
+    /// The place of an instance that was at this one and has given so much: no more than it had.
+    pub(super) const fn after(self, key: u64, cpu: u32, memory: u32) -> u64 {
+        match self {
+            Self::LeastCpu => key - join(cpu, memory),
+            Self::LeastMemory => key - join(memory, cpu),
+            Self::MostFree => key + join(cpu, memory),
+        }
+    }
+
     /// The places of instances that have enough of the resource that leads, and how much of the other is needed.
     pub(super) const fn span(self, cpu: u32, memory: u32) -> (std::ops::RangeInclusive<u64>, u32) {
         match self {
@@ -173,6 +182,7 @@ mod tests {
         assert_eq!(Order::LeastMemory.other(Order::LeastMemory.key(7, 3)), 7);
         for order in [Order::LeastCpu, Order::LeastMemory, Order::MostFree] {
             assert_eq!(order.free(order.key(5, 8)), (5, 8));
+            assert_eq!(order.after(order.key(5, 8), 4, 8), order.key(1, 0));
         }
     }
 

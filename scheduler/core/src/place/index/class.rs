@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ranking::{Ranking, Slot};
+use super::ranking::{Entry, Ranking, Slot};
 use super::slots::Free;
 use crate::place::order::Order;
 use crate::state::Instance;
@@ -213,6 +213,35 @@ impl Class {
         for ranking in self.rankings.iter_mut().flatten() {
             ranking.remove(before.cpu, before.memory, slot);
             ranking.insert(after.cpu, after.memory, slot);
+        }
+    }
+
+    /// Instances of the class, in the order, each have so much less free than before.
+    pub(super) fn take(&mut self, order: Order, entries: &[Entry], cpu: u32, memory: u32) {
+        if (cpu, memory) == (0, 0) {
+            return;
+        }
+        for (known, ranking) in Order::ALL.into_iter().zip(&mut self.rankings) {
+            let Some(ranking) = ranking else { continue };
+            let place = |(key, slot): &Entry| {
+                let (cpu, memory) = order.free(*key);
+                (known.key(cpu, memory), *slot)
+            };
+            let after = |(key, slot): &Entry| (known.after(*key, cpu, memory), *slot);
+            if let [entry] = entries {
+                let before = place(entry);
+                ranking.remove_all(&[before]);
+                ranking.insert_all(&[after(&before)]);
+                continue;
+            }
+            let mut before: Vec<Entry> = entries.iter().map(place).collect();
+            if known != order {
+                before.sort_unstable();
+            }
+            ranking.remove_all(&before);
+            // Those with the same size taken from them stay in order.
+            before.iter_mut().for_each(|entry| *entry = after(entry));
+            ranking.insert_all(&before);
         }
     }
 }

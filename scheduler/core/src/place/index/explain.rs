@@ -4,32 +4,35 @@
 //! without looking at the instances themselves. Where a request asks for ports or GPUs, or for what each instance must be asked
 //! itself, every instance is.
 
+use std::collections::BTreeMap;
+
+use berth_model::id::InstanceId;
+
 use super::prepared::Plan;
 use super::ranking::Slot;
 use super::{Index, active};
-use crate::keys::InstanceKey;
 use crate::place::explain::Tally;
 use crate::place::{Refused, Request, listed};
 use crate::state::{Instance, State};
 
 impl Index {
-    /// What is said of a request of which no instance takes a further copy, where `placed` are on their way to a slot.
-    pub(super) fn refused(
-        &self,
-        state: &State,
-        request: &Request,
-        plan: &Plan,
-        placed: impl Fn(Slot) -> u32,
-    ) -> Refused {
+    /// What is said of a request of which no instance takes a further copy, where copies are on their way to `placed`.
+    pub(super) fn refused(&mut self, state: &State, request: &Request, plan: &Plan, placed: &[InstanceId]) -> Refused {
+        let mut by_slot: BTreeMap<Slot, u32> = BTreeMap::new();
+        for slot in placed.iter().filter_map(|id| self.slots.find(*id)) {
+            *by_slot.entry(slot).or_default() += 1;
+        }
+        let placed = |slot: Slot| by_slot.get(&slot).copied().unwrap_or(0);
         let mut tally = Tally::of(request);
         if plan.ports || plan.gpus > 0 || plan.changing || plan.chosen.is_some() {
             for (slot, instance) in (0..).zip(active(state, self.cluster)) {
                 tally.ask(slot, instance, placed(slot));
             }
         } else {
+            self.rank(plan.order, &plan.classes);
             self.tally_classes(&mut tally, plan, &|slot| self.instance_of(state, slot));
         }
-        let explanation = tally.finish(|slot| self.instance_of(state, slot), &placed);
+        let explanation = tally.finish(|slot| self.instance_of(state, slot), placed);
         let listed = listed(
             active(state, self.cluster),
             request,
@@ -50,7 +53,6 @@ impl Index {
             if !tally.class(example, members, first) {
                 continue;
             }
-            // A class that is chosen from is ranked by the order in which it is chosen from.
             for (key, slot) in class
                 .ranking(plan.order)
                 .into_iter()
@@ -61,12 +63,5 @@ impl Index {
                 tally.count_free(slot, cpu, memory, has_task);
             }
         }
-    }
-
-    fn instance_of<'s>(&self, state: &'s State, slot: Slot) -> Option<&'s Instance> {
-        state.instance(InstanceKey {
-            cluster: self.cluster,
-            instance: self.slots.id(slot),
-        })
     }
 }

@@ -1,16 +1,20 @@
 //! A request as the index sees it: what can be found out before the first copy is placed.
 
+use std::collections::BTreeMap;
+
 use berth_model::placement::{Constraint, SpreadKey, Strategy};
 use berth_model::query::Expression;
 
 use super::Index;
-use super::class::{ClassId, Facet};
+use super::class::{ClassId, DomainId, Facet};
 use super::group::GroupId;
+use super::merge::Area;
 use super::ranking::Slot;
+use crate::keys::InstanceKey;
 use crate::place::fits::eligible;
 use crate::place::order::{Chain, Order};
 use crate::place::{Request, satisfies};
-use crate::state::Instance;
+use crate::state::{Instance, State};
 
 /// Requests that are remembered; services and callers ask for the same again and again.
 const REMEMBERED: usize = if cfg!(test) { 3 } else { 32 };
@@ -33,6 +37,8 @@ pub(super) struct Prepared {
 pub(super) struct Plan {
     /// Classes whose instances satisfy what classes can tell, in order.
     pub(super) classes: Vec<ClassId>,
+    /// The same, apart by domains.
+    pub(super) areas: Vec<Area>,
     /// Whose tasks are counted.
     pub(super) group: GroupId,
     /// Facets that the tasks are spread over, the first first.
@@ -51,6 +57,8 @@ pub(super) struct Plan {
     pub(super) gpus: u32,
     /// Each candidate must be asked itself, every time.
     pub(super) changing: bool,
+    /// Candidates are found by the groups that they have tasks of.
+    pub(super) by_group: bool,
     /// The instances that satisfy what each must be asked itself, once.
     pub(super) chosen: Option<Vec<Slot>>,
 }
@@ -60,16 +68,26 @@ impl Plan {
     pub(super) fn few(&self) -> Option<&[Slot]> {
         self.chosen.as_deref().filter(|chosen| chosen.len() <= FEW)
     }
+
+    /// Whether an order decides, so that rankings are all that it takes.
+    pub(super) fn is_ordered(&self) -> bool {
+        !self.random && !self.by_group && self.few().is_none()
+    }
 }
 
 impl Index {
     /// The place of the request among those that are remembered.
-    pub(super) fn prepare<'i>(&mut self, request: &Request, instance: &impl Fn(Slot) -> Option<&'i Instance>) -> usize {
+    pub(super) fn prepare(&mut self, state: &State, request: &Request) -> usize {
         let mark = mark(request);
         let is_known = |known: &Prepared| known.mark == mark && known.request == *request;
         if let Some(known) = self.prepared.iter().position(is_known) {
             return known;
         }
+        let (ids, cluster) = (self.slots.ids(), self.cluster);
+        let instance = &|slot: Slot| {
+            let instance = *ids.get(slot as usize)?;
+            state.instance(InstanceKey { cluster, instance })
+        };
         let unknown: Vec<Facet> = facets(request)
             .into_iter()
             .filter(|facet| !self.classes.knows(facet))
@@ -115,25 +133,30 @@ impl Index {
                 .collect()
         });
         let group = self.groups.number(&request.group);
-        let slots = &self.slots;
-        let counts = || slots.all().map(|slot| (slot, slots.count(slot, group)));
-        if by_instance {
-            self.groups.get_mut(group).level(counts(), |slot| slots.class(slot));
-        }
-        if changing && needed_groups(request).is_some() {
-            self.groups.keep_members(slots);
+        let by_group = changing && needed_groups(request).is_some();
+        if by_group {
+            self.groups.keep_members(&self.slots);
         }
         for facet in &facets {
             let domains = self.classes.spread_over(*facet);
-            let classes = &self.classes;
+            let (slots, classes) = (&self.slots, &self.classes);
+            let counts = slots.all().map(|slot| (slot, slots.count(slot, group)));
             let domain = |slot: Slot| classes.get(slots.class(slot)).domain(*facet);
             let group = self.groups.get_mut(group);
-            group.count_domains(*facet, domains, counts(), domain);
+            group.count_domains(*facet, domains, counts, domain);
         }
+        // Where chance decides, an order is rarely asked for.
+        if !chain.random {
+            self.rank(chain.order, &classes);
+        }
+        let mut areas: BTreeMap<Vec<DomainId>, Vec<ClassId>> = BTreeMap::new();
         for class in &classes {
-            self.classes.get_mut(*class).rank(chain.order, |slot| slots.free(slot));
+            let domains = facets.iter().map(|facet| self.classes.get(*class).domain(*facet));
+            areas.entry(domains.collect()).or_default().push(*class);
         }
+        let areas = areas.into_iter().map(|(domains, classes)| Area { domains, classes });
         Some(Plan {
+            areas: areas.collect(),
             classes,
             group,
             facets,
@@ -144,8 +167,17 @@ impl Index {
             ports: !request.demand.ports.is_empty(),
             gpus: request.demand.gpus.0,
             changing,
+            by_group,
             chosen,
         })
+    }
+
+    /// Ranks the instances of each class in the order, unless they are.
+    pub(super) fn rank(&mut self, order: Order, classes: &[ClassId]) {
+        let slots = &self.slots;
+        for class in classes {
+            self.classes.get_mut(*class).rank(order, |slot| slots.free(slot));
+        }
     }
 
     /// Whether an instance satisfies what its class can tell of the request.

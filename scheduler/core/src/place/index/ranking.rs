@@ -197,16 +197,6 @@ impl Ranking {
         }
     }
 
-    /// The first instance whose place is in the span, that has enough of the other resource and that `accepts` takes.
-    pub(super) fn first(
-        &self,
-        span: &RangeInclusive<u64>,
-        other: u32,
-        accepts: impl FnMut(Slot) -> bool,
-    ) -> Option<Entry> {
-        self.next(&mut self.seek(span), *span.end(), other, accepts)
-    }
-
     /// All instances with their places, in order.
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
         let branches = self.root.branches.iter().map(|number| self.branches.get(*number));

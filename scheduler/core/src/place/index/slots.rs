@@ -170,6 +170,14 @@ impl Slots {
         (line.cpu, line.memory, line.gpus) = (free.cpu, free.memory, free.gpus);
     }
 
+    /// Less is free by so much.
+    pub(super) fn take(&mut self, slot: Slot, size: Free) {
+        let line = &mut self.lines[slot as usize];
+        line.cpu = line.cpu.saturating_sub(size.cpu);
+        line.memory = line.memory.saturating_sub(size.memory);
+        line.gpus = line.gpus.saturating_sub(size.gpus);
+    }
+
     pub(super) fn class(&self, slot: Slot) -> ClassId {
         self.line(slot).class
     }

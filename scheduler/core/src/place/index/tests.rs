@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use berth_model::gpu::{ContainerGpus, GpuId};
@@ -14,6 +15,7 @@ use proptest::sample::select;
 use super::*;
 use crate::change::Change;
 use crate::fold::fold;
+use crate::keys::InstanceKey;
 use crate::launch::{Launch, Placement};
 use crate::observation::{InstanceFacts, Observation, TaskTimes};
 use crate::place::{capacity, choices};
@@ -143,7 +145,7 @@ fn wish() -> impl Strategy<Value = Wish> {
 fn step() -> impl Strategy<Value = Step> {
     let status = select(vec![InstanceStatus::Active, InstanceStatus::Draining]);
     prop_oneof![
-        8 => (wish(), 1_u32..8, any::<u64>()).prop_map(|(wish, count, seed)| Step::Place { wish, count, seed }),
+        8 => (wish(), prop_oneof![4 => 1_u32..8, 1 => 8_u32..60], any::<u64>()).prop_map(|(wish, count, seed)| Step::Place { wish, count, seed }),
         4 => (0_usize..64).prop_map(|nth| Step::End { nth }),
         1 => (0_u128..120, any::<bool>()).prop_map(|(instance, connected)| Step::Connection { instance, connected }),
         1 => (0_u128..120, status).prop_map(|(instance, status)| Step::Status { instance, status }),

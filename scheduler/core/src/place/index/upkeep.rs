@@ -2,14 +2,14 @@
 
 use berth_model::status::InstanceStatus;
 
+use super::choose::Question;
+use super::class::ClassId;
 use super::group::GroupId;
-use super::prepared::Plan;
-use super::ranking::Slot;
+use super::ranking::{Entry, Slot};
 use super::slots::{Free, Tasks};
 use super::{Index, active};
 use crate::keys::InstanceKey;
 
-use crate::place::Request;
 use crate::place::order::Order;
 use crate::state::{Instance, State};
 
@@ -131,30 +131,44 @@ impl Index {
 
     /// How many copies the instance gets at once: as many as would follow one by one, where no other instance can become
     /// better by it.
-    pub(super) fn copies(&self, plan: &Plan, request: &Request, slot: Slot, wanted: u32) -> u32 {
+    pub(super) fn copies(&self, question: &Question<'_>, slot: Slot, wanted: u32) -> u32 {
+        let plan = question.plan;
         let fills = plan.order != Order::MostFree && plan.facets.is_empty();
         if !fills || plan.by_instance || plan.random || plan.distinct || plan.ports || plan.gpus > 0 {
             return 1;
         }
         let free = self.slots.free(slot);
+        let demand = &question.request.demand;
         let room = |free: u32, each: u32| free.checked_div(each).unwrap_or(u32::MAX);
-        let room = room(free.cpu, request.demand.cpu.0).min(room(free.memory, request.demand.memory.0));
+        let room = room(free.cpu, demand.cpu.0).min(room(free.memory, demand.memory.0));
         wanted.min(room).max(1)
     }
 
     /// Counts copies as placed.
-    pub(super) fn take(&mut self, slot: Slot, request: &Request, copies: u32, group: GroupId) {
-        let free = self.slots.free(slot);
-        let left = |free: u32, each: u32| free.saturating_sub(each.saturating_mul(copies));
-        let left = Free {
-            cpu: left(free.cpu, request.demand.cpu.0),
-            memory: left(free.memory, request.demand.memory.0),
-            gpus: left(free.gpus, request.demand.gpus.0),
-        };
-        self.set_free(slot, left);
-        let before = self.slots.join(slot, group, copies);
-        self.count(slot, group, before, before + copies);
-        self.slots.run_ahead(slot);
+    pub(super) fn take(&mut self, question: &mut Question<'_>, slot: Slot, copies: u32) {
+        let class = self.slots.class(slot);
+        let entry = (self.key(question.plan, slot), slot);
+        self.take_all(question, class, &[entry], copies);
+    }
+
+    /// Counts copies as placed on each of these instances of a class, which are in order.
+    pub(super) fn take_all(&mut self, question: &mut Question<'_>, class: ClassId, entries: &[Entry], copies: u32) {
+        let plan = question.plan;
+        let (cpu, memory) = question.size(copies);
+        let id = class;
+        let class = self.classes.get_mut(id);
+        class.take(plan.order, entries, cpu, memory);
+        let group = self.groups.get_mut(plan.group);
+        let gpus = plan.gpus.saturating_mul(copies);
+        for (_, slot) in entries {
+            self.slots.take(*slot, Free { cpu, memory, gpus });
+            let before = self.slots.join(*slot, plan.group, copies);
+            group.change(*slot, before, before + copies, id, class);
+            self.slots.run_ahead(*slot);
+        }
+        if plan.ports {
+            question.placed.extend(entries.iter().map(|(_, slot)| *slot));
+        }
     }
 }
 

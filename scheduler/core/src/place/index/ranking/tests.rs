@@ -69,7 +69,7 @@ proptest! {
             }
             let (cpu, memory) = wanted[step % wanted.len()];
             let (span, other) = order.span(cpu, memory);
-            let found = ranking.first(&span, other, |_| true).map(|(_, slot)| slot);
+            let found = ranking.next(&mut ranking.seek(&span), *span.end(), other, |_| true).map(|(_, slot)| slot);
             prop_assert_eq!(found, oracle(order, &all, cpu, memory));
         }
         check(&ranking);
