@@ -5,6 +5,7 @@
 mod clusters;
 mod instances;
 mod plan;
+mod schedules;
 mod services;
 mod task_definitions;
 mod tasks;

@@ -8,6 +8,7 @@ mod instances;
 mod plan;
 mod ps;
 mod run;
+mod schedules;
 mod services;
 mod stop;
 mod task_definitions;
@@ -43,6 +44,9 @@ pub(crate) enum Command {
     /// Keep tasks running: create, update, scale, delete and show services
     #[command(subcommand, visible_alias = "svc")]
     Services(services::ServicesCommand),
+    /// Run tasks when they are due: create, change, delete and show schedules
+    #[command(subcommand, visible_alias = "sched")]
+    Schedules(schedules::SchedulesCommand),
     /// Place nothing more on a host, and empty it by a deadline
     Drain(drain::DrainArgs),
     /// List, drain and remove the hosts of a cluster
@@ -72,6 +76,7 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending>
         Command::TaskDefinitions(command) => task_definitions::run(command, &api().await?, output).await,
         Command::Deploy(args) => deploy::run(args, &api().await?, output).await,
         Command::Services(command) => Box::pin(services::run(command, &api().await?, output)).await,
+        Command::Schedules(command) => Box::pin(schedules::run(command, &api().await?, output)).await,
         Command::Drain(args) => drain::run(args, &api().await?, output).await,
         Command::Instances(args) => instances::run(args, &api().await?, output).await,
         Command::Clusters(command) => clusters::run(command, &api().await?, output).await,

@@ -45,6 +45,12 @@ fn for_fault(class: &str, message: &str, cluster: Option<&str>) -> Option<String
             Some("delete them first: `berth services list` lists them, `berth services delete` deletes them".to_owned())
         }
         "ServiceNotFoundException" => Some("`berth services list` shows the services there are".to_owned()),
+        "ResourceNotFoundException" if message.starts_with("Schedule ") => {
+            Some("`berth schedules list` shows the schedules there are".to_owned())
+        }
+        "ClientException" if message.contains("while it has Schedules") => Some(
+            "delete them first: `berth schedules list` lists them, `berth schedules delete` deletes them".to_owned(),
+        ),
         "InvalidParameterException" if message.contains("while it is scaled above 0") => {
             Some("`berth services delete --force` stops its tasks".to_owned())
         }

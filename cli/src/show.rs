@@ -5,6 +5,7 @@ pub(crate) mod ids;
 pub(crate) mod instances;
 pub(crate) mod placement;
 pub(crate) mod plan;
+pub(crate) mod schedules;
 pub(crate) mod services;
 mod size;
 mod table;

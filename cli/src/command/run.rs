@@ -7,7 +7,7 @@ use std::time::Duration;
 use berth_proto::ecs::v1::{RunTaskResponse, Task, TaskDefinition};
 use clap::Args;
 
-pub(super) use self::request::{Constraint, Strategy, TaskArgs, one};
+pub(super) use self::request::{Constraint, Strategy, TaskArgs, Variable, one, overrides, patience};
 use super::plan;
 use crate::Ending;
 use crate::api::{Api, CallError};

@@ -12,6 +12,14 @@ impl Now {
         Self(since.map_or(0.0, |since| since.as_secs_f64()))
     }
 
+    /// `in 3m`, to seconds since the epoch; what lies behind is `now`.
+    pub(crate) fn ahead(self, then: f64) -> String {
+        match Self(then).ago(self.0).strip_suffix(" ago") {
+            Some(span) => format!("in {span}"),
+            None => "now".to_owned(),
+        }
+    }
+
     /// `3m ago`, from seconds since the epoch; what lies ahead is `now`, since two clocks never agree.
     pub(crate) fn ago(self, then: f64) -> String {
         let seconds = (self.0 - then).max(0.0);
@@ -47,6 +55,14 @@ mod tests {
             (200_000.0, "2d ago"),
         ] {
             assert_eq!(now.ago(1_000_000.0 - seconds), told, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn what_lies_ahead_is_told_in_the_same_units() {
+        let now = Now(1_000_000.0);
+        for (seconds, told) in [(-5.0, "now"), (0.0, "now"), (59.9, "in 59s"), (7200.0, "in 2h")] {
+            assert_eq!(now.ahead(1_000_000.0 + seconds), told, "{seconds}");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! and waits is seen to do so.
 
 mod operations;
+mod schedules;
 mod services;
 mod state;
 
@@ -22,6 +23,7 @@ use tonic::server::{Grpc, NamedService};
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 
+pub(crate) use self::schedules::{schedule, schedule_run};
 pub(crate) use self::services::{deployment, deployment_brief, service};
 pub(crate) use self::state::{State, instance, task};
 
@@ -53,6 +55,7 @@ impl Fake {
         let server = tonic::transport::Server::builder()
             .add_service(Ecs(Arc::clone(&state)))
             .add_service(Berth(Arc::clone(&state)))
+            .add_service(Schedules(Arc::clone(&state)))
             .serve_with_incoming(TcpListenerStream::new(listener));
         runtime.spawn(server);
         Ok(Self {
@@ -151,6 +154,39 @@ impl Service<http::Request<Body>> for Berth {
                 "Plan" => serve(request, state, State::plan).await,
                 "DescribeTargets" => serve(request, state, State::describe_targets).await,
                 _ => serve(request, state, State::describe_usage).await,
+            })
+        })
+    }
+}
+
+#[derive(Clone)]
+struct Schedules(Arc<Mutex<State>>);
+
+impl NamedService for Schedules {
+    const NAME: &'static str = "berth.v1.Schedules";
+}
+
+impl Service<http::Request<Body>> for Schedules {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Answer {
+        let state = Arc::clone(&self.0);
+        let operation = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+        Box::pin(async move {
+            Ok(match operation.as_str() {
+                "CreateSchedule" => serve(request, state, State::create_schedule).await,
+                "UpdateSchedule" => serve(request, state, State::update_schedule).await,
+                "DeleteSchedule" => serve(request, state, State::delete_schedule).await,
+                "DescribeSchedule" => serve(request, state, State::describe_schedule).await,
+                "ListSchedules" => serve(request, state, State::list_schedules).await,
+                "RunSchedule" => serve(request, state, State::run_schedule).await,
+                _ => Status::unimplemented(operation).into_http(),
             })
         })
     }

@@ -9,6 +9,7 @@ mod instances;
 mod plan;
 mod process;
 mod run;
+mod schedules;
 mod services;
 mod task_definitions;
 mod tasks;

@@ -137,7 +137,7 @@ pub(in crate::command) fn one(args: &TaskArgs, cluster: Option<&str>) -> RunTask
         task_definition: Some(args.task_definition.clone()),
         group: args.group.clone(),
         started_by: args.started_by.clone(),
-        overrides: overrides(args),
+        overrides: overrides(&args.env, args.command.as_deref(), &args.words),
         placement_constraints: args.constraint.iter().map(|it| it.0.clone()).collect(),
         placement_strategy: args.strategy.iter().map(|it| it.0.clone()).collect(),
         ..Default::default()
@@ -145,7 +145,7 @@ pub(in crate::command) fn one(args: &TaskArgs, cluster: Option<&str>) -> RunTask
 }
 
 /// RunTask has no member for it: a tag says how long tasks may wait for room.
-fn patience(span: Duration) -> Tag {
+pub(in crate::command) fn patience(span: Duration) -> Tag {
     Tag {
         key: Some("berth:queue".to_owned()),
         value: Some(format!("{}s", span.as_secs())),
@@ -158,9 +158,10 @@ fn counts(total: u16) -> impl Iterator<Item = u16> {
         .map(move |placed| AT_MOST.min(total - placed))
 }
 
-fn overrides(args: &TaskArgs) -> Option<TaskOverride> {
+/// What differs from the definition; nothing where nothing does.
+pub(in crate::command) fn overrides(env: &[Variable], command: Option<&str>, words: &[String]) -> Option<TaskOverride> {
     let mut containers: Vec<ContainerOverride> = Vec::new();
-    for variable in &args.env {
+    for variable in env {
         of_container(&mut containers, &variable.container)
             .environment
             .push(KeyValuePair {
@@ -168,8 +169,8 @@ fn overrides(args: &TaskArgs) -> Option<TaskOverride> {
                 value: Some(variable.value.clone()),
             });
     }
-    if let Some(container) = &args.command {
-        of_container(&mut containers, container).command = args.words.clone();
+    if let Some(container) = command {
+        of_container(&mut containers, container).command = words.to_vec();
     }
     (!containers.is_empty()).then(|| TaskOverride {
         container_overrides: containers,

@@ -6,7 +6,10 @@ use berth_proto::ecs::v1::{
     Attribute, Container, ContainerInstance, CreateServiceRequest, DeleteServiceRequest, NetworkBinding, Resource,
     RunTaskRequest, Service, ServiceDeploymentBrief, Task, TaskDefinition, UpdateServiceRequest, VersionInfo,
 };
-use berth_proto::v1::{DescribeUsageRequest, DescribeUsageResponse, PlanRequest, PlanResponse, TargetDescription};
+use berth_proto::v1::{
+    CreateScheduleRequest, DescribeUsageRequest, DescribeUsageResponse, PlanRequest, PlanResponse, Schedule,
+    ScheduleRun, TargetDescription, UpdateScheduleRequest,
+};
 
 pub(super) const ARN: &str = "arn:aws:ecs:us-east-1:000000000000";
 
@@ -51,6 +54,12 @@ pub(crate) struct State {
     pub(crate) deletions: Vec<DeleteServiceRequest>,
     /// The ARNs of deployments that were told to stop.
     pub(crate) stopped: Vec<String>,
+    /// Schedules, and the runs of any of them, the newest first.
+    pub(crate) schedules: Vec<Schedule>,
+    pub(crate) schedule_runs: Vec<ScheduleRun>,
+    /// Calls of CreateSchedule and UpdateSchedule, as they came.
+    pub(crate) new_schedules: Vec<CreateScheduleRequest>,
+    pub(crate) schedule_updates: Vec<UpdateScheduleRequest>,
     /// Whether calls are never answered.
     pub(crate) silent: bool,
 }
