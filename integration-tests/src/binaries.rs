@@ -12,7 +12,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use crate::command::run;
 use crate::files;
 
-const PACKAGES: [&str; 3] = ["berth-scheduler", "berth-agent", "berth-cli"];
+const PACKAGES: [&str; 4] = ["berth-scheduler", "berth-agent", "berth-gateway", "berth-cli"];
 
 /// A cold build of everything on a small machine.
 const DEADLINE: Duration = Duration::from_secs(30 * 60);

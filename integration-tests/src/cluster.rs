@@ -16,6 +16,7 @@ use crate::scheduler::Scheduler;
 use crate::wait::{Seen, wait_until};
 
 mod answer;
+pub mod services;
 
 pub use answer::{arns, container_of, list};
 

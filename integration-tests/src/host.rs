@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::agent::{Agent, Options};
 use crate::docker::{Engine, Place};
+use crate::gateway::{self, Gateway};
 use crate::lane::Lane;
 use crate::network::{Link, Network};
 
@@ -102,6 +103,21 @@ impl Host {
     #[must_use]
     pub fn state_dir(&self, cluster: &str) -> PathBuf {
         self.data_dir.join("agents").join(cluster)
+    }
+
+    /// Starts a gateway of a cluster on the host.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be started.
+    pub fn start_gateway(&self, options: &gateway::Options) -> Result<Gateway> {
+        Gateway::start(
+            &self.name,
+            self.link.namespace(),
+            &self.data_dir.join("gateways").join(&options.cluster),
+            &self.log_dir.join(format!("{}-gateway.log", self.name)),
+            options,
+        )
     }
 
     /// Starts an agent on the host, with a state directory that belongs to the cluster's name.

@@ -1,6 +1,7 @@
 //! What each record of the scheduler's journal made of a service.
 
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Result, bail};
 use berth_model::status::{DesiredStatus, HealthStatus, TaskStatus};
@@ -9,7 +10,8 @@ use berth_scheduler::journal::{Found, Journal};
 use berth_scheduler_core::change::Record;
 use berth_scheduler_core::fold::fold_record;
 use berth_scheduler_core::keys::Revision;
-use berth_scheduler_core::state::State;
+use berth_scheduler_core::state::{State, Task};
+use berth_scheduler_core::target::TargetHealth;
 
 const READ_AT_ONCE: usize = 256;
 
@@ -19,7 +21,10 @@ pub(super) struct Look {
     /// Which.
     #[expect(dead_code, reason = "told where a test fails")]
     pub(super) revision: Revision,
-    /// Tasks that run, are meant to, and pass their health checks.
+    /// When it was made.
+    #[allow(dead_code, reason = "not every suite asks")]
+    pub(super) at: SystemTime,
+    /// Tasks that run, are meant to, and pass their health checks: those of containers or of gateways.
     pub(super) healthy: usize,
     /// Tasks that are meant to run and are on their way to it or do.
     pub(super) wanted: usize,
@@ -45,12 +50,14 @@ async fn read(journal: &Embedded, name: &str) -> Result<Vec<Look>> {
         for (_, bytes) in records {
             let record: Record = serde_json::from_slice(&bytes)?;
             fold_record(&mut state, &record);
-            looks.extend(look(&state, name));
+            let millis = record.entries.iter().map(|entry| entry.at.as_millis()).max();
+            let since = Duration::from_millis(millis.and_then(|at| u64::try_from(at).ok()).unwrap_or(0));
+            looks.extend(look(&state, name, UNIX_EPOCH + since));
         }
     }
 }
 
-fn look(state: &State, name: &str) -> Option<Look> {
+fn look(state: &State, name: &str, at: SystemTime) -> Option<Look> {
     let service = state.services().find(|service| service.name.as_str() == name)?;
     let meant = || {
         let tasks = state.live_tasks_of(service);
@@ -58,9 +65,17 @@ fn look(state: &State, name: &str) -> Option<Look> {
     };
     Some(Look {
         revision: state.revision(),
+        at,
         healthy: meant()
-            .filter(|task| task.last == TaskStatus::Running && task.health(|_| true) == HealthStatus::Healthy)
+            .filter(|task| task.last == TaskStatus::Running && is_healthy(task))
             .count(),
         wanted: meant().count(),
     })
+}
+
+fn is_healthy(task: &Task) -> bool {
+    match &task.target {
+        Some(target) => target.health == TargetHealth::Healthy,
+        None => task.health(|_| true) == HealthStatus::Healthy,
+    }
 }

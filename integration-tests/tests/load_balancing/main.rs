@@ -1,0 +1,160 @@
+//! Services behind gateways, on three hosts with real Docker Engines: what is asked of a listener is answered through
+//! deployments, drains, restarts and a host that is cut off.
+
+#[path = "../services/journal.rs"]
+mod journal;
+
+mod health;
+mod open;
+mod traffic;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use berth_integration_tests::agent::Settings;
+use berth_integration_tests::cluster::SOON;
+use berth_integration_tests::gateway::{self, Gateway};
+use berth_integration_tests::suite::{self, Fixture};
+use berth_integration_tests::{Cluster, Seen, TestBed, http, tests, wait_until};
+use serde_json::{Value, json};
+
+const CLUSTER: &str = "balanced";
+const HOSTS: [&str; 3] = ["a", "b", "c"];
+
+struct Hosts {
+    bed: Arc<TestBed>,
+    cluster: Mutex<Cluster>,
+    gateways: Mutex<Vec<Gateway>>,
+}
+
+impl Fixture for Hosts {
+    // Hosts are cut off, drained and restarted.
+    const AT_ONCE: Option<usize> = Some(1);
+
+    fn start() -> Result<Self> {
+        let bed = TestBed::new("load-balancing", &HOSTS)?;
+        let started = Self::start_on(&bed);
+        if started.is_err() {
+            bed.note_failure();
+        }
+        started
+    }
+
+    fn note_failure(&self) {
+        self.bed.note_failure();
+    }
+}
+
+fn main() -> ExitCode {
+    suite::main::<Hosts>(tests![
+        traffic::every_gateway_forwards_to_every_task,
+        traffic::rolling_updates_fail_no_request_and_keep_their_bounds,
+        traffic::a_drain_and_restarts_of_agent_scheduler_and_gateway_fail_no_request,
+        traffic::a_host_that_is_cut_off_costs_no_more_than_what_was_in_flight_on_it,
+        open::a_request_under_way_is_answered_before_its_task_stops,
+        open::a_connection_that_does_not_end_is_cut_when_its_time_is_up,
+        health::a_target_that_begins_to_fail_its_checks_is_replaced,
+        health::a_release_that_never_turns_healthy_is_rolled_back_with_the_reason,
+    ])
+}
+
+impl Hosts {
+    fn start_on(bed: &Arc<TestBed>) -> Result<Self> {
+        let settings = Settings::with_arguments(&[
+            "--endpoint-address",
+            "off",
+            "--introspection-address",
+            "off",
+            "--image-pull-behavior",
+            "prefer-cached",
+        ]);
+        let cluster = Cluster::start_on(bed, CLUSTER, &HOSTS, &settings)?;
+        let options = gateway::Options {
+            scheduler: cluster.scheduler.url(),
+            cluster: CLUSTER.to_owned(),
+            arguments: Vec::new(),
+        };
+        let gateways: Result<Vec<Gateway>> = HOSTS
+            .iter()
+            .map(|host| bed.host(host)?.start_gateway(&options))
+            .collect();
+        Ok(Self {
+            gateways: Mutex::new(gateways?),
+            cluster: Mutex::new(cluster),
+            bed: Arc::clone(bed),
+        })
+    }
+
+    fn cluster(&self) -> MutexGuard<'_, Cluster> {
+        self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn gateways(&self) -> MutexGuard<'_, Vec<Gateway>> {
+        self.gateways.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the gateway of a host listens on this port.
+    fn listener(&self, host: &str, port: u16) -> Result<SocketAddr> {
+        Ok(SocketAddr::from((self.bed.host(host)?.address(), port)))
+    }
+
+    fn listeners(&self, hosts: &[&str], port: u16) -> Result<Vec<SocketAddr>> {
+        hosts.iter().map(|host| self.listener(host, port)).collect()
+    }
+}
+
+/// A definition of a web server that says `text`, after `more` was done in its shell.
+fn web(cluster: &Cluster, family: &str, text: &str, more: &str) -> Result<String> {
+    let script = format!(
+        "mkdir -p /www/cgi-bin && echo ok > /www/healthz && echo {text} > /www/index.html && {more} \
+         printf '#!/bin/sh\\necho\\nsleep $QUERY_STRING\\necho slept\\n' > /www/cgi-bin/sleep && \
+         printf '#!/bin/sh\necho\nrm /www/healthz\nhostname\n' > /www/cgi-bin/ill && \
+         chmod +x /www/cgi-bin/* && exec httpd -f -p 8080 -h /www"
+    );
+    let container = json!({
+        "name": "web", "image": "busybox", "memory": 16, "cpu": 10, "command": ["sh", "-c", script], "stopTimeout": 2,
+        "portMappings": [{"containerPort": 8080}], "linuxParameters": {"initProcessEnabled": true},
+    });
+    cluster.register(&json!({"family": family, "containerDefinitions": [container]}))
+}
+
+/// What a service behind a listener is created with.
+fn behind(listener: &str, desired: usize, check: &str, delay: &str) -> Value {
+    let group = format!("arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/web/{listener}");
+    json!({
+        "desiredCount": desired,
+        "loadBalancers": [{"targetGroupArn": group, "containerName": "web", "containerPort": 8080}],
+        "tags": [{"key": "berth:health-check", "value": check}, {"key": "berth:deregistration-delay", "value": delay}],
+    })
+}
+
+/// The usual check: a task is found well at once, and to be ill within four seconds.
+const CHECK: &str = "http /healthz interval=1s timeout=1s healthy=1 unhealthy=2";
+
+fn get(address: SocketAddr, path: &str) -> Result<String> {
+    let answer = http::tcp(address, &http::request("GET", path, &[], b""))?;
+    match answer.status {
+        200 => Ok(answer.text()),
+        status => bail!("{address}{path}: status {status}: {}", answer.text()),
+    }
+}
+
+/// Waits until each listener answers.
+fn wait_served(listeners: &[SocketAddr]) -> Result<()> {
+    wait_until("every gateway serves", SOON, || {
+        for address in listeners {
+            if let Err(error) = get(*address, "/") {
+                return Ok(Seen::NotYet(format!("{error:#}")));
+            }
+        }
+        Ok(Seen::Done(()))
+    })
+}
+
+/// Lets the load go on for a while.
+fn meanwhile(time: Duration) {
+    std::thread::sleep(time);
+}
