@@ -1,7 +1,7 @@
 //! What happens to a connection of a client: HTTP through the proxy, all else byte by byte.
 
 mod answer;
-pub(crate) mod dial;
+mod dial;
 mod http;
 mod tcp;
 

@@ -176,14 +176,19 @@ impl Listener {
                 () = self.close.cancelled() => break,
                 accepted = self.accept(&socket) => accepted,
             };
-            self.serve(&forward, accepted).await;
+            match accepted {
+                Ok((stream, client, room)) => self.serve(&forward, stream, client, room),
+                Err(error) => {
+                    tracing::warn!(port = self.port, %error, "connection not accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
         }
         // Whoever is in the queue was told that they are connected.
         while let Ok(room) = Arc::clone(&self.settings.connections).try_acquire_owned()
-            && let Ok(accepted) = tokio::time::timeout(Duration::ZERO, socket.accept()).await
+            && let Ok(Ok((stream, client))) = tokio::time::timeout(Duration::ZERO, socket.accept()).await
         {
-            self.serve(&forward, accepted.map(|(stream, client)| (stream, client, room)))
-                .await;
+            self.serve(&forward, stream, client, room);
         }
         drop(socket);
         forward.close().await;
@@ -220,15 +225,7 @@ impl Listener {
         Ok((stream, client, room))
     }
 
-    async fn serve(&self, forward: &Arc<Forward>, accepted: io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)>) {
-        let (stream, client, room) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(port = self.port, %error, "connection not accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                return;
-            }
-        };
+    fn serve(&self, forward: &Arc<Forward>, stream: TcpStream, client: SocketAddr, room: OwnedSemaphorePermit) {
         let forward = Arc::clone(forward);
         let end = self.end.clone();
         self.tasks.spawn(async move {

@@ -139,20 +139,13 @@ impl Registry {
     fn tidy(&mut self) {
         while self.lives.try_join_next().is_some() {}
         let now = Instant::now();
-        let groups = &self.groups;
         let board = &self.board;
         self.leftovers.retain(|target| {
             let drained = target.drained_at().is_some_and(|at| now >= at + TIDY_EVERY);
-            if !drained {
-                return true;
-            }
-            let successor = groups
-                .get(&target.id.group)
-                .is_some_and(|member| member.targets.contains_key(&target.id.task));
-            if !successor {
+            if drained && !target.is_superseded() {
                 board.forget(&target.id);
             }
-            false
+            !drained
         });
     }
 }
@@ -180,11 +173,13 @@ impl Member {
                 Some(target) if same(&target) => target,
                 before => {
                     if let Some(before) = before {
-                        before.supersede();
                         leaving.push((Arc::clone(&before), now + delay));
                         leftovers.push(before);
                     }
                     let target = Arc::new(target(endpoint, settings, address));
+                    for before in leftovers.iter().filter(|before| before.id == target.id) {
+                        before.supersede();
+                    }
                     begun.push(Arc::clone(&target));
                     target
                 }

@@ -19,19 +19,36 @@ use crate::target::Target;
 
 /// For a target to take a connection: it is on the same network.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// For what was sent to be acknowledged, and for an idle peer to answer probes; in milliseconds.
-const UNANSWERED_MS: u32 = 3_000;
-const PROBE_AFTER: Duration = Duration::from_secs(1);
+
+/// When a peer counts as gone that says nothing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// Before the first probe of an idle connection, and between probes.
+    probe: Duration,
+    /// For what was sent to be acknowledged, and for probes to be answered; in milliseconds.
+    unanswered_ms: u32,
+}
+
+/// It is on the same network: a host that has vanished is noticed in seconds.
+const TARGET: Patience = Patience {
+    probe: Duration::from_secs(1),
+    unanswered_ms: 3_000,
+};
+/// May be far away, behind a network that loses something now and then.
+pub(super) const CLIENT: Patience = Patience {
+    probe: Duration::from_secs(30),
+    unanswered_ms: 60_000,
+};
 
 /// Connects.
 ///
 /// # Errors
 /// It was refused, or nobody answered in time (`TimedOut`).
-pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+pub(super) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
     let stream = connected.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     stream.set_nodelay(true)?;
-    notice_loss(&stream)?;
+    notice_loss(&stream, TARGET)?;
     Ok(stream)
 }
 
@@ -39,11 +56,11 @@ pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 ///
 /// # Errors
 /// The kernel knows no such options.
-pub(crate) fn notice_loss(stream: &TcpStream) -> io::Result<()> {
+pub(super) fn notice_loss(stream: &TcpStream, patience: Patience) -> io::Result<()> {
     sockopt::set_socket_keepalive(stream, true)?;
-    sockopt::set_tcp_keepidle(stream, PROBE_AFTER)?;
-    sockopt::set_tcp_keepintvl(stream, PROBE_AFTER)?;
-    sockopt::set_tcp_user_timeout(stream, UNANSWERED_MS)?;
+    sockopt::set_tcp_keepidle(stream, patience.probe)?;
+    sockopt::set_tcp_keepintvl(stream, patience.probe)?;
+    sockopt::set_tcp_user_timeout(stream, patience.unanswered_ms)?;
     Ok(())
 }
 

@@ -30,6 +30,8 @@ use crate::target::Lease;
 
 /// For a client to send the header of a request, from its first byte on.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// For requests that are on their way when the port closes.
+const GRACE: Duration = Duration::from_secs(1);
 /// Connections to a target that nothing uses end after this: before servers that keep them for five seconds, as many
 /// do, close them in the moment in which a request is sent.
 const UPSTREAM_IDLE: Duration = Duration::from_secs(4);
@@ -84,7 +86,9 @@ impl Proxy {
 
     /// Serves a client up to its end.
     pub(super) async fn connection(&self, stream: TcpStream, client: SocketAddr) {
-        let options = stream.set_nodelay(true).and_then(|()| dial::notice_loss(&stream));
+        let options = stream
+            .set_nodelay(true)
+            .and_then(|()| dial::notice_loss(&stream, dial::CLIENT));
         let begun = match options {
             Ok(()) => self.begins_http2(&stream).await,
             Err(_) => None,
@@ -104,13 +108,18 @@ impl Proxy {
     /// Whether the client begins with HTTP/2; `None` where it says nothing or ends.
     async fn begins_http2(&self, stream: &TcpStream) -> Option<bool> {
         let mut buffer = [0; PREFACE.len()];
-        let mut deadline = Instant::now() + self.idle_timeout;
         let mut closing = self.closing.subscribe();
+        let patience = if *closing.borrow() { GRACE } else { self.idle_timeout };
+        let mut deadline = Instant::now() + patience;
         let mut seen = 0;
         loop {
+            let open = !*closing.borrow_and_update();
             let read = tokio::select! {
                 read = timeout_at(deadline, stream.peek(&mut buffer)) => read.ok()?.ok()?,
-                _ = closing.wait_for(|closing| *closing) => return None,
+                _ = closing.changed(), if open => {
+                    deadline = deadline.min(Instant::now() + GRACE);
+                    continue;
+                }
             };
             if read == 0 {
                 return None;
@@ -155,9 +164,10 @@ impl Proxy {
         }
     }
 
-    /// Connections end with the request that they have; idle ones end now.
+    /// Connections end with the request that they have, or with the next one that comes at once; its answer says so.
     pub(super) async fn close(&self) {
         self.closing.send_replace(true);
+        tokio::time::sleep(GRACE).await;
         self.proxy.http_cleanup().await;
     }
 }

@@ -17,7 +17,9 @@ pub(super) async fn connection(group: &Group, mut client: TcpStream, from: Socke
         tracing::warn!(service, client = %from, "no target took the connection");
         return;
     };
-    let options = client.set_nodelay(true).and_then(|()| dial::notice_loss(&client));
+    let options = client
+        .set_nodelay(true)
+        .and_then(|()| dial::notice_loss(&client, dial::CLIENT));
     if let Err(error) = options {
         tracing::debug!(service, client = %from, %error, "connection gone before it began");
         return;

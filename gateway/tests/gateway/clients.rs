@@ -31,6 +31,11 @@ impl Client {
         }
     }
 
+    /// Whether the last answer has left it open.
+    pub(crate) async fn is_open(&mut self) -> bool {
+        self.sender.ready().await.is_ok()
+    }
+
     pub(crate) async fn get(&mut self, path: &str) -> Result<(StatusCode, String), hyper::Error> {
         self.send("GET", path, "").await
     }

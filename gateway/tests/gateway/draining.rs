@@ -217,3 +217,24 @@ async fn a_websocket_to_a_task_that_leaves_is_open_until_its_time_is_up() {
     assert_eq!(stream.read(&mut echoed).await.unwrap_or(0), 0);
     bed.reported(&task_arn(at), TargetState::Drained).await;
 }
+
+#[tokio::test]
+async fn a_task_that_comes_back_while_it_drains_is_as_new_and_its_past_is_not_told() {
+    let target = Target::new().await;
+    let port = free_port();
+    let service = web(Protocol::Http, port, &[target.port]);
+    let mut bed = Bed::new(std::slice::from_ref(&service)).await;
+    let slow = tokio::spawn(async move { get(port, "/slow/1500").await });
+    while target.requests() < 1 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    bed.say(&[]);
+    bed.reported(&task_arn(target.port), TargetState::Draining).await;
+    bed.say(&[service]);
+    bed.reported(&task_arn(target.port), TargetState::Healthy).await;
+    assert_eq!(get(port, "/").await.0, StatusCode::OK);
+    assert_eq!(slow.await.unwrap().0, StatusCode::OK);
+    // Long enough for the end of what drained to be told, were it told.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(bed.history(&task_arn(target.port)).last(), Some(&TargetState::Healthy));
+}

@@ -61,3 +61,34 @@ async fn no_request_fails_while_tasks_come_and_go() {
     assert!(answered > 100 * ROUNDS, "{answered}");
     println!("{answered} requests, none failed");
 }
+
+/// Clients that ask all the time are told to come again elsewhere, and none is cut off.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_request_fails_while_the_gateway_stops() {
+    let target = Target::new().await;
+    let port = free_port();
+    let mut bed = Bed::new(&[web(Protocol::Http, port, &[target.port])]).await;
+    let clients: Vec<_> = (0..8)
+        .map(|_| {
+            tokio::spawn(async move {
+                let mut client = Client::new(port).await;
+                let mut answered = 0_usize;
+                while client.is_open().await {
+                    let (status, _) = client.send("POST", "/slow/5", "").await.unwrap();
+                    assert_eq!(status, StatusCode::OK);
+                    answered += 1;
+                }
+                answered
+            })
+        })
+        .collect();
+    while target.requests() < 200 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    bed.stop().await;
+    let mut answered = 0;
+    for client in clients {
+        answered += client.await.unwrap();
+    }
+    assert_eq!(answered, target.requests());
+}
