@@ -177,6 +177,7 @@ fn placed(number: usize, size: Size) -> Result<Change> {
         launch_type: LaunchType::default(),
         client_token: None,
         service: None,
+        schedule: None,
         created_at: Timestamp::from_millis(0),
     };
     Ok(Change::TasksPlaced {
