@@ -9,6 +9,7 @@ mod failure;
 mod images;
 mod network;
 mod pause;
+mod tail;
 mod time;
 mod turns;
 mod volume;
@@ -48,6 +49,8 @@ const INSPECT: Duration = Duration::from_secs(30);
 const LIST: Duration = Duration::from_secs(60);
 const KILL: Duration = Duration::from_secs(30);
 const REMOVE: Duration = Duration::from_secs(5 * 60);
+/// Logs that are read at once.
+const LOGS: usize = 4;
 
 /// What may change what is known of a container. Docker takes `health_status` for all that begins so.
 const EVENTS: [&str; 5] = ["die", "destroy", "health_status", "pause", "unpause"];
@@ -83,6 +86,7 @@ struct Limits {
     create_within: Duration,
     start_within: Duration,
     networks: Semaphore,
+    logs: Semaphore,
 }
 
 /// What Docker says of itself and its host.
@@ -157,6 +161,7 @@ impl Docker {
                 create_within: bounds.create_within,
                 start_within: bounds.start_within,
                 networks: Semaphore::new(1),
+                logs: Semaphore::new(LOGS),
             }),
             task_subnet,
         })
@@ -405,7 +410,7 @@ mod tests {
             size_of_val(&docker.create(&request, &prepared)),
             size_of_val(&docker.start("id", true)),
             size_of_val(&docker.signal("id", "SIGTERM")),
-            size_of_val(&docker.inspect("id")),
+            size_of_val(&docker.look("id", true)),
             size_of_val(&docker.remove("id")),
         ];
         assert!(sizes.iter().all(|size| *size < 512), "{sizes:?}");

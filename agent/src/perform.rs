@@ -107,7 +107,11 @@ impl Performer {
                     (container, Outcome::Signalled(docker.signal(&id, &signal).await))
                 }
                 Action::Kill { container, id } => (container, Outcome::Killed(docker.signal(&id, "SIGKILL").await)),
-                Action::Look { container, target } => (container, Outcome::Looked(docker.inspect(&target).await)),
+                Action::Look {
+                    container,
+                    target,
+                    tail,
+                } => (container, Outcome::Looked(docker.look(&target, tail).await)),
                 Action::Remove { container, id } => (container, Outcome::Removed(docker.remove(&id).await)),
                 // Not of one container: the driver has its own ways for them.
                 Action::Pull { .. } | Action::RemoveVolumes | Action::Forget => return,

@@ -86,6 +86,9 @@ pub struct Container {
     /// What its start waits for, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<String>,
+    /// The last lines of its log, and what its health check said: as it failed, where it failed by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tail: Vec<String>,
     /// Somebody has paused it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
@@ -193,6 +196,8 @@ pub struct Snapshot {
     pub paused: bool,
     /// What it may be told of itself.
     pub detail: Detail,
+    /// The last lines of its log, and what its health check said, where it has failed and that was asked for.
+    pub tail: Vec<String>,
 }
 
 /// Docker's states, as far as they make a difference.

@@ -25,4 +25,5 @@ pub mod recovery;
 pub mod report;
 pub mod retention;
 pub mod spec;
+pub mod tail;
 pub mod usage;

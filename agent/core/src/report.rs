@@ -62,6 +62,8 @@ pub struct ContainerReport {
     pub restarts: u32,
     /// The task's own IPv4 address, where it has one.
     pub address: Option<String>,
+    /// The last lines of its log, and what its health check said, where it failed by itself.
+    pub tail: Vec<String>,
 }
 
 impl TaskReport {
@@ -123,6 +125,7 @@ pub fn report(record: &Record) -> TaskReport {
             health: container.health,
             restarts: container.restarts,
             address: address.clone(),
+            tail: container.tail.clone(),
         });
     TaskReport {
         id: record.spec.id,

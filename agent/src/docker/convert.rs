@@ -7,6 +7,7 @@ use berth_agent_core::create::{CreateRequest, Forward, HostSettings};
 use berth_agent_core::failure::{Failure, FailureKind};
 use berth_agent_core::name;
 use berth_agent_core::recovery::Found;
+use berth_agent_core::tail;
 use berth_model::quantity::Protocol;
 use berth_model::status::HealthStatus;
 use berth_model::task_definition::HealthCheck;
@@ -241,6 +242,7 @@ pub(super) fn snapshot(container: ContainerInspectResponse) -> Result<Snapshot, 
         health: health(&state),
         paused: state.status == Some(ContainerStateStatusEnum::PAUSED),
         detail,
+        tail: failed_check(&state),
     })
 }
 
@@ -270,6 +272,17 @@ fn health(state: &ContainerState) -> HealthStatus {
             HealthStatus::Unknown
         }
     }
+}
+
+/// What the health check of a container that runs said last, where that was a failure.
+fn failed_check(state: &ContainerState) -> Vec<String> {
+    if health(state) != HealthStatus::Unhealthy || run_state(state) != RunState::Running {
+        return Vec::new();
+    }
+    let log = state.health.as_ref().and_then(|health| health.log.as_ref());
+    let failed = log.into_iter().flatten().rfind(|check| check.exit_code != Some(0));
+    let output = failed.and_then(|check| check.output.as_deref());
+    output.map(|output| tail::of(output.as_bytes())).unwrap_or_default()
 }
 
 fn detail(container: &ContainerInspectResponse) -> Detail {

@@ -120,6 +120,7 @@ fn container_report(report: &ContainerReport) -> wire::ContainerReport {
         network_bindings: report.bindings.iter().map(network_binding).collect(),
         health_status: report.health.map(|health| health.name().to_owned()).unwrap_or_default(),
         restart_count: report.restarts,
+        log_tail: report.tail.clone(),
         network_interfaces: report.address.as_deref().map(network_interface).into_iter().collect(),
     }
 }

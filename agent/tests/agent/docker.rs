@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 
+/// What every container has said, in the frames of Docker's API: `begins` on standard output, `fails` on standard error.
+const LOG: &[u8] = b"\x01\0\0\0\0\0\0\x07begins\n\x02\0\0\0\0\0\0\x06fails\n";
+
 #[derive(Debug, Clone)]
 struct Container {
     name: String,
@@ -184,6 +187,7 @@ async fn answer(State(docker): State<FakeDocker>, method: Method, uri: Uri, body
                 .unwrap_or_default();
             docker.with(|inner| inner.create(name, &body))
         }
+        ("GET", ["containers", _, "logs"]) => Body::from(LOG).into_response(),
         ("GET", ["containers", id, "json"]) => docker.with(|inner| inner.inspect(id)),
         ("POST", ["containers", id, "start"]) => docker.with(|inner| inner.start(id)).into_response(),
         ("POST", ["containers", id, "kill"]) => {

@@ -124,6 +124,7 @@ async fn a_task_runs_ends_and_leaves_nothing_behind() -> anyhow::Result<()> {
     let (sequence, report) = stream.report("STOPPED").await?;
     assert_eq!(report.stop_code, "EssentialContainerExited");
     assert_eq!(report.containers[0].exit_code, Some(3));
+    assert_eq!(report.containers[0].log_tail, ["begins", "fails"]);
     assert_eq!(host.docker.states(), ["exited"], "kept until its end is recorded");
     stream.recorded(sequence, &[]).await?;
     wait_for("container removed", || host.docker.states().is_empty()).await?;
@@ -192,6 +193,7 @@ async fn what_is_not_assigned_runs_on_until_its_stop_is_confirmed() -> anyhow::R
         (report.stop_code.as_str(), report.containers[0].exit_code),
         ("", Some(143))
     );
+    assert!(report.containers[0].log_tail.is_empty(), "{:?}", report.containers);
     Ok(())
 }
 

@@ -17,7 +17,7 @@ use berth_model::time::Timestamp;
 use crate::change::{Change, Record};
 use crate::keys::{ClusterKey, InstanceKey, TaskKey};
 use crate::launch::{Launch, Placement};
-use crate::observation::Observation;
+use crate::observation::{Observation, has_log_tail};
 use crate::state::{Cluster, Instance, RegisteredDefinition, State, Stop, Task};
 
 /// Adds a record: its changes, and its revision.
@@ -378,9 +378,16 @@ fn request_stop(state: &mut State, key: TaskKey, stop: Stop, at: Timestamp, dere
 }
 
 fn observe(state: &mut State, key: TaskKey, observed: &Observation, at: Timestamp) {
-    let Some(mut next) = state.tasks.get(&key).and_then(|task| task.observe(observed)) else {
+    let Some(last) = state.tasks.get(&key) else {
         return;
     };
+    let had_tail = has_log_tail(&last.containers);
+    let Some(mut next) = last.observe(observed) else {
+        return;
+    };
+    if !had_tail && has_log_tail(&next.containers) {
+        service::quoted(state, key, &next);
+    }
     if next.is_stopped() {
         next.stopped_at = Some(at);
         next.times.stopping = next.times.stopping.or(Some(at));

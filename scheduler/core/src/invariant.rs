@@ -1,5 +1,6 @@
 //! What is true of every state: checked by property tests, by simulation, and by debug builds after each record.
 
+mod log_tails;
 mod queue;
 mod schedule;
 
@@ -59,6 +60,7 @@ pub fn violations(state: &State) -> Vec<String> {
     check_clusters(state, &mut wrong);
     check_services(state, &mut wrong);
     schedule::check(state, &mut wrong);
+    log_tails::check(state, &mut wrong);
     wrong
 }
 

@@ -104,6 +104,14 @@ pub struct ContainerState {
     /// How often its agent has started it again in its place.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: u32,
+    /// Where it failed by itself, what it said last, in lines. Kept for a few failures of each deployment of a service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_tail: Option<Arc<str>>,
+}
+
+/// Whether it is known what one of them said last.
+pub(crate) fn has_log_tail(containers: &[ContainerState]) -> bool {
+    containers.iter().any(|container| container.log_tail.is_some())
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]

@@ -89,6 +89,8 @@ pub struct TaskView {
     pub protected_until: Option<Timestamp>,
     /// Why it stops or has stopped.
     pub stop_code: Option<StopCode>,
+    /// Why it has failed, in words, where it has and that is known.
+    pub cause: Option<Arc<str>>,
 }
 
 /// Where a task stands, as far as a service tells stages apart.

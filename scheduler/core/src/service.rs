@@ -112,6 +112,9 @@ pub struct Deployment {
     /// The task that is being moved to another zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebalance: Option<Rebalance>,
+    /// What is known of why its tasks failed.
+    #[serde(default, skip_serializing_if = "Explained::is_nothing")]
+    pub explained: Explained,
     /// What was said that is not to be said again for a while.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<Notice>,
@@ -134,6 +137,20 @@ pub struct Breaker {
     /// How many tasks of it were healthy when that was last looked at.
     #[serde(default)]
     pub healthy: u32,
+}
+
+/// What is known of why tasks of a deployment failed: the first few are told one by one, the others are like them.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explained {
+    /// Tasks whose last log lines are kept.
+    #[serde(default)]
+    pub log_tails: u32,
+    /// Tasks whose failure an event has told.
+    #[serde(default)]
+    pub told: u32,
+    /// Why the first of them failed, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<Arc<str>>,
 }
 
 /// Why a deployment launches nothing for now.
@@ -237,6 +254,16 @@ pub struct ServiceEvent {
     pub message: Arc<str>,
 }
 
+impl Explained {
+    /// Failures of a deployment that are told, and of which log lines are kept: one that crashes for ever says the same
+    /// for ever.
+    pub const MOST: u32 = 3;
+
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl Deployment {
     /// One that was just asked for, and is what its service is to consist of.
     #[must_use]
@@ -259,6 +286,7 @@ impl Deployment {
             completed_at: None,
             rollback: None,
             rebalance: None,
+            explained: Explained::default(),
             notices: Vec::new(),
         }
     }

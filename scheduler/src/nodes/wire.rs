@@ -17,6 +17,9 @@ use berth_scheduler_core::observation::{ContainerState, InstanceFacts, NetworkBi
 
 /// Characters of a reason (ECS API, `reason` of a state change).
 const MAX_REASON: usize = 1024;
+/// Lines of a container's log, and characters of each (`ContainerReport.log_tail`).
+const MAX_LINES: usize = 5;
+const MAX_LINE: usize = 200;
 /// The attribute by which placement and clients read an instance's address.
 const ADDRESS: &str = "berth.address";
 /// GPUs of one host: far more than fit into one.
@@ -168,7 +171,20 @@ fn container(report: ContainerReport) -> Result<ContainerState, Fault> {
         address: address(report.network_interfaces),
         health,
         restarts: report.restart_count,
+        log_tail: log_tail(&report.log_tail),
     })
+}
+
+/// As many lines as an agent may send, cut to what they may be; control characters have no place in them.
+fn log_tail(lines: &[String]) -> Option<Arc<str>> {
+    let plain = |line: &String| -> String {
+        let characters = line.chars().take(MAX_LINE);
+        characters
+            .map(|one| if one.is_control() { '\u{fffd}' } else { one })
+            .collect()
+    };
+    let lines: Vec<String> = lines.iter().take(MAX_LINES).map(plain).collect();
+    (!lines.is_empty()).then(|| lines.join("\n").into())
 }
 
 /// The first interface's address: a task has one.
@@ -279,5 +295,19 @@ mod tests {
             let refused = facts(bad).unwrap_err().message;
             assert_eq!(refused, format!("facts.address: '{bad}' is no IP address of a host."));
         }
+    }
+
+    #[test]
+    fn what_a_container_said_is_cut_to_a_few_lines_of_plain_text() {
+        assert_eq!(log_tail(&[]), None);
+        let lines: Vec<String> = ["a\nb", &"x".repeat(300), "3", "4", "5", "6"]
+            .map(str::to_owned)
+            .to_vec();
+        let told = log_tail(&lines).unwrap();
+        let told: Vec<&str> = told.lines().collect();
+        assert_eq!(
+            (told.len(), told[0], told[1].len()),
+            (MAX_LINES, "a\u{fffd}b", MAX_LINE)
+        );
     }
 }

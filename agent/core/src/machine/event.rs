@@ -144,6 +144,8 @@ pub enum Action {
         container: usize,
         /// Docker's id, or its name while there is none.
         target: String,
+        /// Whether the end of its log is wanted, should it have failed: nobody has told it to stop.
+        tail: bool,
     },
     /// Remove the ended container. One that Docker does not have counts as removed.
     Remove {

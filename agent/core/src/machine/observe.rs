@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use berth_model::status::StopCode;
+use berth_model::status::{HealthStatus, StopCode};
 use berth_model::time::Timestamp;
 
 use super::{Action, Effect, Flight, Machine, exists};
@@ -121,7 +121,17 @@ impl Machine {
         if !snapshot.bindings.is_empty() {
             container.bindings = snapshot.bindings;
         }
-        container.health = checked.then_some(snapshot.health);
+        let health = checked.then_some(snapshot.health);
+        if health == Some(HealthStatus::Unhealthy) {
+            // Said once: what it logs while it stays so is no news.
+            if container.health != health {
+                container.tail = snapshot.tail;
+                self.unsaved = true;
+            }
+        } else {
+            container.tail.clear();
+        }
+        container.health = health;
         container.paused = snapshot.paused;
         self.unsaved |= container.detail != snapshot.detail;
         container.detail = snapshot.detail;
@@ -176,6 +186,9 @@ impl Machine {
         }
         container.exit_code = Some(exit_code);
         container.finished_at = finished_at;
+        if container.signalled_at.is_none() {
+            container.tail.clone_from(&snapshot.tail);
+        }
         // When a task runs out of memory the kernel tells all of its containers; one that was stopped for it is no victim.
         let memory = oom_killed && exit_code != 0 && container.signalled_at.is_none();
         let reason = memory.then(|| ErrorName::OutOfMemory.reason("Container killed due to memory usage"));

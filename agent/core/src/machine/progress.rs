@@ -203,9 +203,15 @@ impl Machine {
             flight.look_wanted = false;
             flight.look_at = None;
             flight.looking = true;
-            let id = self.record.containers[at].runtime_id.clone();
-            let target = id.unwrap_or_else(|| name::container(&self.record.spec, at));
-            actions.push(Action::Look { container: at, target });
+            let container = &self.record.containers[at];
+            let tail = container.signalled_at.is_none();
+            let target = container.runtime_id.clone();
+            let target = target.unwrap_or_else(|| name::container(&self.record.spec, at));
+            actions.push(Action::Look {
+                container: at,
+                target,
+                tail,
+            });
         }
     }
 

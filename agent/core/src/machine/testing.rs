@@ -74,6 +74,7 @@ pub(crate) fn snapshot(state: RunState) -> Snapshot {
         health: HealthStatus::Unknown,
         paused: false,
         detail: Detail::default(),
+        tail: Vec::new(),
     }
 }
 

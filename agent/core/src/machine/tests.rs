@@ -12,6 +12,7 @@ mod namespaces;
 mod order;
 mod recovery;
 mod runs;
+mod tails;
 
 fn running(names: &[&str]) -> Machine {
     let containers: Vec<_> = names.iter().map(|name| container(name)).collect();
@@ -68,7 +69,8 @@ fn the_end_of_an_essential_container_ends_the_task() {
         step.actions,
         [Action::Look {
             container: 0,
-            target: "id0".to_owned()
+            target: "id0".to_owned(),
+            tail: true
         }]
     );
     let step = done(&mut machine, 0, Outcome::Looked(Ok(Some(snapshot(exited(3))))), 9);
@@ -265,7 +267,8 @@ fn a_start_that_failed_is_looked_at_before_it_counts() {
             step.actions,
             [Action::Look {
                 container: 0,
-                target: "id".to_owned()
+                target: "id".to_owned(),
+                tail: true
             }]
         );
         let mut seen = snapshot(state);

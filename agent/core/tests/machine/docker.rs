@@ -112,6 +112,7 @@ impl Docker {
             health: process.health,
             paused: false,
             detail: Detail::default(),
+            tail: Vec::new(),
         })
     }
 

@@ -4,6 +4,7 @@
 //! Decided against the newest state and again after a conflict, so that no bound of a deployment is crossed by what has
 //! happened between the look and the append.
 
+mod cause;
 mod placing;
 mod view;
 

@@ -1,15 +1,17 @@
 //! What agents say of their tasks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use berth_model::fault::Fault;
-use berth_model::id::TaskId;
+use berth_model::id::{DeploymentId, TaskId};
 
 use crate::change::Change;
 use crate::command::{Command, Decision, Env};
 use crate::keys::{InstanceKey, TaskKey};
-use crate::observation::Observation;
-use crate::state::State;
+use crate::observation::{ContainerState, Observation, has_log_tail};
+use crate::service::Explained;
+use crate::state::{State, Task};
 
 /// Records what an agent says of tasks of its instance.
 ///
@@ -26,25 +28,71 @@ impl Command for ReportTasks {
     type Outcome = ();
 
     fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<()>, Fault> {
-        let changes = self
-            .reports
-            .iter()
-            .filter(|(task, observed)| {
-                let key = TaskKey {
-                    cluster: self.instance.cluster,
-                    task: *task,
-                };
-                // Another instance has nothing to say about the task, whatever it believes.
-                let own = state.task(key).filter(|task| task.instance == self.instance.instance);
-                own.is_some_and(|task| task.observe(observed).is_some())
-            })
-            .map(|(task, observed)| Change::TaskObserved {
+        let mut tails = Tails {
+            state,
+            instance: self.instance,
+            taken: BTreeMap::new(),
+        };
+        let mut changes = Vec::new();
+        for (id, observed) in &self.reports {
+            let key = TaskKey {
                 cluster: self.instance.cluster,
-                task: *task,
-                observed: Arc::clone(observed),
-                at: env.now(),
-            })
-            .collect();
+                task: *id,
+            };
+            // Another instance has nothing to say about the task, whatever it believes.
+            let Some(task) = state.task(key).filter(|task| task.instance == self.instance.instance) else {
+                continue;
+            };
+            let observed = tails.bounded(task, observed);
+            if task.observe(&observed).is_some() {
+                changes.push(Change::TaskObserved {
+                    cluster: self.instance.cluster,
+                    task: *id,
+                    observed,
+                    at: env.now(),
+                });
+            }
+        }
         Ok(Decision { changes, outcome: () })
+    }
+}
+
+/// Whose last log lines the journal takes: those of the first few tasks of a service's deployment that fail.
+struct Tails<'s> {
+    state: &'s State,
+    instance: InstanceKey,
+    /// Tasks of this command that are among them, by deployment.
+    taken: BTreeMap<DeploymentId, u32>,
+}
+
+impl Tails<'_> {
+    /// What was observed, without the lines that are not kept.
+    fn bounded(&mut self, task: &Task, observed: &Arc<Observation>) -> Arc<Observation> {
+        if !has_log_tail(&observed.containers) || has_log_tail(&task.containers) || self.take(task) {
+            return Arc::clone(observed);
+        }
+        let without = |container: &ContainerState| ContainerState {
+            log_tail: None,
+            ..container.clone()
+        };
+        Arc::new(Observation {
+            containers: observed.containers.iter().map(without).collect(),
+            ..Observation::clone(observed)
+        })
+    }
+
+    fn take(&mut self, task: &Task) -> bool {
+        let Some(launch) = &task.launch.service else {
+            return false;
+        };
+        let service = task.launch.service_key(self.instance.cluster);
+        let service = service.and_then(|key| self.state.service(&key));
+        let Some(deployment) = service.and_then(|service| service.deployment(launch.deployment)) else {
+            return false;
+        };
+        let taken = self.taken.entry(launch.deployment).or_default();
+        let room = deployment.explained.log_tails + *taken < Explained::MOST;
+        *taken += u32::from(room);
+        room
     }
 }

@@ -137,6 +137,14 @@ pub(super) fn ended(state: &mut State, key: TaskKey, task: &Task) {
     });
 }
 
+/// Notes that it is kept what a task that failed said last.
+pub(super) fn quoted(state: &mut State, key: TaskKey, task: &Task) {
+    let (Some(service), Some(launch)) = (task.launch.service_key(key.cluster), &task.launch.service) else {
+        return;
+    };
+    with_service(state, &service, |service| service.count_log_tail(launch.deployment));
+}
+
 /// Notes that nothing is known of a task any more.
 pub(super) fn forgotten(state: &mut State, key: TaskKey, task: &Task) {
     let Some(service) = task.launch.service_key(key.cluster) else {

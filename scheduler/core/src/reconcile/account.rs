@@ -11,7 +11,7 @@ use berth_model::time::Timestamp;
 use super::census::Standing;
 use super::pass::Pass;
 use super::{Phase, TaskView, events};
-use crate::service::{BackOff, BackOffCause, Deployment, Subject};
+use crate::service::{BackOff, BackOffCause, Deployment, Explained, Subject};
 
 /// Attempts in a row that fail before that is said.
 const SAID_AFTER: u32 = 3;
@@ -54,11 +54,30 @@ fn ended(pass: &mut Pass<'_>, task: &TaskView) {
     let Some(cause) = failure(task, pass) else {
         return;
     };
+    explain(pass, task);
     let now = pass.now;
     if let Some(deployment) = pass.deployment_mut(task.deployment) {
         deployment.count_failure(now);
         deployment.back_off = Some(BackOff::after(deployment.back_off, cause, task.created_at, now));
     }
+}
+
+/// Says why the task failed. Of a deployment the first few are told: whose tasks fail for ever fail for the same cause.
+fn explain(pass: &mut Pass<'_>, task: &TaskView) {
+    let name = pass.view.name;
+    let (Some(cause), Some(deployment)) = (&task.cause, pass.deployment_mut(task.deployment)) else {
+        return;
+    };
+    let explained = &mut deployment.explained;
+    if explained.told >= Explained::MOST {
+        return;
+    }
+    explained.told += 1;
+    let message = events::task_failed(name, task.id, cause);
+    explained
+        .first
+        .get_or_insert_with(|| format!("(task {}) {cause}", task.id).into());
+    pass.say(message);
 }
 
 /// Tries again at once what found no room, now that a task of the service has left some: more would be stopped to make
@@ -108,6 +127,7 @@ fn checks(pass: &mut Pass<'_>) {
             deployment.count_failure(now);
             let message = events::failed_checks(pass.view.name, task, pass.target_group());
             pass.say(message);
+            explain(pass, task);
         }
     }
 }

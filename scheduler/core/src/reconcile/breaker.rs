@@ -58,6 +58,11 @@ fn fail(pass: &mut Pass<'_>, id: DeploymentId) {
         failed.updated_at = now;
     }
     pass.say(events::deployment_failed(name, id));
+    let failed = pass.deployments.iter().find(|deployment| deployment.id == id);
+    let first = failed.and_then(|failed| failed.explained.first.as_deref());
+    if let Some(message) = first.map(|cause| events::failed_first(name, id, cause)) {
+        pass.say(message);
+    }
     if let Some(target) = to.filter(|_| goes_back) {
         let reason = format!("ECS deployment circuit breaker: rolling back to deploymentId {target}.");
         go_back(pass, id, target, reason.into());

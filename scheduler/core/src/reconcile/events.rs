@@ -143,6 +143,16 @@ fn target_problem(task: &TaskView) -> Option<&str> {
     (target.health == TargetHealth::Unhealthy).then_some(&*target.reason)
 }
 
+/// Why a task failed. ECS has no such event.
+pub(super) fn task_failed(service: &ServiceName, task: TaskId, cause: &str) -> String {
+    format!("(service {service}) (task {task}) failed: {cause}")
+}
+
+/// Why the first task of a deployment failed that the circuit breaker has ended. ECS has no such event.
+pub(super) fn failed_first(service: &ServiceName, deployment: DeploymentId, cause: &str) -> String {
+    format!("(service {service}) (deployment {deployment}) failed first with: {cause}")
+}
+
 /// Launches fail again and again.
 pub(super) fn cannot_start(service: &ServiceName) -> String {
     format!("(service {service}) is unable to consistently start tasks successfully.")

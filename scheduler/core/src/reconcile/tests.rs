@@ -63,6 +63,7 @@ fn running(number: u128, of: &Deployment, since: Timestamp) -> TaskView {
         protected_until: None,
         target: None,
         stop_code: None,
+        cause: None,
     }
 }
 
@@ -121,4 +122,73 @@ fn a_deleted_service_stops_its_tasks_and_is_drained_when_the_last_is_over() {
     view.tasks[0].phase = Phase::Stopped;
     let over = step(&view, at(12));
     assert_eq!((over.accounted.len(), over.drained), (1, true));
+}
+
+#[test]
+fn the_first_tasks_that_fail_are_told_with_why_and_the_breaker_repeats_the_first() {
+    let name = name();
+    let mut spec = spec(10);
+    spec.configuration.circuit_breaker.enable = true;
+    let mut deployments = [deployment(1, at(0))];
+    let failed = |number: u128| TaskView {
+        phase: Phase::Stopped,
+        wanted: false,
+        running_since: None,
+        ended_at: Some(at(5)),
+        cause: Some(format!("container app ended with exit code {number}").into()),
+        ..running(number, &deployments[0], at(1))
+    };
+    let tasks: Vec<TaskView> = (1..=4).map(failed).collect();
+    let first = step(&view(&name, &spec, &deployments, tasks.clone()), at(6));
+    let told: Vec<&String> = first
+        .events
+        .iter()
+        .filter(|event| event.contains("exit code"))
+        .collect();
+    let expected = |number: u128| {
+        let id = TaskId::from_bits(number);
+        format!("(service web) (task {id}) failed: container app ended with exit code {number}")
+    };
+    assert_eq!(told, [&expected(1), &expected(2), &expected(3)], "{:?}", first.events);
+
+    deployments = [first.deployments[0].clone()];
+    let second = step(&view(&name, &spec, &deployments, tasks), at(7));
+    let id = deployments[0].id;
+    let failure = format!("(service web) (deployment {id}) deployment failed: tasks failed to start.");
+    let at = second.events.iter().position(|event| *event == failure).unwrap();
+    assert_eq!(
+        second.events[at + 1],
+        format!(
+            "(service web) (deployment {id}) failed first with: (task {}) container app ended with exit code 1",
+            TaskId::from_bits(1)
+        )
+    );
+    assert!(
+        !second.events.iter().any(|event| event.contains(") failed: ")),
+        "{:?}",
+        second.events
+    );
+}
+
+#[test]
+fn a_task_that_turns_unhealthy_is_told_with_what_its_check_said() {
+    let (name, spec, deployments) = (name(), spec(1), [deployment(1, at(0))]);
+    let sick = TaskView {
+        has_check: true,
+        health: HealthStatus::Unhealthy,
+        cause: Some("container app is unhealthy; it said last: health check: refused".into()),
+        ..running(1, &deployments[0], at(0))
+    };
+    let told = step(&view(&name, &spec, &deployments, vec![sick]), at(50)).events;
+    let id = TaskId::from_bits(1);
+    assert_eq!(
+        told[..2],
+        [
+            format!("(service web) (task {id}) failed container health checks."),
+            format!(
+                "(service web) (task {id}) failed: container app is unhealthy; it said last: health check: refused"
+            ),
+        ],
+        "{told:?}"
+    );
 }

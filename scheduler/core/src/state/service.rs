@@ -107,6 +107,15 @@ impl Service {
         self.deployments.iter().filter(is_current)
     }
 
+    /// Counts a task of the deployment whose last log lines are kept.
+    pub(crate) fn count_log_tail(&mut self, id: DeploymentId) {
+        let mut deployments = self.deployments.to_vec();
+        if let Some(deployment) = deployments.iter_mut().find(|deployment| deployment.id == id) {
+            deployment.explained.log_tails += 1;
+            self.deployments = deployments.into();
+        }
+    }
+
     /// Puts deployments that are new or changed among the others.
     pub(crate) fn put_deployments(&mut self, changed: &[Deployment]) {
         if changed.is_empty() {

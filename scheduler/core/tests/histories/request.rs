@@ -188,6 +188,7 @@ pub(super) fn observation(status: TaskStatus, port: u16) -> Arc<Observation> {
             address: None,
             health: HealthStatus::Unknown,
             restarts: 0,
+            log_tail: (status == TaskStatus::Stopped).then(|| "no configuration".into()),
         }]),
         stop_code: (status == TaskStatus::Stopped).then_some(StopCode::EssentialContainerExited),
         stopped_reason: None,

@@ -224,6 +224,7 @@ impl World {
             address: None,
             health: HealthStatus::Unknown,
             restarts: 0,
+            log_tail: None,
         };
         let seen = Observation {
             last_status: TaskStatus::Stopped,

@@ -376,6 +376,7 @@ impl World {
             protected_until: None,
             target: None,
             stop_code: None,
+            cause: None,
         };
         self.tasks.insert(
             id,

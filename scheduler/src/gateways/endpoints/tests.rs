@@ -159,6 +159,7 @@ impl World {
             address: None,
             health: HealthStatus::Unknown,
             restarts: 0,
+            log_tail: None,
         };
         self.add(Change::TaskObserved {
             cluster: CLUSTER,

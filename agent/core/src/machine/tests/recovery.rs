@@ -50,7 +50,8 @@ fn after_a_restart_nothing_starts_twice() {
         step.actions,
         [Action::Look {
             container: 0,
-            target: "id".to_owned()
+            target: "id".to_owned(),
+            tail: true
         }]
     );
     let step = done(&mut late, 0, Outcome::Looked(Ok(None)), 5);
@@ -99,7 +100,8 @@ fn a_stray_is_observed_until_it_is_assigned_or_stopped() {
         step.actions,
         [Action::Look {
             container: 0,
-            target: "id1".to_owned()
+            target: "id1".to_owned(),
+            tail: true
         }]
     );
     // The answer to the look names the place in the old record: the adoption waits for it.

@@ -7,6 +7,7 @@ use berth_model::id::{DefinitionId, InstanceId};
 use berth_model::status::{DesiredStatus, HealthStatus, InstanceStatus, TaskStatus};
 use berth_model::time::Timestamp;
 
+use super::cause;
 use super::placing::Placing;
 use crate::keys::{ClusterKey, InstanceKey, TaskKey};
 use crate::place::Request;
@@ -116,6 +117,8 @@ impl Looks<'_> {
             TaskStatus::Deactivating | TaskStatus::Stopping | TaskStatus::Deprovisioning => Phase::Stopping,
             TaskStatus::Stopped => Phase::Stopped,
         };
+        let has_failed = phase == Phase::Stopped || health == HealthStatus::Unhealthy;
+        let cause = has_failed.then(|| cause::of(task)).flatten();
         Some(TaskView {
             id: task.id,
             deployment,
@@ -130,6 +133,7 @@ impl Looks<'_> {
             ended_at: task.stopped_at,
             protected_until: task.protected_until,
             stop_code: task.stop.as_ref().and_then(|stop| stop.code),
+            cause: cause.map(Arc::from),
         })
     }
 
