@@ -1,6 +1,6 @@
 //! The options of `berth-gateway`: each a flag and a variable of the environment.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use berth_daemon::log::LogFormat;
@@ -49,6 +49,14 @@ pub struct Options {
     /// files]
     #[arg(long, env = "BERTH_MAX_CONNECTIONS", value_name = "COUNT", value_parser = max_connections)]
     pub max_connections: Option<usize>,
+
+    /// Address and port on which to answer DNS for SERVICE.CLUSTER.berth, over UDP and TCP; not at all unless given
+    #[arg(long, env = "BERTH_DNS_LISTEN", value_name = "IP:PORT")]
+    pub dns_listen: Option<SocketAddr>,
+
+    /// Address and port on which to serve /sd, for Prometheus, and /healthz; not at all unless given
+    #[arg(long, env = "BERTH_HTTP_LISTEN", value_name = "IP:PORT")]
+    pub http_listen: Option<SocketAddr>,
 
     /// How log lines look
     #[arg(long, env = "BERTH_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]

@@ -2,10 +2,12 @@
 //!
 //! [`run`] is the whole program; `main` calls it. The link keeps the table of endpoints; the registry makes what lives
 //! here as published tables say, and the link tells how targets are. What is decided is decided in pure modules:
-//! `endpoints`, `report`, `balance`, `health`.
+//! `endpoints`, `report`, `balance`, `health`, `dns`, `discovery`.
 
 mod balance;
 pub mod config;
+mod discovery;
+mod dns;
 mod endpoints;
 mod forward;
 mod group;
@@ -46,7 +48,8 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Runs the gateway until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When it cannot start: the state directory cannot be used. A port that cannot be listened on is no such error.
+/// When it cannot start: the state directory, or an address of its own, cannot be used. A service's port that cannot be
+/// listened on is no such error.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     log::begin_by_environment(options.log_format, LOGGED);
     let stop = CancellationToken::new();
@@ -74,6 +77,13 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     });
     let (table, tables) = watch::channel(Arc::new(Table::default()));
     let (board, states) = watch::channel(Arc::new(States::new()));
+    let name = options.cluster.rsplit('/').next().unwrap_or_default().to_owned();
+    if let Some(address) = options.dns_listen {
+        dns::serve(address, name.clone(), tables.clone(), states.clone()).await?;
+    }
+    if let Some(address) = options.http_listen {
+        discovery::serve(address, name, tables.clone(), stop.clone()).await?;
+    }
     let registry = Registry::new(Arc::new(Board::new(board)), listeners);
     let link = Link {
         schedulers: options.schedulers,

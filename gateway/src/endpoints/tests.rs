@@ -39,6 +39,11 @@ pub(crate) fn endpoint(deployment: &str, host_port: u16) -> proto::Endpoint {
     }
 }
 
+/// Of these services.
+pub(crate) fn table(services: &[proto::Service]) -> Table {
+    Table::default().folded(message(1, true, services, &[])).0
+}
+
 fn message(version: u64, complete: bool, services: &[proto::Service], gone: &[&str]) -> proto::Endpoints {
     proto::Endpoints {
         complete,

@@ -66,6 +66,8 @@ impl Bed {
             idle_timeout: 20,
             drain_timeout: 10,
             max_connections: None,
+            dns_listen: None,
+            http_listen: None,
             log_format: LogFormat::Text,
         };
         change(&mut options);

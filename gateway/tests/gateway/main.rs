@@ -5,6 +5,7 @@
 
 mod bed;
 mod clients;
+mod discovery;
 mod draining;
 mod grpc;
 mod health;
