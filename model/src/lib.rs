@@ -12,6 +12,7 @@ pub mod placement;
 pub mod quantity;
 pub mod query;
 pub mod queueing;
+pub mod scaling;
 pub mod schedule;
 pub mod service;
 mod span;

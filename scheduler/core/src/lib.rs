@@ -13,6 +13,7 @@ pub mod launch;
 pub mod observation;
 pub mod place;
 pub mod reconcile;
+pub mod scale;
 pub mod schedule;
 pub mod service;
 pub mod snapshot;
