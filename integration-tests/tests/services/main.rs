@@ -5,6 +5,7 @@ mod count;
 mod deployments;
 mod hosts;
 mod journal;
+mod releases;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         count::a_service_is_scaled_out_and_in_and_deleted,
         deployments::a_rolling_update_keeps_its_bounds_though_the_scheduler_is_killed,
         deployments::a_release_that_cannot_start_is_rolled_back,
+        releases::bad_releases_are_given_up_at_the_threshold_rolled_back_and_explained,
         hosts::a_host_that_is_drained_hands_its_tasks_over,
         hosts::the_tasks_of_a_lost_host_are_replaced_and_the_surplus_goes_on_its_return,
     ])
