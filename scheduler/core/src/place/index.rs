@@ -42,6 +42,8 @@ pub struct Index {
     classes: Classes,
     groups: Groups,
     prepared: Vec<Prepared>,
+    /// A hash of each request that is prepared, apart from it: all are looked at for each call.
+    marks: Vec<u64>,
     /// What calls share is its memory alone.
     merge: Merge,
 }
@@ -57,6 +59,7 @@ impl Index {
             classes: Classes::default(),
             groups: Groups::default(),
             prepared: Vec::new(),
+            marks: Vec::new(),
             merge: Merge::default(),
         };
         index.rebuild(state);

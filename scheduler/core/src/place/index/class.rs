@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ranking::{Entry, Ranking, Slot};
+use super::ranking::{Cursor, Entry, Ranking, Slot};
 use super::slots::Free;
 use crate::place::order::Order;
 use crate::state::Instance;
@@ -216,8 +216,9 @@ impl Class {
         }
     }
 
-    /// Instances of the class, in the order, each have so much less free than before.
-    pub(super) fn take(&mut self, order: Order, entries: &[Entry], cpu: u32, memory: u32) {
+    /// Instances of the class, in the order, each have so much less free than before. `met` is where a
+    /// walk in the order stands that has just met the first of them.
+    pub(super) fn take(&mut self, order: Order, entries: &[Entry], (cpu, memory): (u32, u32), met: Option<Cursor>) {
         if (cpu, memory) == (0, 0) {
             return;
         }
@@ -228,9 +229,10 @@ impl Class {
                 (known.key(cpu, memory), *slot)
             };
             let after = |(key, slot): &Entry| (known.after(*key, cpu, memory), *slot);
+            let met = met.filter(|_| known == order);
             if let [entry] = entries {
                 let before = place(entry);
-                ranking.remove_all(&[before]);
+                ranking.remove_all(&[before], met);
                 ranking.insert_all(&[after(&before)]);
                 continue;
             }
@@ -238,7 +240,7 @@ impl Class {
             if known != order {
                 before.sort_unstable();
             }
-            ranking.remove_all(&before);
+            ranking.remove_all(&before, met);
             // Those with the same size taken from them stay in order.
             before.iter_mut().for_each(|entry| *entry = after(entry));
             ranking.insert_all(&before);

@@ -306,7 +306,7 @@ impl Index {
         let (span, other) = plan.order.span(demand.cpu.0, demand.memory.0);
         let cursor = cursor.get_or_insert_with(|| ranking.seek(&span));
         let at_level = |slot: Slot| !plan.counts_instances() || self.slots.count(slot, plan.group) == level;
-        let accepts = |slot: Slot| at_level(slot) && self.accepts(question, slot);
+        let accepts = |slot: Slot| at_level(slot) && (!plan.asks || self.accepts(question, slot));
         ranking.next(cursor, *span.end(), other, accepts)
     }
 
@@ -328,8 +328,8 @@ impl Index {
             return;
         }
         let copies = std::mem::take(&mut head.copies);
-        self.take_all(question, head.class, &head.taken, copies);
+        let met = head.cursor.take().filter(|_| head.taken.len() == 1);
+        self.take_all(question, head.class, &head.taken, met, copies);
         head.taken.clear();
-        head.cursor = None;
     }
 }

@@ -27,7 +27,6 @@ const ARCHITECTURE: &str = "ecs.cpu-architecture";
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) request: Request,
-    mark: u64,
     /// None where only the scan can tell.
     pub(super) plan: Option<Plan>,
 }
@@ -59,6 +58,8 @@ pub(super) struct Plan {
     pub(super) changing: bool,
     /// Candidates are found by the groups that they have tasks of.
     pub(super) by_group: bool,
+    /// Whether more than room, class and group decides whether an instance can take a copy.
+    pub(super) asks: bool,
     /// The instances that satisfy what each must be asked itself, once.
     pub(super) chosen: Option<Vec<Slot>>,
 }
@@ -79,8 +80,8 @@ impl Index {
     /// The place of the request among those that are remembered.
     pub(super) fn prepare(&mut self, state: &State, request: &Request) -> usize {
         let mark = mark(request);
-        let is_known = |known: &Prepared| known.mark == mark && known.request == *request;
-        if let Some(known) = self.prepared.iter().position(is_known) {
+        let mut marks = self.marks.iter().zip(&self.prepared);
+        if let Some(known) = marks.position(|(known, prepared)| *known == mark && prepared.request == *request) {
             return known;
         }
         let (ids, cluster) = (self.slots.ids(), self.cluster);
@@ -101,10 +102,11 @@ impl Index {
         let plan = self.plan(request, instance);
         if self.prepared.len() == REMEMBERED {
             self.prepared.remove(0);
+            self.marks.remove(0);
         }
+        self.marks.push(mark);
         self.prepared.push(Prepared {
             request: request.clone(),
-            mark,
             plan,
         });
         self.prepared.len() - 1
@@ -168,8 +170,15 @@ impl Index {
             gpus: request.demand.gpus.0,
             changing,
             by_group,
+            asks: changing || chosen.is_some() || !request.demand.ports.is_empty() || !request.demand.gpus.is_none(),
             chosen,
         })
+    }
+
+    /// Forgets what was found out about requests.
+    pub(super) fn forget_requests(&mut self) {
+        self.prepared.clear();
+        self.marks.clear();
     }
 
     /// Ranks the instances of each class in the order, unless they are.

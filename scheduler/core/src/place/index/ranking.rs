@@ -25,7 +25,7 @@ pub(super) type Entry = (u64, Slot);
 /// Entries of a leaf, at most.
 const LEAF: usize = if cfg!(test) { 8 } else { 32 };
 /// Leaves of a branch, at most.
-const FAN: usize = if cfg!(test) { 4 } else { 64 };
+const FAN: usize = if cfg!(test) { 4 } else { 32 };
 
 /// Instances in order.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Ranking {
     }
 
     pub(super) fn remove(&mut self, cpu: u32, memory: u32, slot: Slot) {
-        self.remove_all(&[(self.order.key(cpu, memory), slot)]);
+        self.remove_all(&[(self.order.key(cpu, memory), slot)], None);
     }
 
     /// Takes in entries that are in order.
@@ -132,13 +132,17 @@ impl Ranking {
         }
     }
 
-    /// Removes entries that are in order.
-    pub(super) fn remove_all(&mut self, mut entries: &[Entry]) {
+    /// Removes entries that are in order. `met` is where a walk stands that has just met the first.
+    pub(super) fn remove_all(&mut self, mut entries: &[Entry], mut met: Option<Cursor>) {
         while let Some(first) = entries.first()
             && !self.root.branches.is_empty()
         {
-            let spot = self.spot_of(*first);
-            let gone = self.leaf_mut(spot).remove(entries);
+            let found = met.take().and_then(|met| self.spot_before(met, *first));
+            let (spot, at) = found.unwrap_or_else(|| {
+                let spot = self.spot_of(*first);
+                (spot, self.leaf(spot).position(*first))
+            });
+            let gone = self.leaf_mut(spot).remove(entries, at);
             let (here, rest) = entries.split_at(gone.max(1));
             entries = rest;
             let most = here.iter().map(|(key, _)| self.order.other(*key)).max().unwrap_or(0);
@@ -149,15 +153,17 @@ impl Ranking {
     /// Where a walk along the span begins.
     pub(super) fn seek(&self, span: &RangeInclusive<u64>) -> Cursor {
         let from = *span.start();
-        let mut cursor = Cursor {
-            spot: Spot { branch: 0, leaf: 0 },
-            entry: 0,
-        };
+        // No slot is before the first: only keys have to be compared.
+        let before = |keys: &[u64]| keys.partition_point(|key| *key < from);
+        let mut spot = Spot { branch: 0, leaf: 0 };
+        let mut entry = 0;
         if from > 0 && !self.root.branches.is_empty() {
-            cursor.spot = self.spot_of((from, 0));
-            cursor.entry = self.leaf(cursor.spot).position((from, 0));
+            spot.branch = before(&self.root.keys).saturating_sub(1);
+            let branch = self.branch(spot);
+            spot.leaf = before(branch.level().keys).saturating_sub(1);
+            entry = before(self.leaves.get(branch.number(spot.leaf)).level().keys);
         }
-        cursor
+        Cursor { spot, entry }
     }
 
     /// The next instance whose place is in the span, that has enough of the other resource and that `accepts` takes.
@@ -173,14 +179,15 @@ impl Ranking {
             let spot = cursor.spot;
             let branch = self.branches.get(*self.root.branches.get(spot.branch)?);
             if branch.has(spot.leaf, other) {
-                let leaf = self.leaves.get(branch.number(spot.leaf));
-                for (at, (key, slot)) in leaf.entries().enumerate().skip(cursor.entry) {
-                    if key > until {
+                let level = self.leaves.get(branch.number(spot.leaf)).level();
+                let from = cursor.entry.min(level.keys.len());
+                for (key, slot) in level.keys[from..].iter().zip(&level.slots[from..]) {
+                    if *key > until {
                         return None;
                     }
-                    if mask.other(key) >= other && accepts(slot) {
-                        cursor.entry = at + 1;
-                        return Some((key, slot));
+                    cursor.entry += 1;
+                    if mask.other(*key) >= other && accepts(*slot) {
+                        return Some((*key, *slot));
                     }
                 }
             }
@@ -200,7 +207,7 @@ impl Ranking {
     /// All instances with their places, in order.
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
         let branches = self.root.branches.iter().map(|number| self.branches.get(*number));
-        let leaves = branches.flat_map(Branch::numbers);
+        let leaves = branches.flat_map(|branch| branch.leaves().iter().copied());
         leaves.flat_map(|number| self.leaves.get(number).entries())
     }
 
@@ -210,6 +217,14 @@ impl Ranking {
         let leaves = self.branches.get(self.root.branches[branch]).level();
         let leaf = leaves.position_after(entry).saturating_sub(1);
         Spot { branch, leaf }
+    }
+
+    /// The leaf that a walk stands in, and the place there that it has just passed: where the entry is at that place.
+    fn spot_before(&self, Cursor { spot, entry }: Cursor, expected: Entry) -> Option<(Spot, usize)> {
+        let branch = self.branches.get(*self.root.branches.get(spot.branch)?);
+        let leaf = self.leaves.get(*branch.leaves().get(spot.leaf)?);
+        let at = entry.checked_sub(1)?;
+        (leaf.level().entry(at)? == expected).then_some((spot, at))
     }
 
     /// How many of the entries, of which the first belongs to the leaf, do.

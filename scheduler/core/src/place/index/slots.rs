@@ -99,9 +99,11 @@ impl Line {
     }
 
     fn find(&mut self, group: GroupId) -> Option<&mut Tasks> {
-        let far = self.far.iter_mut().flat_map(|far| &mut far.0);
-        let mut all = self.near.iter_mut().chain(far);
-        all.find(|tasks| tasks.group == group && tasks.count > 0)
+        let is_here = |tasks: &Tasks| tasks.group == group && tasks.count > 0;
+        if let Some(at) = self.near.iter().position(is_here) {
+            return Some(&mut self.near[at]);
+        }
+        self.far.as_mut()?.0.iter_mut().find(|tasks| is_here(tasks))
     }
 
     fn add(&mut self, tasks: Tasks) {
@@ -188,8 +190,12 @@ impl Slots {
 
     /// Tasks of the group.
     pub(super) fn count(&self, slot: Slot, group: GroupId) -> u32 {
-        let mut tasks = self.tasks(slot);
-        tasks.find(|tasks| tasks.group == group).map_or(0, |tasks| tasks.count)
+        let line = self.line(slot);
+        if let Some(tasks) = line.near.iter().find(|tasks| tasks.group == group && tasks.count > 0) {
+            return tasks.count;
+        }
+        let mut far = line.far.iter().flat_map(|far| &far.0);
+        far.find(|tasks| tasks.group == group).map_or(0, |tasks| tasks.count)
     }
 
     /// Tasks by group, in no order.

@@ -5,7 +5,7 @@ use berth_model::status::InstanceStatus;
 use super::choose::Question;
 use super::class::ClassId;
 use super::group::GroupId;
-use super::ranking::{Entry, Slot};
+use super::ranking::{Cursor, Entry, Slot};
 use super::slots::{Free, Tasks};
 use super::{Index, active};
 use crate::keys::InstanceKey;
@@ -19,7 +19,7 @@ impl Index {
         self.slots.clear();
         self.classes.clear();
         self.groups.clear();
-        self.prepared.clear();
+        self.forget_requests();
         for instance in active(state, self.cluster) {
             let slot = self.slots.next();
             let class = self.classes.class_of(instance, slot);
@@ -34,7 +34,7 @@ impl Index {
     pub(super) fn classify<'i>(&mut self, instance: &impl Fn(Slot) -> Option<&'i Instance>) {
         self.classes.clear();
         self.groups.forget_classes();
-        self.prepared.clear();
+        self.forget_requests();
         for slot in self.slots.all() {
             let Some(instance) = instance(slot) else { continue };
             let class = self.classes.class_of(instance, slot);
@@ -80,7 +80,7 @@ impl Index {
         let before = self.slots.class(slot);
         let after = self.classes.class_of(instance, slot);
         // What was found out about a request may hang on what the instance was like.
-        self.prepared.clear();
+        self.forget_requests();
         if before != after {
             let free = self.slots.free(slot);
             self.classes.get_mut(before).leave(slot, free);
@@ -148,16 +148,23 @@ impl Index {
     pub(super) fn take(&mut self, question: &mut Question<'_>, slot: Slot, copies: u32) {
         let class = self.slots.class(slot);
         let entry = (self.key(question.plan, slot), slot);
-        self.take_all(question, class, &[entry], copies);
+        self.take_all(question, class, &[entry], None, copies);
     }
 
-    /// Counts copies as placed on each of these instances of a class, which are in order.
-    pub(super) fn take_all(&mut self, question: &mut Question<'_>, class: ClassId, entries: &[Entry], copies: u32) {
+    /// Counts copies as placed on each of these instances of a class, which are in order. `met` is where a walk stands that
+    /// has just met the first of them.
+    pub(super) fn take_all(
+        &mut self,
+        question: &mut Question<'_>,
+        id: ClassId,
+        entries: &[Entry],
+        met: Option<Cursor>,
+        copies: u32,
+    ) {
         let plan = question.plan;
         let (cpu, memory) = question.size(copies);
-        let id = class;
         let class = self.classes.get_mut(id);
-        class.take(plan.order, entries, cpu, memory);
+        class.take(plan.order, entries, (cpu, memory), met);
         let group = self.groups.get_mut(plan.group);
         let gpus = plan.gpus.saturating_mul(copies);
         for (_, slot) in entries {

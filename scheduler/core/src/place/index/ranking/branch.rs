@@ -2,9 +2,11 @@
 
 use super::{Entry, FAN, Slot};
 
-/// Leaves in order.
+/// Leaves in order. The length stands first, as it is read with the first keys.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Branch {
+    len: usize,
     /// First entries of the leaves.
     keys: [u64; FAN],
     slots: [Slot; FAN],
@@ -12,7 +14,6 @@ pub(super) struct Branch {
     most: [u32; FAN],
     /// Their numbers.
     leaves: [u32; FAN],
-    len: usize,
 }
 
 /// Entries in order, as leaves and what is above them keep them.
@@ -48,11 +49,11 @@ impl Level<'_> {
 impl Default for Branch {
     fn default() -> Self {
         Self {
+            len: 0,
             keys: [0; FAN],
             slots: [0; FAN],
             most: [0; FAN],
             leaves: [0; FAN],
-            len: 0,
         }
     }
 }
@@ -86,8 +87,9 @@ impl Branch {
         self.leaves[leaf]
     }
 
-    pub(super) fn numbers(&self) -> impl Iterator<Item = u32> + '_ {
-        self.leaves[..self.len].iter().copied()
+    /// The numbers of all leaves.
+    pub(super) fn leaves(&self) -> &[u32] {
+        &self.leaves[..self.len]
     }
 
     /// Whether there is such a leaf, with an entry that has so much of the other resource.

@@ -4,20 +4,22 @@ use super::branch::Level;
 use super::{Entry, LEAF, Slot};
 use crate::place::order::Order;
 
-/// Instances in order. Of fixed size, so that a leaf is a few cache lines and no pointer is followed to it.
+/// Instances in order. Of fixed size, so that a leaf is a few cache lines and no pointer is followed to it; in
+/// this order, as the length and the first keys are read together.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct Leaf {
+    len: usize,
     keys: [u64; LEAF],
     slots: [Slot; LEAF],
-    len: usize,
 }
 
 impl Default for Leaf {
     fn default() -> Self {
         Self {
+            len: 0,
             keys: [0; LEAF],
             slots: [0; LEAF],
-            len: 0,
         }
     }
 }
@@ -81,9 +83,9 @@ impl Leaf {
         }
     }
 
-    /// Removes those of the entries, which are in order, that stand here: says how many of them, from the first on, did.
-    pub(super) fn remove(&mut self, entries: &[Entry]) -> usize {
-        let start = entries.first().map_or(0, |first| self.position(*first));
+    /// Removes those of the entries, which are in order, that stand here, the first of them at `start`: says how many of
+    /// them, from the first on, did.
+    pub(super) fn remove(&mut self, entries: &[Entry], start: usize) -> usize {
         let (mut gone, mut kept) = (0, start);
         for at in start..self.len {
             if entries.get(gone) == Some(&(self.keys[at], self.slots[at])) {

@@ -25,8 +25,8 @@ fn check(ranking: &Ranking) {
         assert_eq!(ranking.root.level().entry(at), Some(branch.first()));
         assert_eq!(ranking.root.most[at], branch.most());
         assert!(branch.len() > 0);
-        for (place, number) in branch.numbers().enumerate() {
-            let leaf = ranking.leaves.get(number);
+        for (place, number) in branch.leaves().iter().enumerate() {
+            let leaf = ranking.leaves.get(*number);
             assert_eq!(branch.level().entry(place), Some(leaf.first()));
             assert_eq!(branch.most_of(place), leaf.most(ranking.order));
             assert!(leaf.len() > 0);
@@ -76,6 +76,33 @@ proptest! {
     }
 
     #[test]
+    fn what_a_walk_has_met_is_removed_and_nothing_else(
+        order in order(),
+        start in prop::collection::vec((0_u32..6, 0_u32..6), 1..200),
+        wanted in prop::collection::vec((0_u32..6, 0_u32..6, 0_usize..4), 1..60),
+    ) {
+        let mut all: Vec<(u32, u32, Slot)> =
+            (0_u32..).zip(start).map(|(slot, (cpu, memory))| (cpu, memory, slot)).collect();
+        let mut ranking = Ranking::of(order, all.iter().copied());
+        for (cpu, memory, passed) in wanted {
+            let (span, other) = order.span(cpu, memory);
+            let mut walk = ranking.seek(&span);
+            let mut seen = 0;
+            let met = ranking.next(&mut walk, *span.end(), other, |_| {
+                seen += 1;
+                seen > passed
+            });
+            if let Some(met) = met {
+                ranking.remove_all(&[met], Some(walk));
+                all.retain(|(_, _, slot)| *slot != met.1);
+            }
+            check(&ranking);
+            let entries: Vec<Entry> = ranking.entries().collect();
+            prop_assert_eq!(entries, sorted(order, &all));
+        }
+    }
+
+    #[test]
     fn entries_that_come_and_go_together_are_as_if_one_by_one(
         order in order(),
         start in prop::collection::vec((0_u32..6, 0_u32..6), 0..200),
@@ -87,7 +114,7 @@ proptest! {
         for (from, count, cpu, memory) in rounds {
             let from = from.min(all.len());
             let until = (from + count).min(all.len());
-            ranking.remove_all(&sorted(order, &all[from..until]));
+            ranking.remove_all(&sorted(order, &all[from..until]), None);
             check(&ranking);
             for (c, m, slot) in &mut all[from..until] {
                 *c = (*c * 7 + cpu * *slot) % 6;
