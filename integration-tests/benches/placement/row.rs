@@ -16,7 +16,7 @@ const SPAN: Duration = Duration::from_millis(250);
 const AHEAD: usize = 1024;
 
 /// What is measured.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cell {
     pub(crate) copies: u32,
     pub(crate) instances: usize,
