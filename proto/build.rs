@@ -18,10 +18,11 @@ const WITH_JSON: [&str; 2] = ["berth.ecs.v1", "berth.v1"];
 
 /// Shapes of answers: ECS sends their lists also when they are empty.
 /// All `*Response` messages belong here too.
-const ALWAYS_LISTS: [&str; 6] = [
+const ALWAYS_LISTS: [&str; 7] = [
     "Cluster",
     "ContainerInstance",
     "Container",
+    "ScheduleRun",
     "Service",
     "Task",
     "TaskDefinition",

@@ -3,6 +3,7 @@
 mod cases;
 mod raw;
 mod registration;
+mod schedules;
 mod services;
 
 use std::process::ExitCode;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         bad_registrations_are_refused_over_both_wires,
         bad_requests_are_refused_over_both_wires,
         bad_requests_for_services_are_refused_over_both_wires,
+        bad_requests_for_schedules_are_refused,
         bodies_that_are_no_request_are_refused,
         targets_that_are_no_operation_are_refused,
         what_is_not_even_http_does_no_harm,
@@ -112,6 +114,10 @@ fn bad_requests_are_refused_over_both_wires(alone: &Alone) -> Result<()> {
 
 fn bad_requests_for_services_are_refused_over_both_wires(alone: &Alone) -> Result<()> {
     refuse_all(alone, &services::cases())
+}
+
+fn bad_requests_for_schedules_are_refused(alone: &Alone) -> Result<()> {
+    schedules::refuse_all(alone)
 }
 
 fn bodies_that_are_no_request_are_refused(alone: &Alone) -> Result<()> {
