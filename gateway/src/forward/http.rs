@@ -96,7 +96,11 @@ impl Proxy {
         let Some(http2) = begun else {
             return;
         };
-        let closing = self.closing.subscribe();
+        let mut closing = self.closing.subscribe();
+        if *closing.borrow() {
+            // HTTP/2 waits for the change.
+            closing.mark_changed();
+        }
         let stream = wrapped(stream, client);
         if http2 {
             self.proxy.process_new(stream, &closing).await;

@@ -44,6 +44,22 @@ async fn http2_in_front_is_http1_behind_unless_the_group_says_http2() {
 }
 
 #[tokio::test]
+async fn connections_to_tasks_are_used_again_by_whoever_comes_next() {
+    let target = Target::new().await;
+    let (http, http2) = (free_port(), free_port());
+    let mut both = web(Protocol::Http, http, &[target.port]);
+    both.target_groups
+        .extend(web(Protocol::Http2, http2, &[]).target_groups);
+    let _bed = Bed::new(&[both]).await;
+    for (port, connections) in [(http, 1), (http2, 2)] {
+        for _ in 0..5 {
+            assert_eq!(get(port, "/").await.0, StatusCode::OK);
+        }
+        assert_eq!(target.connections(), connections);
+    }
+}
+
+#[tokio::test]
 async fn bodies_go_both_ways_whole() {
     let target = Target::new().await;
     let port = free_port();

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,6 +26,8 @@ pub(crate) struct Target {
 #[derive(Default)]
 struct Seen {
     requests: AtomicUsize,
+    /// Connections that had requests which are no health checks.
+    connections: AtomicUsize,
     /// Status of `/healthz`; 0: 200.
     health: AtomicU16,
 }
@@ -48,6 +50,11 @@ impl Target {
         self.seen.requests.load(Ordering::Relaxed)
     }
 
+    /// Connections that had such requests.
+    pub(crate) fn connections(&self) -> usize {
+        self.seen.connections.load(Ordering::Relaxed)
+    }
+
     /// From now on `/healthz` is answered with this status.
     pub(crate) fn health(&self, status: u16) {
         self.seen.health.store(status, Ordering::Relaxed);
@@ -64,7 +71,13 @@ async fn serve(listener: TcpListener, port: u16, seen: Arc<Seen>) {
 }
 
 async fn connection(stream: TcpStream, port: u16, seen: Arc<Seen>) {
-    let answering = service_fn(|request| answer(request, port, Arc::clone(&seen)));
+    let used = AtomicBool::new(false);
+    let answering = service_fn(|request: Request<Incoming>| {
+        if request.uri().path() != "/healthz" && !used.swap(true, Ordering::Relaxed) {
+            seen.connections.fetch_add(1, Ordering::Relaxed);
+        }
+        answer(request, port, Arc::clone(&seen))
+    });
     let served = auto::Builder::new(TokioExecutor::new())
         .serve_connection(TokioIo::new(stream), answering)
         .await;
