@@ -1,6 +1,6 @@
 # The repository's tasks. What is more than a line or two is written in Rust, in xtask.
 
-.PHONY: demo demo-stop test lint bench soak fuzz
+.PHONY: demo demo-stop test lint bench soak traffic fuzz
 
 ## A cluster of this one machine that runs a task, from nothing.
 demo:
@@ -32,6 +32,12 @@ bench:
 soak:
 	cargo xtask prepare
 	cargo bench --package berth-integration-tests --bench soak
+
+## A service behind gateways on five hosts under a steady load: ten updates, a drain, an agent's restart, a host that is
+## cut off. Fails where a request failed that was not under way on that host.
+traffic:
+	cargo xtask prepare
+	cargo bench --package berth-integration-tests --bench traffic
 
 ## Parsers of outside input against inputs made from their corpus, SECONDS long: make fuzz SECONDS=600.
 SECONDS = 60

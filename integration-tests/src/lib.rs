@@ -33,6 +33,7 @@ pub mod scheduler;
 pub mod storm;
 pub mod suite;
 pub mod wait;
+pub mod web;
 
 pub use bed::TestBed;
 pub use cluster::Cluster;

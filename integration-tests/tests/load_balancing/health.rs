@@ -3,10 +3,11 @@
 use anyhow::{Context, Result, ensure};
 use berth_integration_tests::cluster::SOON;
 use berth_integration_tests::cluster::services::events;
+use berth_integration_tests::web::{CHECK, behind, web};
 use berth_integration_tests::{Seen, wait_until};
 use serde_json::{Value, json};
 
-use super::{CHECK, Hosts, behind, get, wait_served, web};
+use super::{Hosts, get, wait_served};
 
 pub(super) fn a_target_that_begins_to_fail_its_checks_is_replaced(hosts: &Hosts) -> Result<()> {
     let cluster = hosts.cluster();

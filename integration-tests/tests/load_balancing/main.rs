@@ -19,7 +19,6 @@ use berth_integration_tests::cluster::SOON;
 use berth_integration_tests::gateway::{self, Gateway};
 use berth_integration_tests::suite::{self, Fixture};
 use berth_integration_tests::{Cluster, Seen, TestBed, http, tests, wait_until};
-use serde_json::{Value, json};
 
 const CLUSTER: &str = "balanced";
 const HOSTS: [&str; 3] = ["a", "b", "c"];
@@ -105,34 +104,6 @@ impl Hosts {
         hosts.iter().map(|host| self.listener(host, port)).collect()
     }
 }
-
-/// A definition of a web server that says `text`, after `more` was done in its shell.
-fn web(cluster: &Cluster, family: &str, text: &str, more: &str) -> Result<String> {
-    let script = format!(
-        "mkdir -p /www/cgi-bin && echo ok > /www/healthz && echo {text} > /www/index.html && {more} \
-         printf '#!/bin/sh\\necho\\nsleep $QUERY_STRING\\necho slept\\n' > /www/cgi-bin/sleep && \
-         printf '#!/bin/sh\necho\nrm /www/healthz\nhostname\n' > /www/cgi-bin/ill && \
-         chmod +x /www/cgi-bin/* && exec httpd -f -p 8080 -h /www"
-    );
-    let container = json!({
-        "name": "web", "image": "busybox", "memory": 16, "cpu": 10, "command": ["sh", "-c", script], "stopTimeout": 2,
-        "portMappings": [{"containerPort": 8080}], "linuxParameters": {"initProcessEnabled": true},
-    });
-    cluster.register(&json!({"family": family, "containerDefinitions": [container]}))
-}
-
-/// What a service behind a listener is created with.
-fn behind(listener: &str, desired: usize, check: &str, delay: &str) -> Value {
-    let group = format!("arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/web/{listener}");
-    json!({
-        "desiredCount": desired,
-        "loadBalancers": [{"targetGroupArn": group, "containerName": "web", "containerPort": 8080}],
-        "tags": [{"key": "berth:health-check", "value": check}, {"key": "berth:deregistration-delay", "value": delay}],
-    })
-}
-
-/// The usual check: a task is found well at once, and to be ill within four seconds.
-const CHECK: &str = "http /healthz interval=1s timeout=1s healthy=1 unhealthy=2";
 
 fn get(address: SocketAddr, path: &str) -> Result<String> {
     let answer = http::tcp(address, &http::request("GET", path, &[], b""))?;

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use berth_integration_tests::cluster::SOON;
+use berth_integration_tests::web::{CHECK, behind, web};
 use berth_integration_tests::{Seen, wait_until};
 use serde_json::{Value, json};
 
-use super::{CHECK, Hosts, behind, get, wait_served, web};
+use super::{Hosts, get, wait_served};
 
 pub(super) fn a_request_under_way_is_answered_before_its_task_stops(hosts: &Hosts) -> Result<()> {
     let cluster = hosts.cluster();

@@ -5,10 +5,11 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, ensure};
 use berth_integration_tests::cluster::SOON;
 use berth_integration_tests::load::{Load, Report};
+use berth_integration_tests::web::{CHECK, behind, web};
 use berth_integration_tests::{Cluster, Seen, wait_until};
 use serde_json::{Value, json};
 
-use super::{CHECK, CLUSTER, HOSTS, Hosts, behind, get, journal, meanwhile, wait_served, web};
+use super::{CLUSTER, HOSTS, Hosts, get, journal, meanwhile, wait_served};
 
 /// Clients of a load: each asks fifty times a second.
 const CLIENTS: usize = 12;
