@@ -12,12 +12,14 @@ mod schedule;
 #[path = "histories/step.rs"]
 mod step;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use berth_model::arn::DefinitionReference;
 use berth_model::fault::Fault;
 use berth_model::id::{InstanceId, TaskId};
 use berth_model::service::ServiceStatus;
+use berth_model::status::TaskStatus;
 use berth_model::time::Timestamp;
 use berth_scheduler_core::change::{Change, Entry, Record};
 use berth_scheduler_core::command::{Command, Env, Memory};
@@ -379,4 +381,61 @@ fn records_are_numbered_without_gaps() {
     });
     let numbers: Vec<_> = history.records.iter().map(|record| record.revision).collect();
     assert_eq!(numbers, [Revision(1), Revision(2)]);
+}
+
+#[test]
+fn log_lines_are_kept_of_the_first_tasks_of_a_deployment_that_fail_and_of_none_that_is_stopped() {
+    let mut history = History::new();
+    for step in [
+        Step::Create,
+        Step::Connect {
+            instance: 1,
+            cpu: 2048,
+            leaves: false,
+        },
+        Step::Register {
+            cpu: 1,
+            memory: 6,
+            port: 0,
+            gpus: 0,
+        },
+        Step::CreateService {
+            desired: 5,
+            daemon: false,
+            breaker: false,
+            balanced: false,
+        },
+    ] {
+        history.take(&step);
+    }
+    history
+        .submit(&ReconcileService {
+            key: service(),
+            timing: Timing::default(),
+        })
+        .unwrap();
+    let tasks: Vec<TaskId> = history
+        .state
+        .tasks_of(ClusterKey(1), None)
+        .map(|task| task.id)
+        .collect();
+    assert_eq!(tasks.len(), 5);
+    history
+        .submit(&StopTask {
+            cluster: cluster(),
+            task: tasks[0],
+            reason: None,
+        })
+        .unwrap();
+    let over = observation(TaskStatus::Stopped, 0);
+    let reports = tasks.iter().map(|task| (*task, Arc::clone(&over))).collect();
+    let instance = key(1);
+    history.submit(&ReportTasks { instance, reports }).unwrap();
+    let has_lines = |task: &TaskId| {
+        let mut all = history.state.tasks_of(ClusterKey(1), None);
+        let known = all.find(|known| known.id == *task).unwrap();
+        known.containers.iter().any(|container| container.log_tail.is_some())
+    };
+    let kept: Vec<bool> = tasks.iter().map(has_lines).collect();
+    assert_eq!(kept, [false, true, true, true, false]);
 }

@@ -85,6 +85,10 @@ impl Tails<'_> {
         let Some(launch) = &task.launch.service else {
             return false;
         };
+        // One that somebody stops has not failed, however it ends.
+        if task.stop.is_some() {
+            return false;
+        }
         let service = task.launch.service_key(self.instance.cluster);
         let service = service.and_then(|key| self.state.service(&key));
         let Some(deployment) = service.and_then(|service| service.deployment(launch.deployment)) else {
