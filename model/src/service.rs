@@ -1,10 +1,13 @@
 //! What the words of services mean: how they are scheduled, and how many tasks a deployment may stop and start.
 
+mod shift;
 pub mod validate;
 
 use serde::{Deserialize, Serialize};
 
 use crate::status::named;
+
+pub use shift::{Shift, ShiftStep};
 
 named! {
     /// How many tasks a service wants, and where (ECS API, `SchedulingStrategy`).
@@ -92,6 +95,10 @@ pub struct DeploymentConfiguration {
     /// When a deployment is given up.
     #[serde(default)]
     pub circuit_breaker: CircuitBreaker,
+    /// How traffic moves to a deployment that is there whole before any task of the last one stops; none where tasks
+    /// are replaced bit by bit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift: Option<Shift>,
 }
 
 /// When a deployment is given up (ECS API, `DeploymentCircuitBreaker`).
@@ -130,6 +137,7 @@ impl DeploymentConfiguration {
             minimum_healthy_percent,
             maximum_percent,
             circuit_breaker: CircuitBreaker::default(),
+            shift: None,
         }
     }
 
@@ -139,10 +147,15 @@ impl DeploymentConfiguration {
         percent(desired, self.minimum_healthy_percent, u64::div_ceil)
     }
 
-    /// Tasks that may be on their way or running during a deployment, rounded down.
+    /// Tasks that may be on their way or running during a deployment, rounded down: twice as many at least where two
+    /// deployments are there whole.
     #[must_use]
     pub fn ceiling(&self, desired: u32) -> u32 {
-        percent(desired, self.maximum_percent, |of, by| of / by)
+        let maximum = match self.shift {
+            Some(_) => self.maximum_percent.max(200),
+            None => self.maximum_percent,
+        };
+        percent(desired, maximum, |of, by| of / by)
     }
 }
 
@@ -197,6 +210,7 @@ mod tests {
             minimum_healthy_percent,
             maximum_percent,
             circuit_breaker: CircuitBreaker::default(),
+            shift: None,
         }
     }
 

@@ -18,6 +18,7 @@ mod progress;
 mod rebalance;
 mod rolling;
 mod scale_in;
+pub mod shift;
 mod targets;
 #[cfg(test)]
 mod tests;
@@ -245,7 +246,10 @@ pub fn step(view: &View<'_>, now: Timestamp) -> Step {
             targets::register(&mut pass);
             breaker::judge(&mut pass);
             match view.spec.scheduling {
-                SchedulingStrategy::Replica => rolling::hold(&mut pass),
+                SchedulingStrategy::Replica => {
+                    shift::advance(&mut pass);
+                    rolling::hold(&mut pass);
+                }
                 SchedulingStrategy::Daemon => daemon::hold(&mut pass),
             }
             tell_stops(&mut pass);

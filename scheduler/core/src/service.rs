@@ -109,6 +109,9 @@ pub struct Deployment {
     /// That its service goes back to another, and how far that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<Rollback>,
+    /// How much of the traffic it has, where it took that over from another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Traffic>,
     /// The task that is being moved to another zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rebalance: Option<Rebalance>,
@@ -118,6 +121,15 @@ pub struct Deployment {
     /// What was said that is not to be said again for a while.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<Notice>,
+}
+
+/// The part of the traffic that a deployment has taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Of all; what is left is the last deployment's.
+    pub percent: u32,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// How far a deployment is.
@@ -285,6 +297,7 @@ impl Deployment {
             back_off: None,
             completed_at: None,
             rollback: None,
+            traffic: None,
             rebalance: None,
             explained: Explained::default(),
             notices: Vec::new(),

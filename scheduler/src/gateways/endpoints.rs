@@ -10,6 +10,8 @@ use berth_model::task_definition::{NetworkMode, TaskDefinition};
 use berth_model::time::Timestamp;
 use berth_proto::gateway::v1 as wire;
 use berth_scheduler_core::keys::{ClusterKey, InstanceKey, ServiceKey};
+use berth_scheduler_core::reconcile::shift;
+use berth_scheduler_core::service::Deployment;
 use berth_scheduler_core::state::{Instance, Service, State, Task};
 
 /// The attribute that names an instance's zone.
@@ -90,7 +92,7 @@ impl Place<'_> {
             arn: self.namespace.service(self.cluster, &service.name),
             target_groups: groups.map(|one| target_group(service, one)).collect(),
             endpoints: endpoints.filter_map(|task| self.endpoint(service, task)).collect(),
-            shares: Vec::new(),
+            shares: shares(service),
         }
     }
 
@@ -121,6 +123,18 @@ impl Place<'_> {
             deregister_by: task.deregister_by().map(Timestamp::as_epoch_seconds),
         })
     }
+}
+
+/// How traffic is shared between deployments while it moves from one to the next.
+fn shares(service: &Service) -> Vec<wire::Share> {
+    let current: Vec<Deployment> = service.current().cloned().collect();
+    let shares = shift::shares(&service.spec, &current).into_iter();
+    shares
+        .map(|(deployment, weight)| wire::Share {
+            deployment: deployment.to_string(),
+            weight,
+        })
+        .collect()
 }
 
 fn zone(instance: &Instance) -> &str {

@@ -8,7 +8,7 @@ use berth_model::service::{DeploymentStatus, RolloutState};
 
 use super::events;
 use super::pass::Pass;
-use crate::service::{Breaker, Deployment, Rollback, RollbackState, Rollout};
+use crate::service::{Breaker, Deployment, Rollback, RollbackState, Rollout, Traffic};
 
 /// What a rollback says that the breaker asked for.
 const ROLLED_BACK: &str = "Service deployment rolled back because the circuit breaker threshold was exceeded.";
@@ -99,7 +99,13 @@ fn go_back(pass: &mut Pass<'_>, from: DeploymentId, target: DeploymentId, reason
         left.back_off = None;
         left.notices.clear();
     }
+    let shifts = pass.configuration().shift.is_some();
     if let Some(target) = pass.deployment_mut(target) {
+        // Its tasks are there: it gets all traffic back at once.
+        target.traffic = shifts.then_some(Traffic {
+            percent: 100,
+            since: now,
+        });
         target.status = DeploymentStatus::Primary;
         target.rollout = Rollout {
             state: RolloutState::InProgress,

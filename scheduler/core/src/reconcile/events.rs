@@ -111,6 +111,11 @@ pub(super) fn draining(service: &ServiceName, deployment: DeploymentId, tasks: u
     format!("(service {service}, taskSet {deployment}) has begun draining connections on {tasks} tasks.")
 }
 
+/// So much of the traffic goes to a deployment from now on. ECS tells it by the deployment's lifecycle stage alone.
+pub(super) fn traffic_shifted(service: &ServiceName, deployment: DeploymentId, percent: u32) -> String {
+    format!("(service {service}) (deployment {deployment}) has {percent} percent of the production traffic.")
+}
+
 /// The service is as it should be.
 pub(super) fn steady(service: &ServiceName) -> String {
     format!("(service {service}) has reached a steady state.")

@@ -10,7 +10,7 @@ use berth_model::service::RolloutState;
 use super::budget::Budget;
 use super::census::{Member, Standing};
 use super::pass::Pass;
-use super::{Place, events, rebalance, scale_in};
+use super::{Place, events, rebalance, scale_in, shift};
 use crate::service::Subject;
 
 /// What a step wants of a service of type REPLICA.
@@ -77,7 +77,9 @@ impl<'v> Plan<'v> {
                 && member.standing != Standing::Unhealthy
                 && (!member.is_draining() || member.protected)
         };
-        let (keep, replace): (Vec<_>, Vec<_>) = pass.census.members.iter().partition(stays);
+        let held = shift::held(pass);
+        let is_free = |member: &&Member<'v>| !held.contains(&member.task.id);
+        let (keep, replace): (Vec<_>, Vec<_>) = pass.census.members.iter().filter(is_free).partition(stays);
         let extra = rebalance::extra(pass, &keep);
         Some(Self {
             launcher,

@@ -187,6 +187,7 @@ fn is_known(event: &str) -> bool {
         ") deployment completed.",
         ") deployment failed: tasks failed to start.",
         ") failed container health checks.",
+        " percent of the production traffic.",
         ") was unable to scale in. Reason: The number of protected tasks are more than the desired count of tasks.",
     ];
     exact.contains(&text)

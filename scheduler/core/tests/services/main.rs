@@ -13,4 +13,5 @@
 mod check;
 mod random;
 mod scenarios;
+mod shifting;
 mod world;

@@ -173,6 +173,7 @@ fn a_release_that_fails_is_rolled_back_and_none_that_runs_is_harmed() {
                 rollback: true,
                 ..CircuitBreaker::default()
             },
+            shift: None,
         };
         if world.spec.scheduling == SchedulingStrategy::Daemon {
             world.spec.configuration.minimum_healthy_percent = 0;

@@ -116,6 +116,7 @@ pub(crate) fn spec(desired: u32, minimum: u32, maximum: u32) -> ServiceSpec {
             minimum_healthy_percent: minimum,
             maximum_percent: maximum,
             circuit_breaker: CircuitBreaker::default(),
+            shift: None,
         },
         constraints: Vec::new(),
         strategies: Vec::new(),

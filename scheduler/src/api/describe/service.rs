@@ -2,7 +2,7 @@
 
 use berth_model::arn::Namespace;
 use berth_model::id::{ClusterName, DeploymentId};
-use berth_model::service::{DeploymentConfiguration, DeploymentStatus, RolloutState};
+use berth_model::service::{DeploymentConfiguration, DeploymentStatus, RolloutState, ShiftStep};
 use berth_model::status::{DesiredStatus, TaskStatus};
 use berth_model::time::Timestamp;
 use berth_proto::ecs::v1 as ecs;
@@ -151,7 +151,27 @@ fn configuration(configuration: &DeploymentConfiguration) -> ecs::DeploymentConf
         }),
         maximum_percent: number(configuration.maximum_percent),
         minimum_healthy_percent: number(configuration.minimum_healthy_percent),
-        strategy: Some("ROLLING".to_owned()),
+        strategy: Some(
+            configuration
+                .shift
+                .map_or("ROLLING", |shift| shift.step.name())
+                .to_owned(),
+        ),
+        bake_time_in_minutes: configuration.shift.and_then(|shift| number(shift.bake_minutes)),
+        canary_configuration: configuration.shift.and_then(|shift| match shift.step {
+            ShiftStep::Canary { percent, bake_minutes } => Some(ecs::CanaryConfiguration {
+                canary_percent: Some(f64::from(percent)),
+                canary_bake_time_in_minutes: number(bake_minutes),
+            }),
+            ShiftStep::AllAtOnce | ShiftStep::Linear { .. } => None,
+        }),
+        linear_configuration: configuration.shift.and_then(|shift| match shift.step {
+            ShiftStep::Linear { percent, bake_minutes } => Some(ecs::LinearConfiguration {
+                step_percent: Some(f64::from(percent)),
+                step_bake_time_in_minutes: number(bake_minutes),
+            }),
+            ShiftStep::AllAtOnce | ShiftStep::Canary { .. } => None,
+        }),
         ..ecs::DeploymentConfiguration::default()
     }
 }

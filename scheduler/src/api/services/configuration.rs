@@ -1,7 +1,7 @@
 //! `deploymentConfiguration` of requests. What it may ask for and nothing here does is refused by name.
 
 use berth_model::fault::Fault;
-use berth_model::service::validate::{RawBreaker, RawConfiguration};
+use berth_model::service::validate::{RawBreaker, RawConfiguration, RawShiftStep};
 use berth_proto::ecs::v1 as ecs;
 
 use crate::api::request::{given, one_of, refuse_unsupported};
@@ -17,11 +17,6 @@ pub(super) fn read(given_one: Option<&ecs::DeploymentConfiguration>) -> Result<R
             strategy,
             &["ROLLING", "BLUE_GREEN", "LINEAR", "CANARY"],
         )?;
-        if strategy != "ROLLING" {
-            return Err(Fault::unsupported(format!(
-                "deploymentConfiguration.strategy {strategy} is not supported by this scheduler."
-            )));
-        }
     }
     let alarms = asked.alarms.as_ref();
     let early = asked.early_success_criteria.as_ref();
@@ -31,20 +26,8 @@ pub(super) fn read(given_one: Option<&ecs::DeploymentConfiguration>) -> Result<R
             alarms.is_some_and(|alarms| alarms.enable == Some(true)),
         ),
         (
-            "deploymentConfiguration.bakeTimeInMinutes",
-            asked.bake_time_in_minutes.is_some_and(|minutes| minutes != 0),
-        ),
-        (
             "deploymentConfiguration.lifecycleHooks",
             !asked.lifecycle_hooks.is_empty(),
-        ),
-        (
-            "deploymentConfiguration.linearConfiguration",
-            asked.linear_configuration.is_some(),
-        ),
-        (
-            "deploymentConfiguration.canaryConfiguration",
-            asked.canary_configuration.is_some(),
         ),
         (
             "deploymentConfiguration.earlySuccessCriteria",
@@ -55,6 +38,16 @@ pub(super) fn read(given_one: Option<&ecs::DeploymentConfiguration>) -> Result<R
         minimum_healthy_percent: asked.minimum_healthy_percent,
         maximum_percent: asked.maximum_percent,
         breaker: asked.deployment_circuit_breaker.as_ref().map(breaker),
+        strategy: given(asked.strategy.as_ref()).map(str::to_owned),
+        bake_minutes: asked.bake_time_in_minutes,
+        canary: asked.canary_configuration.as_ref().map(|canary| RawShiftStep {
+            percent: canary.canary_percent,
+            bake_minutes: canary.canary_bake_time_in_minutes,
+        }),
+        linear: asked.linear_configuration.as_ref().map(|linear| RawShiftStep {
+            percent: linear.step_percent,
+            bake_minutes: linear.step_bake_time_in_minutes,
+        }),
     })
 }
 
