@@ -175,7 +175,31 @@ fn percents() -> Vec<Case> {
             INVALID,
             "will block deployments",
         ),
-        configured(json!({"strategy": "BLUE_GREEN"}), UNSUPPORTED, "BLUE_GREEN"),
+        configured(
+            json!({"strategy": "BLUE_GREEN", "canaryConfiguration": {"canaryPercent": 10}}),
+            INVALID,
+            "canaryConfiguration",
+        ),
+        configured(
+            json!({"strategy": "CANARY", "canaryConfiguration": {"canaryPercent": 101}}),
+            INVALID,
+            "canaryPercent 101",
+        ),
+        configured(
+            json!({"strategy": "LINEAR", "linearConfiguration": {"stepBakeTimeInMinutes": -1}}),
+            INVALID,
+            "stepBakeTimeInMinutes -1",
+        ),
+        configured(
+            json!({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 1441}),
+            INVALID,
+            "bakeTimeInMinutes 1441",
+        ),
+        configured(
+            json!({"strategy": "BLUE_GREEN", "lifecycleHooks": [{"hookTargetArn": "x"}]}),
+            UNSUPPORTED,
+            "lifecycleHooks",
+        ),
         configured(json!({"strategy": "SUDDEN"}), INVALID, "SUDDEN"),
         breaker(json!({"enable": true}), "rollback"),
         breaker(
