@@ -51,6 +51,7 @@ fn main() -> ExitCode {
     suite::main::<Hosts>(tests![
         traffic::every_gateway_forwards_to_every_task,
         traffic::rolling_updates_fail_no_request_and_keep_their_bounds,
+        traffic::a_deployment_that_is_there_whole_gets_all_traffic_at_once,
         traffic::a_drain_and_restarts_of_agent_scheduler_and_gateway_fail_no_request,
         traffic::a_host_that_is_cut_off_costs_no_more_than_what_was_in_flight_on_it,
         open::a_request_under_way_is_answered_before_its_task_stops,

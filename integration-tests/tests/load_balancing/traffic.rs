@@ -110,6 +110,37 @@ pub(super) fn rolling_updates_fail_no_request_and_keep_their_bounds(hosts: &Host
     cluster.delete_service("rolled").map(drop)
 }
 
+pub(super) fn a_deployment_that_is_there_whole_gets_all_traffic_at_once(hosts: &Hosts) -> Result<()> {
+    let cluster = hosts.cluster();
+    let blue = web(&cluster, "moved", "blue", "")?;
+    let mut spec = behind("http-8088", 2, CHECK, "5s");
+    spec["deploymentConfiguration"] = json!({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 0});
+    let created = cluster.create_service("moved", &blue, &spec)?;
+    assert_eq!(
+        created["deploymentConfiguration"]["strategy"], "BLUE_GREEN",
+        "{created}"
+    );
+    cluster.wait_completed("moved")?;
+    let listeners = hosts.listeners(&HOSTS, 8088)?;
+    wait_served(&listeners)?;
+    let load = Load::start(&listeners, "/", CLIENTS);
+    let green = web(&cluster, "moved", "green", "")?;
+    cluster.update_service("moved", &json!({"taskDefinition": green}))?;
+    let completed = cluster.wait_completed("moved")?;
+    meanwhile(Duration::from_secs(1));
+    let answers: Vec<String> = (0..10).map(|_| get(listeners[0], "/")).collect::<Result<_>>()?;
+    assert!(answers.iter().all(|answer| answer == "green\n"), "{answers:?}");
+    let report = load.stop()?;
+    whole(&report, 200)?;
+    ensure!(report.bodies.len() == 2, "both have answered: {:?}", report.bodies);
+    let events = berth_integration_tests::cluster::services::events(&completed);
+    let moved = events
+        .iter()
+        .filter(|event| event.ends_with("has 100 percent of the production traffic."));
+    assert_eq!(moved.count(), 1, "{events:#?}");
+    cluster.delete_service("moved").map(drop)
+}
+
 pub(super) fn a_drain_and_restarts_of_agent_scheduler_and_gateway_fail_no_request(hosts: &Hosts) -> Result<()> {
     let mut cluster = hosts.cluster();
     let definition = web(&cluster, "steady", "steady", "")?;
