@@ -3,6 +3,7 @@
 mod listener;
 mod request;
 mod rollback;
+mod traffic;
 pub(super) mod watch;
 
 use std::time::Duration;
@@ -32,7 +33,8 @@ Examples:
   berth services create web nginx --count 3
   berth services create web nginx:4 --count 3 --circuit-breaker rollback --wait
   berth services create logs fluentd --daemon
-  berth services create web nginx --count 3 --load-balancer http:80=nginx:80 --target-check 'http /healthz interval=5s'")]
+  berth services create web nginx --count 3 --load-balancer http:80=nginx:80 --target-check 'http /healthz interval=5s'
+  berth services create web nginx --count 3 --load-balancer http:80=nginx:80 --traffic canary=10:5m --bake 10m")]
     Create(CreateArgs),
     /// Change what a service is asked to do; another definition is a new deployment
     #[command(after_help = "\

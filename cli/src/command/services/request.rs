@@ -9,6 +9,7 @@ use berth_proto::ecs::v1::{
 use clap::{Args, ValueEnum};
 
 use super::listener::Listener;
+use super::traffic::{Traffic, minutes};
 use crate::args::duration;
 use crate::command::run::{Constraint, Strategy};
 
@@ -71,6 +72,16 @@ struct RuleArgs {
     /// Tasks while deploying, at most, in percent of the count
     #[arg(long, value_name = "PERCENT")]
     max: Option<u16>,
+    /// How traffic moves to a new deployment, which is then there whole before it gets any; without it tasks are replaced
+    /// bit by bit
+    #[arg(
+        long,
+        value_name = "rolling|blue-green|canary[=PERCENT:DURATION]|linear[=PERCENT:DURATION]"
+    )]
+    traffic: Option<Traffic>,
+    /// How long the tasks of the last deployment stay after all traffic has moved, to go back to; whole minutes
+    #[arg(long, value_name = "DURATION", value_parser = minutes)]
+    bake: Option<i32>,
     /// What happens to a deployment whose tasks keep failing
     #[arg(long, value_name = "WHAT")]
     circuit_breaker: Option<Breaker>,
@@ -182,6 +193,10 @@ impl RuleArgs {
             minimum_healthy_percent: self.min_healthy.map(i32::from),
             maximum_percent: self.max.map(i32::from),
             deployment_circuit_breaker: breaker,
+            strategy: self.traffic.map(|traffic| traffic.strategy().to_owned()),
+            bake_time_in_minutes: self.bake,
+            canary_configuration: self.traffic.and_then(Traffic::canary),
+            linear_configuration: self.traffic.and_then(Traffic::linear),
             ..Default::default()
         };
         (configuration != DeploymentConfiguration::default()).then_some(configuration)
