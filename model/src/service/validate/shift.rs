@@ -1,0 +1,170 @@
+//! How traffic moves, as requests say it.
+
+use super::{RawConfiguration, in_range};
+use crate::fault::Fault;
+use crate::id::shortened;
+use crate::service::{SchedulingStrategy, Shift, ShiftStep};
+
+/// Minutes of a bake time, at most (ECS API, `DeploymentConfiguration.bakeTimeInMinutes`).
+const LONGEST_BAKE: i32 = 1440;
+
+/// How much traffic moves at a time, as a request has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct RawShiftStep {
+    /// Percent of the traffic.
+    pub percent: Option<f64>,
+    /// Minutes until more moves.
+    pub bake_minutes: Option<i32>,
+}
+
+/// How traffic moves where the request says so, else as before.
+pub(super) fn shift(
+    raw: &RawConfiguration,
+    before: Option<Shift>,
+    scheduling: SchedulingStrategy,
+) -> Result<Option<Shift>, Fault> {
+    let strategy = match (raw.strategy.as_deref(), before) {
+        (Some(name), _) => name,
+        (None, Some(before)) => before.step.name(),
+        (None, None) => "ROLLING",
+    };
+    for (member, given, of) in [
+        ("canaryConfiguration", raw.canary.is_some(), "CANARY"),
+        ("linearConfiguration", raw.linear.is_some(), "LINEAR"),
+    ] {
+        if given && strategy != of {
+            return Err(Fault::invalid(format!(
+                "deploymentConfiguration.{member} is for strategy {of}; the strategy is {strategy}."
+            )));
+        }
+    }
+    let last = before.map(|before| before.step).filter(|step| step.name() == strategy);
+    let step = match strategy {
+        "ROLLING" => return Ok(None),
+        "BLUE_GREEN" => ShiftStep::AllAtOnce,
+        "CANARY" => match (raw.canary, last) {
+            (None, Some(last)) => last,
+            (given, _) => {
+                let (percent, bake_minutes) = shift_step("canary", given.unwrap_or_default(), 5, 10)?;
+                ShiftStep::Canary { percent, bake_minutes }
+            }
+        },
+        "LINEAR" => match (raw.linear, last) {
+            (None, Some(last)) => last,
+            (given, _) => {
+                let (percent, bake_minutes) = shift_step("step", given.unwrap_or_default(), 10, 6)?;
+                ShiftStep::Linear { percent, bake_minutes }
+            }
+        },
+        other => {
+            return Err(Fault::invalid(format!(
+                "deploymentConfiguration.strategy '{}' should be one of [ROLLING, BLUE_GREEN, LINEAR, CANARY].",
+                shortened(other)
+            )));
+        }
+    };
+    if scheduling == SchedulingStrategy::Daemon {
+        return Err(Fault::invalid(format!(
+            "deploymentConfiguration.strategy {strategy} is not supported for services with the DAEMON scheduling strategy."
+        )));
+    }
+    let bake_minutes = match raw.bake_minutes {
+        Some(minutes) => in_range("deploymentConfiguration.bakeTimeInMinutes", minutes, 0..=LONGEST_BAKE)?,
+        None => before.map_or(0, |before| before.bake_minutes),
+    };
+    Ok(Some(Shift { step, bake_minutes }))
+}
+
+/// Percent and minutes of a step; the defaults are those of ECS (ECS API, `CanaryConfiguration`, `LinearConfiguration`).
+fn shift_step(name: &str, raw: RawShiftStep, percent: u32, minutes: i32) -> Result<(u32, u32), Fault> {
+    let percent = match raw.percent {
+        None => percent,
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "it is between 1 and 100"
+        )]
+        Some(given) if (1.0..=100.0).contains(&given) && given.fract() == 0.0 => given as u32,
+        Some(given) => {
+            return Err(Fault::invalid(format!(
+                "{name}Percent {given} should be a whole number between 1 and 100."
+            )));
+        }
+    };
+    let minutes = in_range(
+        &format!("{name}BakeTimeInMinutes"),
+        raw.bake_minutes.unwrap_or(minutes),
+        0..=LONGEST_BAKE,
+    )?;
+    Ok((percent, minutes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::configuration;
+    use super::*;
+    use crate::service::DeploymentConfiguration;
+
+    const REPLICA: SchedulingStrategy = SchedulingStrategy::Replica;
+    const DAEMON: SchedulingStrategy = SchedulingStrategy::Daemon;
+
+    fn configured(raw: &RawConfiguration, scheduling: SchedulingStrategy) -> Result<DeploymentConfiguration, String> {
+        let before = DeploymentConfiguration::default_of(scheduling);
+        configuration(raw, before, scheduling).map_err(|fault| fault.message)
+    }
+
+    #[test]
+    fn traffic_moves_as_the_strategy_says() {
+        let asked = |strategy: &str| RawConfiguration {
+            strategy: Some(strategy.to_owned()),
+            ..RawConfiguration::default()
+        };
+        let shift = |raw: &RawConfiguration| configured(raw, REPLICA).map(|next| next.shift);
+        assert_eq!(shift(&asked("ROLLING")), Ok(None));
+        let blue_green = Shift {
+            step: ShiftStep::AllAtOnce,
+            bake_minutes: 0,
+        };
+        assert_eq!(shift(&asked("BLUE_GREEN")), Ok(Some(blue_green)));
+        let canary = RawConfiguration {
+            canary: Some(RawShiftStep {
+                percent: Some(20.0),
+                bake_minutes: None,
+            }),
+            bake_minutes: Some(3),
+            ..asked("CANARY")
+        };
+        let expected = Shift {
+            step: ShiftStep::Canary {
+                percent: 20,
+                bake_minutes: 10,
+            },
+            bake_minutes: 3,
+        };
+        let next = configured(&canary, REPLICA).unwrap();
+        assert_eq!(next.shift, Some(expected));
+        let halved = RawConfiguration {
+            minimum_healthy_percent: Some(50),
+            ..RawConfiguration::default()
+        };
+        let again = configuration(&halved, next, REPLICA).unwrap();
+        assert_eq!(again.shift, Some(expected), "what is left out stays");
+
+        let misplaced = RawConfiguration {
+            canary: canary.canary,
+            ..asked("BLUE_GREEN")
+        };
+        assert!(
+            shift(&misplaced)
+                .unwrap_err()
+                .contains("canaryConfiguration is for strategy CANARY")
+        );
+        assert!(shift(&asked("SUDDEN")).unwrap_err().contains("SUDDEN"));
+        let long = RawConfiguration {
+            bake_minutes: Some(1441),
+            ..asked("BLUE_GREEN")
+        };
+        assert!(shift(&long).unwrap_err().contains("bakeTimeInMinutes 1441"));
+        assert!(configured(&asked("LINEAR"), DAEMON).unwrap_err().contains("DAEMON"));
+    }
+}
