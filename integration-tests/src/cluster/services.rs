@@ -60,6 +60,18 @@ impl Cluster {
         })
     }
 
+    /// Waits as the waiter `services-stable` does.
+    ///
+    /// # Errors
+    ///
+    /// If it is not in time.
+    pub fn wait_stable(&self, name: &str) -> Result<Value> {
+        self.wait_service(name, "stable", |service| {
+            let deployments = service["deployments"].as_array().map_or(0, Vec::len);
+            deployments == 1 && service["runningCount"] == service["desiredCount"]
+        })
+    }
+
     /// Waits until the service's one deployment is COMPLETED with all its tasks.
     ///
     /// # Errors

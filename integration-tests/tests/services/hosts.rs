@@ -7,11 +7,11 @@ use berth_integration_tests::cluster::SOON;
 use berth_integration_tests::{Cluster, Seen, wait_until};
 use serde_json::{Value, json};
 
-use super::{CLUSTER, HOSTS, Hosts, LAST, checked, create, definition, delete, tasks, wait_stable};
+use super::{CLUSTER, HOSTS, Hosts, LAST, checked, definition};
 
 /// The instances of the service's tasks that run.
 fn instances(cluster: &Cluster, name: &str) -> Result<BTreeSet<String>> {
-    let tasks = tasks(cluster, name)?;
+    let tasks = cluster.service_tasks(name)?;
     let running = tasks.iter().filter(|task| task["lastStatus"] == "RUNNING");
     let arns = running.filter_map(|task| task["containerInstanceArn"].as_str());
     Ok(arns.map(str::to_owned).collect())
@@ -27,9 +27,9 @@ pub(super) fn a_daemon_runs_on_each_host_and_on_one_that_joins(hosts: &Hosts) ->
     let before = hosts.lock();
     let known = before.instances()?.len();
     let logger = definition(&before, "logger", "exec sleep 600")?;
-    let created = create(&before, "logs", &logger, &json!({"schedulingStrategy": "DAEMON"}))?;
+    let created = before.create_service("logs", &logger, &json!({"schedulingStrategy": "DAEMON"}))?;
     assert_eq!(created["desiredCount"], json!(known), "{created}");
-    wait_stable(&before, "logs")?;
+    before.wait_stable("logs")?;
     assert_eq!(instances(&before, "logs")?.len(), known);
     drop(before);
     let cluster = hosts.whole()?;
@@ -37,27 +37,27 @@ pub(super) fn a_daemon_runs_on_each_host_and_on_one_that_joins(hosts: &Hosts) ->
         let on = instances(&cluster, "logs")?;
         Ok(Seen::when(on.len() == HOSTS.len(), || format!("{on:?}")))
     })?;
-    wait_stable(&cluster, "logs")?;
-    delete(&cluster, "logs").map(drop)
+    cluster.wait_stable("logs")?;
+    cluster.delete_service("logs").map(drop)
 }
 
 pub(super) fn a_host_that_is_drained_hands_its_tasks_over(hosts: &Hosts) -> Result<()> {
     let cluster = hosts.whole()?;
     let checked = checked(&cluster, "moved", "exec sleep 600")?;
-    create(&cluster, "moved", &checked, &json!({"desiredCount": 3}))?;
-    wait_stable(&cluster, "moved")?;
+    cluster.create_service("moved", &checked, &json!({"desiredCount": 3}))?;
+    cluster.wait_stable("moved")?;
     let drained = arn_of(&cluster, "b")?;
     assert!(instances(&cluster, "moved")?.contains(&drained));
     set_status(&cluster, &drained, "DRAINING")?;
     wait_until("the host is empty and the service whole", SOON, || {
-        let tasks = tasks(&cluster, "moved")?;
+        let tasks = cluster.service_tasks("moved")?;
         let moved = tasks.len() == 3
             && tasks
                 .iter()
                 .all(|task| task["lastStatus"] == "RUNNING" && task["containerInstanceArn"] != json!(drained));
         Ok(Seen::when(moved, || format!("{tasks:?}")))
     })?;
-    delete(&cluster, "moved")?;
+    cluster.delete_service("moved")?;
     set_status(&cluster, &drained, "ACTIVE")
 }
 
@@ -69,11 +69,11 @@ fn set_status(cluster: &Cluster, instance: &str, status: &str) -> Result<()> {
 pub(super) fn the_tasks_of_a_lost_host_are_replaced_and_the_surplus_goes_on_its_return(hosts: &Hosts) -> Result<()> {
     let mut cluster = hosts.whole()?;
     let checked = checked(&cluster, "missed", "exec sleep 600")?;
-    create(&cluster, "missed", &checked, &json!({"desiredCount": 3}))?;
-    wait_stable(&cluster, "missed")?;
+    cluster.create_service("missed", &checked, &json!({"desiredCount": 3}))?;
+    cluster.wait_stable("missed")?;
     let lost = arn_of(&cluster, LAST)?;
     let on = |task: &Value| task["containerInstanceArn"] == json!(lost);
-    let before = tasks(&cluster, "missed")?;
+    let before = cluster.service_tasks("missed")?;
     let kept = before.iter().find(|task| on(task)).context("no task on the host")?;
     let kept = kept["taskArn"].clone();
     wait_healthy(&cluster)?;
@@ -81,28 +81,28 @@ pub(super) fn the_tasks_of_a_lost_host_are_replaced_and_the_surplus_goes_on_its_
     let last = HOSTS.len() - 1;
     cluster.agents[last].daemon().kill()?;
     wait_until("three tasks run elsewhere", SOON, || {
-        let tasks = tasks(&cluster, "missed")?;
+        let tasks = cluster.service_tasks("missed")?;
         let elsewhere = tasks.iter().filter(|task| !on(task) && task["lastStatus"] == "RUNNING");
         Ok(Seen::when(elsewhere.count() == 3, || format!("{tasks:?}")))
     })?;
     cluster.agents[last].daemon().start_again()?;
     cluster.wait_connected(HOSTS.len())?;
     wait_until("three tasks are left", SOON, || {
-        let tasks = tasks(&cluster, "missed")?;
+        let tasks = cluster.service_tasks("missed")?;
         let running = tasks.iter().all(|task| task["lastStatus"] == "RUNNING");
         Ok(Seen::when(running && tasks.len() == 3, || format!("{tasks:?}")))
     })?;
-    let after = tasks(&cluster, "missed")?;
+    let after = cluster.service_tasks("missed")?;
     assert!(
         after.iter().any(|task| task["taskArn"] == kept),
         "the older one stays: {after:?}"
     );
-    delete(&cluster, "missed").map(drop)
+    cluster.delete_service("missed").map(drop)
 }
 
 fn wait_healthy(cluster: &Cluster) -> Result<()> {
     wait_until("all tasks are healthy", SOON, || {
-        let tasks = tasks(cluster, "missed")?;
+        let tasks = cluster.service_tasks("missed")?;
         let healthy = tasks.iter().all(|task| task["healthStatus"] == "HEALTHY");
         Ok(Seen::when(healthy, || format!("{tasks:?}")))
     })

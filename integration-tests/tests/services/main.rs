@@ -10,12 +10,12 @@ mod releases;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use berth_integration_tests::agent::Settings;
-use berth_integration_tests::cluster::{SOON, list, start_agent};
+use berth_integration_tests::cluster::start_agent;
 use berth_integration_tests::suite::{self, Fixture};
-use berth_integration_tests::{Cluster, Seen, TestBed, tests, wait_until};
-use serde_json::{Value, json};
+use berth_integration_tests::{Cluster, TestBed, tests};
+use serde_json::json;
 
 const CLUSTER: &str = "services";
 const HOSTS: [&str; 3] = ["a", "b", "c"];
@@ -109,76 +109,4 @@ fn checked(cluster: &Cluster, family: &str, script: &str) -> Result<String> {
         "healthCheck": {"command": ["CMD-SHELL", "true"], "interval": 5, "timeout": 2, "retries": 1},
     });
     cluster.register(&json!({"family": family, "containerDefinitions": [container]}))
-}
-
-fn create(cluster: &Cluster, name: &str, definition: &str, more: &Value) -> Result<Value> {
-    let mut input = json!({"cluster": CLUSTER, "serviceName": name, "taskDefinition": definition});
-    for (member, value) in more.as_object().into_iter().flatten() {
-        input[member] = value.clone();
-    }
-    Ok(cluster.ecs().call("CreateService", &input)?["service"].clone())
-}
-
-fn update(cluster: &Cluster, name: &str, more: &Value) -> Result<Value> {
-    let mut input = json!({"cluster": CLUSTER, "service": name});
-    for (member, value) in more.as_object().into_iter().flatten() {
-        input[member] = value.clone();
-    }
-    Ok(cluster.ecs().call("UpdateService", &input)?["service"].clone())
-}
-
-fn service(cluster: &Cluster, name: &str) -> Result<Value> {
-    let described = cluster
-        .ecs()
-        .call("DescribeServices", &json!({"cluster": CLUSTER, "services": [name]}))?;
-    described["services"].get(0).cloned().context(described.to_string())
-}
-
-/// Waits as the waiter `services-stable` does.
-fn wait_stable(cluster: &Cluster, name: &str) -> Result<Value> {
-    wait_service(cluster, name, "stable", |service| {
-        let deployments = service["deployments"].as_array().map_or(0, Vec::len);
-        deployments == 1 && service["runningCount"] == service["desiredCount"]
-    })
-}
-
-fn wait_service(cluster: &Cluster, name: &str, what: &str, is: impl Fn(&Value) -> bool) -> Result<Value> {
-    wait_until(&format!("service {name} is {what}"), SOON, || {
-        let service = service(cluster, name)?;
-        Ok(if is(&service) {
-            Seen::Done(service)
-        } else {
-            Seen::NotYet(service.to_string())
-        })
-    })
-}
-
-/// The tasks of a service that are meant to run, described.
-fn tasks(cluster: &Cluster, name: &str) -> Result<Vec<Value>> {
-    let input = json!({"cluster": CLUSTER, "serviceName": name});
-    let listed = list(&cluster.ecs().call("ListTasks", &input)?, "taskArns")?;
-    let arns: Vec<String> = listed
-        .iter()
-        .filter_map(|arn| arn.as_str().map(str::to_owned))
-        .collect();
-    if arns.is_empty() {
-        return Ok(Vec::new());
-    }
-    cluster.describe(&arns)
-}
-
-/// The texts of a service's events, the newest first.
-fn events(service: &Value) -> Vec<String> {
-    let events = service["events"].as_array().into_iter().flatten();
-    events
-        .filter_map(|event| event["message"].as_str().map(str::to_owned))
-        .collect()
-}
-
-/// Deletes a service and waits until nothing of it runs.
-fn delete(cluster: &Cluster, name: &str) -> Result<Value> {
-    let input = json!({"cluster": CLUSTER, "service": name, "force": true});
-    let deleted = cluster.ecs().call("DeleteService", &input)?;
-    assert_eq!(deleted["service"]["status"], "DRAINING", "{deleted}");
-    wait_service(cluster, name, "INACTIVE", |service| service["status"] == "INACTIVE")
 }

@@ -4,9 +4,10 @@
 use anyhow::{Context, Result, ensure};
 use berth_integration_tests::Cluster;
 use berth_integration_tests::cluster::list;
+use berth_integration_tests::cluster::services::events;
 use serde_json::{Value, json};
 
-use super::{CLUSTER, Hosts, checked, create, delete, events, update, wait_service};
+use super::{CLUSTER, Hosts, checked};
 
 /// Failures that end a deployment of one task (ECS guide, "Deployment circuit breaker").
 const THRESHOLD: usize = 3;
@@ -110,20 +111,20 @@ pub(super) fn bad_releases_are_given_up_at_the_threshold_rolled_back_and_explain
     }}});
     let releases = all();
     for bad in &releases {
-        create(&cluster, bad.service, &good, &guarded)?;
+        cluster.create_service(bad.service, &good, &guarded)?;
     }
     let mut failing = Vec::new();
     for bad in &releases {
-        wait_service(&cluster, bad.service, "completed", |service| {
+        cluster.wait_service(bad.service, "completed", |service| {
             service["deployments"][0]["rolloutState"] == "COMPLETED"
         })?;
         let release = bad.register(&cluster)?;
-        let updated = update(&cluster, bad.service, &json!({"taskDefinition": release}))?;
+        let updated = cluster.update_service(bad.service, &json!({"taskDefinition": release}))?;
         let id = updated["deployments"][0]["id"].as_str().context("no deployment")?;
         failing.push(id.to_owned());
     }
     for (bad, deployment) in releases.iter().zip(&failing) {
-        let back = wait_service(&cluster, bad.service, "back at the good release", |service| {
+        let back = cluster.wait_service(bad.service, "back at the good release", |service| {
             let definition = service["taskDefinition"].as_str().unwrap_or_default();
             let deployments = service["deployments"].as_array().map_or(0, Vec::len);
             definition.ends_with(&good) && deployments == 1 && service["runningCount"] == json!(1)
@@ -138,7 +139,7 @@ pub(super) fn bad_releases_are_given_up_at_the_threshold_rolled_back_and_explain
         }
     }
     for bad in &releases {
-        delete(&cluster, bad.service)?;
+        cluster.delete_service(bad.service)?;
     }
     Ok(())
 }
