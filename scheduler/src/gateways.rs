@@ -1,7 +1,7 @@
 //! The gateways' streams: who is there, which endpoints each is told, what each says of the targets.
 //!
 //! One task a stream. Each record says which services it touched, and what the published state has of them goes out.
-//! What gateways say is weighed together ([`targets`]); what follows from it is recorded by [`crate::drive::targets`].
+//! What gateways say is weighed together (`targets`); what follows from it is recorded by [`crate::drive::targets`].
 
 pub(crate) mod endpoints;
 mod session;

@@ -33,8 +33,8 @@ const HEADER_DEADLINE: Duration = Duration::from_secs(30);
 const PING_DEADLINE: Duration = Duration::from_secs(8);
 /// How long open requests get to end at shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
-/// Bytes of one gRPC message from an agent: its Hello names every task that it has.
-const MAX_AGENT_MESSAGE: usize = 16 * 1024 * 1024;
+/// Bytes of one gRPC message from an agent or a gateway: its first names every task or target that it has.
+const MAX_STREAM_MESSAGE: usize = 16 * 1024 * 1024;
 
 /// What is dialled by those that keep a stream.
 #[derive(Debug)]
@@ -77,8 +77,8 @@ fn grpc(api: &Arc<Api>, links: Links) -> Router {
     routes.add_service(EcsServer::new(GrpcApi(Arc::clone(api))));
     routes.add_service(BerthServer::new(Additions(Arc::clone(api))));
     routes.add_service(SchedulesServer::new(Additions(Arc::clone(api))));
-    routes.add_service(AgentLinkServer::new(links.agents).max_decoding_message_size(MAX_AGENT_MESSAGE));
-    routes.add_service(GatewayLinkServer::new(links.gateways));
+    routes.add_service(AgentLinkServer::new(links.agents).max_decoding_message_size(MAX_STREAM_MESSAGE));
+    routes.add_service(GatewayLinkServer::new(links.gateways).max_decoding_message_size(MAX_STREAM_MESSAGE));
     routes.routes().prepare().into_axum_router()
 }
 

@@ -20,6 +20,7 @@ use berth_integration_tests::agent::Settings;
 use berth_integration_tests::cluster::SOON;
 use berth_integration_tests::gateway::{Gateway, Options};
 use berth_integration_tests::load::{Load, Report};
+use berth_integration_tests::process::resident_kib;
 use berth_integration_tests::web::{CHECK, behind, web};
 use berth_integration_tests::{Cluster, Seen, TestBed, http, wait_until};
 use serde_json::json;
@@ -65,7 +66,7 @@ fn main() -> ExitCode {
 /// A cluster whose service is asked all the time.
 struct Scene {
     cluster: Cluster,
-    _gateways: Vec<Gateway>,
+    gateways: Vec<Gateway>,
     listeners: Vec<SocketAddr>,
     problems: Vec<String>,
 }
@@ -90,7 +91,7 @@ fn traffic() -> Result<Vec<String>> {
     let asked = bed.hosts()[..CUT].iter();
     let mut scene = Scene {
         listeners: asked.map(|host| SocketAddr::from((host.address(), PORT))).collect(),
-        _gateways: gateways,
+        gateways,
         cluster,
         problems: Vec::new(),
     };
@@ -110,6 +111,10 @@ fn traffic() -> Result<Vec<String>> {
     scene.phase("a host is drained", Scene::drain)?;
     scene.phase("an agent is killed, restarted", Scene::restart_agent)?;
     scene.cut(&bed)?;
+    for (gateway, host) in scene.gateways.iter_mut().zip(HOSTS) {
+        let kib = resident_kib(gateway.daemon().pid()?)?;
+        println!("the gateway of {host} has {} MiB resident", kib / 1024);
+    }
     scene.check_journal(begun, ended)?;
     Ok(scene.problems)
 }
