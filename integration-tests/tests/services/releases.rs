@@ -23,6 +23,8 @@ struct Bad {
     says: &'static [&'static str],
     /// Whether ECS has an event of its own for each failure, which comes first.
     checks: bool,
+    /// How many failures end its deployment.
+    threshold: usize,
 }
 
 fn all() -> [Bad; 4] {
@@ -35,6 +37,7 @@ fn all() -> [Bad; 4] {
             begins: "container app did not start: CannotStartContainerError",
             says: &["no-such-program"],
             checks: false,
+            threshold: THRESHOLD,
         },
         Bad {
             service: "no-image",
@@ -42,6 +45,8 @@ fn all() -> [Bad; 4] {
             begins: "container app did not start: CannotPullContainerError",
             says: &["no-such-image:ever"],
             checks: false,
+            // An agent tries to pull for up to a minute before that has failed.
+            threshold: 1,
         },
         Bad {
             service: "crashes",
@@ -49,6 +54,7 @@ fn all() -> [Bad; 4] {
             begins: "container app ended with exit code 3; it said last: listening | ",
             says: &["\\u{1b}[31mno key port"],
             checks: false,
+            threshold: THRESHOLD,
         },
         Bad {
             service: "sick",
@@ -58,6 +64,7 @@ fn all() -> [Bad; 4] {
             begins: "container app is unhealthy; it said last: health check: nobody on 8080 | ",
             says: &["listening on 8081"],
             checks: true,
+            threshold: THRESHOLD,
         },
     ]
 }
@@ -75,7 +82,11 @@ impl Bad {
     fn check(&self, events: &[String], deployment: &str) -> Result<()> {
         let service = self.service;
         let told: Vec<&String> = events.iter().filter(|event| event.contains(") failed: ")).collect();
-        ensure!(told.len() == THRESHOLD, "{} failures are told: {events:?}", told.len());
+        ensure!(
+            told.len() == self.threshold,
+            "{} failures are told: {events:?}",
+            told.len()
+        );
         for event in &told {
             let (task, why) = event.split_once(" failed: ").context("no failure")?;
             ensure!(task.starts_with(&format!("(service {service}) (task ")), "{event}");
@@ -106,11 +117,13 @@ impl Bad {
 pub(super) fn bad_releases_are_given_up_at_the_threshold_rolled_back_and_explained(hosts: &Hosts) -> Result<()> {
     let cluster = hosts.whole()?;
     let good = checked(&cluster, "sound", "exec sleep 600")?;
-    let guarded = json!({"desiredCount": 1, "deploymentConfiguration": {"deploymentCircuitBreaker": {
-        "enable": true, "rollback": true,
-    }}});
     let releases = all();
     for bad in &releases {
+        let mut breaker = json!({"enable": true, "rollback": true});
+        if bad.threshold != THRESHOLD {
+            breaker["thresholdConfiguration"] = json!({"type": "COUNT", "value": bad.threshold});
+        }
+        let guarded = json!({"desiredCount": 1, "deploymentConfiguration": {"deploymentCircuitBreaker": breaker}});
         cluster.create_service(bad.service, &good, &guarded)?;
     }
     let mut failing = Vec::new();
@@ -133,7 +146,7 @@ pub(super) fn bad_releases_are_given_up_at_the_threshold_rolled_back_and_explain
         told.reverse();
         bad.check(&told, deployment).with_context(|| bad.service)?;
         let breaker = breaker(&cluster, bad.service)?;
-        let expected = json!({"status": "TRIGGERED", "failureCount": THRESHOLD, "threshold": THRESHOLD});
+        let expected = json!({"status": "TRIGGERED", "failureCount": bad.threshold, "threshold": bad.threshold});
         for member in ["status", "failureCount", "threshold"] {
             assert_eq!(breaker[member], expected[member], "{}: {breaker}", bad.service);
         }
