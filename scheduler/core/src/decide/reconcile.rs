@@ -6,6 +6,8 @@
 
 mod cause;
 mod placing;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::sync::Arc;
@@ -152,11 +154,8 @@ impl Pass<'_> {
         }
         let placed = placing.place(state, &launch.place, *left, env);
         *left = left.saturating_sub(launch.place.count());
-        if !placed.tasks.is_empty() {
-            let replaced = launch.unhealthy_replaced;
-            self.events
-                .push(events::started(&self.service.name, &placed.tasks, replaced));
-        }
+        self.events
+            .extend(events::launched(&self.service.name, launch, &placed.tasks));
         self.changes.extend(placed.change);
         if let Some(unplaced) = placed.unplaced {
             self.note_unplaced(&deployment, launch, &unplaced, env);

@@ -22,8 +22,7 @@ pub enum Obstacle<'a> {
 }
 
 /// `(service NAME) has started N tasks: (task ID) ...`, where some replace unhealthy ones with that said.
-#[must_use]
-pub fn started(service: &ServiceName, tasks: &[TaskId], unhealthy_replaced: u32) -> String {
+fn started(service: &ServiceName, tasks: &[TaskId], unhealthy_replaced: u32) -> String {
     let mut text = format!("(service {service}) has started {} tasks:{}.", tasks.len(), list(tasks));
     if unhealthy_replaced > 0 {
         // Writing to a string cannot fail.

@@ -1,0 +1,140 @@
+use berth_model::arn::DefinitionReference;
+use berth_model::id::{ClusterName, Family, InstanceId, ServiceName};
+use berth_model::load_balancer::TargetSettings;
+use berth_model::quantity::{CpuUnits, MemoryMib};
+use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy};
+use berth_model::status::{LaunchType, TaskStatus};
+
+use super::*;
+use crate::command::Memory;
+use crate::decide::cluster::CreateCluster;
+use crate::decide::definition::RegisterDefinition;
+use crate::decide::instance::ConnectInstance;
+use crate::decide::report::ReportTasks;
+use crate::decide::service::CreateService;
+use crate::fold::fold;
+use crate::keys::{ClusterKey, InstanceKey};
+use crate::observation::{InstanceFacts, Observation, TaskTimes};
+use crate::service::ServiceSpec;
+
+struct World {
+    state: State,
+    now: i64,
+}
+
+impl World {
+    fn submit<C: Command>(&mut self, command: &C) {
+        self.now += 10;
+        let mut memory = Memory::default();
+        let mut env = Env::new(Timestamp::from_millis(self.now), 7, &mut memory);
+        for change in &command.decide(&self.state, &mut env).unwrap().changes {
+            fold(&mut self.state, change);
+        }
+    }
+
+    fn connect(&mut self, instance: u128, zone: &str) {
+        self.submit(&ConnectInstance {
+            cluster: ClusterName::parse("test").unwrap(),
+            instance: InstanceId::from_bits(instance),
+            facts: Arc::new(InstanceFacts {
+                cpu: CpuUnits(1024),
+                memory: MemoryMib(1024),
+                attributes: [(view::ZONE.to_owned(), Some(zone.to_owned()))].into(),
+                ..InstanceFacts::default()
+            }),
+            leaving: None,
+        });
+    }
+
+    fn reconcile(&mut self) {
+        self.submit(&ReconcileService {
+            key: ServiceKey {
+                cluster: ClusterKey(1),
+                service: ServiceName::parse("web").unwrap(),
+            },
+            timing: Timing::default(),
+        });
+    }
+
+    /// All tasks run, and have for a minute.
+    fn settle(&mut self) {
+        let tasks: Vec<_> = self.state.tasks_of(ClusterKey(1), None).cloned().collect();
+        for task in tasks {
+            let started = Some(Timestamp::from_millis(self.now));
+            let observation = Observation {
+                last_status: TaskStatus::Running,
+                containers: Arc::new([]),
+                stop_code: None,
+                stopped_reason: None,
+                times: TaskTimes {
+                    started,
+                    ..TaskTimes::default()
+                },
+            };
+            self.submit(&ReportTasks {
+                instance: InstanceKey {
+                    cluster: ClusterKey(1),
+                    instance: task.instance,
+                },
+                reports: vec![(task.id, Arc::new(observation))],
+            });
+        }
+        self.now += 60_000;
+        self.reconcile();
+    }
+}
+
+#[test]
+fn a_task_that_is_started_to_balance_zones_is_told_as_such() {
+    let mut world = World {
+        state: State::default(),
+        now: 1_000_000,
+    };
+    world.submit(&CreateCluster {
+        name: ClusterName::parse("test").unwrap(),
+        tags: Vec::new(),
+    });
+    let definition = serde_json::json!({"family": "web", "containerDefinitions": [
+        {"name": "app", "image": "web", "memory": 64}]});
+    world.submit(&RegisterDefinition {
+        family: Family::parse("web").unwrap(),
+        definition: Arc::new(serde_json::from_value(definition).unwrap()),
+        tags: Vec::new(),
+    });
+    world.connect(1, "a");
+    world.submit(&CreateService {
+        cluster: ClusterName::parse("test").unwrap(),
+        name: ServiceName::parse("web").unwrap(),
+        definition: DefinitionReference {
+            family: Family::parse("web").unwrap(),
+            revision: None,
+        },
+        spec: ServiceSpec {
+            scheduling: SchedulingStrategy::Replica,
+            desired: 2,
+            configuration: DeploymentConfiguration::default_of(SchedulingStrategy::Replica),
+            constraints: Vec::new(),
+            strategies: Vec::new(),
+            health_check_grace_seconds: 0,
+            zone_rebalancing: true,
+            network: None,
+            load_balancers: Vec::new(),
+            targets: TargetSettings::default(),
+            launch_type: LaunchType::Ec2,
+            tags: Vec::new(),
+            propagate_tags: PropagateTags::None,
+            managed_tags: false,
+            execute_command: false,
+        },
+        client_token: None,
+    });
+    world.reconcile();
+    world.settle();
+    world.connect(2, "b");
+    world.reconcile();
+    world.reconcile();
+    let service = world.state.services().next().unwrap();
+    let events: Vec<_> = service.events.iter().map(|event| &*event.message).collect();
+    let moved = "(service web) has started 1 tasks in b to AZ Rebalance: (task ";
+    assert!(events.iter().any(|event| event.starts_with(moved)), "{events:#?}");
+}
