@@ -143,7 +143,7 @@ fn an_instance_has_the_address_under_which_other_hosts_reach_it(hosts: &Hosts) -
         let placed = cluster.describe(&task)?;
         assert_eq!(placed[0]["containerInstanceArn"], instance["containerInstanceArn"]);
     }
-    Ok(())
+    cluster.stop_everything()
 }
 
 fn thirty_tasks_spread_over_three_hosts_and_stop_without_a_rest(hosts: &Hosts) -> Result<()> {
