@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::journal::Journal;
 use appender::Appender;
-use pending::{Pending, Waiting};
+use pending::{Submitted, Waiting};
 pub use recovery::{RecoveryError, recover, write_snapshot};
 
 /// Commands that may wait.
@@ -39,7 +39,7 @@ pub trait Observer: Send + Sync + 'static {
 /// A handle to the engine; clones share it.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    queue: mpsc::Sender<Box<dyn Pending>>,
+    queue: mpsc::Sender<Waiting>,
     view: Arc<ArcSwap<State>>,
 }
 
@@ -86,7 +86,7 @@ impl Engine {
     /// the engine is gone.
     pub async fn submit<C: Command + 'static>(&self, command: C, by: Principal) -> Result<C::Outcome, Fault> {
         let (answer, answered) = oneshot::channel();
-        let waiting = Box::new(Waiting::new(command, by, answer));
+        let waiting = Box::new(Submitted::new(command, by, answer));
         self.queue
             .send_timeout(waiting, PATIENCE)
             .await

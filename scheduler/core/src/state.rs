@@ -64,11 +64,6 @@ impl State {
         self.revision
     }
 
-    /// Names the state after the record whose changes it has. For the engine, which folds a record change by change.
-    pub fn advance_to(&mut self, revision: Revision) {
-        self.revision = revision;
-    }
-
     /// Tasks that are not forgotten, in all clusters.
     #[must_use]
     pub fn task_count(&self) -> usize {
