@@ -8,7 +8,7 @@ use crate::Cluster;
 /// The usual check: a task is found well at once, and to be ill within four seconds.
 pub const CHECK: &str = "http /healthz interval=1s timeout=1s healthy=1 unhealthy=2";
 
-/// Registers a web server that says `text` on port 8080 of its container `web`, after `more` was done in its shell.
+/// Registers a web server that says `text` on port 8080, named `http`, of its container `web`, after `more` was done in its shell.
 /// `/healthz` answers until `/cgi-bin/ill` was asked for, which says which container it is; `/cgi-bin/sleep?N` answers
 /// after so many seconds.
 ///
@@ -24,7 +24,7 @@ pub fn web(cluster: &Cluster, family: &str, text: &str, more: &str) -> Result<St
     );
     let container = json!({
         "name": "web", "image": "busybox", "memory": 16, "cpu": 10, "command": ["sh", "-c", script], "stopTimeout": 2,
-        "portMappings": [{"containerPort": 8080}], "linuxParameters": {"initProcessEnabled": true},
+        "portMappings": [{"containerPort": 8080, "name": "http"}], "linuxParameters": {"initProcessEnabled": true},
     });
     cluster.register(&json!({"family": family, "containerDefinitions": [container]}))
 }

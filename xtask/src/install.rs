@@ -1,7 +1,7 @@
 //! Programs that a task needs of the machine, and how they get there.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -11,6 +11,11 @@ use anyhow::{Context, bail};
 use crate::steps::Steps;
 
 const INSTALL_WITHIN: Duration = Duration::from_secs(240);
+const DISABLE_WITHIN: Duration = Duration::from_secs(30);
+
+/// What Debian's packages ask before they start a service (invoke-rc.d, "policy-rc.d"), and the answer "no".
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+const NO_STARTS: &str = "#!/bin/sh\nexit 101\n";
 
 /// A program that must be there, and the Debian package that brings it.
 pub(crate) type Need = (&'static str, &'static str);
@@ -50,6 +55,31 @@ pub(crate) fn install(packages: &[&str], steps: &Steps) -> anyhow::Result<()> {
     steps
         .run(&mut install, INSTALL_WITHIN)
         .with_context(|| format!("cannot install {list}"))
+}
+
+/// Installs packages whose services are neither started now nor with the machine; a package's service has its name.
+///
+/// # Errors
+/// As those of [`install`].
+pub(crate) fn install_quietly(packages: &[&str], steps: &Steps) -> anyhow::Result<()> {
+    if !is_root()? || Path::new(POLICY).exists() {
+        // It cannot be done, or the machine has said what may start.
+        return install(packages, steps).and_then(|()| disable(packages, steps));
+    }
+    let policy = || format!("cannot say in {POLICY} that no service starts");
+    fs::write(POLICY, NO_STARTS).with_context(policy)?;
+    let installed = fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))
+        .with_context(policy)
+        .and_then(|()| install(packages, steps));
+    fs::remove_file(POLICY).with_context(|| format!("cannot remove {POLICY}"))?;
+    installed.and_then(|()| disable(packages, steps))
+}
+
+fn disable(services: &[&str], steps: &Steps) -> anyhow::Result<()> {
+    if find("systemctl").is_none() {
+        return Ok(());
+    }
+    steps.run(Command::new("systemctl").arg("disable").args(services), DISABLE_WITHIN)
 }
 
 /// Whether this is root.

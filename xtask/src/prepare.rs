@@ -18,6 +18,9 @@ const FOR_TESTS: [Need; 6] = [
     ("faketime", "faketime"),
 ];
 
+/// What finds tasks without a gateway in between. Their packages bring services that nobody asked for.
+const FOR_DISCOVERY: [Need; 2] = [("haproxy", "haproxy"), ("prometheus", "prometheus")];
+
 /// Installs what the tests need, and what builds them.
 ///
 /// # Errors
@@ -28,7 +31,9 @@ pub(crate) fn machine() -> anyhow::Result<()> {
     if !makes_virtual_environments() {
         missing.push("python3-venv");
     }
-    install(&missing)
+    install(&missing)?;
+    let missing = install::missing(&FOR_DISCOVERY);
+    with(&missing, install::install_quietly)
 }
 
 /// Installs what building needs.
@@ -40,12 +45,16 @@ pub(crate) fn build() -> anyhow::Result<()> {
 }
 
 fn install(missing: &[&'static str]) -> anyhow::Result<()> {
+    with(missing, install::install)
+}
+
+fn with(missing: &[&'static str], how: fn(&[&str], &Steps) -> anyhow::Result<()>) -> anyhow::Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
     let mut steps = Steps::begin(1);
     steps.next(&format!("installing {}", missing.join(", ")));
-    install::install(missing, &steps)
+    how(missing, &steps)
 }
 
 /// Debian's python3 comes without what a virtual environment needs.

@@ -4,6 +4,7 @@
 #[path = "../services/journal.rs"]
 mod journal;
 
+mod found;
 mod health;
 mod open;
 mod traffic;
@@ -56,6 +57,9 @@ fn main() -> ExitCode {
         traffic::a_host_that_is_cut_off_costs_no_more_than_what_was_in_flight_on_it,
         open::a_request_under_way_is_answered_before_its_task_stops,
         open::a_connection_that_does_not_end_is_cut_when_its_time_is_up,
+        found::haproxy_follows_the_tasks_that_srv_records_name,
+        found::haproxy_follows_the_hosts_that_a_records_name,
+        found::prometheus_scrapes_the_tasks_that_there_are,
         health::a_target_that_begins_to_fail_its_checks_is_replaced,
         health::a_release_that_never_turns_healthy_is_rolled_back_with_the_reason,
     ])
@@ -72,15 +76,16 @@ impl Hosts {
             "prefer-cached",
         ]);
         let cluster = Cluster::start_on(bed, CLUSTER, &HOSTS, &settings)?;
-        let options = gateway::Options {
-            scheduler: cluster.scheduler.url(),
-            cluster: CLUSTER.to_owned(),
-            arguments: Vec::new(),
+        let gateway = |host: &&str| {
+            let host = bed.host(host)?;
+            let listen = |what: &str, port: u16| format!("--{what}-listen={}:{port}", host.address());
+            host.start_gateway(&gateway::Options {
+                scheduler: cluster.scheduler.url(),
+                cluster: CLUSTER.to_owned(),
+                arguments: vec![listen("dns", found::DNS_PORT), listen("http", found::HTTP_PORT)],
+            })
         };
-        let gateways: Result<Vec<Gateway>> = HOSTS
-            .iter()
-            .map(|host| bed.host(host)?.start_gateway(&options))
-            .collect();
+        let gateways: Result<Vec<Gateway>> = HOSTS.iter().map(gateway).collect();
         Ok(Self {
             gateways: Mutex::new(gateways?),
             cluster: Mutex::new(cluster),
