@@ -9,19 +9,19 @@ mod session;
 mod usage;
 mod wire;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use berth_model::arn::Namespace;
-use berth_model::id::{InstanceId, TaskId};
 use berth_model::status::InstanceStatus;
 use berth_model::time::Timestamp;
 use berth_proto::agent::v1::agent_link_server::AgentLink;
 use berth_proto::agent::v1::{AgentMessage, Conditions, SchedulerMessage, Usage};
-use berth_scheduler_core::change::{Change, Record};
+use berth_scheduler_core::assign::{Touch, Touched, touched};
+use berth_scheduler_core::change::Record;
 use berth_scheduler_core::decide::instance::SetConnection;
-use berth_scheduler_core::keys::{ClusterKey, InstanceKey, TaskKey};
+use berth_scheduler_core::keys::InstanceKey;
 use berth_scheduler_core::state::State;
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -73,36 +73,16 @@ struct Changes {
     wake: Notify,
 }
 
-/// The tasks that records have touched.
-#[derive(Debug, Default)]
-struct Touched {
-    tasks: BTreeSet<TaskId>,
-    /// The instance itself changed: everything must be looked at.
-    all: bool,
-}
-
 impl Changes {
     fn add(&self, what: Touch) {
         let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
-        match what {
-            Touch::Task(task) => {
-                touched.tasks.insert(task);
-            }
-            Touch::Instance => touched.all = true,
-        }
+        touched.add(what);
         self.wake.notify_one();
     }
 
     fn take(&self) -> Touched {
         std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-/// What a change touches on an instance.
-#[derive(Debug, Clone, Copy)]
-enum Touch {
-    Task(TaskId),
-    Instance,
 }
 
 impl Registry {
@@ -193,65 +173,6 @@ impl Observer for Registry {
     fn published(&self, state: &State, record: &Record, _bytes: usize) {
         let changes = record.entries.iter().flat_map(|entry| &entry.changes);
         self.tell(changes.flat_map(|change| touched(state, change)));
-    }
-}
-
-/// The tasks and instances whose assignments a change may alter.
-fn touched(state: &State, change: &Change) -> Vec<(InstanceKey, Touch)> {
-    let on = |cluster: ClusterKey, instance: InstanceId| InstanceKey { cluster, instance };
-    match change {
-        Change::TasksPlaced {
-            cluster, placements, ..
-        }
-        | Change::QueuedTasksPlaced { cluster, placements } => placements
-            .iter()
-            .map(|placement| (on(*cluster, placement.instance), Touch::Task(placement.task)))
-            .collect(),
-        Change::TargetsDeregistered { cluster, tasks } => {
-            let key = |task: &TaskId| TaskKey {
-                cluster: *cluster,
-                task: *task,
-            };
-            let known = tasks.iter().filter_map(|task| state.task(key(task)));
-            known
-                .map(|task| (on(*cluster, task.instance), Touch::Task(task.id)))
-                .collect()
-        }
-        Change::TaskStopRequested { cluster, task, .. } | Change::TaskObserved { cluster, task, .. } => {
-            let key = TaskKey {
-                cluster: *cluster,
-                task: *task,
-            };
-            let known = state.task(key);
-            known
-                .map(|known| (on(*cluster, known.instance), Touch::Task(*task)))
-                .into_iter()
-                .collect()
-        }
-        Change::InstanceStatusSet { cluster, instance, .. } => vec![(on(*cluster, *instance), Touch::Instance)],
-        Change::ClusterCreated { .. }
-        | Change::ClusterDeleted { .. }
-        | Change::DefinitionRegistered { .. }
-        | Change::DefinitionDeregistered { .. }
-        | Change::InstanceRegistered { .. }
-        | Change::InstanceConnection { .. }
-        | Change::TasksQueued { .. }
-        | Change::QueuedTaskEnded { .. }
-        | Change::TaskProtectionSet { .. }
-        | Change::TargetsRegistered { .. }
-        | Change::TargetHealthSet { .. }
-        | Change::TasksForgotten { .. }
-        | Change::ServiceCreated { .. }
-        | Change::ServiceUpdated { .. }
-        | Change::ServiceStepped { .. }
-        | Change::ServiceDeleted { .. }
-        | Change::ServiceInactive { .. }
-        | Change::ServicesForgotten { .. }
-        | Change::ScheduleCreated { .. }
-        | Change::ScheduleUpdated { .. }
-        | Change::ScheduleRan { .. }
-        | Change::ScheduleRetried { .. }
-        | Change::ScheduleDeleted { .. } => Vec::new(),
     }
 }
 

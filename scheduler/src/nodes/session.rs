@@ -1,13 +1,12 @@
 //! One agent's stream, from its Hello to its end.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use berth_model::arn::Namespace;
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{ClusterName, InstanceId, TaskId};
-use berth_model::status::{InstanceStatus, TaskStatus};
+use berth_model::id::{ClusterName, InstanceId};
+use berth_model::status::TaskStatus;
 use berth_proto::agent::v1::agent_message::Message as FromAgent;
 use berth_proto::agent::v1::protection_answer::Answer;
 use berth_proto::agent::v1::scheduler_message::Message as ToAgent;
@@ -15,6 +14,7 @@ use berth_proto::agent::v1::{
     AgentMessage, DrainNotice, Heartbeat, Hello, ProtectionAnswer, ProtectionRequest, Refusal, ReportsRecorded,
     SchedulerMessage, StopConfirmation, StopProposal, TaskReport, Welcome,
 };
+use berth_scheduler_core::assign::{Sent, is_assigned};
 use berth_scheduler_core::command::Principal;
 use berth_scheduler_core::decide::instance::{ConnectInstance, Reception, SetLeaving};
 use berth_scheduler_core::decide::protection::{self, SetProtection};
@@ -25,8 +25,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use super::assignments::{Place, Sent};
-use super::{Changes, HEARTBEAT, Handle, Link, Registry, SILENCE, wire};
+use super::{Changes, HEARTBEAT, Handle, Link, Registry, SILENCE, assignments, wire};
 use crate::api::describe;
 use crate::clock;
 use crate::engine::Engine;
@@ -329,17 +328,12 @@ impl Session {
         // What is touched from here on is looked at the next time; the state has all that is touched already.
         let touched = guest.handle.changes.take();
         let state = self.engine.view();
-        let place = Place {
-            state: &state,
-            key: guest.key,
-            cluster: &guest.cluster,
-            namespace: &self.namespace,
-        };
-        match guest.sent.update(&place, &touched) {
+        match guest.sent.update(&state, guest.key, &touched) {
             None => Ok(0),
-            Some(assignments) => {
-                let tasks = assignments.assignments.len();
-                self.send(ToAgent::Assignments(assignments)).await.map(|()| tasks)
+            Some(update) => {
+                let tasks = update.tasks.len();
+                let message = assignments::message(&update, &guest.cluster, &self.namespace);
+                self.send(ToAgent::Assignments(message)).await.map(|()| tasks)
             }
         }
     }
@@ -347,17 +341,10 @@ impl Session {
     /// Confirms the stop of those proposed tasks that are none of this instance's.
     async fn consider(&self, guest: &Guest, proposal: StopProposal) -> Result<(), End> {
         let state = self.engine.view();
-        let active = state
-            .instance(guest.key)
-            .is_some_and(|instance| instance.status != InstanceStatus::Inactive);
-        let mine: BTreeSet<TaskId> = match active {
-            true => state.live_tasks_on(guest.key).map(|task| task.id).collect(),
-            false => BTreeSet::new(),
-        };
         let is_mine = |arn: &str| {
             self.namespace
                 .parse_task(&guest.cluster, arn)
-                .is_ok_and(|task| mine.contains(&task))
+                .is_ok_and(|task| is_assigned(&state, guest.key, task))
         };
         let task_arns: Vec<String> = proposal.task_arns.into_iter().filter(|arn| !is_mine(arn)).collect();
         if task_arns.is_empty() {

@@ -1,18 +1,18 @@
+use crate::command::{Command, Env, Memory};
+use crate::decide::cluster::CreateCluster;
+use crate::decide::definition::RegisterDefinition;
+use crate::decide::instance::{ConnectInstance, DeregisterInstance};
+use crate::decide::report::ReportTasks;
+use crate::decide::run::{Call, RunTask};
+use crate::decide::stop::StopTask;
+use crate::fold::fold;
+use crate::keys::ClusterKey;
+use crate::observation::{InstanceFacts, Observation, TaskTimes};
 use berth_model::arn::DefinitionReference;
-use berth_model::id::{Family, InstanceId};
+use berth_model::id::{ClusterName, Family};
 use berth_model::overrides::TaskOverride;
 use berth_model::status::{LaunchType, TaskStatus};
 use berth_model::time::Timestamp;
-use berth_scheduler_core::command::{Command, Env, Memory};
-use berth_scheduler_core::decide::cluster::CreateCluster;
-use berth_scheduler_core::decide::definition::RegisterDefinition;
-use berth_scheduler_core::decide::instance::{ConnectInstance, DeregisterInstance};
-use berth_scheduler_core::decide::report::ReportTasks;
-use berth_scheduler_core::decide::run::{Call, RunTask};
-use berth_scheduler_core::decide::stop::StopTask;
-use berth_scheduler_core::fold::fold;
-use berth_scheduler_core::keys::ClusterKey;
-use berth_scheduler_core::observation::{InstanceFacts, Observation, TaskTimes};
 
 use super::*;
 
@@ -20,7 +20,6 @@ use super::*;
 struct World {
     state: State,
     sent: Sent,
-    namespace: Namespace,
 }
 
 const KEY: InstanceKey = InstanceKey {
@@ -37,7 +36,6 @@ impl World {
         let mut world = Self {
             state: State::default(),
             sent: Sent::default(),
-            namespace: Namespace::new("us-east-1", "000000000000").unwrap(),
         };
         world.submit(&CreateCluster {
             name: cluster(),
@@ -125,17 +123,11 @@ impl World {
         });
     }
 
-    fn update(&mut self, touched: &Touched) -> Option<Assignments> {
-        let place = Place {
-            state: &self.state,
-            key: KEY,
-            cluster: &cluster(),
-            namespace: &self.namespace,
-        };
-        self.sent.update(&place, touched)
+    fn update(&mut self, touched: &Touched) -> Option<Update<'_>> {
+        self.sent.update(&self.state, KEY, touched)
     }
 
-    fn touching(&mut self, task: TaskId) -> Option<Assignments> {
+    fn touching(&mut self, task: TaskId) -> Option<Update<'_>> {
         self.update(&Touched {
             tasks: BTreeSet::from([task]),
             all: false,
@@ -143,49 +135,45 @@ impl World {
     }
 }
 
-/// The ids and desired statuses of a message.
-fn assigned(message: &Assignments) -> Vec<(&str, &str)> {
-    let id = |arn: &'_ str| arn.rsplit_once('/').map_or(0, |(head, _)| head.len() + 1);
-    let tasks = message.assignments.iter();
-    tasks
-        .map(|a| (&a.task_arn[id(&a.task_arn)..], a.desired_status.as_str()))
-        .collect()
+/// The ids and desired statuses of an update.
+fn told(update: &Update<'_>) -> Vec<(TaskId, DesiredStatus)> {
+    update.tasks.iter().map(|task| (task.id, task.assigned())).collect()
 }
 
 #[test]
 fn the_first_message_is_the_complete_set_also_when_it_is_empty() {
     let mut world = World::new();
-    let message = world.update(&Touched::default()).unwrap();
-    assert!(message.complete);
-    assert_eq!((message.applies_to, message.results_in), (0, 1));
-    assert!(message.assignments.is_empty());
-    assert_eq!(world.update(&Touched::default()), None, "nothing has changed");
+    let update = world.update(&Touched::default()).unwrap();
+    assert!(update.complete);
+    assert_eq!((update.applies_to, update.results_in), (0, 1));
+    assert!(update.tasks.is_empty());
+    assert!(world.update(&Touched::default()).is_none(), "nothing has changed");
 }
 
 #[test]
 fn increments_follow_each_other_and_carry_a_definition_once() {
     let mut world = World::new();
     let first = world.run();
-    let message = world.update(&Touched::default()).unwrap();
-    assert_eq!(assigned(&message), [(first.to_string().as_str(), "RUNNING")]);
-    assert_eq!(message.task_definitions.len(), 1);
+    let update = world.update(&Touched::default()).unwrap();
+    assert_eq!(told(&update), [(first, DesiredStatus::Running)]);
+    assert_eq!(update.definitions.len(), 1);
 
     let second = world.run();
-    let message = world.touching(second).unwrap();
-    assert!(!message.complete);
-    assert_eq!((message.applies_to, message.results_in), (1, 2));
-    assert_eq!(assigned(&message), [(second.to_string().as_str(), "RUNNING")]);
-    assert!(message.task_definitions.is_empty());
-    assert_eq!(world.touching(second), None, "it was sent already");
+    let update = world.touching(second).unwrap();
+    assert!(!update.complete);
+    assert_eq!((update.applies_to, update.results_in), (1, 2));
+    assert_eq!(told(&update), [(second, DesiredStatus::Running)]);
+    assert!(update.definitions.is_empty());
+    assert!(world.touching(second).is_none(), "it was sent already");
 
     world.submit(&StopTask {
         cluster: cluster(),
         task: first,
         reason: None,
     });
-    let message = world.touching(first).unwrap();
-    assert_eq!((message.applies_to, message.results_in), (2, 3));
-    assert_eq!(assigned(&message), [(first.to_string().as_str(), "STOPPED")]);
+    let update = world.touching(first).unwrap();
+    assert_eq!((update.applies_to, update.results_in), (2, 3));
+    assert_eq!(told(&update), [(first, DesiredStatus::Stopped)]);
 }
 
 #[test]
@@ -194,20 +182,19 @@ fn an_agent_holds_no_more_definitions_than_its_tasks_need_and_a_few() {
     world.update(&Touched::default()).unwrap();
     let lasting = world.run();
     let mut held = BTreeSet::new();
-    let mut take = |message: &Assignments| {
-        for definition in &message.task_definitions {
-            assert!(held.insert(definition.task_definition_arn.clone().unwrap()));
+    let mut take = |update: &Update<'_>| {
+        for definition in &update.definitions {
+            assert!(held.insert(definition.id.clone()));
         }
-        for assignment in &message.assignments {
-            assert!(held.contains(&assignment.task_definition_arn), "{held:?}");
+        for task in &update.tasks {
+            assert!(held.contains(&task.launch.definition), "{held:?}");
         }
-        for arn in &message.forgotten_task_definition_arns {
-            assert!(held.remove(arn), "{arn} was not held");
+        for id in &update.forgotten_definitions {
+            assert!(held.remove(id), "{id} was not held");
         }
         held.len()
     };
-    let first = world.touching(lasting).unwrap();
-    take(&first);
+    take(&world.touching(lasting).unwrap());
     for _ in 0..40 {
         world.register();
         let task = world.run();
@@ -215,8 +202,16 @@ fn an_agent_holds_no_more_definitions_than_its_tasks_need_and_a_few() {
         world.end(task);
         assert!(take(&world.touching(task).unwrap()) <= 17);
     }
-    let of_lasting = &first.task_definitions[0].task_definition_arn;
-    assert!(held.contains(of_lasting.as_ref().unwrap()), "a task needs it");
+    let of_lasting = &world
+        .state
+        .task(TaskKey {
+            cluster: KEY.cluster,
+            task: lasting,
+        })
+        .unwrap()
+        .launch
+        .definition;
+    assert!(held.contains(of_lasting), "a task needs it");
 }
 
 #[test]
@@ -229,13 +224,13 @@ fn an_instance_that_was_deregistered_has_nothing_to_run() {
         instance: KEY.instance,
         force: true,
     });
-    let message = world
+    let update = world
         .update(&Touched {
             tasks: BTreeSet::new(),
             all: true,
         })
         .unwrap();
-    assert!(message.complete);
-    assert_eq!((message.applies_to, message.results_in), (1, 2));
-    assert!(message.assignments.is_empty() && message.forgotten_task_arns.is_empty());
+    assert!(update.complete);
+    assert_eq!((update.applies_to, update.results_in), (1, 2));
+    assert!(update.tasks.is_empty() && update.forgotten.is_empty());
 }
