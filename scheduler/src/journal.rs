@@ -1,12 +1,21 @@
 //! The journal: the order of all changes, durable, behind one trait.
 //!
-//! Bytes in, bytes out: what a record says is the core's business. Only the engine (and its snapshots) calls it.
+//! Bytes in, bytes out: what a record says is the core's business. Only the engine (and its snapshots) calls it. What
+//! every journal holds to is tried by one list of tests, `scheduler/tests/journal`.
 
 pub mod embedded;
+mod follow;
+pub mod memory;
 
+use std::error::Error;
 use std::future::Future;
+use std::time::Duration;
 
 use berth_scheduler_core::keys::Revision;
+use futures_util::Stream;
+
+/// A follower is told this often, at least, that the journal can still be reached.
+pub const QUIET_AFTER: Duration = Duration::from_secs(1);
 
 /// What became of an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,9 +32,26 @@ pub enum Appended {
 /// What a read found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// Records with their revisions, in order; none when the journal ends before `from`.
+    /// Records with their revisions, in order; none only when the journal ends before `from`.
     Records(Vec<(Revision, Vec<u8>)>),
     /// The records were truncated; a snapshot has their sum.
+    Compacted {
+        /// The oldest record that is left.
+        oldest: Revision,
+    },
+}
+
+/// What a follower is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Followed {
+    /// The records that come next, in order, at least one: none is missing before or between them.
+    Records(Vec<(Revision, Vec<u8>)>),
+    /// The journal was reached and the follower has everything.
+    Quiet {
+        /// The newest revision.
+        head: Revision,
+    },
+    /// What comes next was truncated; a snapshot has its sum. Nothing more follows.
     Compacted {
         /// The oldest record that is left.
         oldest: Revision,
@@ -41,6 +67,9 @@ pub struct Snapshot {
     pub chunks: Vec<Vec<u8>>,
 }
 
+/// What a journal's storage said.
+type Cause = Box<dyn Error + Send + Sync>;
+
 /// Why the journal could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -51,7 +80,7 @@ pub enum JournalError {
         path: String,
         /// Why.
         #[source]
-        source: Box<redb::Error>,
+        source: Cause,
     },
     /// A read or write failed. After a failed write nobody knows what is on disk: the process must end.
     #[error("the journal failed to {operation}")]
@@ -60,7 +89,16 @@ pub enum JournalError {
         operation: &'static str,
         /// Why.
         #[source]
-        source: Box<redb::Error>,
+        source: Cause,
+    },
+    /// The journal cannot be reached, for now. Appends do not fail so: they wait until it can.
+    #[error("the journal cannot be reached to {operation}")]
+    Unreachable {
+        /// What was tried.
+        operation: &'static str,
+        /// Why.
+        #[source]
+        source: Cause,
     },
     /// The journal's thread is gone.
     #[error("the journal is closed")]
@@ -73,6 +111,9 @@ pub enum JournalError {
 /// effect; it never has half of one.
 pub trait Journal: Send + Sync + 'static {
     /// Appends the record that follows `expected`, and answers once it is durable.
+    ///
+    /// Both answers are certain: a record that is answered with a conflict is not in the journal and will not be. After
+    /// an error nobody knows what became of it.
     fn append(
         &self,
         expected: Revision,
@@ -82,7 +123,17 @@ pub trait Journal: Send + Sync + 'static {
     /// Reads up to `limit` records, the first being `from`.
     fn read(&self, from: Revision, limit: usize) -> impl Future<Output = Result<Found, JournalError>> + Send;
 
-    /// Puts a snapshot of the state at a revision; it replaces the one before it.
+    /// The newest revision, as of some moment between call and answer.
+    fn head(&self) -> impl Future<Output = Result<Revision, JournalError>> + Send;
+
+    /// All records from `from` on, those that are there and those that will be, without end.
+    ///
+    /// Each comes once, in order and without a gap, whoever appended it. After an error the stream may go on: what it
+    /// tells next still follows what it told last.
+    fn follow(&self, from: Revision) -> impl Stream<Item = Result<Followed, JournalError>> + Send;
+
+    /// Puts a snapshot of the state at a revision; it replaces the one before it. One that is
+    /// older than the newest is dropped.
     fn put_snapshot(
         &self,
         at: Revision,
@@ -95,3 +146,6 @@ pub trait Journal: Send + Sync + 'static {
     /// Deletes the records before a revision; never those that no snapshot covers.
     fn truncate(&self, before: Revision) -> impl Future<Output = Result<(), JournalError>> + Send;
 }
+
+#[cfg(test)]
+mod tests;

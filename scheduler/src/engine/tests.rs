@@ -1,4 +1,3 @@
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use berth_model::id::ClusterName;
@@ -6,88 +5,24 @@ use berth_scheduler_core::change::{Change, Entry};
 use berth_scheduler_core::command::{Decision, Env};
 use berth_scheduler_core::decide::cluster::{CreateCluster, DeleteCluster};
 use berth_scheduler_core::keys::{ClusterKey, Revision};
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::appender::encode;
 use super::*;
 use crate::clock;
-use crate::journal::{Appended, Found, JournalError, Snapshot};
+use crate::journal::memory::Memory;
 
-/// A journal in memory, whose appends can be held up and whose next place can be taken by another writer.
-#[derive(Default)]
-struct Memory {
-    records: Mutex<Vec<Vec<u8>>>,
-    snapshot: Mutex<Option<Snapshot>>,
-    rival: Mutex<Option<Vec<Change>>>,
-    gate: Option<Semaphore>,
-    appends: AtomicUsize,
-}
-
-impl Memory {
-    fn push(&self, changes: Vec<Change>) {
-        let mut records = self.records.lock().unwrap();
-        let record = Record {
-            v: Record::FORMAT,
-            revision: Revision(u64::try_from(records.len()).unwrap() + 1),
-            entries: vec![Entry {
-                at: clock::now(),
-                by: "rival".into(),
-                changes,
-            }],
-        };
-        records.push(encode(&record));
-    }
-}
-
-impl Journal for Memory {
-    async fn append(&self, expected: Revision, record: Vec<u8>) -> Result<Appended, JournalError> {
-        self.appends.fetch_add(1, Ordering::SeqCst);
-        if let Some(gate) = &self.gate {
-            gate.acquire().await.unwrap().forget();
-        }
-        if let Some(changes) = self.rival.lock().unwrap().take() {
-            self.push(changes);
-        }
-        let mut records = self.records.lock().unwrap();
-        let head = Revision(u64::try_from(records.len()).unwrap());
-        if expected != head {
-            return Ok(Appended::Conflict { head });
-        }
-        records.push(record);
-        Ok(Appended::Committed(expected.next()))
-    }
-
-    async fn read(&self, from: Revision, limit: usize) -> Result<Found, JournalError> {
-        let records = self.records.lock().unwrap();
-        let numbered = (1..).map(Revision).zip(records.iter().cloned());
-        Ok(Found::Records(
-            numbered
-                .skip_while(|(revision, _)| *revision < from)
-                .take(limit)
-                .collect(),
-        ))
-    }
-
-    async fn put_snapshot(
-        &self,
-        at: Revision,
-        chunks: impl Iterator<Item = Vec<u8>> + Send,
-    ) -> Result<(), JournalError> {
-        *self.snapshot.lock().unwrap() = Some(Snapshot {
-            revision: at,
-            chunks: chunks.collect(),
-        });
-        Ok(())
-    }
-
-    async fn latest_snapshot(&self) -> Result<Option<Snapshot>, JournalError> {
-        Ok(self.snapshot.lock().unwrap().clone())
-    }
-
-    async fn truncate(&self, _before: Revision) -> Result<(), JournalError> {
-        Ok(())
-    }
+/// A record that another writer appends as `revision`.
+fn rival(revision: u64, changes: Vec<Change>) -> Vec<u8> {
+    encode(&Record {
+        v: Record::FORMAT,
+        revision: Revision(revision),
+        entries: vec![Entry {
+            at: clock::now(),
+            by: "rival".into(),
+            changes,
+        }],
+    })
 }
 
 struct Nobody;
@@ -113,10 +48,7 @@ fn create(text: &str) -> CreateCluster {
 
 #[tokio::test]
 async fn an_answer_comes_after_the_record_is_durable_and_the_state_has_it() {
-    let journal = Arc::new(Memory {
-        gate: Some(Semaphore::new(0)),
-        ..Memory::default()
-    });
+    let journal = Arc::new(Memory::held());
     let engine = start(&journal);
     let mut submitted = tokio::spawn({
         let engine = engine.clone();
@@ -128,7 +60,7 @@ async fn an_answer_comes_after_the_record_is_durable_and_the_state_has_it() {
         engine.view().cluster(&name("a")).is_none(),
         "published before the record was durable"
     );
-    journal.gate.as_ref().unwrap().add_permits(1);
+    journal.let_through(1);
     submitted.await.unwrap().unwrap();
     assert!(engine.view().cluster(&name("a")).is_some());
 }
@@ -161,7 +93,7 @@ async fn submit_while_writing(engine: &Engine, journal: &Memory, others: usize) 
         tokio::spawn(async move { engine.submit(command, "test".into()).await })
     };
     let mut submitted = vec![spawn("first".to_owned())];
-    while journal.appends.load(Ordering::SeqCst) == 0 {
+    while journal.appends() == 0 {
         tokio::task::yield_now().await;
     }
     submitted.extend((0..others).map(|n| spawn(format!("c{n}"))));
@@ -173,36 +105,31 @@ async fn submit_while_writing(engine: &Engine, journal: &Memory, others: usize) 
 
 #[tokio::test]
 async fn commands_that_come_while_a_record_is_written_share_the_next() {
-    let journal = Arc::new(Memory {
-        gate: Some(Semaphore::new(0)),
-        ..Memory::default()
-    });
+    let journal = Arc::new(Memory::held());
     let engine = start(&journal);
     let submitted = submit_while_writing(&engine, &journal, 50).await;
     assert_eq!(engine.view().revision(), Revision(0), "nothing is durable yet");
-    journal.gate.as_ref().unwrap().add_permits(2);
+    journal.let_through(2);
     for command in submitted {
         command.await.unwrap().unwrap();
     }
-    assert_eq!(journal.records.lock().unwrap().len(), 2);
+    assert_eq!(journal.head().await.unwrap(), Revision(2));
     assert_eq!(engine.view().revision(), Revision(2));
     assert_eq!(engine.view().clusters().count(), 51);
 }
 
 #[tokio::test]
 async fn what_was_decided_on_a_record_that_lost_the_race_is_decided_again() {
-    let journal = Arc::new(Memory {
-        gate: Some(Semaphore::new(0)),
-        ..Memory::default()
-    });
+    let journal = Arc::new(Memory::held());
     let engine = start(&journal);
     let submitted = submit_while_writing(&engine, &journal, 5).await;
-    *journal.rival.lock().unwrap() = Some(vec![Change::ClusterCreated {
+    let theirs = Change::ClusterCreated {
         name: name("theirs"),
         key: ClusterKey(1),
         tags: Vec::new(),
-    }]);
-    journal.gate.as_ref().unwrap().add_permits(2);
+    };
+    journal.overtake(rival(1, vec![theirs]));
+    journal.let_through(2);
     for command in submitted {
         command.await.unwrap().unwrap();
     }
@@ -219,11 +146,12 @@ async fn what_was_decided_on_a_record_that_lost_the_race_is_decided_again() {
 async fn a_command_that_lost_the_race_is_decided_again_on_the_new_state() {
     let journal = Arc::new(Memory::default());
     let engine = start(&journal);
-    *journal.rival.lock().unwrap() = Some(vec![Change::ClusterCreated {
+    let theirs = Change::ClusterCreated {
         name: name("theirs"),
         key: ClusterKey(1),
         tags: Vec::new(),
-    }]);
+    };
+    journal.overtake(rival(1, vec![theirs]));
     engine.submit(create("ours"), "test".into()).await.unwrap();
     let state = engine.view();
     assert_eq!(state.revision(), Revision(2));
@@ -234,7 +162,7 @@ async fn a_command_that_lost_the_race_is_decided_again_on_the_new_state() {
         "the number was decided anew"
     );
 
-    *journal.rival.lock().unwrap() = Some(vec![Change::ClusterDeleted { name: name("ours") }]);
+    journal.overtake(rival(3, vec![Change::ClusterDeleted { name: name("ours") }]));
     engine
         .submit(DeleteCluster { name: name("ours") }, "test".into())
         .await
@@ -248,7 +176,7 @@ async fn a_refusal_changes_nothing() {
     let engine = start(&journal);
     let refused = engine.submit(DeleteCluster { name: name("none") }, "test".into()).await;
     assert_eq!(refused, Err(Fault::cluster_not_found()));
-    assert!(journal.records.lock().unwrap().is_empty());
+    assert_eq!(journal.head().await.unwrap(), Revision(0));
 }
 
 #[tokio::test]
@@ -258,22 +186,19 @@ async fn a_start_gives_the_state_of_snapshot_and_tail() {
     for text in ["a", "b", "c"] {
         engine.submit(create(text), "test".into()).await.unwrap();
     }
+    assert_eq!(recover(&*journal).await.unwrap(), *engine.view());
     write_snapshot(&*journal, &engine.view()).await.unwrap();
     engine.submit(create("d"), "test".into()).await.unwrap();
-    assert_eq!(recover(&*journal).await.unwrap(), *engine.view());
-    journal.snapshot.lock().unwrap().take();
     assert_eq!(recover(&*journal).await.unwrap(), *engine.view());
 }
 
 #[tokio::test]
 async fn a_record_that_cannot_be_understood_keeps_the_scheduler_from_starting() {
     let journal = Memory::default();
-    journal.push(Vec::new());
-    journal
-        .records
-        .lock()
-        .unwrap()
-        .push(br#"{"v":2,"revision":2,"entries":[]}"#.to_vec());
+    let unknown = br#"{"v":2,"revision":2,"entries":[]}"#.to_vec();
+    for (expected, record) in [(0, rival(1, Vec::new())), (1, unknown)] {
+        journal.append(Revision(expected), record).await.unwrap();
+    }
     let error = recover(&journal).await.unwrap_err();
     assert!(
         matches!(

@@ -8,10 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use berth_scheduler_core::keys::Revision;
+use futures_util::Stream;
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Appended, Found, Journal, JournalError, Snapshot};
+use super::{Appended, Followed, Found, Journal, JournalError, Snapshot, follow};
 
 const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
 /// Chunks of snapshots by revision and place.
@@ -30,6 +31,7 @@ const TRUNCATE_AT_ONCE: u64 = 1000;
 pub struct Embedded {
     database: Arc<Database>,
     writes: mpsc::Sender<Write>,
+    head: watch::Receiver<Revision>,
 }
 
 #[derive(Debug)]
@@ -66,18 +68,23 @@ impl Embedded {
             path: path.display().to_string(),
             source: Box::new(source),
         };
-        let database = Arc::new(Database::create(path).map_err(|error| failed(error.into()))?);
-        let head = prepare(&database).map_err(failed)?;
+        let database = Database::create(path).map_err(|error| failed(error.into()))?;
+        Self::on(database).map_err(failed)
+    }
+
+    pub(super) fn on(database: Database) -> Result<Self, redb::Error> {
+        let database = Arc::new(database);
+        let (published, head) = watch::channel(prepare(&database)?);
         let (writes, queue) = mpsc::channel(QUEUE);
         let writer = Writer {
             database: Arc::clone(&database),
-            head,
+            head: published,
         };
         std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer.run(queue))
-            .map_err(|error| failed(redb::Error::Io(error)))?;
-        Ok(Self { database, writes })
+            .map_err(redb::Error::Io)?;
+        Ok(Self { database, writes, head })
     }
 
     async fn write<T>(
@@ -112,6 +119,12 @@ fn storage(operation: &'static str, source: impl Into<redb::Error>) -> JournalEr
     }
 }
 
+/// The revision of the newest complete snapshot.
+fn covered(transaction: &redb::ReadTransaction) -> Result<Revision, redb::Error> {
+    let complete = transaction.open_table(META)?.get(COMPLETE)?;
+    Ok(complete.map_or(Revision::default(), |at| Revision(at.value())))
+}
+
 /// Makes the tables and finds the newest revision.
 fn prepare(database: &Database) -> Result<Revision, redb::Error> {
     let transaction = database.begin_write()?;
@@ -141,13 +154,14 @@ impl Journal for Embedded {
 
     async fn read(&self, from: Revision, limit: usize) -> Result<Found, JournalError> {
         self.read_blocking("read records", move |database| {
-            let records = database.begin_read()?.open_table(RECORDS)?;
-            if let Some((oldest, _)) = records.first()?
-                && oldest.value() > from.0
-            {
-                return Ok(Found::Compacted {
-                    oldest: Revision(oldest.value()),
-                });
+            let transaction = database.begin_read()?;
+            let records = transaction.open_table(RECORDS)?;
+            let oldest = match records.first()? {
+                Some((oldest, _)) => Revision(oldest.value()),
+                None => covered(&transaction)?.next(),
+            };
+            if oldest > from {
+                return Ok(Found::Compacted { oldest });
             }
             let mut found = Vec::new();
             for record in records.range(from.0..)?.take(limit) {
@@ -157,6 +171,14 @@ impl Journal for Embedded {
             Ok(Found::Records(found))
         })
         .await
+    }
+
+    async fn head(&self) -> Result<Revision, JournalError> {
+        Ok(*self.head.borrow())
+    }
+
+    fn follow(&self, from: Revision) -> impl Stream<Item = Result<Followed, JournalError>> + Send {
+        follow::by_notice(self, self.head.clone(), from)
     }
 
     async fn put_snapshot(
@@ -216,11 +238,12 @@ impl Journal for Embedded {
 /// The thread that has the file's only write transactions.
 struct Writer {
     database: Arc<Database>,
-    head: Revision,
+    /// The newest revision that is durable.
+    head: watch::Sender<Revision>,
 }
 
 impl Writer {
-    fn run(mut self, mut queue: mpsc::Receiver<Write>) {
+    fn run(self, mut queue: mpsc::Receiver<Write>) {
         // A caller that does not wait for its answer any more is no reason to stop.
         while let Some(write) = queue.blocking_recv() {
             match write {
@@ -241,16 +264,17 @@ impl Writer {
         }
     }
 
-    fn append(&mut self, expected: Revision, record: &[u8]) -> Result<Appended, JournalError> {
-        if expected != self.head {
-            return Ok(Appended::Conflict { head: self.head });
+    fn append(&self, expected: Revision, record: &[u8]) -> Result<Appended, JournalError> {
+        let head = *self.head.borrow();
+        if expected != head {
+            return Ok(Appended::Conflict { head });
         }
         let revision = expected.next();
         self.transact("append a record", Durability::Immediate, |transaction| {
             transaction.open_table(RECORDS)?.insert(revision.0, record)?;
             Ok(())
         })?;
-        self.head = revision;
+        self.head.send_replace(revision);
         Ok(Appended::Committed(revision))
     }
 
@@ -264,8 +288,14 @@ impl Writer {
 
     fn complete(&self, at: Revision, chunks: u32) -> Result<(), JournalError> {
         self.transact("complete a snapshot", Durability::Immediate, |transaction| {
-            transaction.open_table(META)?.insert(COMPLETE, at.0)?;
+            let mut meta = transaction.open_table(META)?;
+            let newest = meta.get(COMPLETE)?.map(|newest| newest.value());
             let mut snapshots = transaction.open_table(SNAPSHOTS)?;
+            if newest.is_some_and(|newest| newest > at.0) {
+                snapshots.retain_in((at.0, 0)..=(at.0, u32::MAX), |_, _| false)?;
+                return Ok(());
+            }
+            meta.insert(COMPLETE, at.0)?;
             snapshots.retain(|(revision, place), _| revision == at.0 && place < chunks)?;
             Ok(())
         })
