@@ -4,8 +4,10 @@
 //! every journal holds to is tried by one list of tests, `scheduler/tests/journal`.
 
 pub mod embedded;
+pub mod etcd;
 mod follow;
 pub mod memory;
+mod reach;
 
 use std::error::Error;
 use std::future::Future;
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use berth_scheduler_core::keys::Revision;
 use futures_util::Stream;
+pub use reach::Trouble;
 
 /// A follower is told this often, at least, that the journal can still be reached.
 pub const QUIET_AFTER: Duration = Duration::from_secs(1);
@@ -73,7 +76,7 @@ type Cause = Box<dyn Error + Send + Sync>;
 /// Why the journal could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// The file cannot be opened as a journal.
+    /// This cannot be opened as a journal.
     #[error("cannot open the journal at {path}")]
     Open {
         /// Where it lies.
@@ -100,6 +103,28 @@ pub enum JournalError {
         #[source]
         source: Cause,
     },
+    /// The record is too large. Nothing was written.
+    #[error("a record of {size} bytes is too large for the journal, which takes {limit}")]
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The largest that is taken, in bytes.
+        limit: usize,
+    },
+    /// Nobody can say any more what became of an append.
+    #[error("it is not known whether record {revision} was appended: it was truncated since")]
+    Unknown {
+        /// The revision that the record was to have.
+        revision: Revision,
+    },
+    /// The journal ends before what was read from it: it was deleted, or restored from a backup.
+    #[error("the journal has gone back to revision {head}, after {expected} was read from it")]
+    Rewound {
+        /// Its newest revision now.
+        head: Revision,
+        /// A revision that was there.
+        expected: Revision,
+    },
     /// The journal's thread is gone.
     #[error("the journal is closed")]
     Closed,
@@ -112,7 +137,7 @@ pub enum JournalError {
 pub trait Journal: Send + Sync + 'static {
     /// Appends the record that follows `expected`, and answers once it is durable.
     ///
-    /// Both answers are certain: a record that is answered with a conflict is not in the journal and will not be. After
+    /// `expected` is a revision that is, or was, the newest. Both answers are certain: a record that is answered with a conflict is not in the journal and will not be. After
     /// an error nobody knows what became of it.
     fn append(
         &self,
@@ -133,7 +158,7 @@ pub trait Journal: Send + Sync + 'static {
     fn follow(&self, from: Revision) -> impl Stream<Item = Result<Followed, JournalError>> + Send;
 
     /// Puts a snapshot of the state at a revision; it replaces the one before it. One that is
-    /// older than the newest is dropped.
+    /// not newer than the newest is dropped.
     fn put_snapshot(
         &self,
         at: Revision,
@@ -145,6 +170,21 @@ pub trait Journal: Send + Sync + 'static {
 
     /// Deletes the records before a revision; never those that no snapshot covers.
     fn truncate(&self, before: Revision) -> impl Future<Output = Result<(), JournalError>> + Send;
+
+    /// Gives back the room of what was overwritten and deleted; to be called every minute. Any number of users may.
+    fn tidy(&self) -> impl Future<Output = Result<(), JournalError>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// The largest record that is taken, in bytes.
+    fn max_record(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Why nothing comes of what is asked, while that is so.
+    fn trouble(&self) -> Option<Trouble> {
+        None
+    }
 }
 
 #[cfg(test)]

@@ -186,6 +186,12 @@ impl Journal for Embedded {
         at: Revision,
         chunks: impl Iterator<Item = Vec<u8>> + Send,
     ) -> Result<(), JournalError> {
+        let newest = self
+            .read_blocking("read the snapshot", |database| covered(&database.begin_read()?))
+            .await?;
+        if newest >= at {
+            return Ok(());
+        }
         let mut count = 0;
         for bytes in chunks {
             let place = count;
@@ -288,14 +294,8 @@ impl Writer {
 
     fn complete(&self, at: Revision, chunks: u32) -> Result<(), JournalError> {
         self.transact("complete a snapshot", Durability::Immediate, |transaction| {
-            let mut meta = transaction.open_table(META)?;
-            let newest = meta.get(COMPLETE)?.map(|newest| newest.value());
+            transaction.open_table(META)?.insert(COMPLETE, at.0)?;
             let mut snapshots = transaction.open_table(SNAPSHOTS)?;
-            if newest.is_some_and(|newest| newest > at.0) {
-                snapshots.retain_in((at.0, 0)..=(at.0, u32::MAX), |_, _| false)?;
-                return Ok(());
-            }
-            meta.insert(COMPLETE, at.0)?;
             snapshots.retain(|(revision, place), _| revision == at.0 && place < chunks)?;
             Ok(())
         })

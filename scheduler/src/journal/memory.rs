@@ -193,7 +193,7 @@ impl Journal for Memory {
         if failure == Some(Failure::Before) {
             return Err(unreachable("write a snapshot"));
         }
-        if log.snapshot.as_ref().is_none_or(|newest| newest.revision <= at) {
+        if log.snapshot.as_ref().is_none_or(|newest| newest.revision < at) {
             log.snapshot = Some(snapshot);
         }
         failure.map_or(Ok(()), |_| Err(unreachable("write a snapshot")))

@@ -1,7 +1,11 @@
 //! What every journal holds to: one list of tests, run against each.
 
+mod access;
 mod disk;
+mod etcd;
+mod server;
 mod suite;
+mod wire;
 
 use std::sync::Arc;
 
@@ -84,6 +88,14 @@ macro_rules! every_journal {
                 suite::$test(InMemory::new().await).await;
             })*
         }
+        mod in_etcd {
+            use super::etcd::InEtcd;
+            use super::{Bed, suite};
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                suite::$test(InEtcd::new().await).await;
+            })*
+        }
     };
 }
 
@@ -96,7 +108,7 @@ every_journal! {
     a_follower_may_begin_before_the_record_is_there,
     a_follower_hears_that_nothing_happens,
     a_follower_behind_the_truncation_is_told_so,
-    a_snapshot_replaces_the_one_before_and_never_a_newer_one,
+    a_snapshot_replaces_only_an_older_one,
     a_snapshot_is_there_whole_or_not_at_all,
     truncation_stops_at_the_snapshot,
     a_journal_without_records_goes_on_behind_its_snapshot,
