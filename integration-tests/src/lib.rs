@@ -24,6 +24,7 @@ pub mod grpc;
 pub mod host;
 pub mod http;
 pub mod images;
+pub mod journal;
 pub mod lane;
 pub mod load;
 pub mod network;

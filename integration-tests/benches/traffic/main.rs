@@ -7,9 +7,6 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench talks to people")]
 
-#[path = "../../tests/services/journal.rs"]
-mod journal;
-
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::thread;
@@ -22,7 +19,7 @@ use berth_integration_tests::gateway::{Gateway, Options};
 use berth_integration_tests::load::{Load, Report};
 use berth_integration_tests::process::resident_kib;
 use berth_integration_tests::web::{CHECK, behind, web};
-use berth_integration_tests::{Cluster, Seen, TestBed, http, wait_until};
+use berth_integration_tests::{Cluster, Seen, TestBed, http, journal, wait_until};
 use serde_json::json;
 
 const CLUSTER: &str = "traffic";

@@ -1,9 +1,6 @@
 //! Services behind gateways, on three hosts with real Docker Engines: what is asked of a listener is answered through
 //! deployments, drains, restarts and a host that is cut off.
 
-#[path = "../services/journal.rs"]
-mod journal;
-
 mod found;
 mod health;
 mod open;

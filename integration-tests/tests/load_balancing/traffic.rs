@@ -6,10 +6,10 @@ use anyhow::{Context, Result, ensure};
 use berth_integration_tests::cluster::SOON;
 use berth_integration_tests::load::{Load, Report};
 use berth_integration_tests::web::{CHECK, behind, web};
-use berth_integration_tests::{Cluster, Seen, wait_until};
+use berth_integration_tests::{Cluster, Seen, journal, wait_until};
 use serde_json::{Value, json};
 
-use super::{CLUSTER, HOSTS, Hosts, get, journal, meanwhile, wait_served};
+use super::{CLUSTER, HOSTS, Hosts, get, meanwhile, wait_served};
 
 /// Clients of a load: each asks fifty times a second.
 const CLIENTS: usize = 12;

@@ -2,9 +2,10 @@
 
 use anyhow::{Result, ensure};
 use berth_integration_tests::cluster::services::events;
+use berth_integration_tests::journal;
 use serde_json::json;
 
-use super::{Hosts, checked, definition, journal};
+use super::{Hosts, checked, definition};
 
 /// Bounds of the update: 4 tasks, of which half stay healthy and of which there are half more at most.
 const DESIRED: usize = 4;

@@ -4,7 +4,6 @@
 mod count;
 mod deployments;
 mod hosts;
-mod journal;
 mod releases;
 
 use std::process::ExitCode;

@@ -1,9 +1,10 @@
 //! What each record of the scheduler's journal made of a service.
 
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use berth_model::status::{DesiredStatus, HealthStatus, TaskStatus};
 use berth_scheduler::journal::embedded::Embedded;
 use berth_scheduler::journal::{Found, Journal};
@@ -17,22 +18,27 @@ const READ_AT_ONCE: usize = 256;
 
 /// A service as of one revision.
 #[derive(Debug)]
-pub(super) struct Look {
+pub struct Look {
     /// Which.
-    #[expect(dead_code, reason = "told where a test fails")]
-    pub(super) revision: Revision,
+    pub revision: Revision,
     /// When it was made.
-    #[allow(dead_code, reason = "not every suite asks")]
-    pub(super) at: SystemTime,
+    pub at: SystemTime,
     /// Tasks that run, are meant to, and pass their health checks: those of containers or of gateways.
-    pub(super) healthy: usize,
+    pub healthy: usize,
     /// Tasks that are meant to run and are on their way to it or do.
-    pub(super) wanted: usize,
+    pub wanted: usize,
 }
 
 /// The service after each record, from the journal of a scheduler that does not run.
-pub(super) fn of_service(data_dir: &Path, name: &str) -> Result<Vec<Look>> {
-    let journal = Embedded::open(&data_dir.join("journal.redb"))?;
+///
+/// # Errors
+///
+/// If there is no journal, or it does not begin with its first record.
+pub fn of_service(data_dir: &Path, name: &str) -> Result<Vec<Look>> {
+    // Whoever opens the file itself may hold it for a moment longer, and the scheduler could not start.
+    let copy = data_dir.join("journal-to-read.redb");
+    fs::copy(data_dir.join("journal.redb"), &copy).context("copy the journal")?;
+    let journal = Embedded::open(&copy)?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     runtime.block_on(read(&journal, name))
 }
