@@ -27,6 +27,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_model::id::{DeploymentId, InstanceId, ServiceName, TaskId};
+use berth_model::placement::Strategy;
+use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::service::{SchedulingStrategy, ServiceStatus};
 use berth_model::status::{HealthStatus, StopCode};
 use berth_model::time::Timestamp;
@@ -42,6 +44,8 @@ pub struct View<'a> {
     pub name: &'a ServiceName,
     /// What it is told to be.
     pub spec: &'a ServiceSpec,
+    /// Its placement strategies, read.
+    pub strategies: Vec<Strategy>,
     /// Whether it is held at that.
     pub status: ServiceStatus,
     /// Its deployments that are not INACTIVE: the primary, and those that are being replaced.
@@ -70,6 +74,10 @@ pub struct TaskView {
     pub deployment: DeploymentId,
     /// Where it runs.
     pub host: Host,
+    /// CPU units that it reserves there.
+    pub cpu: CpuUnits,
+    /// Memory that it reserves there.
+    pub memory: MemoryMib,
     /// Where it stands.
     pub phase: Phase,
     /// Whether it is meant to run.
@@ -114,6 +122,10 @@ pub struct Host {
     pub id: InstanceId,
     /// Its zone, where it has one.
     pub zone: Option<Arc<str>>,
+    /// CPU units that no task reserves.
+    pub free_cpu: CpuUnits,
+    /// Memory that no task reserves.
+    pub free_memory: MemoryMib,
     /// Whether it is to become empty.
     pub draining: bool,
     /// Whether tasks of services that are no DAEMON run on it.

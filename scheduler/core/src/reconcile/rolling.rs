@@ -141,9 +141,10 @@ fn stop<'v>(pass: &mut Pass<'v>, plan: &Plan<'v>, missing: usize, launches: usiz
     let in_flight = unsettled + launches + pass.census.leaving();
     let mut budget = Budget::of(&pass.census.members, plan.desired, plan.floor, in_flight);
     let population = pass.census.members.clone();
+    let strategies = &pass.view.strategies;
 
     let (mut replaced, mut to_make) = (replaced, to_make);
-    for member in scale_in::order(stoppable(pass, &plan.replace), &population, |_| false) {
+    for member in scale_in::order(stoppable(pass, &plan.replace), &population, strategies, |_| false) {
         let goes = match member.standing {
             // Nobody misses what has not run yet and is not to stay.
             Standing::Pending => true,
@@ -172,8 +173,9 @@ fn scale_in<'v>(pass: &mut Pass<'v>, plan: &Plan<'v>, surplus: usize, budget: &m
     }
     // Where another deployment stands in for one that failed, the one that failed goes first.
     let failed = |member: &Member<'_>| member.task.deployment != plan.launcher;
+    let strategies = &pass.view.strategies;
     let mut left = surplus;
-    for member in scale_in::order(stoppable(pass, &plan.keep), population, failed) {
+    for member in scale_in::order(stoppable(pass, &plan.keep), population, strategies, failed) {
         if left == 0 {
             break;
         }

@@ -1,5 +1,6 @@
 use berth_model::id::{DefinitionId, DefinitionRevision, Family, ServiceRevisionId};
 use berth_model::load_balancer::TargetSettings;
+use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy};
 use berth_model::status::LaunchType;
 
@@ -49,10 +50,14 @@ fn running(number: u128, of: &Deployment, since: Timestamp) -> TaskView {
         host: Host {
             id: InstanceId::from_bits(number),
             zone: None,
+            free_cpu: CpuUnits(0),
+            free_memory: MemoryMib(0),
             draining: false,
             has_replicas: true,
             disconnected_since: None,
         },
+        cpu: CpuUnits(0),
+        memory: MemoryMib(0),
         phase: Phase::Running,
         wanted: true,
         health: HealthStatus::Unknown,
@@ -76,6 +81,7 @@ fn view<'a>(
     View {
         name,
         spec,
+        strategies: Vec::new(),
         status: ServiceStatus::Active,
         deployments,
         tasks,

@@ -1,6 +1,7 @@
 //! What the documents of ECS say about cases, and what Berth says where they say nothing.
 
 use berth_model::id::{DeploymentId, InstanceId, TaskId};
+use berth_model::placement::RawStrategy;
 use berth_model::service::{CircuitBreaker, RolloutState, SchedulingStrategy};
 use berth_model::status::HealthStatus;
 use berth_scheduler_core::reconcile::{Phase, Place, Step};
@@ -339,6 +340,39 @@ fn scale_in_takes_from_the_zone_that_has_most() {
     world.spec.desired = 4;
     converge(&mut world);
     assert_eq!(hosts.map(|host| on(&world, host)), [1, 1, 2]);
+}
+
+/// Where nine tasks, three on each of a large and a small host of one zone and a smaller of another, are when four are
+/// left.
+fn left_of_nine(strategies: &[(&str, &str)]) -> [usize; 3] {
+    let mut world = World::new(spec(9, 100, 200), 0, 0, 1);
+    let strategy = |(kind, field): &(&str, &str)| RawStrategy {
+        kind: Some((*kind).to_owned()),
+        field: Some((*field).to_owned()),
+    };
+    world.spec.strategies = strategies.iter().map(strategy).collect();
+    let hosts = [("a", 10), ("a", 6), ("b", 4)].map(|(zone, slots)| world.add_host(Some(zone), slots));
+    converge(&mut world);
+    assert_eq!(hosts.map(|host| on(&world, host)), [3, 3, 3]);
+    // One at a time and all at once are the same.
+    for desired in [8, 4] {
+        world.spec.desired = desired;
+        converge(&mut world);
+    }
+    hosts.map(|host| on(&world, host))
+}
+
+#[test]
+fn scale_in_empties_what_has_most_room_where_tasks_are_packed() {
+    let zone = ("spread", "attribute:ecs.availability-zone");
+    assert_eq!(left_of_nine(&[("binpack", "memory")]), [0, 1, 3]);
+    assert_eq!(left_of_nine(&[("binpack", "cpu"), zone]), [0, 1, 3]);
+    assert_eq!(left_of_nine(&[zone, ("binpack", "memory")]), [0, 2, 2]);
+    assert_eq!(
+        left_of_nine(&[("spread", "instanceId"), ("binpack", "memory")]),
+        left_of_nine(&[]),
+        "what is spread over instances leaves nothing to pack"
+    );
 }
 
 #[test]

@@ -8,6 +8,8 @@ use berth_model::id::{
     DefinitionId, DefinitionRevision, DeploymentId, Family, InstanceId, ServiceName, ServiceRevisionId, TaskId,
 };
 use berth_model::load_balancer::TargetSettings;
+use berth_model::placement::parse_strategies;
+use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::service::{
     CircuitBreaker, DeploymentConfiguration, DeploymentStatus, PropagateTags, RolloutState, SchedulingStrategy,
     ServiceStatus,
@@ -228,6 +230,7 @@ impl World {
         View {
             name: &self.name,
             spec: &self.spec,
+            strategies: parse_strategies(&self.spec.strategies).unwrap(),
             status: self.status,
             deployments: &self.deployments,
             tasks: self.tasks.values().map(task).collect(),
@@ -244,9 +247,13 @@ impl World {
 
     fn host_view(&self, id: InstanceId) -> Host {
         let host = &self.hosts[&id];
+        // A slot is a unit of each.
+        let free = u32::try_from(host.slots.saturating_sub(self.tasks_on(id))).unwrap();
         Host {
             id,
             zone: host.zone.clone(),
+            free_cpu: CpuUnits(free),
+            free_memory: MemoryMib(free),
             draining: host.draining,
             has_replicas: self.spec.scheduling == SchedulingStrategy::Replica,
             disconnected_since: host.away_since,
@@ -367,6 +374,8 @@ impl World {
             id,
             deployment,
             host: self.host_view(instance),
+            cpu: CpuUnits(1),
+            memory: MemoryMib(1),
             phase: Phase::Pending,
             wanted: true,
             health: HealthStatus::Unknown,

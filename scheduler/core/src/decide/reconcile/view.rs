@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use berth_model::id::{DefinitionId, InstanceId};
+use berth_model::placement::parse_strategies;
 use berth_model::status::{DesiredStatus, HealthStatus, InstanceStatus, TaskStatus};
 use berth_model::time::Timestamp;
 
@@ -43,6 +44,8 @@ pub(super) fn of<'s>(
     View {
         name: &service.name,
         spec: &service.spec,
+        // They were checked before they became facts.
+        strategies: parse_strategies(&service.spec.strategies).unwrap_or_default(),
         status: service.status,
         deployments: current,
         tasks: tasks.collect(),
@@ -123,6 +126,8 @@ impl Looks<'_> {
             id: task.id,
             deployment,
             host: self.host(task.instance),
+            cpu: task.launch.demand.cpu,
+            memory: task.launch.demand.memory,
             phase,
             wanted: task.desired == DesiredStatus::Running,
             health,
@@ -188,6 +193,8 @@ impl Looks<'_> {
         let host = Host {
             id,
             zone: instance.and_then(zone).map(Arc::from),
+            free_cpu: instance.map(Instance::free_cpu).unwrap_or_default(),
+            free_memory: instance.map(Instance::free_memory).unwrap_or_default(),
             draining,
             has_replicas: draining && self.service.is_daemon() && self.has_replicas(key),
             // Who does not know since when has known it for long.
