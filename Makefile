@@ -13,7 +13,7 @@ demo-stop:
 ## Every test, also those against real Docker Engines and the real AWS CLI. Needs root; installs what is missing.
 test:
 	cargo xtask prepare
-	cargo test --workspace
+	cargo xtask test
 
 ## What must be true of the text: format, lints, documentation.
 lint:

@@ -149,9 +149,12 @@ impl TestBed {
         results.into_iter().collect()
     }
 
-    /// Has the logs printed and kept when the bed is dropped.
+    /// Prints the ends of the logs, the first time that it is called, and has them outlive the bed.
     pub fn note_failure(&self) {
-        self.failed.store(true, Ordering::Relaxed);
+        if !self.failed.swap(true, Ordering::Relaxed) {
+            self.lane.keep_logs();
+            self.print_logs();
+        }
     }
 
     #[expect(clippy::print_stderr, reason = "a test's output is its report")]
@@ -178,9 +181,8 @@ impl Drop for TestBed {
         if let Err(error) = self.on_all_hosts(|host| host.engine().shut_down()) {
             eprintln!("the bed is removed by force: {error:#}");
         }
-        if self.failed.load(Ordering::Relaxed) || thread::panicking() {
-            self.lane.keep_logs();
-            self.print_logs();
+        if thread::panicking() {
+            self.note_failure();
         }
     }
 }

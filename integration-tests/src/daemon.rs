@@ -70,6 +70,8 @@ impl Daemon {
             .with_context(|| format!("open {}", self.spec.log.display()))?;
         let child = in_namespace(&self.spec.namespace, &self.spec.program)
             .args(&self.spec.args)
+            // The end of a log is to show an error, not where it came from; of a panic it may.
+            .env("RUST_LIB_BACKTRACE", "0")
             .envs(self.spec.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(File::try_clone(&log).context("log")?)

@@ -1,6 +1,7 @@
 //! Runs the tests of a file that share a fixture: made when the first test wants it, dropped when the last is through.
 //! The standard harness keeps statics for ever, and a bed must be taken down.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,7 +20,8 @@ pub trait Fixture: Send + Sync + Sized + 'static {
     /// What every test of the file then fails with.
     fn start() -> Result<Self>;
 
-    /// A test has failed: keep and show what explains it.
+    /// A test has failed: keep and show what explains it. Called at once, so that the reasons of failures come last in
+    /// the output.
     fn note_failure(&self);
 }
 
@@ -54,20 +56,19 @@ pub fn main<F: Fixture>(tests: Vec<Test<F>>) -> ExitCode {
         })
         .collect();
     let conclusion = libtest_mimic::run(&arguments, trials);
-    if conclusion.has_failed()
-        && let Shared::Made(fixture) = &*shared.lock().unwrap_or_else(PoisonError::into_inner)
-    {
-        fixture.note_failure();
-    }
     drop(shared);
     conclusion.exit_code()
 }
 
 fn run<F: Fixture>(shared: &Mutex<Shared<F>>, test: fn(&F) -> Result<()>) -> Result<(), Failed> {
     // All causes, and no backtrace: the place is in the message, by name.
-    fixture(shared)
-        .and_then(|fixture| test(&fixture))
-        .map_err(|error| Failed::from(format!("{error:#}")))
+    let failed = |error: anyhow::Error| Failed::from(format!("{error:#}"));
+    let fixture = fixture(shared).map_err(failed)?;
+    let result = catch_unwind(AssertUnwindSafe(|| test(&fixture)));
+    if !matches!(result, Ok(Ok(()))) {
+        fixture.note_failure();
+    }
+    result.unwrap_or_else(|panic| resume_unwind(panic)).map_err(failed)
 }
 
 fn fixture<F: Fixture>(shared: &Mutex<Shared<F>>) -> Result<Arc<F>> {

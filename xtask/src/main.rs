@@ -6,6 +6,7 @@ mod demo;
 mod install;
 mod prepare;
 mod steps;
+mod test;
 
 use std::process::ExitCode;
 
@@ -16,7 +17,8 @@ usage: cargo xtask TASK
   demo-stop   the end of it, with nothing left behind
   prepare     installs what the tests need and this machine lacks
   prepare build
-              only what building needs";
+              only what building needs
+  test        every test, two test beds at a time";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         ["demo-stop"] => demo::stop(),
         ["prepare"] => prepare::machine(),
         ["prepare", "build"] => prepare::build(),
+        ["test"] => test::all(),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

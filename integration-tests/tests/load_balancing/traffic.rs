@@ -203,11 +203,17 @@ pub(super) fn a_host_that_is_cut_off_costs_no_more_than_what_was_in_flight_on_it
     meanwhile(Duration::from_secs(1));
     let cut = SystemTime::now();
     hosts.bed.host(HOSTS[2])?.link().cut()?;
-    meanwhile(Duration::from_secs(25));
+    // By then all gateways have found its tasks gone, and the scheduler has told them.
+    let missed = wait_until("the scheduler misses the host", SOON, || {
+        let instance = cluster.instance_of(HOSTS[2])?;
+        Ok(Seen::when(instance["agentConnected"] == false, || instance.to_string()))
+    });
+    meanwhile(Duration::from_secs(3));
     let mended = hosts.bed.host(HOSTS[2])?.link().mend();
     cluster.wait_connected(HOSTS.len())?;
     meanwhile(Duration::from_secs(3));
     let report = load.stop()?;
+    missed?;
     mended?;
     ensure!(
         report.answered.len() > 5000,
