@@ -9,11 +9,13 @@
 //! Part of [`crate::command::Memory`]: it is never the state, only a faster way to read it. It is brought up to date from
 //! the state's log of changed instances before each use, and made anew where the log does not reach back.
 
+mod bitmap;
 mod choose;
 mod class;
 mod explain;
 mod group;
 mod merge;
+mod octaves;
 mod prepared;
 mod ranking;
 mod slots;
@@ -76,7 +78,9 @@ impl Index {
         let cluster = self.cluster;
         let mut changed = changed.filter(|key| key.cluster == cluster);
         let same = changed.all(|key| self.refresh(state, key)) && ahead.iter().all(|slot| self.return_to(state, *slot));
-        if !same {
+        if same {
+            self.slots.give_back(ahead);
+        } else {
             self.rebuild(state);
         }
         self.seen = state.instance_changes;

@@ -146,6 +146,15 @@ impl Chain {
     }
 }
 
+/// The greatest power of two that an amount reaches. Chance draws from the instances that have so much free of CPU or of
+/// memory, whichever are fewer: so that what it draws mostly can take a copy, however full the cluster is.
+pub(super) const fn octave(amount: u32) -> u32 {
+    match amount.checked_ilog2() {
+        Some(power) => 1 << power,
+        None => 0,
+    }
+}
+
 /// The ranks, among so many instances in the order of their ids, that chance looks at for one copy.
 pub(super) fn draws(seed: u64, turn: u32, instances: usize) -> impl Iterator<Item = usize> {
     let count = if instances == 0 { 0 } else { DRAWS };

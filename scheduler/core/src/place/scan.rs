@@ -9,7 +9,7 @@ use std::sync::Arc;
 use berth_model::placement::{PackBy, SpreadKey, Strategy};
 
 use super::fits::{Misfit, eligibility, room};
-use super::order::{Chain, Order, draws, lot};
+use super::order::{Chain, Order, draws, lot, octave};
 use super::{Explanation, LISTED, Refusal, Refused, Request, Solution};
 use crate::state::Instance;
 
@@ -123,11 +123,27 @@ impl Scan {
             return Some(best);
         }
         let equal = |at: &usize| self.compare(*at, &best_keys) == Ordering::Equal;
-        let drawn = draws(seed, turn, self.seats.len()).find(|at| self.open.binary_search(at).is_ok() && equal(at));
+        let pool = self.pool();
+        let mut drawn = draws(seed, turn, pool.len()).map(|nth| pool[nth]);
+        let drawn = drawn.find(|at| self.open.binary_search(at).is_ok() && equal(at));
         drawn.or_else(|| {
             let fitting: Vec<usize> = self.open.iter().copied().filter(equal).collect();
             fitting.get(lot(seed, turn, fitting.len())).copied()
         })
+    }
+
+    /// The seats from which chance draws, whether or not they can take a copy.
+    fn pool(&self) -> Vec<usize> {
+        let demand = &self.request.demand;
+        let (cpu, memory) = (octave(demand.cpu.0), octave(demand.memory.0));
+        let left = |at: &usize| self.seats[*at].left(&self.request);
+        let by_cpu: Vec<usize> = (0..self.seats.len()).filter(|at| left(at).0 >= cpu).collect();
+        let by_memory: Vec<usize> = (0..self.seats.len()).filter(|at| left(at).1 >= memory).collect();
+        if by_memory.len() < by_cpu.len() {
+            by_memory
+        } else {
+            by_cpu
+        }
     }
 
     fn compare(&self, at: usize, best_keys: &[u64]) -> Ordering {

@@ -1,9 +1,13 @@
 //! The instance of the next copy, where no order decides alone: where candidates are few, or chance decides.
 
+use std::hint::black_box;
+use std::ops::Range;
+
 use berth_model::id::InstanceId;
 
 use super::Index;
 use super::class::ClassId;
+use super::octaves::Pool;
 use super::prepared::{Plan, needed_groups};
 use super::ranking::Slot;
 use crate::keys::InstanceKey;
@@ -11,6 +15,16 @@ use crate::place::Request;
 use crate::place::fits::{eligible, has_ports};
 use crate::place::order::{draws, lot};
 use crate::state::{Instance, State};
+
+/// Copies that are drawn for at once, at most.
+const AHEAD: u32 = 64;
+
+/// What chance looks at first for each of some copies, while it draws from the same instances.
+#[derive(Debug, Default)]
+struct Draft {
+    pool: Pool,
+    slots: Vec<Slot>,
+}
 
 /// One call: what the choice depends on besides the index.
 pub(super) struct Question<'a> {
@@ -36,6 +50,9 @@ impl Question<'_> {
 impl Index {
     /// Places up to `count` copies, each on the instance that is best for it.
     pub(super) fn place_one_by_one(&mut self, question: &mut Question<'_>, count: u32) -> Vec<InstanceId> {
+        if question.plan.is_by_lot() && count > 1 {
+            return self.place_by_lot(question, count);
+        }
         let mut placed = Vec::new();
         while let Some(turn) = u32::try_from(placed.len()).ok().filter(|turn| *turn < count)
             && let Some(slot) = self.choose(question, turn)
@@ -43,6 +60,27 @@ impl Index {
             let copies = self.copies(question, slot, count - turn);
             placed.extend(std::iter::repeat_n(self.slots.id(slot), copies as usize));
             self.take(question, slot, copies);
+        }
+        placed
+    }
+
+    /// The same where chance decides among all: the instances that it looks at first are found for many copies at once.
+    fn place_by_lot(&mut self, question: &mut Question<'_>, count: u32) -> Vec<InstanceId> {
+        let plan = question.plan;
+        let mut placed = Vec::with_capacity(count.min(1024) as usize);
+        let mut draft = Draft::default();
+        for turn in 0..count {
+            if turn % AHEAD == 0 {
+                self.draw_ahead(&mut draft, question, turn..count.min(turn + AHEAD));
+            }
+            let drafted = draft.slots.get((turn % AHEAD) as usize).copied();
+            let drafted =
+                drafted.filter(|slot| self.pool(question) == draft.pool && self.takes(question, &plan.classes, *slot));
+            let Some(slot) = drafted.or_else(|| self.choose_by_lot(question, turn, &plan.classes)) else {
+                break;
+            };
+            placed.push(self.slots.id(slot));
+            self.take(question, slot, 1);
         }
         placed
     }
@@ -78,6 +116,32 @@ impl Index {
         None
     }
 
+    /// What chance draws from.
+    fn pool(&self, question: &Question<'_>) -> Pool {
+        let (cpu, memory) = question.size(1);
+        let octaves = self.slots.octaves();
+        octaves.map_or_else(Pool::default, |octaves| octaves.pool(cpu, memory))
+    }
+
+    /// The instances that chance looks at for a copy.
+    fn drawn<'a>(&'a self, question: &Question<'_>, turn: u32) -> impl Iterator<Item = Slot> + use<'a> {
+        let pool = self.pool(question);
+        let octaves = self.slots.octaves();
+        draws(question.seed, turn, pool.len).filter_map(move |nth| octaves?.nth(pool, nth))
+    }
+
+    /// Finds the instances that chance looks at first for each of some copies, and reads them all at once: where they are more
+    /// than caches hold, each by itself would be waited for.
+    fn draw_ahead(&self, draft: &mut Draft, question: &Question<'_>, turns: Range<u32>) {
+        draft.pool = self.pool(question);
+        draft.slots.clear();
+        let firsts = turns.filter_map(|turn| self.drawn(question, turn).next());
+        draft.slots.extend(firsts);
+        // Nothing comes of it but that they are near.
+        let read = |read, slot: &Slot| read ^ self.slots.free(*slot).cpu;
+        black_box(draft.slots.iter().fold(0, read));
+    }
+
     /// Tasks of the group in the domains of the class, by the facets that are spread over.
     fn domain_counts(&self, plan: &Plan, class: ClassId) -> Vec<u32> {
         let group = self.groups.get(plan.group);
@@ -87,8 +151,8 @@ impl Index {
     }
 
     fn choose_by_lot(&mut self, question: &Question<'_>, turn: u32, classes: &[ClassId]) -> Option<Slot> {
-        let drawn = draws(question.seed, turn, self.slots.len())
-            .filter_map(|rank| Slot::try_from(rank).ok())
+        let drawn = self
+            .drawn(question, turn)
             .find(|slot| self.takes(question, classes, *slot));
         if drawn.is_some() {
             return drawn;
@@ -137,8 +201,7 @@ impl Index {
             }
         }
         if plan.random {
-            let mut drawn = draws(question.seed, turn, self.slots.len()).filter_map(|rank| Slot::try_from(rank).ok());
-            let drawn = drawn.find(|slot| best.binary_search(slot).is_ok());
+            let drawn = self.drawn(question, turn).find(|slot| best.binary_search(slot).is_ok());
             return drawn.or_else(|| best.get(lot(question.seed, turn, best.len())).copied());
         }
         best.into_iter().min_by_key(|slot| (self.key(plan, *slot), *slot))

@@ -13,7 +13,7 @@ use super::Index;
 use super::choose::Question;
 use super::class::{ClassId, DomainId};
 use super::prepared::Plan;
-use super::ranking::{Cursor, Entry, Slot};
+use super::ranking::{Cursor, Entry, Meeting, Slot};
 
 /// Instances with one count of tasks that are sorted rather than met on a walk along a class, whatever its size.
 const FEW: usize = if cfg!(test) { 4 } else { 16 };
@@ -53,7 +53,9 @@ struct Front {
 struct Head {
     class: ClassId,
     /// The best instance, with what is free there now.
-    best: Option<Best>,
+    best: Option<Entry>,
+    /// How many copies it takes, once that was asked.
+    room: Option<u32>,
     /// Whether the best has to be looked for.
     is_stale: bool,
     /// How far the ranking was walked along.
@@ -66,11 +68,12 @@ struct Head {
     copies: u32,
 }
 
+/// Where the next copy goes.
 #[derive(Debug, Clone, Copy)]
-struct Best {
-    entry: Entry,
-    id: InstanceId,
-    room: u32,
+struct Next {
+    area: usize,
+    head: usize,
+    best: Entry,
 }
 
 impl Plan {
@@ -100,6 +103,7 @@ impl Merge {
             for (head, class) in self.heads[first..end].iter_mut().zip(&area.classes) {
                 head.class = *class;
                 head.best = None;
+                head.room = None;
                 head.is_stale = !is_everywhere;
                 head.cursor = None;
                 head.few = None;
@@ -148,34 +152,17 @@ impl Index {
         let mut placed: Vec<InstanceId> = Vec::with_capacity(count.min(1024) as usize);
         let mut left = count;
         while left > 0
-            && let Some((area, head)) = self.next_head(&mut merge, question)
+            && let Some(next) = self.next_head(&mut merge, question)
         {
-            let head = &mut merge.heads[head];
-            let Some(best) = &mut head.best else { break };
-            // Where all areas are one, nothing becomes better than what was best and has room.
-            let copies = if plan.areas.len() == 1 { left.min(best.room) } else { 1 };
-            placed.extend(std::iter::repeat_n(best.id, copies as usize));
-            left -= copies;
+            let before = placed.len();
             if plan.once() {
-                head.taken.push(best.entry);
-                head.copies = 1;
+                self.take_run(&mut merge, question, next, left, &mut placed);
             } else {
-                if head.copies == 0 {
-                    head.taken.push(best.entry);
-                }
-                head.copies += copies;
-                let (cpu, memory) = question.size(copies);
-                best.entry.0 = plan.order.after(best.entry.0, cpu, memory);
+                self.take_copies(&mut merge, question, next, left, &mut placed);
             }
-            best.room -= copies;
-            if best.room == 0 {
-                head.is_stale = true;
-                merge.areas[area].best = None;
-                if !plan.once() {
-                    self.count_taken(question, head);
-                }
-            }
-            merge.count(plan, area, copies);
+            let copies = u32::try_from(placed.len() - before).unwrap_or(left);
+            merge.count(plan, next.area, copies);
+            left -= copies;
         }
         for head in &mut merge.heads {
             self.count_taken(question, head);
@@ -184,8 +171,76 @@ impl Index {
         placed
     }
 
+    /// Places copies on the best instance of a head.
+    fn take_copies(
+        &mut self,
+        merge: &mut Merge,
+        question: &mut Question<'_>,
+        next: Next,
+        left: u32,
+        placed: &mut Vec<InstanceId>,
+    ) {
+        let plan = question.plan;
+        let head = &mut merge.heads[next.head];
+        let room = head.room.unwrap_or_else(|| self.room(question, next.best));
+        // Where all areas are one, nothing becomes better than what was best and has room.
+        let copies = if plan.areas.len() == 1 { left.min(room) } else { 1 };
+        placed.extend(std::iter::repeat_n(self.slots.id(next.best.1), copies as usize));
+        if head.copies == 0 {
+            head.taken.push(next.best);
+        }
+        head.copies += copies;
+        if copies < room {
+            let (cpu, memory) = question.size(copies);
+            head.best = Some((plan.order.after(next.best.0, cpu, memory), next.best.1));
+            head.room = Some(room - copies);
+        } else {
+            head.is_stale = true;
+            merge.areas[next.area].best = None;
+            self.count_taken(question, head);
+        }
+    }
+
+    /// Places a copy each on the best instance of a head and, where all areas are one, on those that follow it before
+    /// the best of any other head.
+    fn take_run(
+        &self,
+        merge: &mut Merge,
+        question: &Question<'_>,
+        next: Next,
+        left: u32,
+        placed: &mut Vec<InstanceId>,
+    ) {
+        let front = &mut merge.areas[next.area];
+        front.best = None;
+        let others = (front.first..front.end).filter(|at| *at != next.head);
+        let before = others.filter_map(|at| merge.heads[at].best).min();
+        let head = &mut merge.heads[next.head];
+        head.is_stale = true;
+        head.copies = 1;
+        let mut taken = std::mem::take(&mut head.taken);
+        let from = taken.len();
+        taken.push(next.best);
+        if left > 1 && question.plan.areas.len() == 1 {
+            let full = from + left as usize;
+            self.meet(question, head, front.level, |entry| {
+                if before.is_some_and(|before| entry > before) {
+                    return Meeting::Before;
+                }
+                taken.push(entry);
+                if taken.len() < full {
+                    Meeting::Pass
+                } else {
+                    Meeting::Last
+                }
+            });
+        }
+        placed.extend(taken[from..].iter().map(|(_, slot)| self.slots.id(*slot)));
+        head.taken = taken;
+    }
+
     /// The area and the head of the next copy.
-    fn next_head(&mut self, merge: &mut Merge, question: &mut Question<'_>) -> Option<(usize, usize)> {
+    fn next_head(&mut self, merge: &mut Merge, question: &mut Question<'_>) -> Option<Next> {
         let plan = question.plan;
         loop {
             let open = (0..merge.areas.len()).filter(|area| !merge.areas[*area].is_full);
@@ -205,12 +260,12 @@ impl Index {
                 if let Some(head) = front.best
                     && let Some(found) = merge.heads[head].best
                 {
-                    let found = (front.level, found.entry, area, head);
+                    let found = (front.level, found, area, head);
                     best = Some(best.map_or(found, |best| best.min(found)));
                 }
             }
-            if let Some((_, _, area, head)) = best {
-                return Some((area, head));
+            if let Some((_, best, area, head)) = best {
+                return Some(Next { area, head, best });
             }
         }
     }
@@ -227,7 +282,7 @@ impl Index {
                     self.advance(question, head, front.level);
                 }
                 if let Some(found) = head.best {
-                    let found = (found.entry, at);
+                    let found = (found, at);
                     best = Some(best.map_or(found, |best| best.min(found)));
                 }
             }
@@ -286,28 +341,47 @@ impl Index {
 
     /// Finds the next instance of a class.
     fn advance(&self, question: &Question<'_>, head: &mut Head, level: u32) {
-        let plan = question.plan;
-        head.is_stale = false;
-        let next = match &mut head.few {
-            Some(few) => few.pop(),
-            None => self.walk(question, head.class, &mut head.cursor, level),
-        };
-        head.best = next.map(|entry| Best {
-            entry,
-            id: self.slots.id(entry.1),
-            room: if plan.once() { 1 } else { self.room(question, entry) },
+        let mut best = None;
+        self.meet(question, head, level, |entry| {
+            best = Some(entry);
+            Meeting::Last
         });
+        head.best = best;
+        head.room = None;
+        head.is_stale = false;
     }
 
-    fn walk(&self, question: &Question<'_>, class: ClassId, cursor: &mut Option<Cursor>, level: u32) -> Option<Entry> {
+    /// Meets the instances of a class that can take a copy, each but once in a call.
+    #[inline]
+    fn meet(&self, question: &Question<'_>, head: &mut Head, level: u32, mut met: impl FnMut(Entry) -> Meeting) {
         let plan = question.plan;
-        let ranking = self.classes.get(class).ranking(plan.order)?;
+        if let Some(few) = &mut head.few {
+            while let Some(entry) = few.pop() {
+                match met(entry) {
+                    Meeting::Pass => {}
+                    Meeting::Last => break,
+                    Meeting::Before => {
+                        few.push(entry);
+                        break;
+                    }
+                }
+            }
+            return;
+        }
+        let Some(ranking) = self.classes.get(head.class).ranking(plan.order) else {
+            return;
+        };
         let demand = &question.request.demand;
         let (span, other) = plan.order.span(demand.cpu.0, demand.memory.0);
-        let cursor = cursor.get_or_insert_with(|| ranking.seek(&span));
+        let cursor = head.cursor.get_or_insert_with(|| ranking.seek(&span));
         let at_level = |slot: Slot| !plan.counts_instances() || self.slots.count(slot, plan.group) == level;
-        let accepts = |slot: Slot| at_level(slot) && (!plan.asks || self.accepts(question, slot));
-        ranking.next(cursor, *span.end(), other, accepts)
+        ranking.walk(cursor, *span.end(), other, |(key, slot)| {
+            if at_level(slot) && (!plan.asks || self.accepts(question, slot)) {
+                met((key, slot))
+            } else {
+                Meeting::Pass
+            }
+        });
     }
 
     /// How many copies an instance takes that can take one.

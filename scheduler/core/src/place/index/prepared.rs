@@ -74,6 +74,11 @@ impl Plan {
     pub(super) fn is_ordered(&self) -> bool {
         !self.random && !self.by_group && self.few().is_none()
     }
+
+    /// Whether chance alone decides among all that can take a copy.
+    pub(super) fn is_by_lot(&self) -> bool {
+        self.random && self.facets.is_empty() && !self.by_group && self.few().is_none()
+    }
 }
 
 impl Index {
@@ -148,7 +153,9 @@ impl Index {
             group.count_domains(*facet, domains, counts, domain);
         }
         // Where chance decides, an order is rarely asked for.
-        if !chain.random {
+        if chain.random {
+            self.slots.keep_octaves();
+        } else {
             self.rank(chain.order, &classes);
         }
         let mut areas: BTreeMap<Vec<DomainId>, Vec<ClassId>> = BTreeMap::new();

@@ -9,11 +9,11 @@
 
 mod branch;
 mod leaf;
+mod walk;
 
-use std::ops::RangeInclusive;
-
-use self::branch::{Branch, Level, at_least};
+use self::branch::{Branch, Level};
 use self::leaf::Leaf;
+pub(super) use self::walk::{Cursor, Meeting};
 use crate::place::order::Order;
 
 /// An instance by its rank among those of the cluster in the order of ids.
@@ -24,6 +24,8 @@ pub(super) type Entry = (u64, Slot);
 
 /// Entries of a leaf, at most.
 const LEAF: usize = if cfg!(test) { 8 } else { 32 };
+/// Of those that are made at once: so that there is room for change.
+const FILLED: usize = LEAF * 3 / 4;
 /// Leaves of a branch, at most.
 const FAN: usize = if cfg!(test) { 4 } else { 32 };
 
@@ -59,13 +61,6 @@ struct Spot {
     leaf: usize,
 }
 
-/// How far a walk along the order has come. Holds for as long as the ranking does not change.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Cursor {
-    spot: Spot,
-    entry: usize,
-}
-
 impl Ranking {
     /// A ranking of these entries: `(cpu, memory, slot)` of each instance.
     pub(super) fn of(order: Order, instances: impl IntoIterator<Item = (u32, u32, Slot)>) -> Self {
@@ -78,9 +73,8 @@ impl Ranking {
             branches: Arena::default(),
             root: Root::default(),
         };
-        // Three quarters full, so that there is room for change.
         let leaves: Vec<u32> = entries
-            .chunks(LEAF * 3 / 4)
+            .chunks(FILLED)
             .map(|chunk| ranking.leaves.put(Leaf::of(chunk)))
             .collect();
         for (at, chunk) in leaves.chunks(FAN * 3 / 4).enumerate() {
@@ -115,20 +109,21 @@ impl Ranking {
                 self.root.insert(0, *first, 0, branch);
             }
             let spot = self.spot_of(*first);
+            let here = self.belonging(entries, spot);
             let room = LEAF - self.leaf(spot).len();
-            if room == 0 {
-                self.split(spot);
+            let (gap, run) = self.gap(spot, &entries[..here]);
+            if run > LEAF {
+                self.insert_run(spot, gap, &entries[..run]);
+                entries = &entries[run..];
                 continue;
             }
-            let (here, rest) = entries.split_at(self.belonging(entries, spot).min(room));
+            if room == 0 {
+                self.split(spot, LEAF / 2);
+                continue;
+            }
+            let (here, rest) = entries.split_at(here.min(room));
             entries = rest;
-            let order = self.order;
-            let leaf = self.leaf_mut(spot);
-            leaf.merge(here);
-            let first = leaf.first();
-            let most = here.iter().map(|(key, _)| order.other(*key)).max().unwrap_or(0);
-            self.set_first(spot, first);
-            self.raise(spot, most);
+            self.fill(spot, here);
         }
     }
 
@@ -150,60 +145,6 @@ impl Ranking {
         }
     }
 
-    /// Where a walk along the span begins.
-    pub(super) fn seek(&self, span: &RangeInclusive<u64>) -> Cursor {
-        let from = *span.start();
-        // No slot is before the first: only keys have to be compared.
-        let before = |keys: &[u64]| keys.partition_point(|key| *key < from);
-        let mut spot = Spot { branch: 0, leaf: 0 };
-        let mut entry = 0;
-        if from > 0 && !self.root.branches.is_empty() {
-            spot.branch = before(&self.root.keys).saturating_sub(1);
-            let branch = self.branch(spot);
-            spot.leaf = before(branch.level().keys).saturating_sub(1);
-            entry = before(self.leaves.get(branch.number(spot.leaf)).level().keys);
-        }
-        Cursor { spot, entry }
-    }
-
-    /// The next instance whose place is in the span, that has enough of the other resource and that `accepts` takes.
-    pub(super) fn next(
-        &self,
-        cursor: &mut Cursor,
-        until: u64,
-        other: u32,
-        mut accepts: impl FnMut(Slot) -> bool,
-    ) -> Option<Entry> {
-        let mask = self.order.mask();
-        loop {
-            let spot = cursor.spot;
-            let branch = self.branches.get(*self.root.branches.get(spot.branch)?);
-            if branch.has(spot.leaf, other) {
-                let level = self.leaves.get(branch.number(spot.leaf)).level();
-                let from = cursor.entry.min(level.keys.len());
-                for (key, slot) in level.keys[from..].iter().zip(&level.slots[from..]) {
-                    if *key > until {
-                        return None;
-                    }
-                    cursor.entry += 1;
-                    if mask.other(*key) >= other && accepts(*slot) {
-                        return Some((*key, *slot));
-                    }
-                }
-            }
-            cursor.entry = 0;
-            cursor.spot = match branch.next(spot.leaf + 1, other) {
-                Some(leaf) => Spot { leaf, ..spot },
-                None => {
-                    let branch = at_least(&self.root.most, spot.branch + 1, other)?;
-                    let leaves = self.branches.get(self.root.branches[branch]);
-                    let leaf = leaves.next(0, other)?;
-                    Spot { branch, leaf }
-                }
-            };
-        }
-    }
-
     /// All instances with their places, in order.
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
         let branches = self.root.branches.iter().map(|number| self.branches.get(*number));
@@ -217,14 +158,6 @@ impl Ranking {
         let leaves = self.branches.get(self.root.branches[branch]).level();
         let leaf = leaves.position_after(entry).saturating_sub(1);
         Spot { branch, leaf }
-    }
-
-    /// The leaf that a walk stands in, and the place there that it has just passed: where the entry is at that place.
-    fn spot_before(&self, Cursor { spot, entry }: Cursor, expected: Entry) -> Option<(Spot, usize)> {
-        let branch = self.branches.get(*self.root.branches.get(spot.branch)?);
-        let leaf = self.leaves.get(*branch.leaves().get(spot.leaf)?);
-        let at = entry.checked_sub(1)?;
-        (leaf.level().entry(at)? == expected).then_some((spot, at))
     }
 
     /// How many of the entries, of which the first belongs to the leaf, do.
@@ -308,32 +241,90 @@ impl Ranking {
         }
     }
 
-    /// Makes two leaves of a full one.
-    fn split(&mut self, spot: Spot) {
+    /// Takes entries into a leaf that has room for them.
+    fn fill(&mut self, spot: Spot, entries: &[Entry]) {
         let order = self.order;
-        let upper = self.leaf_mut(spot).split();
+        let leaf = self.leaf_mut(spot);
+        leaf.merge(entries);
+        let first = leaf.first();
+        let most = entries.iter().map(|(key, _)| order.other(*key)).max().unwrap_or(0);
+        self.set_first(spot, first);
+        self.raise(spot, most);
+    }
+
+    /// Where in the leaf the first of the entries belongs, and how many of them, all of which belong to the leaf, stand
+    /// before what follows there.
+    fn gap(&self, spot: Spot, entries: &[Entry]) -> (usize, usize) {
+        if entries.len() <= LEAF {
+            return (0, 0);
+        }
+        let level = self.leaf(spot).level();
+        let gap = entries.first().map_or(0, |first| level.position(*first));
+        let run = match level.entry(gap) {
+            Some(next) => entries.partition_point(|entry| *entry < next),
+            None => entries.len(),
+        };
+        (gap, run)
+    }
+
+    /// Takes in entries that stand between two of a leaf, most of them as leaves of their own.
+    fn insert_run(&mut self, spot: Spot, gap: usize, run: &[Entry]) {
+        let mut spot = if gap < self.leaf(spot).len() {
+            self.split(spot, gap)
+        } else {
+            spot
+        };
+        let (here, rest) = run.split_at(FILLED.saturating_sub(gap).min(run.len()));
+        if !here.is_empty() {
+            self.fill(spot, here);
+        }
+        for chunk in rest.chunks(FILLED) {
+            spot = self.insert_leaf(spot, Leaf::of(chunk));
+        }
+    }
+
+    /// Makes a leaf of its own of what stands in this one from a place on: says where this one is then.
+    fn split(&mut self, spot: Spot, at: usize) -> Spot {
+        let order = self.order;
+        let upper = self.leaf_mut(spot).split(at);
         let most = self.leaf(spot).most(order);
         self.branch_mut(spot).set_most(spot.leaf, most);
-        let (first, most) = (upper.first(), upper.most(order));
-        let number = self.leaves.put(upper);
-        let mut spot = spot;
-        if self.branch(spot).len() == FAN {
-            let upper = self.branch_mut(spot).split();
-            let left = self.branch(spot).len();
-            self.root.most[spot.branch] = self.branch(spot).most();
-            let (first, most) = (upper.first(), upper.most());
+        let upper = self.insert_leaf(spot, upper);
+        self.root.most[spot.branch] = self.branch(spot).most();
+        match upper.leaf.checked_sub(1) {
+            Some(leaf) => Spot { leaf, ..upper },
+            None => spot,
+        }
+    }
+
+    /// Puts a leaf behind another: says where it is.
+    fn insert_leaf(&mut self, behind: Spot, leaf: Leaf) -> Spot {
+        let (first, most) = (leaf.first(), leaf.most(self.order));
+        let number = self.leaves.put(leaf);
+        let mut spot = Spot {
+            leaf: behind.leaf + 1,
+            ..behind
+        };
+        if self.branch(behind).len() == FAN {
+            // What comes in order leaves full branches behind.
+            let at = if spot.leaf == FAN { FAN } else { FAN / 2 };
+            let upper = self.branch_mut(behind).split(at);
+            self.root.most[behind.branch] = self.branch(behind).most();
+            let top = if at == FAN { first } else { upper.first() };
+            let most = upper.most();
             let number = self.branches.put(upper);
-            self.root.insert(spot.branch + 1, first, most, number);
-            if spot.leaf >= left {
+            self.root.insert(behind.branch + 1, top, most, number);
+            if at == FAN || spot.leaf > at {
                 spot = Spot {
-                    branch: spot.branch + 1,
-                    leaf: spot.leaf - left,
+                    branch: behind.branch + 1,
+                    leaf: spot.leaf - at,
                 };
             }
         }
-        self.branch_mut(spot).insert(spot.leaf + 1, first, most, number);
+        self.branch_mut(spot).insert(spot.leaf, first, most, number);
         let top = &mut self.root.most[spot.branch];
         *top = most.max(*top);
+        spot
     }
 
     fn remove_leaf(&mut self, spot: Spot) {

@@ -6,6 +6,7 @@ use berth_model::id::InstanceId;
 
 use super::class::ClassId;
 use super::group::GroupId;
+use super::octaves::Octaves;
 use super::ranking::Slot;
 use crate::observation::InstanceFacts;
 use crate::state::Instance;
@@ -23,6 +24,8 @@ pub(super) struct Slots {
     origins: Vec<Origin>,
     /// Slots that are ahead of the state, some of them more than once.
     ahead: Vec<Slot>,
+    /// What chance draws from, once it does.
+    octaves: Option<Octaves>,
 }
 
 /// What a placement reads and writes of an instance: one cache line.
@@ -93,6 +96,11 @@ impl Origin {
 }
 
 impl Line {
+    const fn free(&self) -> Free {
+        let Self { cpu, memory, gpus, .. } = *self;
+        Free { cpu, memory, gpus }
+    }
+
     fn tasks(&self) -> impl Iterator<Item = &Tasks> {
         let far = self.far.iter().flat_map(|far| &far.0);
         self.near.iter().chain(far).filter(|tasks| tasks.count > 0)
@@ -163,21 +171,51 @@ impl Slots {
 
     /// What no task reserves.
     pub(super) fn free(&self, slot: Slot) -> Free {
-        let Line { cpu, memory, gpus, .. } = *self.line(slot);
-        Free { cpu, memory, gpus }
+        self.line(slot).free()
     }
 
     pub(super) fn set_free(&mut self, slot: Slot, free: Free) {
+        let before = self.free(slot);
         let line = &mut self.lines[slot as usize];
         (line.cpu, line.memory, line.gpus) = (free.cpu, free.memory, free.gpus);
+        if let Some(octaves) = &mut self.octaves {
+            octaves.change(slot, before, free);
+        }
     }
 
-    /// Less is free by so much.
-    pub(super) fn take(&mut self, slot: Slot, size: Free) {
+    /// Keeps from now on what chance draws from.
+    pub(super) fn keep_octaves(&mut self) {
+        if self.octaves.is_none() {
+            let all = self.all().map(|slot| (slot, self.free(slot)));
+            self.octaves = Some(Octaves::of(self.len(), all));
+        }
+    }
+
+    /// What chance draws from, where it is kept.
+    pub(super) const fn octaves(&self) -> Option<&Octaves> {
+        self.octaves.as_ref()
+    }
+
+    /// Counts copies as placed: so much less is free, and more tasks of the group are there. Gives how many there were.
+    pub(super) fn place(&mut self, slot: Slot, size: Free, group: GroupId, copies: u32) -> u32 {
         let line = &mut self.lines[slot as usize];
+        let before = line.free();
         line.cpu = line.cpu.saturating_sub(size.cpu);
         line.memory = line.memory.saturating_sub(size.memory);
         line.gpus = line.gpus.saturating_sub(size.gpus);
+        if let Some(octaves) = &mut self.octaves {
+            octaves.change(slot, before, line.free());
+        }
+        // The slot is not what the state says any more.
+        if self.ahead.last() != Some(&slot) {
+            self.ahead.push(slot);
+        }
+        if let Some(known) = line.find(group) {
+            known.count += copies;
+            return known.count - copies;
+        }
+        line.add(Tasks { group, count: copies });
+        0
     }
 
     pub(super) fn class(&self, slot: Slot) -> ClassId {
@@ -201,17 +239,6 @@ impl Slots {
     /// Tasks by group, in no order.
     pub(super) fn tasks(&self, slot: Slot) -> impl Iterator<Item = Tasks> + '_ {
         self.line(slot).tasks().copied()
-    }
-
-    /// Counts more tasks of a group; gives how many there were.
-    pub(super) fn join(&mut self, slot: Slot, group: GroupId, count: u32) -> u32 {
-        let line = &mut self.lines[slot as usize];
-        if let Some(known) = line.find(group) {
-            known.count += count;
-            return known.count - count;
-        }
-        line.add(Tasks { group, count });
-        0
     }
 
     /// Counts so many tasks of a group.
@@ -241,19 +268,18 @@ impl Slots {
         moved
     }
 
-    /// The slot is not what the state says any more.
-    pub(super) fn run_ahead(&mut self, slot: Slot) {
-        if self.ahead.last() != Some(&slot) {
-            self.ahead.push(slot);
-        }
-    }
-
     /// The slots that are ahead of the state, which is about to be looked at: each once, in order.
     pub(super) fn take_ahead(&mut self) -> Vec<Slot> {
         let mut ahead = std::mem::take(&mut self.ahead);
         ahead.sort_unstable();
         ahead.dedup();
         ahead
+    }
+
+    /// Gives back what [`Slots::take_ahead`] gave: its memory is used again.
+    pub(super) fn give_back(&mut self, mut ahead: Vec<Slot>) {
+        ahead.clear();
+        self.ahead = ahead;
     }
 
     fn line(&self, slot: Slot) -> &Line {

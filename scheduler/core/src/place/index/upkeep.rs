@@ -168,10 +168,8 @@ impl Index {
         let group = self.groups.get_mut(plan.group);
         let gpus = plan.gpus.saturating_mul(copies);
         for (_, slot) in entries {
-            self.slots.take(*slot, Free { cpu, memory, gpus });
-            let before = self.slots.join(*slot, plan.group, copies);
+            let before = self.slots.place(*slot, Free { cpu, memory, gpus }, plan.group, copies);
             group.change(*slot, before, before + copies, id, class);
-            self.slots.run_ahead(*slot);
         }
         if plan.ports {
             question.placed.extend(entries.iter().map(|(_, slot)| *slot));

@@ -141,18 +141,17 @@ impl Branch {
         (leaf, most)
     }
 
-    /// Gives away the upper half.
-    pub(super) fn split(&mut self) -> Self {
-        let half = self.len / 2;
+    /// Gives away the leaves from this place on.
+    pub(super) fn split(&mut self, at: usize) -> Self {
         let mut upper = Self {
-            len: self.len - half,
+            len: self.len - at,
             ..Self::default()
         };
-        upper.keys[..upper.len].copy_from_slice(&self.keys[half..self.len]);
-        upper.slots[..upper.len].copy_from_slice(&self.slots[half..self.len]);
-        upper.most[..upper.len].copy_from_slice(&self.most[half..self.len]);
-        upper.leaves[..upper.len].copy_from_slice(&self.leaves[half..self.len]);
-        self.len = half;
+        upper.keys[..upper.len].copy_from_slice(&self.keys[at..self.len]);
+        upper.slots[..upper.len].copy_from_slice(&self.slots[at..self.len]);
+        upper.most[..upper.len].copy_from_slice(&self.most[at..self.len]);
+        upper.leaves[..upper.len].copy_from_slice(&self.leaves[at..self.len]);
+        self.len = at;
         upper
     }
 }

@@ -71,15 +71,22 @@ impl Leaf {
         self.len += entries.len();
         // From the last on: what stands behind the place of each is moved once.
         for (before, entry) in entries.iter().enumerate().rev() {
-            let place = Level {
+            let stays = Level {
                 keys: &self.keys[..end],
                 slots: &self.slots[..end],
+            };
+            // Mostly all are behind what is here.
+            if end
+                .checked_sub(1)
+                .and_then(|last| stays.entry(last))
+                .is_some_and(|last| last > *entry)
+            {
+                let place = stays.position(*entry);
+                self.keys.copy_within(place..end, place + before + 1);
+                self.slots.copy_within(place..end, place + before + 1);
+                end = place;
             }
-            .position(*entry);
-            self.keys.copy_within(place..end, place + before + 1);
-            self.slots.copy_within(place..end, place + before + 1);
-            (self.keys[place + before], self.slots[place + before]) = *entry;
-            end = place;
+            (self.keys[end + before], self.slots[end + before]) = *entry;
         }
     }
 
@@ -113,16 +120,15 @@ impl Leaf {
         self.len = end;
     }
 
-    /// Gives away the upper half.
-    pub(super) fn split(&mut self) -> Self {
-        let half = self.len / 2;
+    /// Gives away what stands from this place on.
+    pub(super) fn split(&mut self, at: usize) -> Self {
         let mut upper = Self {
-            len: self.len - half,
+            len: self.len - at,
             ..Self::default()
         };
-        upper.keys[..upper.len].copy_from_slice(&self.keys[half..self.len]);
-        upper.slots[..upper.len].copy_from_slice(&self.slots[half..self.len]);
-        self.len = half;
+        upper.keys[..upper.len].copy_from_slice(&self.keys[at..self.len]);
+        upper.slots[..upper.len].copy_from_slice(&self.slots[at..self.len]);
+        self.len = at;
         upper
     }
 }

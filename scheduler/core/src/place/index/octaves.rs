@@ -1,0 +1,94 @@
+//! The instances by the powers of two that they have free, for chance to draw from.
+//!
+//! Drawn from all instances, nearly all lots of a nearly full cluster would be blanks. Of those that have the greatest power of
+//! two that the request asks for, half or so can take a copy however full the cluster is.
+
+use super::bitmap::Bitmap;
+use super::ranking::Slot;
+use super::slots::Free;
+
+/// One set of instances for each power of two, CPU and memory apart.
+#[derive(Debug)]
+pub(super) struct Octaves {
+    slots: usize,
+    cpu: Vec<Bitmap>,
+    memory: Vec<Bitmap>,
+}
+
+/// From which instances chance draws. While instances only lose what they have free, an equal pool is the same pool.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Pool {
+    by_memory: bool,
+    /// The power of two that they have free; nothing where they are all.
+    power: Option<u32>,
+    /// How many they are.
+    pub(super) len: usize,
+}
+
+impl Octaves {
+    /// Of these instances, in order.
+    pub(super) fn of(slots: usize, free: impl Iterator<Item = (Slot, Free)>) -> Self {
+        let mut octaves = Self {
+            slots,
+            cpu: Vec::new(),
+            memory: Vec::new(),
+        };
+        let none = Free {
+            cpu: 0,
+            memory: 0,
+            gpus: 0,
+        };
+        for (slot, free) in free {
+            octaves.change(slot, none, free);
+        }
+        octaves
+    }
+
+    /// An instance has more or less free than before.
+    #[inline]
+    pub(super) fn change(&mut self, slot: Slot, before: Free, after: Free) {
+        change(&mut self.cpu, self.slots, slot, (before.cpu, after.cpu));
+        change(&mut self.memory, self.slots, slot, (before.memory, after.memory));
+    }
+
+    /// What chance draws from for a request: the smaller of the sets of its two resources.
+    pub(super) fn pool(&self, cpu: u32, memory: u32) -> Pool {
+        let pool = |by_memory: bool, amount: u32| {
+            let power = amount.checked_ilog2();
+            Pool {
+                by_memory,
+                power,
+                len: power.map_or(self.slots, |power| self.set(by_memory, power).map_or(0, Bitmap::len)),
+            }
+        };
+        let (by_cpu, by_memory) = (pool(false, cpu), pool(true, memory));
+        if by_memory.len < by_cpu.len { by_memory } else { by_cpu }
+    }
+
+    /// The nth of a pool in the order of ids.
+    pub(super) fn nth(&self, pool: Pool, nth: usize) -> Option<Slot> {
+        match pool.power {
+            None => Slot::try_from(nth).ok(),
+            Some(power) => self.set(pool.by_memory, power)?.nth(nth),
+        }
+    }
+
+    fn set(&self, by_memory: bool, power: u32) -> Option<&Bitmap> {
+        let sets = if by_memory { &self.memory } else { &self.cpu };
+        sets.get(power as usize)
+    }
+}
+
+#[inline]
+fn change(sets: &mut Vec<Bitmap>, slots: usize, slot: Slot, (before, after): (u32, u32)) {
+    let powers = |amount: u32| (u32::BITS - amount.leading_zeros()) as usize;
+    let (before, after) = (powers(before), powers(after));
+    if after < before {
+        sets[after..before].iter_mut().for_each(|set| set.remove(slot));
+    } else if before < after {
+        if sets.len() < after {
+            sets.resize_with(after, || Bitmap::new(slots));
+        }
+        sets[before..after].iter_mut().for_each(|set| set.insert(slot));
+    }
+}
