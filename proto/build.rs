@@ -31,6 +31,9 @@ const ALWAYS_LISTS: [&str; 7] = [
 /// Lists of a container definition that ECS sends also when they are empty.
 const ALWAYS_LISTS_OF_CONTAINER_DEFINITION: [&str; 4] = ["environment", "mountPoints", "portMappings", "volumesFrom"];
 
+/// Messages that only tell an empty list from one that is absent, which proto3 does not: in JSON they are their list.
+const TRANSPARENT: [&str; 1] = ["berth.ecs.v1.LoadBalancerList"];
+
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(FILES, ["proto"])?;
@@ -38,6 +41,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     config.btree_map(["."]);
     for (message, attributes) in messages_with_json(&descriptors) {
         config.message_attribute(format!(".{message}"), "#[derive(serde::Serialize, serde::Deserialize)]");
+        if TRANSPARENT.contains(&message.as_str()) {
+            config.message_attribute(format!(".{message}"), "#[serde(transparent)]");
+            continue;
+        }
         for (field, attribute) in attributes {
             config.field_attribute(format!(".{message}.{field}"), attribute);
         }

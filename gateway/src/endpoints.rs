@@ -41,8 +41,6 @@ pub(crate) struct TargetGroup {
     pub(crate) protocol: Protocol,
     /// Never 0.
     pub(crate) listener_port: u16,
-    pub(crate) container_name: String,
-    pub(crate) container_port: u16,
     pub(crate) health_check: HealthCheck,
     /// What open connections of a target have from its deregistration on.
     pub(crate) deregistration_delay: Duration,
@@ -89,6 +87,8 @@ pub(crate) struct Endpoint {
     pub(crate) health: proto::Health,
     /// It gets nothing new; open connections are cut at this time since the epoch.
     pub(crate) deregister_by: Option<Duration>,
+    /// Ports of its host, by the ARN of the target group whose traffic they get.
+    pub(crate) targets: BTreeMap<Arc<str>, u16>,
 }
 
 /// One port of a container, and where it is reached.
@@ -142,14 +142,10 @@ impl Table {
 }
 
 impl Endpoint {
-    /// Where the task gets what arrives for a target group; `None` where it has no such port.
+    /// Where the task gets what arrives for a target group; `None` where it is no target of that.
     pub(crate) fn reached(&self, group: &TargetGroup) -> Option<SocketAddr> {
-        let port = self.ports.iter().find(|port| {
-            port.container_name == group.container_name
-                && port.container_port == group.container_port
-                && port.protocol == "tcp"
-        })?;
-        Some(SocketAddr::new(self.address, port.host_port))
+        let port = self.targets.get(&group.arn)?;
+        Some(SocketAddr::new(self.address, *port))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::id::shortened;
 use crate::status::named;
 use crate::task_definition::TaskDefinition;
 
-pub use settings::{DEREGISTRATION_DELAY_TAG, HEALTH_CHECK_TAG, HealthCheck, TargetSettings};
+pub use settings::{DEREGISTRATION_DELAY_TAG, HEALTH_CHECK_TAG, HealthCheck, TargetSettings, refuse_settings};
 
 /// Target groups of a service, at most (ECS service quotas).
 const MAX_GROUPS: usize = 5;

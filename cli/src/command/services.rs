@@ -41,6 +41,7 @@ Examples:
 Examples:
   berth services update web --count 5
   berth services update web --task-definition nginx:5 --min-healthy 50 --wait
+  berth services update web --load-balancer http:8080=nginx:80
   berth services update web --force-new-deployment")]
     Update(UpdateArgs),
     /// Set how many tasks a service runs
@@ -109,16 +110,14 @@ pub(super) async fn run(command: ServicesCommand, api: &Api, output: &mut Output
     match command {
         ServicesCommand::Create(args) => {
             let wait = args.wait_for();
-            let cluster = match args.has_load_balancers() {
-                true => Some(cluster_arn(api).await?),
-                false => None,
-            };
+            let cluster = cluster_arn(api, args.has_load_balancers()).await?;
             let answer = api.create_service(args.request(cluster.as_deref())?).await?;
             settle(api, output, answer.service, wait).await
         }
         ServicesCommand::Update(args) => {
             let wait = args.wait_for();
-            let answer = api.update_service(args.request()).await?;
+            let cluster = cluster_arn(api, args.has_load_balancers()).await?;
+            let answer = api.update_service(args.request(cluster.as_deref())?).await?;
             settle(api, output, answer.service, wait).await
         }
         ServicesCommand::Scale {
@@ -177,13 +176,17 @@ pub(super) async fn run(command: ServicesCommand, api: &Api, output: &mut Output
     }
 }
 
-/// The ARN of the cluster that is meant, which says in which region and account target groups are.
-async fn cluster_arn(api: &Api) -> anyhow::Result<String> {
+/// The ARN of the cluster that is meant, which says in which region and account target groups are; only looked up where
+/// there are some.
+async fn cluster_arn(api: &Api, has_load_balancers: bool) -> anyhow::Result<Option<String>> {
+    if !has_load_balancers {
+        return Ok(None);
+    }
     let answer = api.described_cluster().await?;
     refuse_failures("cluster", &answer.failures)?;
     let cluster = answer.clusters.into_iter().next();
     let arn = cluster.and_then(|cluster| cluster.cluster_arn);
-    arn.context("the scheduler does not describe the cluster")
+    arn.context("the scheduler does not describe the cluster").map(Some)
 }
 
 /// How the service's tasks are doing as targets, where it has load balancers.

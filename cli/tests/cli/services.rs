@@ -203,6 +203,34 @@ fn scaling_asks_for_the_count_alone() -> anyhow::Result<()> {
 }
 
 #[test]
+fn an_update_says_where_gateways_listen_from_now_on_or_that_they_listen_no_more() -> anyhow::Result<()> {
+    let fake = with_web()?;
+    let update = |words: &[&str]| berth(&fake.url, &[&["services", "update", "web"], words].concat());
+    let listed = |nth: usize| {
+        let list = fake.state().updates[nth].load_balancers.clone();
+        list.map(|list| {
+            list.load_balancers
+                .iter()
+                .map(|one| one.target_group_arn().to_owned())
+                .collect()
+        })
+    };
+    for words in [
+        ["--load-balancer", "http:80=nginx:8080"].as_slice(),
+        &["--no-load-balancer"],
+        &["--count", "2"],
+    ] {
+        let ran = update(words)?;
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    }
+    let lists: [Option<Vec<String>>; 3] = [0, 1, 2].map(listed);
+    assert_eq!(lists, [Some(vec![GROUP.to_owned()]), Some(Vec::new()), None]);
+    let both = update(&["--no-load-balancer", "--load-balancer", "http:80=nginx:8080"])?;
+    assert_eq!(both.code, Some(2), "{both:?}");
+    Ok(())
+}
+
+#[test]
 fn a_service_is_deleted_once_it_is_inactive() -> anyhow::Result<()> {
     let fake = with_web()?;
     let refused = berth(&fake.url, &["services", "delete", "web"])?;

@@ -9,21 +9,19 @@ pub(crate) fn service(name: &str, protocol: proto::Protocol, listener_port: u16,
             arn: format!("arn:group/{name}"),
             protocol: protocol.into(),
             listener_port: u32::from(listener_port),
-            container_name: "app".to_owned(),
-            container_port: 80,
             health_check: None,
             deregistration_delay_seconds: 30,
         }],
-        endpoints: ports.iter().map(|port| endpoint("one", *port)).collect(),
+        endpoints: ports.iter().map(|port| endpoint(name, *port)).collect(),
         shares: Vec::new(),
     }
 }
 
-/// The task of `deployment` whose port 80 is reached at this port of 127.0.0.1.
-pub(crate) fn endpoint(deployment: &str, host_port: u16) -> proto::Endpoint {
+/// A task whose port 80 is reached at this port of 127.0.0.1, and gets what arrives for the service's group.
+fn endpoint(service: &str, host_port: u16) -> proto::Endpoint {
     proto::Endpoint {
         task: format!("arn:task/{host_port}"),
-        deployment: deployment.to_owned(),
+        deployment: "one".to_owned(),
         instance: "arn:instance".to_owned(),
         address: "127.0.0.1".to_owned(),
         availability_zone: String::new(),
@@ -36,6 +34,10 @@ pub(crate) fn endpoint(deployment: &str, host_port: u16) -> proto::Endpoint {
         }],
         health: proto::Health::Unspecified.into(),
         deregister_by: None,
+        targets: vec![proto::Target {
+            target_group: format!("arn:group/{service}"),
+            host_port: u32::from(host_port),
+        }],
     }
 }
 
@@ -99,10 +101,10 @@ fn what_cannot_be_is_left_out_and_named() {
 }
 
 #[test]
-fn a_task_is_reached_where_the_container_port_of_the_group_is_published() {
-    let mut of_udp = service("web", HTTP, 1, &[8000, 8001]);
-    of_udp.endpoints[1].ports[0].protocol = "udp".to_owned();
-    let (table, _) = Table::default().folded(message(1, true, &[of_udp], &[]));
+fn a_task_is_reached_where_it_is_a_target_of_the_group() {
+    let mut partly = service("web", HTTP, 1, &[8000, 8001]);
+    partly.endpoints[1].targets[0].target_group = "arn:group/other".to_owned();
+    let (table, _) = Table::default().folded(message(1, true, &[partly], &[]));
     let web = &table.services["web"];
     let reached: Vec<_> = web
         .endpoints

@@ -1,5 +1,6 @@
 //! From the wire's shapes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,9 +63,7 @@ fn target_group(from: wire::TargetGroup) -> Result<TargetGroup, String> {
     let port = |field: &str, value: u32| port(value).map_err(|rule| format!("target group '{arn}': {field} {rule}"));
     Ok(TargetGroup {
         listener_port: port("listener_port", from.listener_port)?,
-        container_port: port("container_port", from.container_port)?,
         protocol,
-        container_name: from.container_name,
         health_check: health_check(from.health_check.unwrap_or_default()),
         deregistration_delay: Duration::from_secs(u64::from(from.deregistration_delay_seconds)),
         arn,
@@ -89,9 +88,17 @@ fn endpoint(from: wire::Endpoint) -> Result<Endpoint, String> {
     let address =
         address.map_err(|_| format!("task '{task}': address is '{}', it must be an IP address", from.address))?;
     let ports: Result<Vec<Port>, String> = from.ports.iter().map(|port| mapped(task, port)).collect();
+    let target = |one: &wire::Target| {
+        let arn = one.target_group.as_str();
+        let host_port = port(one.host_port);
+        let host_port = host_port.map_err(|rule| format!("task '{task}': host_port of target group '{arn}' {rule}"))?;
+        Ok((arn.into(), host_port))
+    };
+    let targets: Result<BTreeMap<Arc<str>, u16>, String> = from.targets.iter().map(target).collect();
     Ok(Endpoint {
         address,
         ports: ports?,
+        targets: targets?,
         health: from.health(),
         deregister_by: from.deregister_by.map(since_epoch),
         task: from.task.into(),

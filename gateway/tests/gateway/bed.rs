@@ -9,8 +9,8 @@ use berth_daemon::log::LogFormat;
 use berth_gateway::config::Options;
 use berth_proto::gateway::v1::gateway_link_server::{GatewayLink, GatewayLinkServer};
 use berth_proto::gateway::v1::{
-    Endpoint, Endpoints, GatewayMessage, Health, HealthCheck, Port, Protocol, SchedulerMessage, Service, TargetGroup,
-    TargetState, gateway_message, scheduler_message,
+    Endpoint, Endpoints, GatewayMessage, Health, HealthCheck, Port, Protocol, SchedulerMessage, Service, Target,
+    TargetGroup, TargetState, gateway_message, scheduler_message,
 };
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -176,7 +176,18 @@ impl GatewayLink for FakeScheduler {
     }
 }
 
-fn endpoints(version: u64, services: Vec<Service>) -> SchedulerMessage {
+/// What the scheduler says. Tasks that name no target group are in all of their service.
+fn endpoints(version: u64, mut services: Vec<Service>) -> SchedulerMessage {
+    for service in &mut services {
+        let unnamed = service.endpoints.iter_mut().filter(|one| one.targets.is_empty());
+        for endpoint in unnamed {
+            let target = |group: &TargetGroup| Target {
+                target_group: group.arn.clone(),
+                host_port: endpoint.ports[0].host_port,
+            };
+            endpoint.targets = service.target_groups.iter().map(target).collect();
+        }
+    }
     let endpoints = Endpoints {
         complete: true,
         version,
@@ -228,8 +239,6 @@ pub(crate) fn web(protocol: Protocol, listener_port: u16, ports: &[u16]) -> Serv
             arn: format!("arn:group/{listener_port}"),
             protocol: protocol.into(),
             listener_port: u32::from(listener_port),
-            container_name: "app".to_owned(),
-            container_port: 80,
             health_check: Some(HealthCheck {
                 path: String::new(),
                 interval_seconds: 1,
@@ -261,6 +270,7 @@ pub(crate) fn task(host_port: u16) -> Endpoint {
         }],
         health: Health::Healthy.into(),
         deregister_by: None,
+        targets: Vec::new(),
     }
 }
 

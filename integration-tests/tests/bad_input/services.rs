@@ -229,6 +229,12 @@ fn others() -> Vec<Case> {
         case("UpdateService", in_here(json!({"desiredCount": 1})), EITHER, "service"),
         case(
             "UpdateService",
+            in_here(json!({"service": "ghost", "loadBalancers": [{"targetGroupArn": "x"}]})),
+            INVALID,
+            "loadBalancers[0]",
+        ),
+        case(
+            "UpdateService",
             in_here(json!({"service": "arn:aws:ecs:nonsense"})),
             INVALID,
             "arn:aws:ecs:nonsense",

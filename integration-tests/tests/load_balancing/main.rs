@@ -1,6 +1,7 @@
 //! Services behind gateways, on three hosts with real Docker Engines: what is asked of a listener is answered through
 //! deployments, drains, restarts and a host that is cut off.
 
+mod change;
 mod found;
 mod health;
 mod open;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         traffic::a_host_that_is_cut_off_costs_no_more_than_what_was_in_flight_on_it,
         open::a_request_under_way_is_answered_before_its_task_stops,
         open::a_connection_that_does_not_end_is_cut_when_its_time_is_up,
+        change::other_load_balancers_move_a_service_to_another_port_and_none_take_it_away,
         found::haproxy_follows_the_tasks_that_srv_records_name,
         found::haproxy_follows_the_hosts_that_a_records_name,
         found::prometheus_scrapes_the_tasks_that_there_are,

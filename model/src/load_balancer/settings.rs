@@ -79,8 +79,8 @@ impl TargetSettings {
     /// What the tags of a service say.
     ///
     /// # Errors
-    /// `InvalidParameterException` naming the tag, its value and the rule; also where there is nothing to say it of.
-    pub fn parse(tags: &[Tag], load_balancers: &[LoadBalancer]) -> Result<Self, Fault> {
+    /// `InvalidParameterException` naming the tag, its value and the rule.
+    pub fn parse(tags: &[Tag]) -> Result<Self, Fault> {
         let mut settings = Self::default();
         for tag in tags {
             let read = match tag.key.as_str() {
@@ -98,12 +98,6 @@ impl TargetSettings {
                 ))
             };
             read.map_err(invalid)?;
-            if load_balancers.is_empty() {
-                return Err(Fault::invalid(format!(
-                    "Tag {} is for services with loadBalancers; this one has none.",
-                    tag.key
-                )));
-            }
         }
         Ok(settings)
     }
@@ -116,6 +110,21 @@ impl TargetSettings {
             None if load_balancer.protocol == GatewayProtocol::Http => HealthCheck::new(Some("/".to_owned())),
             None => HealthCheck::new(None),
         }
+    }
+}
+
+/// Refuses tags that say how targets are treated, of a service that has none.
+///
+/// # Errors
+/// `InvalidParameterException` naming the tag.
+pub fn refuse_settings(tags: &[Tag]) -> Result<(), Fault> {
+    let is_setting = |tag: &&Tag| [HEALTH_CHECK_TAG, DEREGISTRATION_DELAY_TAG].contains(&tag.key.as_str());
+    match tags.iter().find(is_setting) {
+        None => Ok(()),
+        Some(tag) => Err(Fault::invalid(format!(
+            "Tag {} is for services with loadBalancers; this one has none.",
+            tag.key
+        ))),
     }
 }
 

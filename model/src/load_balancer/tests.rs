@@ -30,8 +30,7 @@ fn settings(tags: &[(&str, &str)]) -> Result<TargetSettings, Fault> {
             value: (*value).to_owned(),
         })
         .collect();
-    let load_balancers = parse(&[raw("web/http-80")], &namespace()).unwrap();
-    TargetSettings::parse(&tags, &load_balancers)
+    TargetSettings::parse(&tags)
 }
 
 #[test]
@@ -188,10 +187,20 @@ fn tags_that_cannot_be_read_are_refused_with_their_value_and_the_rule() {
         let text = settings(&[(key, value)]).unwrap_err().message;
         assert!(text.contains(key) && text.contains(rule), "{text}");
     }
-    let tag = Tag {
-        key: HEALTH_CHECK_TAG.to_owned(),
+}
+
+#[test]
+fn what_has_no_targets_has_no_say_in_how_they_are_treated() {
+    let tag = |key: &str| Tag {
+        key: key.to_owned(),
         value: "tcp".to_owned(),
     };
-    let text = TargetSettings::parse(&[tag], &[]).unwrap_err().message;
-    assert!(text.contains("loadBalancers"), "{text}");
+    assert_eq!(refuse_settings(&[tag("team")]), Ok(()));
+    let text = refuse_settings(&[tag("team"), tag(HEALTH_CHECK_TAG)])
+        .unwrap_err()
+        .message;
+    assert!(
+        text.contains(HEALTH_CHECK_TAG) && text.contains("loadBalancers"),
+        "{text}"
+    );
 }

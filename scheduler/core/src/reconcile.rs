@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_model::id::{DeploymentId, InstanceId, ServiceName, TaskId};
+use berth_model::load_balancer::LoadBalancer;
 use berth_model::placement::Strategy;
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::service::{SchedulingStrategy, ServiceStatus};
@@ -63,6 +64,15 @@ pub struct View<'a> {
     pub room_since: Option<Timestamp>,
     /// The scheduler's settings.
     pub timing: Timing,
+}
+
+impl View<'_> {
+    /// What gateways listen for on behalf of the tasks of a deployment.
+    fn load_balancers_of(&self, id: DeploymentId) -> &[LoadBalancer] {
+        let mut deployments = self.deployments.iter();
+        let known = deployments.find(|deployment| deployment.id == id);
+        known.map_or(&[], |deployment| &deployment.load_balancers)
+    }
 }
 
 /// A task of the service.

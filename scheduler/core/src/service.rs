@@ -41,10 +41,7 @@ pub struct ServiceSpec {
     /// How its tasks are connected, where they have an address of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkConfiguration>,
-    /// What gateways listen for on its behalf.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub load_balancers: Vec<LoadBalancer>,
-    /// How its tasks are treated as targets of these.
+    /// How its tasks are treated as targets of load balancers.
     #[serde(default)]
     pub targets: TargetSettings,
     /// Where it was asked to run.
@@ -81,6 +78,9 @@ pub struct Deployment {
     pub id: DeploymentId,
     /// What its tasks run.
     pub definition: DefinitionId,
+    /// What gateways listen for on behalf of its tasks.
+    #[serde(default, skip_serializing_if = "nothing_listens")]
+    pub load_balancers: Arc<[LoadBalancer]>,
     /// The number of what it consists of.
     pub revision: ServiceRevisionId,
     /// What it is to its service.
@@ -279,10 +279,17 @@ impl Explained {
 impl Deployment {
     /// One that was just asked for, and is what its service is to consist of.
     #[must_use]
-    pub fn new(id: DeploymentId, revision: ServiceRevisionId, definition: DefinitionId, now: Timestamp) -> Self {
+    pub fn new(
+        id: DeploymentId,
+        revision: ServiceRevisionId,
+        definition: DefinitionId,
+        load_balancers: Arc<[LoadBalancer]>,
+        now: Timestamp,
+    ) -> Self {
         Self {
             id,
             definition,
+            load_balancers,
             revision,
             status: DeploymentStatus::Primary,
             created_at: now,
@@ -309,6 +316,10 @@ impl Deployment {
     pub fn is_primary(&self) -> bool {
         self.status == DeploymentStatus::Primary
     }
+}
+
+fn nothing_listens(load_balancers: &Arc<[LoadBalancer]>) -> bool {
+    load_balancers.is_empty()
 }
 
 impl ServiceSpec {

@@ -47,7 +47,8 @@ use berth_scheduler_core::wake::Hints;
 use proptest::prelude::*;
 
 use self::request::{
-    call, cluster, create_service, facts, family, key, leaving, observation, register, run_task, service,
+    call, cluster, create_service, facts, family, key, leaving, load_balancers, observation, register, run_task,
+    service,
 };
 use self::step::{Step, step};
 
@@ -120,7 +121,11 @@ impl History {
             } => self
                 .submit(&create_service(*desired, *daemon, *breaker, *balanced))
                 .map(drop),
-            Step::Update { desired, force } => self
+            Step::Update {
+                desired,
+                force,
+                balanced,
+            } => self
                 .submit(&UpdateService {
                     cluster: cluster(),
                     service: service().service,
@@ -128,6 +133,7 @@ impl History {
                         definition: Some(call().definition),
                         force_new_deployment: *force,
                         desired: *desired,
+                        load_balancers: balanced.map(load_balancers),
                         ..ServiceUpdate::default()
                     },
                 })

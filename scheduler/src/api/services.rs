@@ -3,6 +3,8 @@
 mod configuration;
 pub(super) mod deployments;
 
+use std::sync::Arc;
+
 use berth_model::arn::Namespace;
 use berth_model::fault::Fault;
 use berth_model::id::{ClusterName, ServiceName};
@@ -45,10 +47,12 @@ pub(super) async fn create(
     let cluster = api.cluster(given(request.cluster.as_ref()))?;
     let name = ServiceName::parse(required("serviceName", request.service_name.as_ref())?)?;
     let definition = required("taskDefinition", request.task_definition.as_ref())?;
+    let load_balancers = load_balancers(&request.load_balancers, &api.namespace)?;
     let command = CreateService {
         definition: api.namespace.parse_definition(definition)?,
         client_token: client_token(&request)?,
-        spec: spec(request, &api.namespace)?,
+        spec: spec(request, &load_balancers)?,
+        load_balancers,
         cluster: cluster.clone(),
         name,
     };
@@ -59,7 +63,7 @@ pub(super) async fn create(
 }
 
 /// What a new service is to be.
-fn spec(request: ecs::CreateServiceRequest, namespace: &Namespace) -> Result<ServiceSpec, Fault> {
+fn spec(request: ecs::CreateServiceRequest, load_balancers: &[LoadBalancer]) -> Result<ServiceSpec, Fault> {
     let scheduling = validate::scheduling(given(request.scheduling_strategy.as_ref()))?;
     let raw = configuration::read(request.deployment_configuration.as_ref())?;
     let configuration = validate::configuration(&raw, DeploymentConfiguration::default_of(scheduling), scheduling)?;
@@ -68,8 +72,11 @@ fn spec(request: ecs::CreateServiceRequest, namespace: &Namespace) -> Result<Ser
     let strategies = raw_strategies(request.placement_strategy);
     validate::strategies(strategies.len(), scheduling)?;
     let parsed = placement::parse_strategies(&strategies)?;
-    let load_balancers = load_balancers(request.load_balancers, namespace)?;
     let tags = tags(request.tags)?;
+    let targets = TargetSettings::parse(&tags)?;
+    if load_balancers.is_empty() {
+        load_balancer::refuse_settings(&tags)?;
+    }
     let asked = rebalancing(request.availability_zone_rebalancing.as_ref())?;
     Ok(ServiceSpec {
         scheduling,
@@ -81,8 +88,7 @@ fn spec(request: ecs::CreateServiceRequest, namespace: &Namespace) -> Result<Ser
         health_check_grace_seconds: grace(request.health_check_grace_period_seconds)?.unwrap_or(0),
         network: network::kept(request.network_configuration.as_ref())?,
         launch_type: launch_type(given(request.launch_type.as_ref()))?,
-        targets: TargetSettings::parse(&tags, &load_balancers)?,
-        load_balancers,
+        targets,
         tags,
         propagate_tags: propagate_tags(request.propagate_tags.as_ref())?.unwrap_or_default(),
         managed_tags: request.enable_ecs_managed_tags == Some(true),
@@ -90,16 +96,16 @@ fn spec(request: ecs::CreateServiceRequest, namespace: &Namespace) -> Result<Ser
     })
 }
 
-fn load_balancers(given: Vec<ecs::LoadBalancer>, namespace: &Namespace) -> Result<Vec<LoadBalancer>, Fault> {
+fn load_balancers(given: &[ecs::LoadBalancer], namespace: &Namespace) -> Result<Arc<[LoadBalancer]>, Fault> {
     let unsupported = given.iter().any(|one| one.advanced_configuration.is_some());
     refuse_unsupported(&[("loadBalancers.advancedConfiguration", unsupported)])?;
-    let raw = given.into_iter().map(|one| RawLoadBalancer {
-        target_group_arn: one.target_group_arn,
-        load_balancer_name: one.load_balancer_name,
-        container_name: one.container_name,
+    let raw = given.iter().map(|one| RawLoadBalancer {
+        target_group_arn: one.target_group_arn.clone(),
+        load_balancer_name: one.load_balancer_name.clone(),
+        container_name: one.container_name.clone(),
         container_port: one.container_port,
     });
-    load_balancer::parse(&raw.collect::<Vec<_>>(), namespace)
+    Ok(load_balancer::parse(&raw.collect::<Vec<_>>(), namespace)?.into())
 }
 
 /// The token with a digest of everything else that was asked.
@@ -203,20 +209,21 @@ pub(super) async fn update(
     request: ecs::UpdateServiceRequest,
     caller: &Caller,
 ) -> Result<ecs::UpdateServiceResponse, Fault> {
-    refuse_unsupported(&[
-        ("platformVersion", request.platform_version.is_some()),
-        ("loadBalancers of UpdateService", !request.load_balancers.is_empty()),
-    ])?;
+    refuse_unsupported(&[("platformVersion", request.platform_version.is_some())])?;
     refuse_elsewhere(&Elsewhere::of_update(&request))?;
     let cluster = api.cluster(given(request.cluster.as_ref()))?;
     let service = required("service", request.service.as_ref())?;
     let definition = given(request.task_definition.as_ref());
+    let listed = request.load_balancers.as_ref();
     let command = UpdateService {
         service: api.namespace.parse_service(&cluster, service)?,
         cluster: cluster.clone(),
         update: ServiceUpdate {
             definition: definition
                 .map(|text| api.namespace.parse_definition(text))
+                .transpose()?,
+            load_balancers: listed
+                .map(|list| load_balancers(&list.load_balancers, &api.namespace))
                 .transpose()?,
             force_new_deployment: request.force_new_deployment == Some(true),
             desired: request.desired_count,

@@ -29,7 +29,7 @@ pub(super) fn describe(api: &Api, request: &DescribeTargetsRequest) -> Result<De
     for task in state.live_tasks_of(service) {
         let Some(target) = &task.target else { continue };
         let endpoint = place.endpoint(service, task);
-        for load_balancer in &service.spec.load_balancers {
+        for load_balancer in service.load_balancers_of_task(task) {
             let (word, reason) = words(target);
             targets.push(TargetDescription {
                 task_arn: api.namespace.task(&name, task.id),
@@ -64,13 +64,10 @@ fn words(target: &Target) -> (&'static str, &str) {
 }
 
 fn address(endpoint: &Endpoint, load_balancer: &LoadBalancer) -> Option<String> {
-    let port = endpoint.ports.iter().find(|port| {
-        port.container_name == load_balancer.container_name
-            && port.container_port == u32::from(load_balancer.container_port)
-            && port.protocol == "tcp"
-    })?;
+    let arn = &load_balancer.target_group_arn;
+    let target = endpoint.targets.iter().find(|target| target.target_group == *arn)?;
     match endpoint.address.contains(':') {
-        true => Some(format!("[{}]:{}", endpoint.address, port.host_port)),
-        false => Some(format!("{}:{}", endpoint.address, port.host_port)),
+        true => Some(format!("[{}]:{}", endpoint.address, target.host_port)),
+        false => Some(format!("{}:{}", endpoint.address, target.host_port)),
     }
 }

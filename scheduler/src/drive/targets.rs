@@ -88,7 +88,7 @@ fn look(state: &State, registry: &Registry, key: TaskKey, now: Timestamp, comman
     let Some(service) = service.and_then(|service| state.service(&service)) else {
         return;
     };
-    let groups = service.spec.load_balancers.iter();
+    let groups = service.load_balancers_of_task(task).iter();
     let verdict = registry.verdict(key, groups.map(|one| one.target_group_arn.as_str()));
     match target.deregister_by {
         // What leaves is not judged any more.

@@ -86,11 +86,11 @@ impl Sent {
 impl Place<'_> {
     fn service(&self, service: &Service) -> wire::Service {
         let endpoints = self.state.live_tasks_of(service);
-        let groups = service.spec.load_balancers.iter();
+        let groups = self.state.listeners_of(service);
         wire::Service {
             name: service.name.to_string(),
             arn: self.namespace.service(self.cluster, &service.name),
-            target_groups: groups.map(|one| target_group(service, one)).collect(),
+            target_groups: groups.into_iter().map(|one| target_group(service, one)).collect(),
             endpoints: endpoints.filter_map(|task| self.endpoint(service, task)).collect(),
             shares: shares(service),
         }
@@ -98,7 +98,8 @@ impl Place<'_> {
 
     /// The task, where it can be sent something, or has been.
     pub(crate) fn endpoint(&self, service: &Service, task: &Task) -> Option<wire::Endpoint> {
-        let balanced = !service.spec.load_balancers.is_empty();
+        let load_balancers = service.load_balancers_of_task(task);
+        let balanced = !load_balancers.is_empty();
         let is_there = match balanced {
             true => task.target.is_some(),
             false => task.last == TaskStatus::Running,
@@ -112,13 +113,15 @@ impl Place<'_> {
         };
         let instance = self.state.instance(key)?;
         let definition = &self.state.definition(&task.launch.definition)?.definition;
+        let ports = ports(task, definition);
         Some(wire::Endpoint {
             task: self.namespace.task(self.cluster, task.id),
             deployment: task.launch.service.as_ref()?.deployment.to_string(),
             instance: self.namespace.instance(self.cluster, task.instance),
             address: instance.facts.address?.to_string(),
             availability_zone: zone(instance).to_owned(),
-            ports: ports(task, definition),
+            targets: load_balancers.iter().filter_map(|one| target(one, &ports)).collect(),
+            ports,
             health: health(task, definition, balanced).into(),
             deregister_by: task.deregister_by().map(Timestamp::as_epoch_seconds),
         })
@@ -218,6 +221,19 @@ fn host_ports(definition: &TaskDefinition, name: impl Fn(&str, u16) -> String) -
         .collect()
 }
 
+/// Where the task gets what arrives for the load balancer, if it has the port.
+fn target(load_balancer: &LoadBalancer, ports: &[wire::Port]) -> Option<wire::Target> {
+    let is_meant = |port: &&wire::Port| {
+        port.container_name == load_balancer.container_name
+            && port.container_port == u32::from(load_balancer.container_port)
+            && port.protocol == "tcp"
+    };
+    Some(wire::Target {
+        target_group: load_balancer.target_group_arn.clone(),
+        host_port: ports.iter().find(is_meant)?.host_port,
+    })
+}
+
 fn target_group(service: &Service, one: &LoadBalancer) -> wire::TargetGroup {
     let check = service.spec.targets.check_of(one);
     let protocol = match one.protocol {
@@ -229,8 +245,6 @@ fn target_group(service: &Service, one: &LoadBalancer) -> wire::TargetGroup {
         arn: one.target_group_arn.clone(),
         protocol: protocol.into(),
         listener_port: one.listener_port.into(),
-        container_name: one.container_name.clone(),
-        container_port: one.container_port.into(),
         health_check: Some(wire::HealthCheck {
             path: check.path.unwrap_or_default(),
             interval_seconds: check.interval_seconds,

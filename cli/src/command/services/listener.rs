@@ -41,7 +41,7 @@ impl FromStr for Listener {
 
 impl Listener {
     /// As ECS has it. The target group is named after the service, and is in the region and account of the cluster.
-    pub(super) fn load_balancer(&self, service: &str, cluster_arn: &str) -> anyhow::Result<LoadBalancer> {
+    fn load_balancer(&self, service: &str, cluster_arn: &str) -> anyhow::Result<LoadBalancer> {
         let mut parts = cluster_arn.split(':').skip(3);
         let (region, account) = parts
             .next()
@@ -62,6 +62,16 @@ impl Listener {
             ..LoadBalancer::default()
         })
     }
+}
+
+/// All of a service, as ECS has them.
+pub(super) fn load_balancers(
+    listeners: &[Listener],
+    service: &str,
+    cluster_arn: &str,
+) -> anyhow::Result<Vec<LoadBalancer>> {
+    let shapes = listeners.iter().map(|one| one.load_balancer(service, cluster_arn));
+    shapes.collect()
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use berth_proto::ecs::v1::{
-    CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, PlacementConstraint, PlacementStrategy,
-    Tag, UpdateServiceRequest,
+    CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, LoadBalancerList, PlacementConstraint,
+    PlacementStrategy, Tag, UpdateServiceRequest,
 };
 use clap::{Args, ValueEnum};
 
-use super::listener::Listener;
+use super::listener::{self, Listener};
 use super::traffic::{Traffic, minutes};
 use crate::args::duration;
 use crate::command::run::{Constraint, Strategy};
@@ -54,6 +54,13 @@ pub(crate) struct UpdateArgs {
     /// How many tasks
     #[arg(long, short = 'n')]
     count: Option<u16>,
+    /// Have gateways listen on this port instead of those before, and forward to one of a container, which is a new
+    /// deployment; may be repeated
+    #[arg(long, value_name = "PROTOCOL:PORT=CONTAINER:PORT")]
+    load_balancer: Vec<Listener>,
+    /// Have gateways listen for it no more, which is a new deployment
+    #[arg(long, conflicts_with = "load_balancer")]
+    no_load_balancer: bool,
     /// Replace all tasks although nothing else changes
     #[arg(long)]
     force_new_deployment: bool,
@@ -129,8 +136,7 @@ impl CreateArgs {
 
     /// `cluster` is the cluster's ARN, which must be there where gateways are to listen.
     pub(super) fn request(self, cluster: Option<&str>) -> anyhow::Result<CreateServiceRequest> {
-        let listeners = self.load_balancer.iter();
-        let load_balancers = listeners.map(|one| one.load_balancer(&self.name, cluster.unwrap_or_default()));
+        let load_balancers = listener::load_balancers(&self.load_balancer, &self.name, cluster.unwrap_or_default())?;
         let settings = [
             ("berth:health-check", &self.target_check),
             ("berth:deregistration-delay", &self.deregistration_delay),
@@ -141,7 +147,6 @@ impl CreateArgs {
                 value: Some(value),
             })
         };
-        let load_balancers = load_balancers.collect::<anyhow::Result<_>>()?;
         let tags = settings.into_iter().filter_map(tag).collect();
         let strategy = if self.daemon { "DAEMON" } else { "REPLICA" };
         Ok(CreateServiceRequest {
@@ -166,8 +171,18 @@ impl UpdateArgs {
         self.wait.wait.then_some(self.wait.wait_timeout)
     }
 
-    pub(super) fn request(self) -> UpdateServiceRequest {
-        UpdateServiceRequest {
+    /// Whether gateways are to listen for it on other ports.
+    pub(super) fn has_load_balancers(&self) -> bool {
+        !self.load_balancer.is_empty()
+    }
+
+    /// `cluster` is the cluster's ARN, which must be there where gateways are to listen.
+    pub(super) fn request(self, cluster: Option<&str>) -> anyhow::Result<UpdateServiceRequest> {
+        let named = self.name.rsplit('/').next().unwrap_or_default();
+        let load_balancers = listener::load_balancers(&self.load_balancer, named, cluster.unwrap_or_default())?;
+        let changes = self.no_load_balancer || !load_balancers.is_empty();
+        Ok(UpdateServiceRequest {
+            load_balancers: changes.then_some(LoadBalancerList { load_balancers }),
             service: Some(self.name),
             task_definition: self.task_definition,
             desired_count: self.count.map(i32::from),
@@ -177,7 +192,7 @@ impl UpdateArgs {
             placement_constraints: self.rules.constraints(),
             placement_strategy: self.rules.strategies(),
             ..Default::default()
-        }
+        })
     }
 }
 

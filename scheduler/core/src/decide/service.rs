@@ -6,6 +6,7 @@ use std::sync::Arc;
 use berth_model::arn::DefinitionReference;
 use berth_model::fault::{Fault, FaultClass};
 use berth_model::id::{ClusterName, DefinitionId, DeploymentId, ServiceName, ServiceRevisionId};
+use berth_model::load_balancer::LoadBalancer;
 use berth_model::placement::{
     MAX_CONSTRAINTS, RawConstraint, RawStrategy, Strategy, parse_constraints, parse_strategies,
 };
@@ -36,6 +37,8 @@ pub struct CreateService {
     pub definition: DefinitionReference,
     /// What it is to be.
     pub spec: ServiceSpec,
+    /// What gateways listen for on its behalf.
+    pub load_balancers: Arc<[LoadBalancer]>,
     /// The token by which the caller may ask again.
     pub client_token: Option<ClientToken>,
 }
@@ -45,6 +48,8 @@ pub struct CreateService {
 pub struct ServiceUpdate {
     /// What its tasks are to run; another definition begins a deployment.
     pub definition: Option<DefinitionReference>,
+    /// What gateways are to listen for; something else begins a deployment.
+    pub load_balancers: Option<Arc<[LoadBalancer]>>,
     /// Begins a deployment although nothing else does.
     pub force_new_deployment: bool,
     /// How many tasks.
@@ -131,9 +136,9 @@ impl Command for CreateService {
             )));
         }
         let registered = runnable(state, &self.definition)?;
-        check(registered, &self.spec)?;
-        check_listeners(state, &key, &self.spec)?;
-        let deployment = new_deployment(&registered.id, env);
+        check(registered, &self.spec, &self.load_balancers)?;
+        check_listeners(state, &key, &self.load_balancers)?;
+        let deployment = new_deployment(&registered.id, &self.load_balancers, env);
         let created = Change::ServiceCreated {
             cluster,
             service: self.name.clone(),
@@ -149,14 +154,14 @@ impl Command for CreateService {
     }
 }
 
-fn new_deployment(definition: &DefinitionId, env: &mut Env<'_>) -> Deployment {
+fn new_deployment(definition: &DefinitionId, load_balancers: &Arc<[LoadBalancer]>, env: &mut Env<'_>) -> Deployment {
     let id = DeploymentId::from_random(env.draw());
     let revision = ServiceRevisionId::from_random(env.draw());
-    Deployment::new(id, revision, definition.clone(), env.now())
+    Deployment::new(id, revision, definition.clone(), Arc::clone(load_balancers), env.now())
 }
 
 /// Checks what the service is to be against the definition that it is to run.
-fn check(registered: &RegisteredDefinition, spec: &ServiceSpec) -> Result<(), Fault> {
+fn check(registered: &RegisteredDefinition, spec: &ServiceSpec, load_balancers: &[LoadBalancer]) -> Result<(), Fault> {
     check_network(&registered.definition, spec.network.is_some())?;
     let constraints = spec.constraints.len() + registered.constraints.len();
     if constraints > MAX_CONSTRAINTS {
@@ -164,25 +169,36 @@ fn check(registered: &RegisteredDefinition, spec: &ServiceSpec) -> Result<(), Fa
             "placementConstraints of the service and the task definition are {constraints} together, at most {MAX_CONSTRAINTS} are allowed."
         )));
     }
-    for load_balancer in &spec.load_balancers {
+    for load_balancer in load_balancers {
         load_balancer.check(&registered.definition)?;
     }
     Ok(())
 }
 
-/// Checks that no other service of the cluster has a listener port of this one: gateways listen for all of them.
-fn check_listeners(state: &State, key: &ServiceKey, spec: &ServiceSpec) -> Result<(), Fault> {
-    for load_balancer in &spec.load_balancers {
+/// Checks that nothing else of the cluster has a listener port of these: gateways listen for all of its services.
+fn check_listeners(state: &State, key: &ServiceKey, load_balancers: &[LoadBalancer]) -> Result<(), Fault> {
+    for load_balancer in load_balancers {
         let port = load_balancer.listener_port;
-        let others = state
-            .services_of(key.cluster)
-            .filter(|other| other.name != key.service && other.status != ServiceStatus::Inactive);
-        let listens = |other: &&Service| other.spec.load_balancers.iter().any(|one| one.listener_port == port);
-        if let Some(other) = others.into_iter().find(listens) {
-            return Err(Fault::invalid(format!(
-                "targetGroupArn '{}' listens on port {port}, which service {} has already.",
-                load_balancer.target_group_arn, other.name
-            )));
+        let services = state.services_of(key.cluster);
+        for service in services.filter(|one| one.status != ServiceStatus::Inactive) {
+            let Some(known) = state.listener_on(service, port) else {
+                continue;
+            };
+            let arn = &load_balancer.target_group_arn;
+            if service.name != key.service {
+                return Err(Fault::invalid(format!(
+                    "targetGroupArn '{arn}' listens on port {port}, which service {} has already.",
+                    service.name
+                )));
+            }
+            // Its own tasks may go from one deployment to the next under one target group.
+            if known.target_group_arn != *arn {
+                return Err(Fault::invalid(format!(
+                    "targetGroupArn '{arn}' listens on port {port}, which the service has as '{}' until the tasks of that \
+                     are gone.",
+                    known.target_group_arn
+                )));
+            }
         }
     }
     Ok(())
@@ -219,14 +235,20 @@ impl Command for UpdateService {
             // What was deregistered meanwhile goes on (ECS API, DeregisterTaskDefinition).
             None => &primary.definition,
         };
+        let load_balancers = self.update.load_balancers.as_ref().unwrap_or(&primary.load_balancers);
         if let Some(registered) = state.definition(definition) {
-            check(registered, &spec)?;
+            check(registered, &spec, load_balancers)?;
+        }
+        let listens_elsewhere = *load_balancers != primary.load_balancers;
+        if listens_elsewhere {
+            check_listeners(state, &key, load_balancers)?;
         }
         let begins = self.update.force_new_deployment
+            || listens_elsewhere
             || *definition != primary.definition
             || spec.network != service.spec.network;
         let deployments = match begins {
-            true => vec![replaced(primary, env), new_deployment(definition, env)],
+            true => vec![replaced(primary, env), new_deployment(definition, load_balancers, env)],
             false => Vec::new(),
         };
         if deployments.is_empty() && spec == *service.spec {

@@ -75,24 +75,25 @@ impl RecordTargets {
         if tasks.is_empty() {
             return;
         }
-        let mut by_service: BTreeMap<ServiceKey, usize> = BTreeMap::new();
-        for task in &tasks {
-            let known = self.task(state, *task);
-            if let Some(service) = known.and_then(|task| task.launch.service_key(self.cluster)) {
-                *by_service.entry(service).or_default() += 1;
+        let mut by_service: BTreeMap<ServiceKey, BTreeMap<&str, usize>> = BTreeMap::new();
+        for task in tasks.iter().filter_map(|task| self.task(state, *task)) {
+            let key = task.launch.service_key(self.cluster);
+            let Some(service) = key.and_then(|key| state.service(&key)) else {
+                continue;
+            };
+            let groups = by_service.entry(service.key()).or_default();
+            for load_balancer in service.load_balancers_of_task(task) {
+                *groups.entry(&load_balancer.target_group_arn).or_default() += 1;
             }
         }
         changes.push(Change::TargetsDeregistered {
             cluster: self.cluster,
             tasks,
         });
-        for (key, count) in by_service {
-            let Some(service) = state.service(&key) else { continue };
-            let messages = service
-                .spec
-                .load_balancers
-                .iter()
-                .map(|load_balancer| events::deregistered(&key.service, count, &load_balancer.target_group_arn));
+        for (key, groups) in by_service {
+            let messages = groups
+                .into_iter()
+                .map(|(arn, count)| events::deregistered(&key.service, count, arn));
             let events = messages.map(|message| ServiceEvent {
                 id: env.draw(),
                 at: now,
@@ -100,10 +101,10 @@ impl RecordTargets {
             });
             changes.push(Change::ServiceStepped {
                 cluster: self.cluster,
-                service: key.service.clone(),
                 deployments: Vec::new(),
                 accounted: Vec::new(),
                 events: events.collect(),
+                service: key.service,
             });
         }
     }

@@ -125,7 +125,7 @@ fn checks(pass: &mut Pass<'_>) {
         if !deployment.failing.contains(&task.id) {
             deployment.failing.push(task.id);
             deployment.count_failure(now);
-            let message = events::failed_checks(pass.view.name, task, pass.target_group());
+            let message = events::failed_checks(pass.view.name, task, pass.target_group(task));
             pass.say(message);
             explain(pass, task);
         }

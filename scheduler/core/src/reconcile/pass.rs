@@ -148,13 +148,13 @@ impl<'v> Pass<'v> {
     /// Stops a member, because of its health checks where these fail.
     pub(super) fn stop_member(&mut self, member: &Member<'v>) {
         let reason = (member.standing == Standing::Unhealthy)
-            .then(|| events::failed_checks_reason(member.task, self.target_group()));
+            .then(|| events::failed_checks_reason(member.task, self.target_group(member.task)));
         self.stop(member.task, reason.as_deref());
     }
 
-    /// The target group that speaks for all of them.
-    pub(super) fn target_group(&self) -> Option<&'v str> {
-        let first = self.view.spec.load_balancers.first();
+    /// The target group that speaks for all of the task's.
+    pub(super) fn target_group(&self, task: &TaskView) -> Option<&'v str> {
+        let first = self.view.load_balancers_of(task.deployment).first();
         first.map(|load_balancer| load_balancer.target_group_arn.as_str())
     }
 

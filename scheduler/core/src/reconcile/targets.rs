@@ -10,16 +10,22 @@ use super::{Phase, events};
 /// Makes targets of the tasks that are RUNNING and are none yet.
 pub(super) fn register(pass: &mut Pass<'_>) {
     let view = pass.view;
-    if view.spec.load_balancers.is_empty() {
-        return;
-    }
-    let is_new = |task: &&super::TaskView| task.phase == Phase::Running && task.wanted && task.target.is_none();
-    pass.step.registrations = view.tasks.iter().filter(is_new).map(|task| task.id).collect();
-    let count = pass.step.registrations.len();
-    if count > 0 {
-        for load_balancer in &view.spec.load_balancers {
-            pass.say(events::registered(view.name, count, &load_balancer.target_group_arn));
+    for deployment in view.deployments.iter().filter(|it| !it.load_balancers.is_empty()) {
+        let is_new = |task: &&super::TaskView| {
+            task.deployment == deployment.id && task.phase == Phase::Running && task.wanted && task.target.is_none()
+        };
+        let new: Vec<TaskId> = view.tasks.iter().filter(is_new).map(|task| task.id).collect();
+        if new.is_empty() {
+            continue;
         }
+        for load_balancer in &*deployment.load_balancers {
+            pass.say(events::registered(
+                view.name,
+                new.len(),
+                &load_balancer.target_group_arn,
+            ));
+        }
+        pass.step.registrations.extend(new);
     }
 }
 

@@ -20,7 +20,13 @@ fn deployment(number: u64, now: Timestamp) -> Deployment {
         revision: DefinitionRevision(1),
     };
     let revision = ServiceRevisionId::from_random(number);
-    Deployment::new(DeploymentId::from_random(number), revision, definition, now)
+    Deployment::new(
+        DeploymentId::from_random(number),
+        revision,
+        definition,
+        Arc::new([]),
+        now,
+    )
 }
 
 fn spec(desired: u32) -> ServiceSpec {
@@ -37,7 +43,6 @@ fn spec(desired: u32) -> ServiceSpec {
         tags: Vec::new(),
         propagate_tags: PropagateTags::None,
         managed_tags: false,
-        load_balancers: Vec::new(),
         targets: TargetSettings::default(),
         execute_command: false,
     }

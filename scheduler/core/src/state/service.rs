@@ -1,8 +1,10 @@
 //! Services.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use berth_model::id::{DeploymentId, ServiceName, TaskId};
+use berth_model::load_balancer::LoadBalancer;
 use berth_model::service::{DeploymentStatus, RolloutState, SchedulingStrategy, ServiceStatus};
 use berth_model::time::Timestamp;
 use imbl::{OrdSet, Vector};
@@ -11,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::keys::{ClusterKey, ServiceKey};
 use crate::launch::ClientToken;
 use crate::service::{Deployment, ServiceEvent, ServiceSpec};
+
+use super::{State, Task};
 
 /// Events that are kept (ECS guide, "Service event messages").
 const EVENTS_KEPT: usize = 100;
@@ -101,6 +105,19 @@ impl Service {
         self.deployments.iter().find(|deployment| deployment.id == id)
     }
 
+    /// What gateways listen for on behalf of the tasks of a deployment; nothing where that is not remembered.
+    #[must_use]
+    pub fn load_balancers_of(&self, deployment: DeploymentId) -> &[LoadBalancer] {
+        self.deployment(deployment).map_or(&[], |known| &known.load_balancers)
+    }
+
+    /// The same of one of its tasks.
+    #[must_use]
+    pub fn load_balancers_of_task(&self, task: &Task) -> &[LoadBalancer] {
+        let launch = task.launch.service.as_ref();
+        launch.map_or(&[], |launch| self.load_balancers_of(launch.deployment))
+    }
+
     /// The deployments that are not replaced: what DescribeServices shows.
     pub fn current(&self) -> impl Iterator<Item = &Deployment> {
         let is_current = |deployment: &&Deployment| deployment.status != DeploymentStatus::Inactive;
@@ -146,6 +163,55 @@ impl Service {
             self.events.push_front(event.clone());
         }
         self.events.truncate(EVENTS_KEPT);
+    }
+}
+
+impl State {
+    /// What gateways listen for on behalf of a service: what its primary deployment names, and what others do for as long
+    /// as they have targets. What two deployments name is there once.
+    #[must_use]
+    pub fn listeners_of<'s>(&self, service: &'s Service) -> Vec<&'s LoadBalancer> {
+        let named = || service.deployments.iter().filter(|one| !one.load_balancers.is_empty());
+        let with_targets = match named().all(Deployment::is_primary) {
+            true => BTreeSet::new(),
+            false => self.deployments_with_targets(service),
+        };
+        let mut listeners: Vec<&LoadBalancer> = Vec::new();
+        for deployment in named().filter(|one| one.is_primary() || with_targets.contains(&one.id)) {
+            for one in &*deployment.load_balancers {
+                if listeners
+                    .iter()
+                    .all(|known| known.target_group_arn != one.target_group_arn)
+                {
+                    listeners.push(one);
+                }
+            }
+        }
+        listeners
+    }
+
+    /// What gateways listen for on behalf of a service on this port, or would after a rollback.
+    pub(crate) fn listener_on<'s>(&self, service: &'s Service, port: u16) -> Option<&'s LoadBalancer> {
+        let is_on = |one: &&LoadBalancer| one.listener_port == port;
+        let mut current = service.current().flat_map(|deployment| &*deployment.load_balancers);
+        let has_had = || {
+            service
+                .deployments
+                .iter()
+                .flat_map(|one| &*one.load_balancers)
+                .any(|one| is_on(&one))
+        };
+        match current.find(is_on) {
+            None if has_had() => self.listeners_of(service).into_iter().find(is_on),
+            found => found,
+        }
+    }
+
+    fn deployments_with_targets(&self, service: &Service) -> BTreeSet<DeploymentId> {
+        let targets = self.live_tasks_of(service).filter(|task| task.target.is_some());
+        targets
+            .filter_map(|task| Some(task.launch.service.as_ref()?.deployment))
+            .collect()
     }
 }
 

@@ -141,23 +141,24 @@ pub(super) fn create_service(desired: u32, daemon: bool, breaker: bool, balanced
             tags: Vec::new(),
             propagate_tags: PropagateTags::None,
             managed_tags: true,
-            load_balancers: if balanced { vec![load_balancer()] } else { Vec::new() },
             targets: TargetSettings::default(),
             execute_command: false,
         },
+        load_balancers: load_balancers(balanced),
         client_token: None,
     }
 }
 
-/// Definitions without a port are refused where it is asked for.
-fn load_balancer() -> LoadBalancer {
-    LoadBalancer {
+/// One or none. Definitions without a port are refused where it is asked for.
+pub(super) fn load_balancers(balanced: bool) -> Arc<[LoadBalancer]> {
+    let load_balancer = LoadBalancer {
         target_group_arn: "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/web/http-80".to_owned(),
         protocol: GatewayProtocol::Http,
         listener_port: 80,
         container_name: "app".to_owned(),
         container_port: 80,
-    }
+    };
+    balanced.then_some(load_balancer).into_iter().collect()
 }
 
 pub(super) fn observation(status: TaskStatus, port: u16) -> Arc<Observation> {

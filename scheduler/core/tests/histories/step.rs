@@ -84,6 +84,7 @@ pub(super) enum Step {
     Update {
         desired: Option<i32>,
         force: bool,
+        balanced: Option<bool>,
     },
     DeleteService,
     StopDeployment,
@@ -150,7 +151,8 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         1 => (0_u64..50).prop_map(|age| Step::Forget { age }),
         2 => (0_u32..5, prop::bool::weighted(0.3), any::<bool>(), any::<bool>())
             .prop_map(|(desired, daemon, breaker, balanced)| Step::CreateService { desired, daemon, breaker, balanced }),
-        2 => (prop::option::of(0_i32..5), any::<bool>()).prop_map(|(desired, force)| Step::Update { desired, force }),
+        2 => (prop::option::of(0_i32..5), any::<bool>(), prop::option::of(any::<bool>()))
+            .prop_map(|(desired, force, balanced)| Step::Update { desired, force, balanced }),
         1 => Just(Step::DeleteService),
         1 => Just(Step::StopDeployment),
         4 => (0_usize..20, prop::option::of(health)).prop_map(|(nth, health)| Step::Target { nth, health }),

@@ -129,7 +129,6 @@ pub(crate) fn spec(desired: u32, minimum: u32, maximum: u32) -> ServiceSpec {
         tags: Vec::new(),
         propagate_tags: PropagateTags::None,
         managed_tags: false,
-        load_balancers: Vec::new(),
         targets: TargetSettings::default(),
         execute_command: false,
     }
@@ -189,7 +188,8 @@ impl World {
             revision: DefinitionRevision(self.next_release),
         };
         let revision = ServiceRevisionId::from_random(bits);
-        let deployment = Deployment::new(DeploymentId::from_random(bits), revision, definition, self.now);
+        let id = DeploymentId::from_random(bits);
+        let deployment = Deployment::new(id, revision, definition, Arc::new([]), self.now);
         self.deployments.insert(0, deployment);
         self.deployments[0].id
     }

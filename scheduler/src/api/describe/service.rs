@@ -83,7 +83,7 @@ pub(crate) fn service(state: &State, service: &Service, cluster: &ClusterName, n
         current_service_deployment: primary
             .filter(|_| service.is_active())
             .map(|primary| deployment_arn(service, primary.id, cluster, namespace)),
-        load_balancers: load_balancers(spec),
+        load_balancers: primary.map_or_else(Vec::new, load_balancers),
         placement_constraints: constraints(spec),
         placement_strategy: strategies(spec),
         network_configuration: spec.network.as_ref().map(network::shown),
@@ -176,8 +176,8 @@ fn configuration(configuration: &DeploymentConfiguration) -> ecs::DeploymentConf
     }
 }
 
-fn load_balancers(spec: &ServiceSpec) -> Vec<ecs::LoadBalancer> {
-    let shapes = spec.load_balancers.iter().map(|one| ecs::LoadBalancer {
+fn load_balancers(deployment: &Deployment) -> Vec<ecs::LoadBalancer> {
+    let shapes = deployment.load_balancers.iter().map(|one| ecs::LoadBalancer {
         target_group_arn: Some(one.target_group_arn.clone()),
         container_name: Some(one.container_name.clone()),
         container_port: Some(i32::from(one.container_port)),
@@ -379,7 +379,7 @@ pub(crate) fn revision(
         cluster_arn: Some(namespace.cluster(cluster)),
         task_definition: Some(namespace.definition(&deployment.definition)),
         launch_type: Some(service.spec.launch_type.name().to_owned()),
-        load_balancers: load_balancers(&service.spec),
+        load_balancers: load_balancers(deployment),
         network_configuration: service.spec.network.as_ref().map(network::shown),
         container_images: containers
             .iter()

@@ -87,7 +87,6 @@ impl World {
             health_check_grace_seconds: 0,
             zone_rebalancing: false,
             network: None,
-            load_balancers: if balanced { vec![load_balancer()] } else { Vec::new() },
             targets: TargetSettings::default(),
             launch_type: LaunchType::Ec2,
             tags: Vec::new(),
@@ -103,6 +102,11 @@ impl World {
                 deployment,
                 ServiceRevisionId::from_random(1),
                 id.clone(),
+                if balanced {
+                    Arc::new([load_balancer()])
+                } else {
+                    Arc::new([])
+                },
                 now(),
             )),
             client_token: None,

@@ -118,7 +118,6 @@ fn a_task_that_is_started_to_balance_zones_is_told_as_such() {
             health_check_grace_seconds: 0,
             zone_rebalancing: true,
             network: None,
-            load_balancers: Vec::new(),
             targets: TargetSettings::default(),
             launch_type: LaunchType::Ec2,
             tags: Vec::new(),
@@ -126,6 +125,7 @@ fn a_task_that_is_started_to_balance_zones_is_told_as_such() {
             managed_tags: false,
             execute_command: false,
         },
+        load_balancers: Arc::new([]),
         client_token: None,
     });
     world.reconcile();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use berth_model::id::{DefinitionId, InstanceId};
+use berth_model::id::{DefinitionId, DeploymentId, InstanceId};
 use berth_model::placement::parse_strategies;
 use berth_model::status::{DesiredStatus, HealthStatus, InstanceStatus, TaskStatus};
 use berth_model::time::Timestamp;
@@ -113,7 +113,7 @@ struct Looks<'s> {
 impl Looks<'_> {
     fn task(&mut self, task: &Task) -> Option<TaskView> {
         let deployment = task.launch.service.as_ref()?.deployment;
-        let (health, has_check) = self.health(task);
+        let (health, has_check) = self.health(task, deployment);
         let phase = match task.last {
             TaskStatus::Provisioning | TaskStatus::Pending | TaskStatus::Activating => Phase::Pending,
             TaskStatus::Running => Phase::Running,
@@ -143,9 +143,9 @@ impl Looks<'_> {
     }
 
     /// What the checks of the task say together: those of its containers, and those of its load balancers.
-    fn health(&mut self, task: &Task) -> (HealthStatus, bool) {
+    fn health(&mut self, task: &Task, deployment: DeploymentId) -> (HealthStatus, bool) {
         let (containers, has_check) = self.container_health(task);
-        if self.service.spec.load_balancers.is_empty() {
+        if self.service.load_balancers_of(deployment).is_empty() {
             return (containers, has_check);
         }
         let target = task

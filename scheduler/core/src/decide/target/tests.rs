@@ -13,7 +13,7 @@ use crate::decide::definition::RegisterDefinition;
 use crate::decide::instance::ConnectInstance;
 use crate::decide::reconcile::ReconcileService;
 use crate::decide::report::ReportTasks;
-use crate::decide::service::CreateService;
+use crate::decide::service::{CreateService, ServiceUpdate, UpdateService};
 use crate::decide::stop::StopTask;
 use crate::fold::fold;
 use crate::keys::InstanceKey;
@@ -41,7 +41,7 @@ impl World {
             tags: Vec::new(),
         });
         let definition = serde_json::json!({"family": "web", "containerDefinitions": [
-            {"name": "app", "image": "web", "memory": 64, "portMappings": [{"containerPort": 8080}]}]});
+            {"name": "app", "image": "web", "memory": 64, "portMappings": [{"containerPort": 8080}, {"containerPort": 9090}]}]});
         world.submit(&RegisterDefinition {
             family: Family::parse("web").unwrap(),
             definition: Arc::new(serde_json::from_value(definition).unwrap()),
@@ -63,15 +63,38 @@ impl World {
     }
 
     fn submit<C: Command>(&mut self, command: &C) -> Vec<Change> {
+        self.decide(command).unwrap()
+    }
+
+    fn decide<C: Command>(&mut self, command: &C) -> Result<Vec<Change>, Fault> {
         self.now += 10;
         let mut memory = Memory::default();
-        let mut env = Env::new(Timestamp::from_millis(self.now), 7, &mut memory);
-        let decision = command.decide(&self.state, &mut env).unwrap();
+        let seed = u64::try_from(self.now).unwrap();
+        let mut env = Env::new(Timestamp::from_millis(self.now), seed, &mut memory);
+        let decision = command.decide(&self.state, &mut env)?;
         for change in &decision.changes {
             fold(&mut self.state, change);
         }
         assert_eq!(crate::invariant::violations(&self.state), Vec::<String>::new());
-        decision.changes
+        Ok(decision.changes)
+    }
+
+    fn listen(&mut self, load_balancers: &[LoadBalancer]) -> Result<Vec<Change>, Fault> {
+        self.decide(&UpdateService {
+            cluster: ClusterName::parse("test").unwrap(),
+            service: ServiceName::parse("web").unwrap(),
+            update: ServiceUpdate {
+                load_balancers: Some(load_balancers.into()),
+                ..ServiceUpdate::default()
+            },
+        })
+    }
+
+    /// The target groups that gateways listen for.
+    fn listeners(&self) -> Vec<String> {
+        let service = self.state.services().next().unwrap();
+        let listeners = self.state.listeners_of(service).into_iter();
+        listeners.map(|one| one.target_group_arn.clone()).collect()
     }
 
     fn reconcile(&mut self) -> Vec<Change> {
@@ -90,7 +113,20 @@ impl World {
         Arc::clone(tasks[0])
     }
 
+    /// The one task of the service besides this one.
+    fn other(&self, task: TaskId) -> Arc<Task> {
+        let tasks = self.state.tasks_of(ClusterKey(1), None);
+        let others: Vec<_> = tasks.filter(|other| other.id != task).collect();
+        assert_eq!(others.len(), 1, "one other task");
+        Arc::clone(others[0])
+    }
+
     fn report(&mut self, last_status: TaskStatus) {
+        let task = self.task().id;
+        self.report_of(task, last_status);
+    }
+
+    fn report_of(&mut self, task: TaskId, last_status: TaskStatus) {
         let observation = Observation {
             last_status,
             containers: Arc::new([]),
@@ -98,7 +134,7 @@ impl World {
             stopped_reason: None,
             times: TaskTimes::default(),
         };
-        let reports = vec![(self.task().id, Arc::new(observation))];
+        let reports = vec![(task, Arc::new(observation))];
         self.submit(&ReportTasks {
             instance: InstanceKey {
                 cluster: ClusterKey(1),
@@ -119,6 +155,10 @@ impl World {
 
     fn record(&mut self, health: Option<TargetHealth>, drained: bool) -> Vec<Change> {
         let task = self.task().id;
+        self.record_of(task, health, drained)
+    }
+
+    fn record_of(&mut self, task: TaskId, health: Option<TargetHealth>, drained: bool) -> Vec<Change> {
         self.submit(&RecordTargets {
             cluster: ClusterKey(1),
             health: health
@@ -154,13 +194,6 @@ fn service(name: &str) -> CreateService {
             health_check_grace_seconds: 0,
             zone_rebalancing: false,
             network: None,
-            load_balancers: vec![LoadBalancer {
-                target_group_arn: ARN.to_owned(),
-                protocol: GatewayProtocol::Http,
-                listener_port: 80,
-                container_name: "app".to_owned(),
-                container_port: 8080,
-            }],
             targets: TargetSettings {
                 health_check: None,
                 deregistration_delay_seconds: 20,
@@ -171,7 +204,18 @@ fn service(name: &str) -> CreateService {
             managed_tags: false,
             execute_command: false,
         },
+        load_balancers: Arc::new([load_balancer(ARN, 80)]),
         client_token: None,
+    }
+}
+
+fn load_balancer(arn: &str, listener_port: u16) -> LoadBalancer {
+    LoadBalancer {
+        target_group_arn: arn.to_owned(),
+        protocol: GatewayProtocol::Http,
+        listener_port,
+        container_name: "app".to_owned(),
+        container_port: 8080,
     }
 }
 
@@ -297,4 +341,97 @@ fn two_services_cannot_listen_on_one_port() {
         "{}",
         fault.message
     );
+}
+
+const OTHER: &str = "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/other/http-81";
+
+/// A world whose one task is a healthy target.
+fn balanced() -> World {
+    let mut world = World::new();
+    world.report(TaskStatus::Running);
+    world.reconcile();
+    world.record(Some(TargetHealth::Healthy), false);
+    world.reconcile();
+    world
+}
+
+#[test]
+fn with_other_load_balancers_tasks_are_replaced_and_the_old_stay_in_their_target_group() {
+    let mut world = balanced();
+    let old = world.task().id;
+    world.listen(&[load_balancer(OTHER, 81)]).unwrap();
+    assert_eq!(world.listeners(), [OTHER, ARN]);
+    world.reconcile();
+    let new = world.other(old).id;
+    world.report_of(new, TaskStatus::Running);
+    world.reconcile();
+    let registered = format!("(service web) registered 1 targets in (target-group {OTHER})");
+    assert!(world.events().contains(&registered), "{:?}", world.events());
+    world.record_of(new, Some(TargetHealth::Healthy), false);
+    world.reconcile();
+    assert!(world.other(new).deregister_by().is_some(), "it leaves");
+    assert_eq!(world.listeners(), [OTHER, ARN], "it has connections");
+    world.record_of(old, None, true);
+    let deregistered = format!("(service web) deregistered 1 targets in (target-group {ARN})");
+    assert!(world.events().contains(&deregistered), "{:?}", world.events());
+    assert_eq!(world.listeners(), [OTHER]);
+}
+
+#[test]
+fn without_load_balancers_new_tasks_are_no_targets_and_the_old_are_drained() {
+    let mut world = balanced();
+    let old = world.task().id;
+    world.listen(&[]).unwrap();
+    world.reconcile();
+    let new = world.other(old).id;
+    world.report_of(new, TaskStatus::Running);
+    world.reconcile();
+    assert_eq!(world.other(old).target, None);
+    assert_eq!(world.other(new).deregister_by(), None, "the other is not healthy yet");
+    world.now += 60_000;
+    world.reconcile();
+    assert!(world.other(new).deregister_by().is_some());
+    world.record_of(old, None, true);
+    assert_eq!(world.listeners(), Vec::<String>::new());
+}
+
+#[test]
+fn the_same_load_balancers_change_nothing_and_another_port_of_the_tasks_is_a_deployment() {
+    let mut world = balanced();
+    assert_eq!(world.listen(&[load_balancer(ARN, 80)]).unwrap(), []);
+    let mut moved = load_balancer(ARN, 80);
+    moved.container_port = 9090;
+    assert_ne!(world.listen(&[moved]).unwrap(), []);
+    assert_eq!(world.listeners(), [ARN], "it is the same listener");
+}
+
+#[test]
+fn a_port_that_something_else_of_the_cluster_listens_on_is_refused() {
+    let mut world = balanced();
+    let mut api = service("api");
+    api.load_balancers = Arc::new([load_balancer(OTHER, 81)]);
+    world.submit(&api);
+    let refused = world.listen(&[load_balancer(OTHER, 81)]).unwrap_err();
+    assert!(refused.message.contains("which service api has already"), "{refused}");
+    let renamed = ARN.replace("/web/", "/www/");
+    let refused = world.listen(&[load_balancer(&renamed, 80)]).unwrap_err();
+    assert!(
+        refused.message.contains("until the tasks of that are gone"),
+        "{refused}"
+    );
+    assert_ne!(
+        world
+            .listen(&[load_balancer(ARN, 80), load_balancer(OTHER, 82)])
+            .unwrap(),
+        []
+    );
+}
+
+#[test]
+fn load_balancers_that_the_definition_has_no_port_for_are_refused() {
+    let mut world = balanced();
+    let mut wrong = load_balancer(OTHER, 81);
+    wrong.container_port = 1;
+    let refused = world.listen(&[wrong]).unwrap_err();
+    assert!(refused.message.contains("container port 1 defined"), "{refused}");
 }
