@@ -2,6 +2,8 @@
 //!
 //! Wherever a request takes a name or id it takes the ARN too; a [`Namespace`] knows which ARNs are ours.
 
+mod resource;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,8 @@ use crate::fault::Fault;
 use crate::id::{
     ClusterName, DefinitionId, DefinitionRevision, Family, InstanceId, ScheduleName, ServiceName, TaskId, shortened,
 };
+
+pub use resource::Resource;
 
 /// The region and account that every ARN of one scheduler carries.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use crate::fault::Fault;
 use crate::id::shortened;
 
 /// Tags of one resource, at most (ECS service quotas).
-const MAX_TAGS: usize = 50;
+pub const MAX_TAGS: usize = 50;
 const MAX_KEY: usize = 128;
 const MAX_VALUE: usize = 256;
 

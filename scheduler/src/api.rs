@@ -18,6 +18,7 @@ mod protection;
 mod request;
 mod schedules;
 mod services;
+mod tags;
 mod targets;
 mod tasks;
 mod usage;

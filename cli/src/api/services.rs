@@ -4,7 +4,7 @@ use berth_proto::ecs::v1::{
     CreateServiceRequest, CreateServiceResponse, DeleteServiceRequest, DeleteServiceResponse,
     DescribeServiceRevisionsRequest, DescribeServiceRevisionsResponse, DescribeServicesRequest,
     DescribeServicesResponse, ListServiceDeploymentsRequest, ListServiceDeploymentsResponse, ListServicesRequest,
-    StopServiceDeploymentRequest, StopServiceDeploymentResponse, UpdateServiceRequest, UpdateServiceResponse,
+    StopServiceDeploymentRequest, StopServiceDeploymentResponse, Tag, TagResourceRequest, TagResourceResponse, UpdateServiceRequest, UpdateServiceResponse,
 };
 
 use berth_proto::v1::{DescribeTargetsRequest, DescribeTargetsResponse};
@@ -53,6 +53,18 @@ impl Api {
         };
         self.ecs("UpdateService", request, async |mut ecs, request| {
             ecs.update_service(request).await
+        })
+        .await
+    }
+
+    /// Sets tags of a service, by its ARN.
+    pub(crate) async fn tag(&self, arn: &str, tags: Vec<Tag>) -> Result<TagResourceResponse, CallError> {
+        let request = TagResourceRequest {
+            resource_arn: Some(arn.to_owned()),
+            tags,
+        };
+        self.ecs("TagResource", request, async |mut ecs, request| {
+            ecs.tag_resource(request).await
         })
         .await
     }

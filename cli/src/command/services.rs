@@ -42,6 +42,7 @@ Examples:
   berth services update web --count 5
   berth services update web --task-definition nginx:5 --min-healthy 50 --wait
   berth services update web --load-balancer http:8080=nginx:80
+  berth services update web --target-check 'http /healthz' --deregistration-delay 1m
   berth services update web --force-new-deployment")]
     Update(UpdateArgs),
     /// Set how many tasks a service runs
@@ -117,7 +118,12 @@ pub(super) async fn run(command: ServicesCommand, api: &Api, output: &mut Output
         ServicesCommand::Update(args) => {
             let wait = args.wait_for();
             let cluster = cluster_arn(api, args.has_load_balancers()).await?;
+            let tags = args.tags();
             let answer = api.update_service(args.request(cluster.as_deref())?).await?;
+            if !tags.is_empty() {
+                let service = answer.service.as_ref().map(Service::service_arn);
+                api.tag(service.unwrap_or_default(), tags).await?;
+            }
             settle(api, output, answer.service, wait).await
         }
         ServicesCommand::Scale {

@@ -125,6 +125,7 @@ async fn dispatch(request: http::Request<Body>, state: Arc<Mutex<State>>) -> htt
         "DescribeServices" => serve(request, state, State::describe_services).await,
         "ListServiceDeployments" => serve(request, state, State::list_service_deployments).await,
         "DescribeServiceRevisions" => serve(request, state, State::describe_service_revisions).await,
+        "TagResource" => serve(request, state, State::tag_resource).await,
         "StopServiceDeployment" => serve(request, state, State::stop_service_deployment).await,
         _ => Status::unimplemented(operation).into_http(),
     }

@@ -231,6 +231,24 @@ fn an_update_says_where_gateways_listen_from_now_on_or_that_they_listen_no_more(
 }
 
 #[test]
+fn how_targets_are_treated_is_said_in_tags_of_the_service() -> anyhow::Result<()> {
+    let fake = with_web()?;
+    let ran = berth(
+        &fake.url,
+        &["services", "update", "web", "--target-check", "tcp", "--deregistration-delay", "1m"],
+    )?;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let state = fake.state();
+    let [asked] = state.tagged.as_slice() else {
+        panic!("not tagged once: {:?}", state.tagged);
+    };
+    assert!(asked.resource_arn().ends_with("/web"), "{asked:?}");
+    let tags: Vec<_> = asked.tags.iter().map(|tag| (tag.key(), tag.value())).collect();
+    assert_eq!(tags, [("berth:health-check", "tcp"), ("berth:deregistration-delay", "1m")]);
+    Ok(())
+}
+
+#[test]
 fn a_service_is_deleted_once_it_is_inactive() -> anyhow::Result<()> {
     let fake = with_web()?;
     let refused = berth(&fake.url, &["services", "delete", "web"])?;

@@ -221,6 +221,9 @@ fn message(operation: &str, input: &Value) -> Result<Vec<u8>> {
         "UpdateContainerInstancesState" => encode::<ecs::UpdateContainerInstancesStateRequest>(input),
         "GetTaskProtection" => encode::<ecs::GetTaskProtectionRequest>(input),
         "UpdateService" => encode::<ecs::UpdateServiceRequest>(input),
+        "TagResource" => encode::<ecs::TagResourceRequest>(input),
+        "UntagResource" => encode::<ecs::UntagResourceRequest>(input),
+        "ListTagsForResource" => encode::<ecs::ListTagsForResourceRequest>(input),
         "UpdateTaskProtection" => encode::<ecs::UpdateTaskProtectionRequest>(input),
         other => bail!("no message type is known for {other}"),
     }

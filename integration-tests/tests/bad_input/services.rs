@@ -15,6 +15,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(elsewhere());
     cases.extend(percents());
     cases.extend(load_balancers());
+    cases.extend(tags());
     cases.extend(others());
     cases
 }
@@ -209,6 +210,38 @@ fn percents() -> Vec<Case> {
         breaker(
             json!({"enable": true, "rollback": true, "thresholdConfiguration": {"type": "COUNT", "value": 0}}),
             "thresholdConfiguration.value 0",
+        ),
+    ]
+}
+
+fn tags() -> Vec<Case> {
+    const SERVICE: &str = "arn:aws:ecs:us-east-1:000000000000:service/here/ghost";
+    const CLUSTER: &str = "arn:aws:ecs:us-east-1:000000000000:cluster/here";
+    let tag = |arn: &str, tags: Value, class, says| {
+        let input = json!({"resourceArn": arn, "tags": tags});
+        case("TagResource", input, class, says)
+    };
+    let one = || json!([{"key": "a", "value": "b"}]);
+    vec![
+        case("TagResource", json!({"tags": one()}), EITHER, "resourceArn"),
+        tag("nonsense", one(), INVALID, "The ARN provided is invalid."),
+        tag(&SERVICE.replace("000000000000", "999999999999"), one(), INVALID, "AccountIDs"),
+        tag(SERVICE, one(), "ResourceNotFoundException", "ghost"),
+        tag(&SERVICE.replace("here", "nowhere"), one(), "ClusterNotFoundException", "Cluster not found."),
+        tag(CLUSTER, one(), UNSUPPORTED, "TagResource of a cluster"),
+        tag(SERVICE, json!([]), INVALID, "tags can not be empty"),
+        tag(SERVICE, json!([{"key": "aws:x"}]), INVALID, "aws:x"),
+        case(
+            "UntagResource",
+            json!({"resourceArn": SERVICE, "tagKeys": []}),
+            INVALID,
+            "tagKeys can not be empty",
+        ),
+        case(
+            "ListTagsForResource",
+            json!({"resourceArn": SERVICE}),
+            "ResourceNotFoundException",
+            "ghost",
         ),
     ]
 }

@@ -45,6 +45,39 @@ pub(super) fn other_load_balancers_move_a_service_to_another_port_and_none_take_
     cluster.delete_service("moved").map(drop)
 }
 
+pub(super) fn tags_that_are_set_later_say_how_targets_are_checked(hosts: &Hosts) -> Result<()> {
+    let cluster = hosts.cluster();
+    let definition = web(&cluster, "tagged", "tagged", "")?;
+    let created = cluster.create_service("tagged", &definition, &behind("http-8093", 2, CHECK, "1s"))?;
+    cluster.wait_completed("tagged")?;
+    wait_served(&[hosts.listener("b", 8093)?])?;
+    let arn = &created["serviceArn"];
+    let tag = |check: &str| {
+        let tags = json!([{"key": "berth:health-check", "value": check}, {"key": "team", "value": "a"}]);
+        cluster.ecs().call("TagResource", &json!({"resourceArn": arn, "tags": tags}))
+    };
+    tag(&CHECK.replace("/healthz", "/nothing"))?;
+    cluster.wait_service("tagged", "said to fail its checks", |service| {
+        let failed = |event: &String| event.contains("is unhealthy in (target-group") && event.contains("404");
+        events(service).iter().any(failed)
+    })?;
+    tag(CHECK)?;
+    cluster.wait_service("tagged", "well again", |service| {
+        service["runningCount"] == json!(2) && service["deployments"].as_array().map(Vec::len) == Some(1)
+    })?;
+    let untag = json!({"resourceArn": arn, "tagKeys": ["team"]});
+    cluster.ecs().call("UntagResource", &untag)?;
+    let listed = cluster.ecs().call("ListTagsForResource", &json!({"resourceArn": arn}))?;
+    assert_eq!(
+        listed["tags"],
+        json!([
+            {"key": "berth:health-check", "value": CHECK},
+            {"key": "berth:deregistration-delay", "value": "1s"}
+        ])
+    );
+    cluster.delete_service("tagged").map(drop)
+}
+
 fn wait_closed(what: &str, ask: impl Fn() -> Result<String>) -> Result<()> {
     wait_until(what, SOON, || {
         Ok(match ask() {

@@ -56,6 +56,7 @@ fn main() -> ExitCode {
         open::a_request_under_way_is_answered_before_its_task_stops,
         open::a_connection_that_does_not_end_is_cut_when_its_time_is_up,
         change::other_load_balancers_move_a_service_to_another_port_and_none_take_it_away,
+        change::tags_that_are_set_later_say_how_targets_are_checked,
         found::haproxy_follows_the_tasks_that_srv_records_name,
         found::haproxy_follows_the_hosts_that_a_records_name,
         found::prometheus_scrapes_the_tasks_that_there_are,

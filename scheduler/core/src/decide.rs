@@ -15,6 +15,7 @@ pub mod schedule;
 pub mod service;
 pub mod start;
 pub mod stop;
+pub mod tag;
 pub mod target;
 pub mod upkeep;
 

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::operations::{for_each_operation, unserved};
-use super::{Api, Caller, clusters, definitions, faults, instances, protection, services, tasks};
+use super::{Api, Caller, clusters, definitions, faults, instances, protection, services, tags, tasks};
 
 /// Bytes of a request body: far above the 64 KiB of a task definition, the largest thing that ECS takes.
 const MAX_BODY: usize = 1024 * 1024;

@@ -35,6 +35,9 @@ macro_rules! for_each_operation {
                 "DescribeContainerInstances" describe_container_instances DescribeContainerInstancesRequest DescribeContainerInstancesResponse = instances::describe;
                 "UpdateContainerInstancesState" update_container_instances_state UpdateContainerInstancesStateRequest UpdateContainerInstancesStateResponse = instances::update_state;
                 "DeregisterContainerInstance" deregister_container_instance DeregisterContainerInstanceRequest DeregisterContainerInstanceResponse = instances::deregister;
+                "TagResource" tag_resource TagResourceRequest TagResourceResponse = tags::tag;
+                "UntagResource" untag_resource UntagResourceRequest UntagResourceResponse = tags::untag;
+                "ListTagsForResource" list_tags_for_resource ListTagsForResourceRequest ListTagsForResourceResponse = tags::list;
             }
             unserved {
                 "UpdateCluster" update_cluster UpdateClusterRequest UpdateClusterResponse;
@@ -58,9 +61,6 @@ macro_rules! for_each_operation {
                 "DescribeCapacityProviders" describe_capacity_providers DescribeCapacityProvidersRequest DescribeCapacityProvidersResponse;
                 "UpdateCapacityProvider" update_capacity_provider UpdateCapacityProviderRequest UpdateCapacityProviderResponse;
                 "DeleteCapacityProvider" delete_capacity_provider DeleteCapacityProviderRequest DeleteCapacityProviderResponse;
-                "TagResource" tag_resource TagResourceRequest TagResourceResponse;
-                "UntagResource" untag_resource UntagResourceRequest UntagResourceResponse;
-                "ListTagsForResource" list_tags_for_resource ListTagsForResourceRequest ListTagsForResourceResponse;
                 "ListAccountSettings" list_account_settings ListAccountSettingsRequest ListAccountSettingsResponse;
                 "PutAccountSetting" put_account_setting PutAccountSettingRequest PutAccountSettingResponse;
                 "PutAccountSettingDefault" put_account_setting_default PutAccountSettingDefaultRequest PutAccountSettingDefaultResponse;

@@ -61,6 +61,13 @@ pub(crate) struct UpdateArgs {
     /// Have gateways listen for it no more, which is a new deployment
     #[arg(long, conflicts_with = "load_balancer")]
     no_load_balancer: bool,
+    /// How gateways check a task from now on: `http /PATH` or `tcp`, then interval=, timeout=, healthy=, unhealthy= where
+    /// they matter
+    #[arg(long, value_name = "CHECK")]
+    target_check: Option<String>,
+    /// How long connections of a task may stay open when it is to stop, such as 30s
+    #[arg(long, value_name = "DURATION")]
+    deregistration_delay: Option<String>,
     /// Replace all tasks although nothing else changes
     #[arg(long)]
     force_new_deployment: bool,
@@ -137,17 +144,7 @@ impl CreateArgs {
     /// `cluster` is the cluster's ARN, which must be there where gateways are to listen.
     pub(super) fn request(self, cluster: Option<&str>) -> anyhow::Result<CreateServiceRequest> {
         let load_balancers = listener::load_balancers(&self.load_balancer, &self.name, cluster.unwrap_or_default())?;
-        let settings = [
-            ("berth:health-check", &self.target_check),
-            ("berth:deregistration-delay", &self.deregistration_delay),
-        ];
-        let tag = |(key, value): (&str, &Option<String>)| {
-            value.clone().map(|value| Tag {
-                key: Some(key.to_owned()),
-                value: Some(value),
-            })
-        };
-        let tags = settings.into_iter().filter_map(tag).collect();
+        let tags = settings(&self.target_check, &self.deregistration_delay);
         let strategy = if self.daemon { "DAEMON" } else { "REPLICA" };
         Ok(CreateServiceRequest {
             load_balancers,
@@ -169,6 +166,11 @@ impl UpdateArgs {
     /// For how long to wait, where that is asked for.
     pub(super) fn wait_for(&self) -> Option<Duration> {
         self.wait.wait.then_some(self.wait.wait_timeout)
+    }
+
+    /// What is to be said in tags.
+    pub(super) fn tags(&self) -> Vec<Tag> {
+        settings(&self.target_check, &self.deregistration_delay)
     }
 
     /// Whether gateways are to listen for it on other ports.
@@ -194,6 +196,21 @@ impl UpdateArgs {
             ..Default::default()
         })
     }
+}
+
+/// What ECS has no members for is said in tags.
+fn settings(target_check: &Option<String>, deregistration_delay: &Option<String>) -> Vec<Tag> {
+    let said = [
+        ("berth:health-check", target_check),
+        ("berth:deregistration-delay", deregistration_delay),
+    ];
+    let tag = |(key, value): (&str, &Option<String>)| {
+        value.clone().map(|value| Tag {
+            key: Some(key.to_owned()),
+            value: Some(value),
+        })
+    };
+    said.into_iter().filter_map(tag).collect()
 }
 
 impl RuleArgs {

@@ -94,6 +94,11 @@ impl State {
         })
     }
 
+    pub(super) fn tag_resource(&mut self, request: TagResourceRequest) -> Answer<TagResourceResponse> {
+        self.tagged.push(request);
+        Ok(TagResourceResponse {})
+    }
+
     pub(super) fn delete_service(&mut self, request: DeleteServiceRequest) -> Answer<DeleteServiceResponse> {
         let force = request.force();
         let name = request.service().to_owned();

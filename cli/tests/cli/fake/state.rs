@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use berth_proto::ecs::v1::{
     Attribute, Container, ContainerInstance, CreateServiceRequest, DeleteServiceRequest, NetworkBinding, Resource,
-    RunTaskRequest, Service, ServiceDeploymentBrief, Task, TaskDefinition, UpdateServiceRequest, VersionInfo,
+    RunTaskRequest, Service, ServiceDeploymentBrief, TagResourceRequest, Task, TaskDefinition, UpdateServiceRequest, VersionInfo,
 };
 use berth_proto::v1::{
     CreateScheduleRequest, DescribeUsageRequest, DescribeUsageResponse, PlanRequest, PlanResponse, Schedule,
@@ -51,6 +51,7 @@ pub(crate) struct State {
     /// Calls of CreateService, UpdateService and DeleteService, as they came.
     pub(crate) creations: Vec<CreateServiceRequest>,
     pub(crate) updates: Vec<UpdateServiceRequest>,
+    pub(crate) tagged: Vec<TagResourceRequest>,
     pub(crate) deletions: Vec<DeleteServiceRequest>,
     /// The ARNs of deployments that were told to stop.
     pub(crate) stopped: Vec<String>,
