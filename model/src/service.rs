@@ -1,5 +1,6 @@
 //! What the words of services mean: how they are scheduled, and how many tasks a deployment may stop and start.
 
+mod lost_grace;
 mod shift;
 pub mod validate;
 
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::status::named;
 
+pub use lost_grace::{LOST_GRACE_TAG, lost_grace};
 pub use shift::{Shift, ShiftStep};
 
 named! {

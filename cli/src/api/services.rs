@@ -4,7 +4,8 @@ use berth_proto::ecs::v1::{
     CreateServiceRequest, CreateServiceResponse, DeleteServiceRequest, DeleteServiceResponse,
     DescribeServiceRevisionsRequest, DescribeServiceRevisionsResponse, DescribeServicesRequest,
     DescribeServicesResponse, ListServiceDeploymentsRequest, ListServiceDeploymentsResponse, ListServicesRequest,
-    StopServiceDeploymentRequest, StopServiceDeploymentResponse, Tag, TagResourceRequest, TagResourceResponse, UpdateServiceRequest, UpdateServiceResponse,
+    StopServiceDeploymentRequest, StopServiceDeploymentResponse, Tag, TagResourceRequest, TagResourceResponse,
+    UpdateServiceRequest, UpdateServiceResponse,
 };
 
 use berth_proto::v1::{DescribeTargetsRequest, DescribeTargetsResponse};

@@ -231,11 +231,21 @@ fn an_update_says_where_gateways_listen_from_now_on_or_that_they_listen_no_more(
 }
 
 #[test]
-fn how_targets_are_treated_is_said_in_tags_of_the_service() -> anyhow::Result<()> {
+fn what_ecs_has_no_members_for_is_said_in_tags_of_the_service() -> anyhow::Result<()> {
     let fake = with_web()?;
     let ran = berth(
         &fake.url,
-        &["services", "update", "web", "--target-check", "tcp", "--deregistration-delay", "1m"],
+        &[
+            "services",
+            "update",
+            "web",
+            "--target-check",
+            "tcp",
+            "--deregistration-delay",
+            "1m",
+            "--lost-grace",
+            "5m",
+        ],
     )?;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let state = fake.state();
@@ -244,7 +254,14 @@ fn how_targets_are_treated_is_said_in_tags_of_the_service() -> anyhow::Result<()
     };
     assert!(asked.resource_arn().ends_with("/web"), "{asked:?}");
     let tags: Vec<_> = asked.tags.iter().map(|tag| (tag.key(), tag.value())).collect();
-    assert_eq!(tags, [("berth:health-check", "tcp"), ("berth:deregistration-delay", "1m")]);
+    assert_eq!(
+        tags,
+        [
+            ("berth:health-check", "tcp"),
+            ("berth:deregistration-delay", "1m"),
+            ("berth:lost-grace", "5m")
+        ]
+    );
     Ok(())
 }
 

@@ -146,6 +146,7 @@ fn load_balancers() -> Vec<Case> {
             "container port 81 defined",
         ),
         create(&tagged("berth:health-check", "udp"), INVALID, "berth:health-check"),
+        create(&tagged("berth:lost-grace", "8d"), INVALID, "berth:lost-grace"),
         create(
             &tagged("berth:deregistration-delay", "2h"),
             INVALID,
@@ -225,9 +226,19 @@ fn tags() -> Vec<Case> {
     vec![
         case("TagResource", json!({"tags": one()}), EITHER, "resourceArn"),
         tag("nonsense", one(), INVALID, "The ARN provided is invalid."),
-        tag(&SERVICE.replace("000000000000", "999999999999"), one(), INVALID, "AccountIDs"),
+        tag(
+            &SERVICE.replace("000000000000", "999999999999"),
+            one(),
+            INVALID,
+            "AccountIDs",
+        ),
         tag(SERVICE, one(), "ResourceNotFoundException", "ghost"),
-        tag(&SERVICE.replace("here", "nowhere"), one(), "ClusterNotFoundException", "Cluster not found."),
+        tag(
+            &SERVICE.replace("here", "nowhere"),
+            one(),
+            "ClusterNotFoundException",
+            "Cluster not found.",
+        ),
         tag(CLUSTER, one(), UNSUPPORTED, "TagResource of a cluster"),
         tag(SERVICE, json!([]), INVALID, "tags can not be empty"),
         tag(SERVICE, json!([{"key": "aws:x"}]), INVALID, "aws:x"),

@@ -54,7 +54,9 @@ pub(super) fn tags_that_are_set_later_say_how_targets_are_checked(hosts: &Hosts)
     let arn = &created["serviceArn"];
     let tag = |check: &str| {
         let tags = json!([{"key": "berth:health-check", "value": check}, {"key": "team", "value": "a"}]);
-        cluster.ecs().call("TagResource", &json!({"resourceArn": arn, "tags": tags}))
+        cluster
+            .ecs()
+            .call("TagResource", &json!({"resourceArn": arn, "tags": tags}))
     };
     tag(&CHECK.replace("/healthz", "/nothing"))?;
     cluster.wait_service("tagged", "said to fail its checks", |service| {
@@ -67,7 +69,9 @@ pub(super) fn tags_that_are_set_later_say_how_targets_are_checked(hosts: &Hosts)
     })?;
     let untag = json!({"resourceArn": arn, "tagKeys": ["team"]});
     cluster.ecs().call("UntagResource", &untag)?;
-    let listed = cluster.ecs().call("ListTagsForResource", &json!({"resourceArn": arn}))?;
+    let listed = cluster
+        .ecs()
+        .call("ListTagsForResource", &json!({"resourceArn": arn}))?;
     assert_eq!(
         listed["tags"],
         json!([

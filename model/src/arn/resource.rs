@@ -47,7 +47,10 @@ impl Namespace {
             ))
         };
         let resource = arn.splitn(6, ':').nth(5);
-        let kind = resource.and_then(|resource| resource.split_once('/')).ok_or_else(invalid)?.0;
+        let kind = resource
+            .and_then(|resource| resource.split_once('/'))
+            .ok_or_else(invalid)?
+            .0;
         let in_cluster = || {
             let path = self.resource(kind, arn)?.ok_or_else(invalid)?;
             let (cluster, _) = path.split_once('/').ok_or_else(invalid)?;
@@ -94,7 +97,10 @@ mod tests {
         let arn = |rest: &str| format!("arn:aws:ecs:us-east-1:000000000000:{rest}");
         for (arn, resource) in [
             (ours.cluster(&cluster), Resource::Cluster(cluster.clone())),
-            (ours.service(&cluster, &service), Resource::Service(cluster.clone(), service)),
+            (
+                ours.service(&cluster, &service),
+                Resource::Service(cluster.clone(), service),
+            ),
             (ours.task(&cluster, task), Resource::Task(cluster.clone(), task)),
             (ours.instance(&cluster, instance), Resource::Instance(cluster, instance)),
             (arn("task-definition/web:3"), Resource::Definition(definition)),
@@ -108,11 +114,26 @@ mod tests {
         for (arn, says) in [
             ("", "The ARN provided is invalid."),
             ("web", "The ARN provided is invalid."),
-            ("arn:aws:ecs:us-east-1:000000000000:service/web", "The ARN provided is invalid."),
-            ("arn:aws:ecs:us-east-1:000000000000:capacity-provider/x", "The ARN provided is invalid."),
-            ("arn:aws:s3:us-east-1:000000000000:cluster/x", "The ARN provided is invalid."),
-            ("x:aws:ecs:us-east-1:000000000000:service/prod/web", "The ARN provided is invalid."),
-            ("arn:aws:ecs:us-east-1:999999999999:service/prod/web", "AccountIDs mismatch"),
+            (
+                "arn:aws:ecs:us-east-1:000000000000:service/web",
+                "The ARN provided is invalid.",
+            ),
+            (
+                "arn:aws:ecs:us-east-1:000000000000:capacity-provider/x",
+                "The ARN provided is invalid.",
+            ),
+            (
+                "arn:aws:s3:us-east-1:000000000000:cluster/x",
+                "The ARN provided is invalid.",
+            ),
+            (
+                "x:aws:ecs:us-east-1:000000000000:service/prod/web",
+                "The ARN provided is invalid.",
+            ),
+            (
+                "arn:aws:ecs:us-east-1:999999999999:service/prod/web",
+                "AccountIDs mismatch",
+            ),
             ("arn:aws:ecs:us-east-1:000000000000:task/prod/nonsense", "taskId"),
         ] {
             let fault = parse(arn).unwrap_err();

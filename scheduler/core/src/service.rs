@@ -44,6 +44,10 @@ pub struct ServiceSpec {
     /// How its tasks are treated as targets of load balancers.
     #[serde(default)]
     pub targets: TargetSettings,
+    /// Seconds after which its tasks on an instance that is away are replaced; the scheduler's setting where it says
+    /// nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_grace_seconds: Option<u32>,
     /// Where it was asked to run.
     #[serde(default, skip_serializing_if = "LaunchType::is_default")]
     pub launch_type: LaunchType,
@@ -327,6 +331,13 @@ impl ServiceSpec {
     #[must_use]
     pub fn health_check_grace(&self) -> Duration {
         Duration::from_secs(self.health_check_grace_seconds.into())
+    }
+
+    /// How long an instance may be away before tasks on it are replaced, where the service says so.
+    #[must_use]
+    pub fn lost_grace(&self) -> Option<Duration> {
+        self.lost_grace_seconds
+            .map(|seconds| Duration::from_secs(seconds.into()))
     }
 
     /// How long connections of a task may stay open from its deregistration on.

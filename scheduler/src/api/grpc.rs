@@ -18,7 +18,8 @@ use tonic::{Code, Request, Response, Status};
 
 use super::operations::{for_each_operation, unserved};
 use super::{
-    Api, Caller, clusters, definitions, faults, instances, plan, protection, schedules, services, tags, targets, tasks, usage,
+    Api, Caller, clusters, definitions, faults, instances, plan, protection, schedules, services, tags, targets, tasks,
+    usage,
 };
 
 /// ECS's operations over gRPC.

@@ -10,7 +10,7 @@ use berth_model::fault::Fault;
 use berth_model::id::{ClusterName, ServiceName};
 use berth_model::load_balancer::{self, LoadBalancer, RawLoadBalancer, TargetSettings};
 use berth_model::placement;
-use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy, validate};
+use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy, lost_grace, validate};
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::decide::service::{CreateService, DeleteService, ServiceUpdate, UpdateService};
 use berth_scheduler_core::keys::ServiceKey;
@@ -89,6 +89,7 @@ fn spec(request: ecs::CreateServiceRequest, load_balancers: &[LoadBalancer]) -> 
         network: network::kept(request.network_configuration.as_ref())?,
         launch_type: launch_type(given(request.launch_type.as_ref()))?,
         targets,
+        lost_grace_seconds: lost_grace(&tags)?,
         tags,
         propagate_tags: propagate_tags(request.propagate_tags.as_ref())?.unwrap_or_default(),
         managed_tags: request.enable_ecs_managed_tags == Some(true),

@@ -37,6 +37,9 @@ pub(crate) struct CreateArgs {
     /// How long connections of a task may stay open when it is to stop, such as 30s
     #[arg(long, value_name = "DURATION", requires = "load_balancer")]
     deregistration_delay: Option<String>,
+    /// How long a host may be away before tasks on it are replaced, such as 5m [default: the scheduler's setting]
+    #[arg(long, value_name = "DURATION")]
+    lost_grace: Option<String>,
     #[command(flatten)]
     rules: RuleArgs,
     #[command(flatten)]
@@ -68,6 +71,9 @@ pub(crate) struct UpdateArgs {
     /// How long connections of a task may stay open when it is to stop, such as 30s
     #[arg(long, value_name = "DURATION")]
     deregistration_delay: Option<String>,
+    /// How long a host may be away before tasks on it are replaced, such as 5m
+    #[arg(long, value_name = "DURATION")]
+    lost_grace: Option<String>,
     /// Replace all tasks although nothing else changes
     #[arg(long)]
     force_new_deployment: bool,
@@ -144,7 +150,7 @@ impl CreateArgs {
     /// `cluster` is the cluster's ARN, which must be there where gateways are to listen.
     pub(super) fn request(self, cluster: Option<&str>) -> anyhow::Result<CreateServiceRequest> {
         let load_balancers = listener::load_balancers(&self.load_balancer, &self.name, cluster.unwrap_or_default())?;
-        let tags = settings(&self.target_check, &self.deregistration_delay);
+        let tags = settings(&self.target_check, &self.deregistration_delay, &self.lost_grace);
         let strategy = if self.daemon { "DAEMON" } else { "REPLICA" };
         Ok(CreateServiceRequest {
             load_balancers,
@@ -170,7 +176,7 @@ impl UpdateArgs {
 
     /// What is to be said in tags.
     pub(super) fn tags(&self) -> Vec<Tag> {
-        settings(&self.target_check, &self.deregistration_delay)
+        settings(&self.target_check, &self.deregistration_delay, &self.lost_grace)
     }
 
     /// Whether gateways are to listen for it on other ports.
@@ -199,10 +205,15 @@ impl UpdateArgs {
 }
 
 /// What ECS has no members for is said in tags.
-fn settings(target_check: &Option<String>, deregistration_delay: &Option<String>) -> Vec<Tag> {
+fn settings(
+    target_check: &Option<String>,
+    deregistration_delay: &Option<String>,
+    lost_grace: &Option<String>,
+) -> Vec<Tag> {
     let said = [
         ("berth:health-check", target_check),
         ("berth:deregistration-delay", deregistration_delay),
+        ("berth:lost-grace", lost_grace),
     ];
     let tag = |(key, value): (&str, &Option<String>)| {
         value.clone().map(|value| Tag {

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use berth_proto::ecs::v1::{
     Attribute, Container, ContainerInstance, CreateServiceRequest, DeleteServiceRequest, NetworkBinding, Resource,
-    RunTaskRequest, Service, ServiceDeploymentBrief, TagResourceRequest, Task, TaskDefinition, UpdateServiceRequest, VersionInfo,
+    RunTaskRequest, Service, ServiceDeploymentBrief, TagResourceRequest, Task, TaskDefinition, UpdateServiceRequest,
+    VersionInfo,
 };
 use berth_proto::v1::{
     CreateScheduleRequest, DescribeUsageRequest, DescribeUsageResponse, PlanRequest, PlanResponse, Schedule,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use berth_model::fault::{Fault, FaultClass};
 use berth_model::id::{ClusterName, ServiceName};
 use berth_model::load_balancer::{self, TargetSettings};
-use berth_model::service::ServiceStatus;
+use berth_model::service::{ServiceStatus, lost_grace};
 use berth_model::tag::{MAX_TAGS, Tag};
 
 use crate::change::Change;
@@ -35,20 +35,28 @@ impl Command for TagService {
             cluster: state.active_cluster(&self.cluster)?.key,
             service: self.service.clone(),
         };
-        let known = state.service(&key).filter(|service| service.status != ServiceStatus::Inactive);
+        let known = state
+            .service(&key)
+            .filter(|service| service.status != ServiceStatus::Inactive);
         let service = known.ok_or_else(|| {
             Fault::new(
                 FaultClass::ResourceNotFound,
-                format!("The specified resource wasn't found: cluster {} has no service {}.", self.cluster, self.service),
+                format!(
+                    "The specified resource wasn't found: cluster {} has no service {}.",
+                    self.cluster, self.service
+                ),
             )
         })?;
         let tags = self.applied(&service.spec.tags)?;
-        let has_targets = service.primary().is_some_and(|primary| !primary.load_balancers.is_empty());
+        let has_targets = service
+            .primary()
+            .is_some_and(|primary| !primary.load_balancers.is_empty());
         if !has_targets {
             load_balancer::refuse_settings(&self.set)?;
         }
         let spec = ServiceSpec {
             targets: TargetSettings::parse(&tags)?,
+            lost_grace_seconds: lost_grace(&tags)?,
             tags,
             ..ServiceSpec::clone(&service.spec)
         };
@@ -71,7 +79,11 @@ impl Command for TagService {
 impl TagService {
     /// The tags from now on, those that are new last.
     fn applied(&self, before: &[Tag]) -> Result<Vec<Tag>, Fault> {
-        let mut tags: Vec<Tag> = before.iter().filter(|tag| !self.remove.contains(&tag.key)).cloned().collect();
+        let mut tags: Vec<Tag> = before
+            .iter()
+            .filter(|tag| !self.remove.contains(&tag.key))
+            .cloned()
+            .collect();
         for tag in &self.set {
             match tags.iter_mut().find(|known| known.key == tag.key) {
                 Some(known) => known.value.clone_from(&tag.value),
@@ -81,7 +93,11 @@ impl TagService {
         if tags.len() > MAX_TAGS {
             return Err(Fault::new(
                 FaultClass::LimitExceeded,
-                format!("Service {} would have {} tags, at most {MAX_TAGS} are allowed.", self.service, tags.len()),
+                format!(
+                    "Service {} would have {} tags, at most {MAX_TAGS} are allowed.",
+                    self.service,
+                    tags.len()
+                ),
             ));
         }
         Ok(tags)

@@ -62,7 +62,7 @@ impl<'v> Census<'v> {
                 census.ended.push(task);
                 continue;
             }
-            let lost_at = lost::lost_at(task, view.timing);
+            let lost_at = lost::lost_at(task, view);
             let lost = lost_at.is_some_and(|at| at <= now);
             census.wake_at(lost_at, now);
             if lost && !storm {

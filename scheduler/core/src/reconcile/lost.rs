@@ -2,7 +2,7 @@
 
 use berth_model::time::Timestamp;
 
-use super::{Presence, TaskView, Timing};
+use super::{Presence, TaskView, View};
 
 /// Fewer lost instances than this are believed whatever their share.
 const STORM: u32 = 3;
@@ -14,8 +14,9 @@ pub(super) const fn is_storm(presence: Presence) -> bool {
 }
 
 /// When the task is given up unless its instance is back by then.
-pub(super) fn lost_at(task: &TaskView, timing: Timing) -> Option<Timestamp> {
-    task.host.disconnected_since.map(|since| since + timing.lost_grace)
+pub(super) fn lost_at(task: &TaskView, view: &View<'_>) -> Option<Timestamp> {
+    let grace = view.spec.lost_grace().unwrap_or(view.timing.lost_grace);
+    task.host.disconnected_since.map(|since| since + grace)
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ fn spec(desired: u32) -> ServiceSpec {
         propagate_tags: PropagateTags::None,
         managed_tags: false,
         targets: TargetSettings::default(),
+        lost_grace_seconds: None,
         execute_command: false,
     }
 }

@@ -142,6 +142,7 @@ pub(super) fn create_service(desired: u32, daemon: bool, breaker: bool, balanced
             propagate_tags: PropagateTags::None,
             managed_tags: true,
             targets: TargetSettings::default(),
+            lost_grace_seconds: None,
             execute_command: false,
         },
         load_balancers: load_balancers(balanced),

@@ -102,7 +102,8 @@ fn protection(world: &World, step: &Step) {
 /// Whether what is known of the task is true enough to count.
 fn is_known_of(world: &World, task: &TaskView) -> bool {
     let away = world.hosts[&task.host.id].away_since;
-    away.is_none_or(|since| since + Timing::default().lost_grace > world.now)
+    let grace = world.spec.lost_grace().unwrap_or(Timing::default().lost_grace);
+    away.is_none_or(|since| since + grace > world.now)
 }
 
 fn ceiling(world: &World, step: &Step) {

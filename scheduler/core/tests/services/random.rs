@@ -38,6 +38,7 @@ fn random_world(seed: u64) -> World {
         spec.scheduling = SchedulingStrategy::Daemon;
         spec.configuration.maximum_percent = 100;
     }
+    spec.lost_grace_seconds = [None, None, Some(0), Some(20), Some(300)][usize::try_from(seed % 5).unwrap()];
     let hosts = 1 + random.below(6);
     let slots = 1 + random.below(5);
     let mut world = World::new(spec, 0, 0, random.next());

@@ -298,6 +298,20 @@ fn tasks_of_a_lost_host_are_replaced_after_the_grace_and_the_older_stay_when_it_
 }
 
 #[test]
+fn a_service_says_itself_how_long_a_host_may_be_away() {
+    for (grace, after_a_minute, after_ten) in [(Some(0), 4, 4), (Some(300), 3, 4), (Some(3600), 3, 3), (None, 4, 4)] {
+        let mut world = steady(3, 100, 200, 3);
+        world.spec.lost_grace_seconds = grace;
+        let host = InstanceId::from_bits(1);
+        world.hosts.get_mut(&host).unwrap().away_since = Some(world.now);
+        wait(&mut world, 100);
+        assert_eq!(world.tasks.len(), after_a_minute, "{grace:?}");
+        wait(&mut world, 500);
+        assert_eq!(world.tasks.len(), after_ten, "{grace:?}");
+    }
+}
+
+#[test]
 fn nothing_is_replaced_when_most_hosts_are_lost_at_once() {
     let mut world = steady(5, 100, 200, 5);
     for host in 1..=3 {

@@ -130,6 +130,7 @@ pub(crate) fn spec(desired: u32, minimum: u32, maximum: u32) -> ServiceSpec {
         propagate_tags: PropagateTags::None,
         managed_tags: false,
         targets: TargetSettings::default(),
+        lost_grace_seconds: None,
         execute_command: false,
     }
 }

@@ -88,6 +88,7 @@ impl World {
             zone_rebalancing: false,
             network: None,
             targets: TargetSettings::default(),
+            lost_grace_seconds: None,
             launch_type: LaunchType::Ec2,
             tags: Vec::new(),
             propagate_tags: PropagateTags::None,

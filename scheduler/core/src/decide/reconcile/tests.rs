@@ -119,6 +119,7 @@ fn a_task_that_is_started_to_balance_zones_is_told_as_such() {
             zone_rebalancing: true,
             network: None,
             targets: TargetSettings::default(),
+            lost_grace_seconds: None,
             launch_type: LaunchType::Ec2,
             tags: Vec::new(),
             propagate_tags: PropagateTags::None,

@@ -220,6 +220,7 @@ fn service(name: &str) -> CreateService {
                 health_check: None,
                 deregistration_delay_seconds: 20,
             },
+            lost_grace_seconds: None,
             launch_type: LaunchType::Ec2,
             tags: Vec::new(),
             propagate_tags: PropagateTags::None,

@@ -99,14 +99,28 @@ fn load_balancers_that_the_definition_has_no_port_for_are_refused() {
 fn tags_of_a_service_say_how_its_targets_are_treated_from_then_on() {
     let mut world = World::new();
     world
-        .tag(&[("team", "a"), ("berth:deregistration-delay", "5s"), ("berth:health-check", "tcp")], &[])
+        .tag(
+            &[
+                ("team", "a"),
+                ("berth:deregistration-delay", "5s"),
+                ("berth:health-check", "tcp"),
+            ],
+            &[],
+        )
         .unwrap();
     assert_eq!(world.spec().deregistration_delay(), std::time::Duration::from_secs(5));
     assert!(world.spec().targets.health_check.is_some());
     assert_eq!(world.tag(&[("team", "a")], &[]).unwrap(), [], "it is there");
-    world.tag(&[("team", "b")], &["berth:health-check", "berth:deregistration-delay"]).unwrap();
+    world
+        .tag(&[("team", "b")], &["berth:health-check", "berth:deregistration-delay"])
+        .unwrap();
     assert_eq!(world.spec().targets, TargetSettings::default());
-    let tags: Vec<_> = world.spec().tags.iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect();
+    let tags: Vec<_> = world
+        .spec()
+        .tags
+        .iter()
+        .map(|tag| (tag.key.clone(), tag.value.clone()))
+        .collect();
     assert_eq!(tags, [("team".to_owned(), "b".to_owned())]);
 }
 
@@ -114,7 +128,9 @@ fn tags_of_a_service_say_how_its_targets_are_treated_from_then_on() {
 fn tags_that_cannot_be_are_refused_and_change_nothing() {
     let mut world = World::new();
     let before = world.spec();
-    let refused = world.tag(&[("team", "a"), ("berth:health-check", "udp")], &[]).unwrap_err();
+    let refused = world
+        .tag(&[("team", "a"), ("berth:health-check", "udp")], &[])
+        .unwrap_err();
     assert!(refused.message.contains("berth:health-check"), "{refused}");
     let keys: Vec<String> = (0..51).map(|at| format!("key-{at}")).collect();
     let many: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), "")).collect();
