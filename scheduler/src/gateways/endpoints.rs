@@ -1,6 +1,7 @@
 //! What one gateway has been told of its cluster's services, and the difference to what they are now. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use berth_model::arn::Namespace;
 use berth_model::id::{ClusterName, ServiceName};
@@ -113,12 +114,13 @@ impl Place<'_> {
         };
         let instance = self.state.instance(key)?;
         let definition = &self.state.definition(&task.launch.definition)?.definition;
-        let ports = ports(task, definition);
+        let address = instance.facts.address?;
+        let ports = ports(task, definition, address);
         Some(wire::Endpoint {
             task: self.namespace.task(self.cluster, task.id),
             deployment: task.launch.service.as_ref()?.deployment.to_string(),
             instance: self.namespace.instance(self.cluster, task.instance),
-            address: instance.facts.address?.to_string(),
+            address: address.to_string(),
             availability_zone: zone(instance).to_owned(),
             targets: load_balancers.iter().filter_map(|one| target(one, &ports)).collect(),
             ports,
@@ -161,8 +163,8 @@ fn health(task: &Task, definition: &TaskDefinition, balanced: bool) -> wire::Hea
     }
 }
 
-/// Where the host offers the ports of the task's containers. In the host's own network they are the host's.
-fn ports(task: &Task, definition: &TaskDefinition) -> Vec<wire::Port> {
+/// Where the host offers the ports of the task's containers at its address. In the host's own network they are the host's.
+fn ports(task: &Task, definition: &TaskDefinition, address: IpAddr) -> Vec<wire::Port> {
     let name = |container: &str, port: u16| {
         let known = definition
             .container_definitions
@@ -178,7 +180,11 @@ fn ports(task: &Task, definition: &TaskDefinition) -> Vec<wire::Port> {
     if definition.network_mode() == NetworkMode::Host {
         return host_ports(definition, name);
     }
-    let mut ports = Vec::new();
+    let suits = |bind_ip: &str| {
+        let bound = bind_ip.parse::<IpAddr>();
+        bound.is_ok_and(|bound| bound.is_ipv4() == address.is_ipv4())
+    };
+    let mut ports: Vec<(bool, wire::Port)> = Vec::new();
     for container in &*task.containers {
         for binding in &container.bindings {
             for (offset, host) in (0..).zip(binding.host_ports()) {
@@ -192,14 +198,23 @@ fn ports(task: &Task, definition: &TaskDefinition) -> Vec<wire::Port> {
                     protocol: binding.protocol.name().to_owned(),
                     name: name(&container.name, port),
                 };
-                // The same port is bound for IPv4 and IPv6.
-                if !ports.contains(&port) {
-                    ports.push(port);
-                }
+                ports.push((suits(&binding.bind_ip), port));
             }
         }
     }
-    ports
+    // Docker binds a port for IPv4 and for IPv6, and may choose another port of the host for each.
+    let is_same = |one: &wire::Port, other: &wire::Port| {
+        let key = |port: &wire::Port| (port.container_name.clone(), port.container_port, port.protocol.clone());
+        key(one) == key(other)
+    };
+    let mut reached: Vec<wire::Port> = Vec::new();
+    for (suits, port) in &ports {
+        let better = ports.iter().any(|(suits, other)| *suits && is_same(other, port));
+        if (*suits || !better) && !reached.contains(port) {
+            reached.push(port.clone());
+        }
+    }
+    reached
 }
 
 fn host_ports(definition: &TaskDefinition, name: impl Fn(&str, u16) -> String) -> Vec<wire::Port> {

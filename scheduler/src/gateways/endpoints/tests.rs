@@ -146,10 +146,15 @@ impl World {
     }
 
     fn run(&mut self) {
-        let binding = |bind_ip: &str| NetworkBinding {
+        self.run_bound(32768, 32768);
+    }
+
+    /// Its port is bound to these of the host, for IPv4 and for IPv6.
+    fn run_bound(&mut self, ipv4: u16, ipv6: u16) {
+        let binding = |bind_ip: &str, host_port: u16| NetworkBinding {
             bind_ip: bind_ip.into(),
             container_port: 8080,
-            host_port: 32768,
+            host_port,
             protocol: Protocol::Tcp,
             range: 0,
         };
@@ -160,7 +165,7 @@ impl World {
             image_digest: None,
             exit_code: None,
             reason: None,
-            bindings: vec![binding("0.0.0.0"), binding("::")],
+            bindings: vec![binding("::", ipv6), binding("0.0.0.0", ipv4)],
             address: None,
             health: HealthStatus::Unknown,
             restarts: 0,
@@ -242,6 +247,17 @@ fn a_task_is_an_endpoint_from_its_registration_on() {
     assert_eq!(endpoint.ports, [port], "bound twice, for IPv4 and IPv6");
     assert_eq!(service.target_groups[0].listener_port, 80);
     assert_eq!(service.target_groups[0].health_check.as_ref().unwrap().path, "/");
+}
+
+#[test]
+fn a_port_is_reached_where_it_is_bound_for_the_hosts_kind_of_address() {
+    let mut world = World::new(true, "bridge");
+    world.run_bound(32768, 32769);
+    world.register();
+    let endpoint = world.told().endpoints.remove(0);
+    let hosts: Vec<u32> = endpoint.ports.iter().map(|port| port.host_port).collect();
+    assert_eq!(hosts, [32768], "its address is of IPv4");
+    assert_eq!(endpoint.targets[0].host_port, 32768);
 }
 
 #[test]
