@@ -1,4 +1,4 @@
-//! `berth dev`: a scheduler and an agent on this machine, in the foreground, until Ctrl-C.
+//! `berth dev`: a scheduler, an agent and a gateway on this machine, in the foreground, until Ctrl-C.
 //!
 //! It starts the programs that production runs, with the flags that production uses; it must never reach into them.
 
@@ -8,13 +8,13 @@ mod stop;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
 
 use self::daemon::Daemon;
+use self::preflight::Programs;
 use self::stop::StopRequests;
 use crate::Ending;
 use crate::api::Api;
@@ -32,10 +32,11 @@ Examples:
   berth dev
   berth dev --ephemeral --attribute zone=a
 
-Finds berth-scheduler and berth-agent beside berth itself, else in PATH. Ctrl-C stops the tasks, then both;
-a second Ctrl-C stops waiting for them.")]
+Finds berth-scheduler, berth-agent and berth-gateway beside berth itself, else in PATH; goes without a gateway where there
+is none. Ctrl-C stops the tasks, then all three; a second Ctrl-C stops waiting for them. Services go on with the next
+`berth dev`.")]
 pub(crate) struct DevArgs {
-    /// Where the scheduler is to listen
+    /// Where the scheduler is to listen; the gateway does on the same address
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7700")]
     listen: SocketAddr,
     /// The Docker Engine that runs the tasks
@@ -55,6 +56,9 @@ pub(crate) struct DevArgs {
     /// An attribute of the container instance, for placement constraints; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     attribute: Vec<String>,
+    /// Run no gateway: services with load balancers are not listened for
+    #[arg(long)]
+    no_gateway: bool,
     /// Leave the tasks running at the end; the next `berth dev` finds them again
     #[arg(long, conflicts_with = "ephemeral")]
     keep: bool,
@@ -65,16 +69,17 @@ pub(crate) struct DevArgs {
 struct Dev {
     scheduler: Daemon,
     agent: Option<Daemon>,
+    gateway: Option<Daemon>,
     api: Option<Api>,
 }
 
-/// Runs both daemons until the user or one of them ends it.
+/// Runs the daemons until the user or one of them ends it.
 ///
 /// # Errors
 /// Something is missing on the machine, a daemon does not start, or one ends by itself.
 pub(crate) async fn run(args: &DevArgs, global: &GlobalArgs, output: &mut Output) -> anyhow::Result<Ending> {
     let mut requests = StopRequests::listen()?;
-    let programs = preflight::find_programs()?;
+    let programs = preflight::find_programs(!args.no_gateway)?;
     preflight::docker_answers(&args.docker).await?;
     preflight::address_is_free(args.listen)?;
     // Removed when it goes out of scope, after the daemons have ended.
@@ -92,15 +97,16 @@ pub(crate) async fn run(args: &DevArgs, global: &GlobalArgs, output: &mut Output
     let mut dev = Dev {
         scheduler: start_scheduler(&programs.scheduler, args, &directory, output)?,
         agent: None,
+        gateway: None,
         api: None,
     };
     let started = tokio::select! {
-        started = dev.start(&programs.agent, args, &global, &directory, output) => Some(started),
+        started = dev.start(&programs, args, &global, &directory, output) => Some(started),
         () = requests.next() => None,
     };
     let ended = match started {
         Some(Ok(())) => {
-            say_ready(output, &global, begun.elapsed())?;
+            say_ready(output, &global, begun.elapsed(), dev.gateway.is_some())?;
             tokio::select! {
                 ended = dev.a_daemon_ends() => ended,
                 () = requests.next() => Ok(Ending::Done),
@@ -119,10 +125,10 @@ pub(crate) async fn run(args: &DevArgs, global: &GlobalArgs, output: &mut Output
 }
 
 impl Dev {
-    /// Waits for the scheduler, makes the cluster, starts the agent and waits for its host to be part of the cluster.
+    /// Waits for the scheduler, makes the cluster, starts the others and waits for the host to be part of the cluster.
     async fn start(
         &mut self,
-        agent: &Path,
+        programs: &Programs,
         args: &DevArgs,
         global: &GlobalArgs,
         directory: &Path,
@@ -133,12 +139,19 @@ impl Dev {
         api.create_cluster(cluster.clone()).await?;
         self.api = Some(api.clone());
         output.line(&format!("starting the agent in cluster {cluster}"))?;
-        let agent = self.agent.insert(Daemon::start(
-            "agent",
-            agent,
-            agent_arguments(args, global, directory),
-            directory,
-        )?);
+        let arguments = agent_arguments(args, global, directory);
+        let agent = self
+            .agent
+            .insert(Daemon::start("agent", &programs.agent, arguments, directory)?);
+        match &programs.gateway {
+            Some(program) => {
+                output.line("starting the gateway")?;
+                let arguments = gateway_arguments(args, global, directory);
+                self.gateway = Some(Daemon::start("gateway", program, arguments, directory)?);
+            }
+            None if args.no_gateway => {}
+            None => output.line("no gateway: berth-gateway is neither beside berth nor in PATH")?,
+        }
         let deadline = Instant::now() + READY_WITHIN;
         loop {
             if let Some(status) = agent.ended()? {
@@ -146,12 +159,12 @@ impl Dev {
             }
             let arns = api.list_instances().await?;
             let described = api.describe_instances(&arns).await?;
-            if described
-                .container_instances
-                .iter()
-                .any(|it| it.status() == "ACTIVE" && it.agent_connected())
-            {
-                return Ok(());
+            let here = described.container_instances.iter().find(|it| it.agent_connected());
+            match here.map(|here| (here.status(), here.container_instance_arn())) {
+                Some(("ACTIVE", _)) => return Ok(()),
+                // The end of the last `berth dev` left it so.
+                Some(("DRAINING", arn)) => drop(api.set_instance_status(arn.to_owned(), "ACTIVE").await?),
+                _ => {}
             }
             if Instant::now() >= deadline {
                 let within = READY_WITHIN.as_secs();
@@ -182,19 +195,22 @@ impl Dev {
 
     /// Returns only when a daemon has ended, with the account of it.
     async fn a_daemon_ends(&mut self) -> anyhow::Result<Ending> {
-        let ended = |status: ExitStatus| format!("ended with {status} while it was needed");
-        let account = match &mut self.agent {
-            Some(agent) => tokio::select! {
-                status = self.scheduler.wait() => self.scheduler.account(&ended(status?)),
-                status = agent.wait() => agent.account(&ended(status?)),
-            },
-            None => {
-                let status = self.scheduler.wait().await?;
-                self.scheduler.account(&ended(status))
-            }
+        let account = tokio::select! {
+            account = end_of(Some(&mut self.scheduler)) => account,
+            account = end_of(self.agent.as_mut()) => account,
+            account = end_of(self.gateway.as_mut()) => account,
         };
-        bail!(account)
+        bail!(account?)
     }
+}
+
+/// Waits for the end of a daemon, and gives the account of it; of one that is not there there is none.
+async fn end_of(daemon: Option<&mut Daemon>) -> anyhow::Result<String> {
+    let Some(daemon) = daemon else {
+        return std::future::pending().await;
+    };
+    let status = daemon.wait().await?;
+    Ok(daemon.account(&format!("ended with {status} while it was needed")))
 }
 
 fn start_scheduler(program: &Path, args: &DevArgs, directory: &Path, output: &mut Output) -> anyhow::Result<Daemon> {
@@ -247,6 +263,20 @@ fn agent_arguments(args: &DevArgs, global: &GlobalArgs, directory: &Path) -> Vec
     arguments
 }
 
+fn gateway_arguments(args: &DevArgs, global: &GlobalArgs, directory: &Path) -> Vec<std::ffi::OsString> {
+    vec![
+        "--scheduler".into(),
+        global.scheduler.clone().into(),
+        "--cluster".into(),
+        global.cluster.clone().unwrap_or_default().into(),
+        "--state-dir".into(),
+        directory.join("gateway").into(),
+        // A trial is for this machine, unless its scheduler is not.
+        "--listen-address".into(),
+        args.listen.ip().to_string().into(),
+    ]
+}
+
 /// The global options as they reach the scheduler that listens at `listen`.
 fn reaching(listen: SocketAddr, global: &GlobalArgs) -> GlobalArgs {
     let mut address = listen;
@@ -263,7 +293,7 @@ fn reaching(listen: SocketAddr, global: &GlobalArgs) -> GlobalArgs {
     }
 }
 
-fn say_ready(output: &mut Output, global: &GlobalArgs, after: Duration) -> std::io::Result<()> {
+fn say_ready(output: &mut Output, global: &GlobalArgs, after: Duration, has_gateway: bool) -> std::io::Result<()> {
     let url = &global.scheduler;
     let cluster = global.cluster.as_deref().unwrap_or_default();
     let mut options = String::new();
@@ -273,13 +303,17 @@ fn say_ready(output: &mut Output, global: &GlobalArgs, after: Duration) -> std::
     if cluster != "default" {
         options.push_str(&format!(" --cluster {cluster}"));
     }
+    let balanced = match has_gateway {
+        true => format!("\n  berth services create web FAMILY --load-balancer http:8080=CONTAINER:PORT{options}"),
+        false => String::new(),
+    };
     output.line(&format!(
         "\
 ready in {:.1} s: Ctrl-C stops it. In another terminal:
 
   berth instances{options}
   berth task-definitions register FILE{options}
-  berth run FAMILY --wait{options}
+  berth run FAMILY --wait{options}{balanced}
 
 or, with the AWS CLI:
 

@@ -21,10 +21,12 @@ const DOCKER_ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 pub(super) struct Programs {
     pub(super) scheduler: PathBuf,
     pub(super) agent: PathBuf,
+    /// It can be gone without.
+    pub(super) gateway: Option<PathBuf>,
 }
 
-/// Finds the daemons beside this program, else in PATH.
-pub(super) fn find_programs() -> anyhow::Result<Programs> {
+/// Finds the daemons beside this program, else in PATH; the gateway only where it is wanted.
+pub(super) fn find_programs(wants_gateway: bool) -> anyhow::Result<Programs> {
     let own = std::env::current_exe().context("cannot tell where berth itself is")?;
     let beside = own.parent().map(Path::to_owned);
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -39,6 +41,7 @@ pub(super) fn find_programs() -> anyhow::Result<Programs> {
     Ok(Programs {
         scheduler: find("berth-scheduler")?,
         agent: find("berth-agent")?,
+        gateway: wants_gateway.then(|| find("berth-gateway").ok()).flatten(),
     })
 }
 

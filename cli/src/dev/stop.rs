@@ -1,4 +1,4 @@
-//! The end of `berth dev`: tasks, then the agent, then the scheduler.
+//! The end of `berth dev`: tasks, then the agent, the gateway and the scheduler.
 
 use std::time::Duration;
 
@@ -52,7 +52,12 @@ pub(super) async fn all(
     requests: &mut StopRequests,
     output: &mut Output,
 ) -> anyhow::Result<()> {
-    let Dev { scheduler, agent, api } = dev;
+    let Dev {
+        scheduler,
+        agent,
+        gateway,
+        api,
+    } = dev;
     if let Some(api) = api.filter(|_| !tasks_go_on) {
         let stopped = tokio::select! {
             stopped = tasks(&api, output) => stopped,
@@ -64,7 +69,7 @@ pub(super) async fn all(
             ))?;
         }
     }
-    for daemon in agent.into_iter().chain([scheduler]) {
+    for daemon in agent.into_iter().chain(gateway).chain([scheduler]) {
         stop(daemon, requests, output).await?;
     }
     Ok(())
@@ -80,6 +85,10 @@ async fn stop(daemon: Daemon, requests: &mut StopRequests, output: &mut Output) 
 }
 
 async fn tasks(api: &Api, output: &mut Output) -> anyhow::Result<()> {
+    // Services put nothing in the place of what stops: no instance takes it.
+    for arn in api.list_instances().await? {
+        api.set_instance_status(arn, "DRAINING").await?;
+    }
     let running = api.list_tasks(None, "RUNNING").await?;
     for arn in &running {
         api.stop_task(arn.clone(), Some(REASON.to_owned())).await?;

@@ -9,6 +9,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use berth_proto::ecs::v1::ContainerInstance;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -22,6 +23,7 @@ echo "$@" > "$PLACE/$NAME.starting"
 mv "$PLACE/$NAME.starting" "$PLACE/$NAME.started"
 while :; do sleep 0.02; done
 "#;
+const ALL_ENDED: &str = "agent\ngateway\nscheduler\n";
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A directory with `berth`, two daemons beside it and a socket where something answers as Docker does.
@@ -40,6 +42,7 @@ impl Place {
         fs::create_dir(place.path("tmp"))?;
         place.daemon("scheduler", scheduler)?;
         place.daemon("agent", agent)?;
+        place.daemon("gateway", OBEDIENT)?;
         let docker = UnixListener::bind(place.path("docker.sock"))?;
         std::thread::spawn(move || {
             for mut stream in docker.incoming().flatten() {
@@ -101,6 +104,10 @@ impl Place {
 
     /// Starts it, plays the scheduler and lets the host join the cluster.
     fn ready(&self, more: &[&str]) -> anyhow::Result<Ready> {
+        self.ready_with(more, instance("aaaa"))
+    }
+
+    fn ready_with(&self, more: &[&str], host: ContainerInstance) -> anyhow::Result<Ready> {
         let mut child = self.dev(more).spawn()?;
         let stdout = child.stdout.take().context("no standard output")?;
         let mut ready = Ready {
@@ -111,9 +118,12 @@ impl Place {
         await_file(&self.path("scheduler.started"))?;
         let fake = Fake::serve(TcpListener::bind(&self.listen)?)?;
         await_file(&self.path("agent.started"))?;
-        fake.state().instances.push(instance("aaaa"));
+        fake.state().instances.push(host);
         ready.fake = Some(fake);
         ready.until("ready in ")?;
+        if !more.contains(&"--no-gateway") && self.path("berth-gateway").exists() {
+            await_file(&self.path("gateway.started"))?;
+        }
         Ok(ready)
     }
 
@@ -191,12 +201,17 @@ fn the_daemons_get_their_flags_and_end_behind_the_tasks() -> anyhow::Result<()> 
     }
     let (code, lines, stderr) = ready.end()?;
     assert_eq!(code, Some(0), "{stderr}");
-    let last: Vec<_> = lines.iter().rev().take(3).rev().map(String::as_str).collect();
+    let last: Vec<_> = lines.iter().rev().take(4).rev().map(String::as_str).collect();
     assert_eq!(
         last,
-        ["stopping 2 tasks", "stopping the agent", "stopping the scheduler"]
+        [
+            "stopping 2 tasks",
+            "stopping the agent",
+            "stopping the gateway",
+            "stopping the scheduler"
+        ]
     );
-    assert_eq!(place.read("ended")?, "agent\nscheduler\n");
+    assert_eq!(place.read("ended")?, ALL_ENDED);
 
     let listen = &place.listen;
     let state = place.path("state");
@@ -210,6 +225,50 @@ fn the_daemons_get_their_flags_and_end_behind_the_tasks() -> anyhow::Result<()> 
         docker.display()
     );
     assert_eq!(place.read("agent.started")?, agent);
+    let gateway = format!(
+        "--scheduler http://{listen} --cluster default --state-dir {state}/gateway --listen-address 127.0.0.1\n"
+    );
+    assert_eq!(place.read("gateway.started")?, gateway);
+    Ok(())
+}
+
+#[test]
+fn services_get_no_new_tasks_at_the_end_and_do_again_at_the_next_start() -> anyhow::Result<()> {
+    let place = Place::new(OBEDIENT, OBEDIENT)?;
+    let mut ready = place.ready(&[])?;
+    let fake = ready.fake.take().context("no scheduler")?;
+    ready.signal(Signal::INT)?;
+    let (code, _, stderr) = ready.end()?;
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(fake.state().instances[0].status(), "DRAINING");
+
+    let place = Place::new(OBEDIENT, OBEDIENT)?;
+    let mut drained = instance("aaaa");
+    drained.status = Some("DRAINING".to_owned());
+    let mut again = place.ready_with(&["--keep"], drained)?;
+    let fake = again.fake.take().context("no scheduler")?;
+    assert_eq!(fake.state().instances[0].status(), "ACTIVE");
+    again.signal(Signal::INT)?;
+    let (code, _, stderr) = again.end()?;
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(fake.state().instances[0].status(), "ACTIVE", "tasks go on");
+    Ok(())
+}
+
+#[test]
+fn it_goes_without_a_gateway_where_there_is_none_or_none_is_wanted() -> anyhow::Result<()> {
+    for unwanted in [false, true] {
+        let place = Place::new(OBEDIENT, OBEDIENT)?;
+        if !unwanted {
+            fs::remove_file(place.path("berth-gateway"))?;
+        }
+        let more: &[&str] = if unwanted { &["--no-gateway"] } else { &[] };
+        let ready = place.ready(more)?;
+        ready.signal(Signal::INT)?;
+        let (code, _, stderr) = ready.end()?;
+        assert_eq!(code, Some(0), "{stderr}");
+        assert_eq!(place.read("ended")?, "agent\nscheduler\n");
+    }
     Ok(())
 }
 
@@ -223,7 +282,7 @@ fn tasks_can_be_left_running() -> anyhow::Result<()> {
     let (code, _, stderr) = ready.end()?;
     assert_eq!(code, Some(0), "{stderr}");
     assert_eq!(fake.state().tasks[0].desired_status(), "RUNNING");
-    assert_eq!(place.read("ended")?, "agent\nscheduler\n");
+    assert_eq!(place.read("ended")?, ALL_ENDED);
     Ok(())
 }
 
@@ -257,7 +316,7 @@ fn a_second_ctrl_c_does_not_wait_for_tasks() -> anyhow::Result<()> {
     let (code, _, stderr) = ready.end()?;
     assert_eq!(code, Some(0), "{stderr}");
     assert!(stderr.contains("error: no longer waiting for the tasks"), "{stderr}");
-    assert_eq!(place.read("ended")?, "agent\nscheduler\n");
+    assert_eq!(place.read("ended")?, ALL_ENDED);
     Ok(())
 }
 
@@ -297,7 +356,7 @@ exit 4"#;
         "{stderr}"
     );
     assert_eq!(lines.last().map(String::as_str), Some("stopping the scheduler"));
-    assert_eq!(place.read("ended")?, "scheduler\n");
+    assert_eq!(place.read("ended")?, "gateway\nscheduler\n");
     Ok(())
 }
 
