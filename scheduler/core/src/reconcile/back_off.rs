@@ -19,7 +19,9 @@ impl BackOff {
     #[must_use]
     pub(super) fn after(previous: Option<Self>, cause: BackOffCause, tried_at: Timestamp, now: Timestamp) -> Self {
         if let Some(same) = previous.filter(|previous| tried_at <= previous.since) {
-            return same;
+            // It was to be tried again at once, and was.
+            let until = same.since + pause(same.cause, same.attempts);
+            return Self { until, ..same };
         }
         let attempts = previous.map_or(0, |previous| previous.attempts).saturating_add(1);
         Self {

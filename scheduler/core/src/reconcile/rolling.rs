@@ -4,7 +4,9 @@
 //! deployments, unhealthy, or on an instance that drains; they stay until others are healthy in their place, or until
 //! there is no other way to make room for these and the floor allows it.
 
-use berth_model::id::DeploymentId;
+use std::collections::BTreeSet;
+
+use berth_model::id::{DeploymentId, TaskId};
 use berth_model::service::RolloutState;
 
 use super::budget::Budget;
@@ -26,18 +28,40 @@ struct Plan<'v> {
     ceiling: usize,
     keep: Vec<Member<'v>>,
     replace: Vec<Member<'v>>,
+    /// Tasks that are neither kept nor replaced: the traffic is theirs.
+    held: BTreeSet<TaskId>,
 }
 
 /// Starts what is missing and stops what is too much or replaced.
 pub(super) fn hold(pass: &mut Pass<'_>) {
     stop_pending_on_draining(pass);
-    let Some(plan) = Plan::of(pass) else {
+    let Some(mut plan) = Plan::of(pass) else {
         return;
     };
     let missing = plan.up_to.saturating_sub(plan.keep.len());
-    let launches = launch(pass, &plan, missing);
-    stop(pass, &plan, missing, launches);
+    let (lacking, relaunched) = hold_last(pass, &plan);
+    let launches = launch(pass, &plan, missing, relaunched);
+    if lacking > relaunched && plan.room(pass) <= launches + relaunched && pass.census.leaving() == 0 {
+        plan.replace.extend(shift::first_to_go(pass, &plan.held));
+    }
+    stop(pass, &plan, missing + lacking, launches + relaunched);
     tell(pass, &plan, missing);
+}
+
+/// Launches what the last deployment lacks as long as it has traffic, before anything of the next; says how many that
+/// is, and how many of them there is room for.
+fn hold_last(pass: &mut Pass<'_>, plan: &Plan<'_>) -> (usize, usize) {
+    let Some((last, lacking)) = shift::lacking(pass) else {
+        return (0, 0);
+    };
+    let count = lacking.min(plan.room(pass));
+    if count == 0 || !pass.may_launch(last) {
+        return (lacking, 0);
+    }
+    let unhealthy = |member: &&Member<'_>| member.standing == Standing::Unhealthy;
+    let replaced = pass.members_of(last).filter(unhealthy).count().min(count);
+    pass.launch(last, Place::Anywhere(u32::try_from(count).unwrap_or(u32::MAX)), replaced);
+    (lacking, count)
 }
 
 /// What has not begun to run where it may not stay need not begin (ECS guide, "Container instance draining").
@@ -90,6 +114,7 @@ impl<'v> Plan<'v> {
             ceiling,
             keep,
             replace,
+            held,
         })
     }
 
@@ -110,9 +135,9 @@ impl<'v> Plan<'v> {
     }
 }
 
-/// Launches what is missing as far as there is room; says how many.
-fn launch(pass: &mut Pass<'_>, plan: &Plan<'_>, missing: usize) -> usize {
-    let count = missing.min(plan.room(pass));
+/// Launches what is missing as far as there is room besides what is launched already; says how many.
+fn launch(pass: &mut Pass<'_>, plan: &Plan<'_>, missing: usize, launched: usize) -> usize {
+    let count = missing.min(plan.room(pass).saturating_sub(launched));
     if count == 0 || !pass.may_launch(plan.launcher) {
         return 0;
     }

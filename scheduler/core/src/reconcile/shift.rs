@@ -53,8 +53,28 @@ pub(super) fn advance(pass: &mut Pass<'_>) {
     pass.wake_at(now + shift.pause_at(percent));
 }
 
+/// The last deployment, and how many tasks it lacks, as long as it has traffic.
+pub(super) fn lacking(pass: &Pass<'_>) -> Option<(DeploymentId, usize)> {
+    let (_, primary) = moving(pass)?;
+    let last = last(&pass.deployments).filter(|_| leaves_some(primary))?;
+    let fit = pass.members_of(last.id).filter(|member| is_fit(member)).count();
+    let lacks = pass.desired().saturating_sub(fit);
+    (lacks > 0).then_some((last.id, lacks))
+}
+
+/// Whether the deployment before this one has traffic.
+fn leaves_some(primary: &Deployment) -> bool {
+    primary.traffic.is_none_or(|traffic| traffic.percent < ALL)
+}
+
+fn is_fit(member: &Member<'_>) -> bool {
+    !member.is_draining() && member.standing != Standing::Unhealthy
+}
+
 /// The tasks that stay although their deployment is not the primary any more, until that has had all traffic for long
 /// enough: as many as the service wants, the best of them.
+///
+/// As long as they have traffic those on instances that drain stay too until others are healthy in their place.
 pub(super) fn held(pass: &Pass<'_>) -> BTreeSet<TaskId> {
     let Some((shift, primary)) = moving(pass) else {
         return BTreeSet::new();
@@ -65,14 +85,26 @@ pub(super) fn held(pass: &Pass<'_>) -> BTreeSet<TaskId> {
     let Some(last) = last else {
         return BTreeSet::new();
     };
-    let stays = |member: &&Member<'_>| !member.is_draining() && member.standing != Standing::Unhealthy;
-    let mut members: Vec<&Member<'_>> = pass.members_of(last.id).filter(stays).collect();
+    let mut members: Vec<&Member<'_>> = pass.members_of(last.id).collect();
     members.sort_by_key(|member| (Reverse(member.standing), member.task.id));
-    members
-        .iter()
-        .take(pass.desired())
-        .map(|member| member.task.id)
-        .collect()
+    let desired = pass.desired();
+    let fit = members.iter().filter(|member| is_fit(member)).take(desired);
+    let healthy = fit.clone().filter(|member| member.standing == Standing::Healthy).count();
+    let drains = |member: &&&Member<'_>| member.is_draining() && member.standing != Standing::Unhealthy;
+    let stay_on = match leaves_some(primary) {
+        true => desired.saturating_sub(healthy),
+        false => 0,
+    };
+    let draining = members.iter().filter(drains).take(stay_on);
+    fit.chain(draining).map(|member| member.task.id).collect()
+}
+
+/// The one of these tasks that goes first where the ceiling leaves no room for another in its place: the worst of those
+/// on instances that drain.
+pub(super) fn first_to_go<'v>(pass: &Pass<'v>, held: &BTreeSet<TaskId>) -> Option<Member<'v>> {
+    let drains = |member: &&Member<'_>| member.is_draining() && !member.protected && held.contains(&member.task.id);
+    let members = pass.census.members.iter().filter(drains);
+    members.min_by_key(|member| (member.standing, member.task.id)).copied()
 }
 
 /// The way traffic moves, and the deployment that it moves to, while it does.

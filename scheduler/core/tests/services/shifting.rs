@@ -1,7 +1,9 @@
 //! Traffic that moves to a deployment which is there whole: BLUE_GREEN, CANARY and LINEAR.
 
-use berth_model::id::DeploymentId;
+use berth_model::id::{DeploymentId, InstanceId, TaskId};
 use berth_model::service::{CircuitBreaker, RolloutState, Shift, ShiftStep};
+use berth_model::status::HealthStatus;
+use berth_scheduler_core::reconcile::Phase;
 use berth_scheduler_core::reconcile::shift::shares;
 use berth_scheduler_core::service::{Rollback, RollbackState};
 
@@ -113,7 +115,7 @@ fn traffic_waits_for_tasks_that_are_missing() {
     let healthy = world
         .tasks
         .values()
-        .filter(|task| task.view.deployment == new && task.view.health == berth_model::status::HealthStatus::Healthy);
+        .filter(|task| task.view.deployment == new && task.view.health == HealthStatus::Healthy);
     assert_eq!(healthy.count(), 3);
 }
 
@@ -176,6 +178,96 @@ fn a_first_deployment_and_one_of_no_tasks_have_nothing_to_wait_for() {
     converge(&mut world);
 }
 
+/// Of the last deployment, as long as it has traffic, there are as many tasks that may stay as the service wants, where the
+/// ceiling, its own pauses after failures and the hosts allow it.
+fn whoever_has_traffic_is_whole(world: &World, seed: u64) {
+    let shares = shares(&world.spec, &world.deployments);
+    let has_traffic = |id: DeploymentId| shares.iter().any(|(of, percent)| *of == id && *percent > 0);
+    let Some(last) = world.deployments.iter().find(|one| !one.is_primary() && has_traffic(one.id)) else {
+        return;
+    };
+    let of_last = |task: &&crate::world::SimTask| task.view.deployment == last.id && task.view.wanted;
+    let fit = |task: &&crate::world::SimTask| {
+        !world.hosts[&task.view.host.id].draining && task.view.health != HealthStatus::Unhealthy
+    };
+    let there = world.tasks.values().filter(of_last).count();
+    let fit = world.tasks.values().filter(of_last).filter(fit).count();
+    let used = world.tasks.values().filter(|task| task.view.phase < Phase::Stopping).count();
+    let (desired, ceiling) = (world.spec.desired, world.spec.configuration.ceiling(world.spec.desired));
+    let waits = last.back_off.is_some_and(|back_off| back_off.until > world.now);
+    let goes_back = world.deployments.iter().any(|one| one.rollback.is_some());
+    let cannot = there == 0 || waits || goes_back || u32::try_from(used).unwrap() >= ceiling;
+    assert!(
+        cannot || u32::try_from(fit).unwrap() >= desired,
+        "seed {seed}: {fit} of {desired} tasks of the deployment that has the traffic, {used} of {ceiling} in all"
+    );
+}
+
+#[test]
+fn tasks_that_end_are_replaced_as_long_as_their_deployment_has_traffic() {
+    let mut world = steady(Shift {
+        step: ShiftStep::Canary {
+            percent: 10,
+            bake_minutes: 5,
+        },
+        bake_minutes: 5,
+    });
+    let old = world.primary().id;
+    let new = world.deploy(Release::Good);
+    until(&mut world, |world| share(world, new) == Some(10));
+    let crash = |world: &mut World| {
+        let of_old = |(_, task): &(&TaskId, &crate::world::SimTask)| task.view.deployment == old && task.view.wanted;
+        let task = *world.tasks.iter().find(of_old).unwrap().0;
+        world.crash(task);
+        settle(world);
+    };
+    crash(&mut world);
+    until(&mut world, |world| wanted(world, old) == 3);
+    assert_eq!(share(&world, old), Some(90));
+    until(&mut world, |world| share(world, new) == Some(100));
+    assert_eq!((wanted(&world, old), wanted(&world, new)), (3, 3));
+    crash(&mut world);
+    let next = world.next_event().unwrap();
+    world.advance(next);
+    settle(&mut world);
+    assert_eq!(wanted(&world, old), 2, "it is only there to go back to");
+    converge(&mut world);
+}
+
+#[test]
+fn a_host_that_drains_while_traffic_moves_takes_one_task_at_a_time_from_who_has_it() {
+    let mut world = steady(Shift {
+        step: ShiftStep::Canary {
+            percent: 10,
+            bake_minutes: 60,
+        },
+        bake_minutes: 0,
+    });
+    let old = world.primary().id;
+    let new = world.deploy(Release::Good);
+    until(&mut world, |world| share(world, new) == Some(10));
+    let hosts: Vec<InstanceId> = world.hosts.keys().copied().collect();
+    let on = |world: &World, drains: bool| {
+        let of_old = |task: &&crate::world::SimTask| task.view.deployment == old && task.view.wanted;
+        let tasks = world.tasks.values().filter(of_old);
+        tasks.filter(|task| world.hosts[&task.view.host.id].draining == drains).count()
+    };
+    for host in &hosts[..3] {
+        world.hosts.get_mut(host).unwrap().draining = true;
+    }
+    let healthy = |world: &World| {
+        let of_old = |task: &&crate::world::SimTask| {
+            task.view.deployment == old && task.view.wanted && task.view.health == HealthStatus::Healthy
+        };
+        world.tasks.values().filter(of_old).count()
+    };
+    until(&mut world, |world| {
+        assert!(healthy(world) >= 2, "{} healthy", healthy(world));
+        on(world, true) == 0 && healthy(world) == 3
+    });
+    assert_eq!(share(&world, old), Some(90));
+}
+
 #[test]
 fn whatever_happens_while_traffic_moves_it_comes_to_an_end() {
     for seed in 0..400 {
@@ -210,6 +302,12 @@ fn whatever_happens_while_traffic_moves_it_comes_to_an_end() {
                     let desired = world.random.below(5);
                     world.spec.desired = u32::try_from(desired).unwrap();
                 }
+                4 => {
+                    let host = InstanceId::from_bits(1 + u128::from(world.random.next() % 4));
+                    let host = world.hosts.get_mut(&host).unwrap();
+                    host.draining = !host.draining;
+                    world.room_since = Some(world.now);
+                }
                 _ => {}
             }
             settle(&mut world);
@@ -221,7 +319,12 @@ fn whatever_happens_while_traffic_moves_it_comes_to_an_end() {
             let shares = shares(&world.spec, &world.deployments);
             let sum: u32 = shares.iter().map(|(_, percent)| percent).sum();
             assert!(shares.is_empty() || sum == 100, "seed {seed}: {shares:?}");
+            whoever_has_traffic_is_whole(&world, seed);
         }
+        for host in world.hosts.values_mut() {
+            host.draining = false;
+        }
+        world.room_since = Some(world.now);
         converge(&mut world);
     }
 }
