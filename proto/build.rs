@@ -5,10 +5,11 @@ use std::error::Error;
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "berth/ecs/v1/ecs.proto",
     "berth/agent/v1/agent.proto",
     "berth/gateway/v1/gateway.proto",
+    "berth/v1/autoscaling.proto",
     "berth/v1/berth.proto",
     "berth/v1/schedules.proto",
 ];
@@ -18,10 +19,11 @@ const WITH_JSON: [&str; 2] = ["berth.ecs.v1", "berth.v1"];
 
 /// Shapes of answers: ECS sends their lists also when they are empty.
 /// All `*Response` messages belong here too.
-const ALWAYS_LISTS: [&str; 7] = [
+const ALWAYS_LISTS: [&str; 8] = [
     "Cluster",
     "ContainerInstance",
     "Container",
+    "ScalingPolicy",
     "ScheduleRun",
     "Service",
     "Task",

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::balance::Balancer;
 use crate::endpoints::{Service, TargetGroup};
+use crate::report::Load;
 use crate::target::{Lease, Target};
 
 /// One target group of one service. Listeners hold it for as long as they have connections.
@@ -22,6 +23,8 @@ struct Inner {
     shares: BTreeMap<Arc<str>, u32>,
     targets: Vec<Arc<Target>>,
     balancer: Balancer,
+    /// Requests and connections that were given to a target.
+    requests: u64,
 }
 
 impl Group {
@@ -34,6 +37,7 @@ impl Group {
                 shares: service.shares.clone(),
                 targets: Vec::new(),
                 balancer: Balancer::default(),
+                requests: 0,
             }),
         }
     }
@@ -61,6 +65,16 @@ impl Group {
         leave();
     }
 
+    /// What goes to its targets.
+    pub(crate) fn load(&self) -> Load {
+        let inner = self.inner();
+        let stay = inner.targets.iter().filter(|target| !target.leaves());
+        Load {
+            open: stay.map(|target| target.open()).sum(),
+            requests: inner.requests,
+        }
+    }
+
     /// The target that gets a request or connection; `None` where there is none that takes anything new. Those in
     /// `tried`, by number, have failed it already, and get it again only where nothing else is as good.
     pub(crate) fn lease(&self, tried: &[u64]) -> Option<Lease> {
@@ -76,6 +90,8 @@ impl Group {
             }
         }
         let chosen = inner.balancer.pick(&inner.shares, &candidates)?;
+        // Another attempt is no other request.
+        inner.requests += u64::from(tried.is_empty());
         // Counted before the next choice is made.
         Some(Lease::new(Arc::clone(targets[chosen])))
     }

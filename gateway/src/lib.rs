@@ -37,7 +37,7 @@ use crate::identity::Identity;
 use crate::link::Link;
 use crate::listener::Listeners;
 use crate::registry::Registry;
-use crate::report::States;
+use crate::report::{Loads, States};
 use crate::supervise::Board;
 
 /// Of clients and targets the gateway speaks in its own words, not in those of the proxy's library.
@@ -77,6 +77,7 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     });
     let (table, tables) = watch::channel(Arc::new(Table::default()));
     let (board, states) = watch::channel(Arc::new(States::new()));
+    let (loads, of_link) = watch::channel(Arc::new(Loads::new()));
     let name = options.cluster.rsplit('/').next().unwrap_or_default().to_owned();
     if let Some(address) = options.dns_listen {
         dns::serve(address, name.clone(), tables.clone(), states.clone()).await?;
@@ -84,13 +85,14 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     if let Some(address) = options.http_listen {
         discovery::serve(address, name, tables.clone(), stop.clone()).await?;
     }
-    let registry = Registry::new(Arc::new(Board::new(board)), listeners);
+    let registry = Registry::new(Arc::new(Board::new(board)), loads, listeners);
     let link = Link {
         schedulers: options.schedulers,
         cluster: options.cluster,
         gateway_id: identity.id().to_owned(),
         table,
         states,
+        loads: of_link,
     };
     let end_link = CancellationToken::new();
     let link = tokio::spawn(link.run(end_link.clone()));

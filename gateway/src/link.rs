@@ -19,7 +19,7 @@ use tonic::Streaming;
 use tonic::transport::Endpoint;
 
 use crate::endpoints::Table;
-use crate::report::{self, States};
+use crate::report::{self, Loads, States};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -30,6 +30,8 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const SILENCE: Duration = Duration::from_secs(15);
 /// Changes of targets that come together are told together.
 const GATHER: Duration = Duration::from_millis(50);
+/// How often the scheduler is told what goes to targets, where that changes.
+const LOAD_EVERY: Duration = Duration::from_secs(5);
 /// For the scheduler to take a message.
 const SEND_TIMEOUT: Duration = Duration::from_secs(15);
 /// Messages that wait to be sent.
@@ -64,6 +66,8 @@ pub(crate) struct Link {
     pub(crate) table: watch::Sender<Arc<Table>>,
     /// How targets are.
     pub(crate) states: watch::Receiver<Arc<States>>,
+    /// What goes to them.
+    pub(crate) loads: watch::Receiver<Arc<Loads>>,
 }
 
 impl Link {
@@ -105,6 +109,8 @@ impl Link {
             Err(error) => return error,
         };
         let mut told = States::new();
+        let mut load = None;
+        let mut next_load = Instant::now();
         loop {
             let heartbeat = stream.spoke + HEARTBEAT;
             tokio::select! {
@@ -125,6 +131,12 @@ impl Link {
                 },
                 // Nothing is told before the scheduler has said what there is.
                 () = changed(&mut self.states), if *joined => {}
+                () = sleep_until(next_load), if *joined => {
+                    next_load = Instant::now() + LOAD_EVERY;
+                    if let Err(error) = self.tell_load(&mut stream, &mut load).await {
+                        return error;
+                    }
+                }
                 () = sleep_until(heartbeat) => {
                     if let Err(error) = stream.send(gateway_message::Message::Heartbeat(Heartbeat {})).await {
                         return error;
@@ -142,6 +154,17 @@ impl Link {
             }
             told.clone_from(&now);
         }
+    }
+
+    /// Tells what goes to the targets, unless that is what was told last.
+    async fn tell_load(&self, stream: &mut Stream, told: &mut Option<Arc<Loads>>) -> Result<(), LinkError> {
+        let now = Arc::clone(&self.loads.borrow());
+        if told.as_ref() == Some(&now) {
+            return Ok(());
+        }
+        stream.send(gateway_message::Message::Load(report::load(&now))).await?;
+        *told = Some(now);
+        Ok(())
     }
 
     async fn open(&self, endpoint: &Endpoint) -> Result<Stream, LinkError> {

@@ -16,17 +16,19 @@ use crate::endpoints::{Endpoint, Service, Table, TargetGroup};
 use crate::group::Group;
 use crate::health::Health;
 use crate::listener::Listeners;
-use crate::report::TargetId;
+use crate::report::{Loads, TargetId};
 use crate::supervise::{Board, supervise};
 use crate::target::Target;
 
-/// How often targets are forgotten that have left and are empty.
+/// How often targets are forgotten that have left and are empty, and it is noted what goes to the others.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 
 /// All that lives.
 #[derive(Debug)]
 pub(crate) struct Registry {
     board: Arc<Board>,
+    /// What goes to the targets.
+    loads: watch::Sender<Arc<Loads>>,
     listeners: Listeners,
     /// By ARN.
     groups: BTreeMap<Arc<str>, Member>,
@@ -43,9 +45,10 @@ struct Member {
 }
 
 impl Registry {
-    pub(crate) fn new(board: Arc<Board>, listeners: Listeners) -> Self {
+    pub(crate) fn new(board: Arc<Board>, loads: watch::Sender<Arc<Loads>>, listeners: Listeners) -> Self {
         Self {
             board,
+            loads,
             listeners,
             groups: BTreeMap::new(),
             leftovers: Vec::new(),
@@ -77,7 +80,11 @@ impl Registry {
                     let table = Arc::clone(&tables.borrow_and_update());
                     self.follow(&table);
                 }
-                _ = tidy.tick() => self.tidy(),
+                _ = tidy.tick() => {
+                    self.tidy();
+                    let load = |(arn, member): (&Arc<str>, &Member)| (Arc::clone(arn), member.group.load());
+                    self.loads.send_replace(Arc::new(self.groups.iter().map(load).collect()));
+                }
             }
         }
     }

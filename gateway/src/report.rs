@@ -1,4 +1,4 @@
-//! What the scheduler is told of targets: how each is, and which of it is news. Pure.
+//! What the scheduler is told of targets: how each is, which of it is news, and what goes to them. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +29,30 @@ pub(crate) enum TargetState {
 
 /// All targets at one moment.
 pub(crate) type States = BTreeMap<TargetId, TargetState>;
+
+/// What goes to the targets of a group.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Load {
+    /// Requests and TCP connections that are open, but for those of targets that leave.
+    pub(crate) open: u32,
+    /// Requests and TCP connections that were given to a target.
+    pub(crate) requests: u64,
+}
+
+/// What goes to all groups at one moment, by their ARNs.
+pub(crate) type Loads = BTreeMap<Arc<str>, Load>;
+
+/// As the scheduler is told.
+pub(crate) fn load(loads: &Loads) -> proto::LoadReport {
+    let groups = loads.iter().map(|(group, load)| proto::TargetGroupLoad {
+        target_group: group.to_string(),
+        open: load.open,
+        requests: load.requests,
+    });
+    proto::LoadReport {
+        groups: groups.collect(),
+    }
+}
 
 /// What has changed since these were told.
 pub(crate) fn news(told: &States, now: &States) -> Vec<proto::TargetReport> {

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 use crate::id::{
-    ClusterName, DefinitionId, DefinitionRevision, Family, InstanceId, ScheduleName, ServiceName, TaskId, shortened,
+    ClusterName, DefinitionId, DefinitionRevision, Family, InstanceId, PolicyName, ScheduleName, ServiceName, TaskId,
+    shortened,
 };
 
 pub use resource::Resource;
@@ -112,6 +113,34 @@ impl Namespace {
     #[must_use]
     pub fn service_revision(&self, cluster: &ClusterName, service: &ServiceName, id: &str) -> String {
         self.write(format_args!("service-revision/{cluster}/{service}/{id}"))
+    }
+
+    /// `arn:aws:application-autoscaling:REGION:ACCOUNT:scalable-target/ID`
+    #[must_use]
+    pub fn scalable_target(&self, id: u64) -> String {
+        format!(
+            "arn:aws:application-autoscaling:{}:{}:scalable-target/{id:016x}",
+            self.region, self.account
+        )
+    }
+
+    /// `arn:aws:autoscaling:REGION:ACCOUNT:scalingPolicy:ID:resource/ecs/service/CLUSTER/SERVICE:policyName/NAME`
+    #[must_use]
+    pub fn scaling_policy(&self, cluster: &ClusterName, service: &ServiceName, id: u64, name: &PolicyName) -> String {
+        format!(
+            "arn:aws:autoscaling:{}:{}:scalingPolicy:{id:016x}:resource/ecs/service/{cluster}/{service}:policyName/{name}",
+            self.region, self.account
+        )
+    }
+
+    /// The role that Application Auto Scaling has for ECS services: a name, as nothing is called in anybody's name.
+    #[must_use]
+    pub fn scaling_role(&self) -> String {
+        const NAME: &str = "AWSServiceRoleForApplicationAutoScaling_ECSService";
+        format!(
+            "arn:aws:iam::{}:role/aws-service-role/ecs.application-autoscaling.amazonaws.com/{NAME}",
+            self.account
+        )
     }
 
     /// `arn:aws:elasticloadbalancing:REGION:ACCOUNT:targetgroup/NAME/LISTENER`

@@ -41,6 +41,10 @@ pub enum FaultClass {
     LimitExceeded,
     /// ECS has the operation or the option, this scheduler has not.
     UnsupportedFeature,
+    /// As [`Self::InvalidParameter`], in the words of Application Auto Scaling.
+    Validation,
+    /// As [`Self::ResourceNotFound`], in the words of Application Auto Scaling.
+    ObjectNotFound,
     /// The body is not what the protocol asks for.
     Serialization,
     /// ECS has no such operation.
@@ -68,6 +72,8 @@ impl FaultClass {
             Self::Conflict => "ConflictException",
             Self::LimitExceeded => "LimitExceededException",
             Self::UnsupportedFeature => "UnsupportedFeatureException",
+            Self::Validation => "ValidationException",
+            Self::ObjectNotFound => "ObjectNotFoundException",
             Self::Serialization => "SerializationException",
             Self::UnknownOperation => "UnknownOperationException",
             Self::Throttling => "ThrottlingException",

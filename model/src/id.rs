@@ -168,6 +168,28 @@ name! {
     ScheduleName
 }
 
+name! {
+    /// The name of a scaling policy within its service: 1 to 256 printable characters.
+    PolicyName
+}
+
+impl PolicyName {
+    /// The name, when it is one (Application Auto Scaling API, PutScalingPolicy).
+    ///
+    /// # Errors
+    /// `InvalidParameterException` naming the rule that the text breaks.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        const MOST: usize = 256;
+        if text.is_empty() || text.chars().count() > MOST || text.chars().any(char::is_control) {
+            return Err(Fault::invalid(format!(
+                "PolicyName '{}' must be 1 to {MOST} printable characters.",
+                shortened(text).escape_default()
+            )));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
 impl ScheduleName {
     /// The name, when it is one.
     ///
@@ -377,6 +399,16 @@ mod tests {
         }
         for bad in ["", "a b", "a/b", "ü", &"x".repeat(65)] {
             assert!(ScheduleName::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_scaling_policy_has_a_name_of_up_to_256_characters() {
+        for good in ["cpu", "keep CPU at 60 %", "größe", &"x".repeat(256)] {
+            assert_eq!(PolicyName::parse(good).unwrap().as_str(), good);
+        }
+        for bad in ["", "a\nb", &"x".repeat(257)] {
+            assert!(PolicyName::parse(bad).is_err(), "{bad}");
         }
     }
 

@@ -19,13 +19,15 @@ named! {
         Cpu = "ECSServiceAverageCPUUtilization",
         /// Memory that tasks use, in percent of what they reserve.
         Memory = "ECSServiceAverageMemoryUtilization",
-        /// Connections that a task has open through gateways. Berth's own.
+        /// Requests that a task gets through gateways in a minute.
+        Requests = "ALBRequestCountPerTarget",
+        /// Requests and TCP connections that a task has open through gateways. Berth's own.
         Connections = "BerthServiceConnectionsPerTask",
     }
 }
 
 /// What a policy looks at: a figure for one task on average, which falls as there are more of them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Metric {
     /// One that the scheduler measures.
     Predefined(PredefinedMetric),
@@ -40,6 +42,17 @@ pub struct Capacity {
     pub min: u32,
     /// At most so many.
     pub max: u32,
+}
+
+/// What policies of a service do not do for now (Application Auto Scaling API, `SuspendedState`).
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspended {
+    /// They take no tasks away.
+    pub scale_in: bool,
+    /// They add no tasks.
+    pub scale_out: bool,
+    /// Scheduled actions do nothing: kept, as there are none.
+    pub scheduled: bool,
 }
 
 /// A policy that keeps a metric at a value (Application Auto Scaling API, `TargetTrackingScalingPolicyConfiguration`).
@@ -59,6 +72,9 @@ pub struct TargetTracking {
     pub most_out: Option<u32>,
     /// Tasks that are taken away at once, at most. Berth's own.
     pub most_in: Option<u32>,
+    /// Whose requests are counted, as it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_label: Option<String>,
 }
 
 /// The members of a policy as a request has them.
@@ -76,6 +92,8 @@ pub struct RawTracking {
     pub most_out: Option<i64>,
     /// The most tasks that are taken away at once.
     pub most_in: Option<i64>,
+    /// `PredefinedMetricSpecification.ResourceLabel`.
+    pub resource_label: Option<String>,
 }
 
 /// Tasks of a service, at most (ECS service quotas).
@@ -87,11 +105,11 @@ impl Capacity {
     /// # Errors
     /// `InvalidParameterException` naming the member that is out of bounds.
     pub fn checked(min: i64, max: i64) -> Result<Self, Fault> {
-        let min = between("minCapacity", min, 0, MOST_TASKS)?;
-        let max = between("maxCapacity", max, 0, MOST_TASKS)?;
+        let min = between("MinCapacity", min, 0, MOST_TASKS)?;
+        let max = between("MaxCapacity", max, 0, MOST_TASKS)?;
         if min > max {
             return Err(Fault::invalid(format!(
-                "minCapacity {min} must not be greater than maxCapacity {max}."
+                "Maximum capacity cannot be less than minimum capacity: MinCapacity is {min}, MaxCapacity is {max}."
             )));
         }
         Ok(Self { min, max })
@@ -114,10 +132,10 @@ impl TargetTracking {
     /// # Errors
     /// `InvalidParameterException` naming the member, its value and the rule.
     pub fn checked(metric: Metric, raw: &RawTracking) -> Result<Self, Fault> {
-        let target = raw.target.ok_or_else(|| Fault::invalid("targetValue must be given."))?;
+        let target = raw.target.ok_or_else(|| Fault::invalid("TargetValue must be given."))?;
         if !target.is_finite() || target <= 0.0 {
             return Err(Fault::invalid(format!(
-                "targetValue is {target}; it must be a number greater than 0."
+                "TargetValue is {target}; it must be a number greater than 0."
             )));
         }
         let cooldown = |name, seconds: Option<i64>| {
@@ -128,12 +146,33 @@ impl TargetTracking {
         Ok(Self {
             metric,
             target,
-            scale_out_cooldown: cooldown("scaleOutCooldown", raw.scale_out_cooldown)?,
-            scale_in_cooldown: cooldown("scaleInCooldown", raw.scale_in_cooldown)?,
+            scale_out_cooldown: cooldown("ScaleOutCooldown", raw.scale_out_cooldown)?,
+            scale_in_cooldown: cooldown("ScaleInCooldown", raw.scale_in_cooldown)?,
             disable_scale_in: raw.disable_scale_in.unwrap_or(false),
-            most_out: step("maximumScaleOutStep", raw.most_out)?,
-            most_in: step("maximumScaleInStep", raw.most_in)?,
+            most_out: step("MaximumScaleOutStep", raw.most_out)?,
+            most_in: step("MaximumScaleInStep", raw.most_in)?,
+            resource_label: raw.resource_label.clone(),
         })
+    }
+}
+
+impl Metric {
+    /// Characters of a query, at most. Berth's own.
+    const LONGEST_QUERY: usize = 4096;
+
+    /// A query as a request has it.
+    ///
+    /// # Errors
+    /// `InvalidParameterException` where it is empty or too long.
+    pub fn query(text: &str) -> Result<Self, Fault> {
+        let characters = text.chars().count();
+        if text.trim().is_empty() || characters > Self::LONGEST_QUERY {
+            return Err(Fault::invalid(format!(
+                "MetricName is a query of {characters} characters; it must be between 1 and {}.",
+                Self::LONGEST_QUERY
+            )));
+        }
+        Ok(Self::Prometheus(text.to_owned()))
     }
 }
 
@@ -185,19 +224,19 @@ mod tests {
     #[test]
     fn what_breaks_a_rule_is_named_with_its_value() {
         let refusals = [
-            (with(|raw| raw.target = None), "targetValue must be given."),
+            (with(|raw| raw.target = None), "TargetValue must be given."),
             (
                 with(|raw| raw.target = Some(0.0)),
-                "targetValue is 0; it must be a number",
+                "TargetValue is 0; it must be a number",
             ),
-            (with(|raw| raw.target = Some(f64::NAN)), "targetValue is NaN"),
+            (with(|raw| raw.target = Some(f64::NAN)), "TargetValue is NaN"),
             (
                 with(|raw| raw.scale_in_cooldown = Some(-1)),
-                "scaleInCooldown is -1; it must be between 0 and 86400.",
+                "ScaleInCooldown is -1; it must be between 0 and 86400.",
             ),
             (
                 with(|raw| raw.most_out = Some(0)),
-                "maximumScaleOutStep is 0; it must be between 1 and 5000.",
+                "MaximumScaleOutStep is 0; it must be between 1 and 5000.",
             ),
         ];
         for (refused, says) in refusals {
@@ -206,9 +245,16 @@ mod tests {
         }
         assert_eq!(
             Capacity::checked(3, 2).unwrap_err().message,
-            "minCapacity 3 must not be greater than maxCapacity 2."
+            "Maximum capacity cannot be less than minimum capacity: MinCapacity is 3, MaxCapacity is 2."
         );
         assert!(Capacity::checked(0, 5001).is_err() && Capacity::checked(-1, 5).is_err());
+    }
+
+    #[test]
+    fn a_query_is_neither_empty_nor_endless() {
+        let query = "sum(rate(http_requests_total[1m]))";
+        assert_eq!(Metric::query(query).unwrap(), Metric::Prometheus(query.to_owned()));
+        assert!(Metric::query("  ").is_err() && Metric::query(&"x".repeat(4097)).is_err());
     }
 
     #[test]

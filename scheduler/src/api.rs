@@ -1,8 +1,9 @@
-//! The ECS API: one list of operations with two thin mouths, gRPC and the ECS JSON protocol.
+//! The ECS API, and that of Application Auto Scaling: one list of operations with two thin mouths, gRPC and the ECS JSON protocol.
 //!
 //! An operation checks its request, submits at most one command, and describes the result from the published state.
 //! It decides nothing. Only `faults` turns faults into wire errors.
 
+mod autoscaling;
 mod clusters;
 mod definitions;
 pub(crate) mod describe;
@@ -35,6 +36,7 @@ pub use json::answer;
 
 use tokio::sync::Semaphore;
 
+use crate::drive::scaling::Watch;
 use crate::engine::Engine;
 use crate::nodes::Registry;
 
@@ -44,6 +46,7 @@ pub struct Api {
     engine: Engine,
     registry: Arc<Registry>,
     namespace: Arc<Namespace>,
+    scaling: Arc<Watch>,
     /// Turns to make plans.
     planning: Arc<Semaphore>,
 }
@@ -58,11 +61,12 @@ pub struct Caller {
 impl Api {
     /// The API over an engine.
     #[must_use]
-    pub fn new(engine: Engine, registry: Arc<Registry>, namespace: Arc<Namespace>) -> Self {
+    pub fn new(engine: Engine, registry: Arc<Registry>, namespace: Arc<Namespace>, scaling: Arc<Watch>) -> Self {
         Self {
             engine,
             registry,
             namespace,
+            scaling,
             planning: Arc::new(Semaphore::new(plan::AT_ONCE)),
         }
     }

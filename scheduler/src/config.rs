@@ -7,6 +7,8 @@ use std::time::Duration;
 use berth_daemon::log::LogFormat;
 use clap::Parser;
 
+use crate::drive::scaling::prometheus::Prometheus;
+
 /// Berth's scheduler: keeps the state of the clusters, places tasks, serves the ECS API and the agents.
 ///
 /// One port serves gRPC, the ECS JSON protocol (the AWS CLI: `aws ecs --endpoint-url http://127.0.0.1:7700 ...`) and
@@ -44,6 +46,14 @@ pub struct Options {
     #[arg(long, env = "BERTH_LOST_INSTANCE_GRACE", default_value = "60", value_name = "SECONDS", value_parser = seconds)]
     pub lost_instance_grace: Duration,
 
+    /// Seconds of a period of auto scaling: 3 above the target add tasks, 15 well below take some away
+    #[arg(long, env = "BERTH_SCALING_PERIOD", default_value = "60", value_name = "SECONDS", value_parser = period)]
+    pub scaling_period: Duration,
+
+    /// Prometheus server that auto scaling asks for queries: http://HOST:PORT
+    #[arg(long, env = "BERTH_PROMETHEUS_URL", value_name = "URL")]
+    pub prometheus_url: Option<Prometheus>,
+
     /// Days for which the journal keeps what happened
     #[arg(long, env = "BERTH_HISTORY_DAYS", default_value = "7", value_name = "DAYS", value_parser = days)]
     pub history_days: Duration,
@@ -63,6 +73,15 @@ fn seconds(text: &str) -> Result<Duration, String> {
     text.parse()
         .map(Duration::from_secs)
         .map_err(|_| format!("'{text}' is no number of seconds"))
+}
+
+fn period(text: &str) -> Result<Duration, String> {
+    let period = seconds(text)?;
+    let range = Duration::from_secs(1)..=Duration::from_secs(3600);
+    if !range.contains(&period) {
+        return Err(format!("'{text}' must be between 1 and 3600 seconds"));
+    }
+    Ok(period)
 }
 
 fn days(text: &str) -> Result<Duration, String> {

@@ -4,6 +4,7 @@
 //! What gateways say is weighed together (`targets`); what follows from it is recorded by [`crate::drive::targets`].
 
 pub(crate) mod endpoints;
+mod loads;
 mod session;
 pub(crate) mod targets;
 
@@ -24,6 +25,8 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::engine::{Engine, Observer};
+use loads::Loads;
+pub(crate) use loads::{GroupLoad, GroupLoads, Load};
 use targets::{Said, Targets, Verdict};
 
 /// Messages that may wait for one gateway.
@@ -42,6 +45,7 @@ pub struct Registry {
 struct Inner {
     sessions: HashMap<GatewayKey, Handle>,
     targets: Targets,
+    loads: Loads,
     /// Targets of which something was said since that was last looked at.
     dirty: BTreeMap<ClusterKey, BTreeSet<TaskId>>,
 }
@@ -99,6 +103,7 @@ impl Registry {
     fn arrive(&self, key: &GatewayKey, handle: Handle) {
         let mut inner = self.lock();
         inner.targets.arrive(key);
+        inner.loads.arrive(key);
         if let Some(old) = inner.sessions.insert(key.clone(), handle) {
             old.end.cancel();
         }
@@ -110,7 +115,9 @@ impl Registry {
         let current = inner.sessions.get(key);
         if current.is_some_and(|current| Arc::ptr_eq(&current.changes, &handle.changes)) {
             inner.sessions.remove(key);
-            inner.targets.leave(key, Instant::now());
+            let now = Instant::now();
+            inner.targets.leave(key, now);
+            inner.loads.leave(key, now);
         }
     }
 
@@ -124,10 +131,22 @@ impl Registry {
         self.wake.notify_one();
     }
 
+    /// Takes in what goes through a gateway.
+    fn hear_load(&self, key: &GatewayKey, loads: GroupLoads) {
+        self.lock().loads.hear(key, loads);
+    }
+
+    /// What goes to the targets of these groups; nothing where no gateway has told.
+    pub(crate) fn load(&self, cluster: ClusterKey, groups: &[&str]) -> Option<Load> {
+        self.lock().loads.of(cluster, groups)
+    }
+
     /// The targets of which something was said since this was last asked.
     pub(crate) fn take_dirty(&self) -> BTreeMap<ClusterKey, BTreeSet<TaskId>> {
         let mut inner = self.lock();
-        let lapsed = inner.targets.forget(Instant::now());
+        let now = Instant::now();
+        inner.loads.forget(now);
+        let lapsed = inner.targets.forget(now);
         for (cluster, task) in lapsed {
             inner.dirty.entry(cluster).or_default().insert(task);
         }
@@ -237,6 +256,8 @@ fn touched(state: &State, change: &Change) -> Vec<ServiceKey> {
         | Change::QueuedTasksPlaced { .. }
         | Change::QueuedTaskEnded { .. }
         | Change::TaskProtectionSet { .. }
+        | Change::ServiceScalingSet { .. }
+        | Change::ServiceScaled { .. }
         | Change::TasksForgotten { .. }
         | Change::ScheduleCreated { .. }
         | Change::ScheduleUpdated { .. }

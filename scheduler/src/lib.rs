@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::Api;
 use crate::config::Options;
 use crate::drive::Growth;
+use crate::drive::scaling::{Sources, Watch, prometheus};
 use crate::drive::schedules::Alarm;
 use crate::drive::services::Wakes;
 use crate::drive::waiting::Wakeups;
@@ -57,6 +58,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let wakes = Arc::new(Wakes::default());
     let wakeups = Arc::new(Wakeups::default());
     let alarm = Arc::new(Alarm::default());
+    let scaling = Arc::new(Watch::new(options.scaling_period, options.prometheus_url.is_some()));
     let observers = Observers(vec![
         Arc::clone(&registry) as _,
         Arc::clone(&gateways) as _,
@@ -64,6 +66,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         Arc::clone(&wakeups) as _,
         Arc::clone(&wakes) as _,
         Arc::clone(&alarm) as _,
+        Arc::clone(&scaling) as _,
     ]);
     let engine = Engine::start(state, Arc::clone(&journal), Arc::new(observers), seed()?)?;
     let shutdown = CancellationToken::new();
@@ -76,6 +79,22 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     tokio::spawn(drive::services::keep_services(engine.clone(), wakes, timing));
     tokio::spawn(drive::targets::keep_targets(engine.clone(), Arc::clone(&gateways)));
     tokio::spawn(drive::schedules::run_schedules(engine.clone(), alarm));
+    let sources = Sources {
+        nodes: Arc::clone(&registry),
+        gateways: Arc::clone(&gateways),
+    };
+    tokio::spawn(drive::scaling::keep_scaling(
+        engine.clone(),
+        sources,
+        Arc::clone(&scaling),
+    ));
+    if let Some(prometheus) = options.prometheus_url {
+        tokio::spawn(prometheus::keep_asking(
+            engine.clone(),
+            prometheus,
+            Arc::clone(&scaling),
+        ));
+    }
     tokio::spawn(drive::forget_stopped(engine.clone(), options.stopped_task_retention));
     tokio::spawn(drive::waiting::admit(engine.clone(), wakeups));
     tokio::spawn(drive::keep_short(engine.clone(), journal, growth, options.history_days));
@@ -83,7 +102,12 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;
-    let api = Arc::new(Api::new(engine.clone(), Arc::clone(&registry), Arc::clone(&namespace)));
+    let api = Arc::new(Api::new(
+        engine.clone(),
+        Arc::clone(&registry),
+        Arc::clone(&namespace),
+        scaling,
+    ));
     let links = Links {
         agents: nodes::Link::new(engine.clone(), registry, Arc::clone(&namespace), shutdown.clone()),
         gateways: gateways::Link::new(engine, gateways, namespace, shutdown.clone()),

@@ -11,6 +11,7 @@ use axum::response::Response;
 use berth_proto::agent::v1::agent_link_server::AgentLinkServer;
 use berth_proto::ecs::v1::ecs_server::EcsServer;
 use berth_proto::gateway::v1::gateway_link_server::GatewayLinkServer;
+use berth_proto::v1::auto_scaling_server::AutoScalingServer;
 use berth_proto::v1::berth_server::BerthServer;
 use berth_proto::v1::schedules_server::SchedulesServer;
 use http::Request;
@@ -77,6 +78,7 @@ fn grpc(api: &Arc<Api>, links: Links) -> Router {
     routes.add_service(EcsServer::new(GrpcApi(Arc::clone(api))));
     routes.add_service(BerthServer::new(Additions(Arc::clone(api))));
     routes.add_service(SchedulesServer::new(Additions(Arc::clone(api))));
+    routes.add_service(AutoScalingServer::new(Additions(Arc::clone(api))));
     routes.add_service(AgentLinkServer::new(links.agents).max_decoding_message_size(MAX_STREAM_MESSAGE));
     routes.add_service(GatewayLinkServer::new(links.gateways).max_decoding_message_size(MAX_STREAM_MESSAGE));
     routes.routes().prepare().into_axum_router()

@@ -49,13 +49,29 @@ impl Peer {
         self.outbound.send(Ok(SchedulerMessage { message })).await.unwrap();
     }
 
-    /// The next message that is no heartbeat.
+    /// The next message that is neither a heartbeat nor of what goes to targets.
     async fn hear(&mut self) -> gateway_message::Message {
         loop {
             let message = tokio::time::timeout(DEADLINE, self.inbound.message()).await;
             let message = message.unwrap().unwrap().unwrap().message.unwrap();
-            if !matches!(message, gateway_message::Message::Heartbeat(_)) {
+            let is_periodic = matches!(
+                message,
+                gateway_message::Message::Heartbeat(_) | gateway_message::Message::Load(_)
+            );
+            if !is_periodic {
                 return message;
+            }
+        }
+    }
+
+    async fn hear_load(&mut self) -> Vec<(String, u32, u64)> {
+        loop {
+            let message = tokio::time::timeout(DEADLINE, self.inbound.message()).await;
+            let message = message.unwrap().unwrap().unwrap().message.unwrap();
+            if let gateway_message::Message::Load(report) = message {
+                let of =
+                    |group: berth_proto::gateway::v1::TargetGroupLoad| (group.target_group, group.open, group.requests);
+                return report.groups.into_iter().map(of).collect();
             }
         }
     }
@@ -75,6 +91,7 @@ struct Bed {
     peers: mpsc::Receiver<Peer>,
     tables: watch::Receiver<Arc<Table>>,
     states: watch::Sender<Arc<States>>,
+    loads: watch::Sender<Arc<Loads>>,
     _running: [AbortOnDropHandle<()>; 2],
 }
 
@@ -87,6 +104,7 @@ impl Bed {
             .add_service(GatewayLinkServer::new(FakeScheduler(accepted)))
             .serve_with_incoming(TcpListenerStream::new(listener));
         let (table, tables) = watch::channel(Arc::new(Table::default()));
+        let (loads, loads_of_link) = watch::channel(Arc::new(Loads::new()));
         let (states, of_link) = watch::channel(Arc::new(States::new()));
         let link = Link {
             schedulers: vec![Endpoint::from_shared(url).unwrap()],
@@ -94,6 +112,7 @@ impl Bed {
             gateway_id: "0123456789abcdef0123456789abcdef".to_owned(),
             table,
             states: of_link,
+            loads: loads_of_link,
         };
         let server = tokio::spawn(async move { server.await.unwrap() });
         let link = tokio::spawn(link.run(CancellationToken::new()));
@@ -101,6 +120,7 @@ impl Bed {
             peers,
             tables,
             states,
+            loads,
             _running: [AbortOnDropHandle::new(server), AbortOnDropHandle::new(link)],
         }
     }
@@ -179,4 +199,16 @@ async fn a_stream_that_begins_with_changes_is_ended() {
     assert!(bed.tables.borrow().services.is_empty());
     second.tell(true, 1, &["web"]).await;
     bed.knows(&["web"]).await;
+}
+
+#[tokio::test]
+async fn what_goes_to_targets_is_told_to_each_scheduler() {
+    let mut bed = Bed::new().await;
+    let load = report::Load { open: 3, requests: 14 };
+    bed.loads.send_replace(Arc::new(Loads::from([("g".into(), load)])));
+    for _ in 0..2 {
+        let mut peer = bed.stream().await;
+        peer.tell(true, 1, &["web"]).await;
+        assert_eq!(peer.hear_load().await, [("g".to_owned(), 3, 14)]);
+    }
 }

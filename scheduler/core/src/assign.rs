@@ -206,6 +206,8 @@ pub fn touched(state: &State, change: &Change) -> Vec<(InstanceKey, Touch)> {
         | Change::ServiceCreated { .. }
         | Change::ServiceUpdated { .. }
         | Change::ServiceStepped { .. }
+        | Change::ServiceScalingSet { .. }
+        | Change::ServiceScaled { .. }
         | Change::ServiceDeleted { .. }
         | Change::ServiceInactive { .. }
         | Change::ServicesForgotten { .. }

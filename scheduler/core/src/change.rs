@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::keys::{ClusterKey, Revision};
 use crate::launch::{ClientToken, Launch, Placement, Wait};
 use crate::observation::{InstanceFacts, Observation};
+use crate::scaling::{Scaling, ScalingActivity};
 use crate::schedule::{Occurrence, Retry, Run, ScheduleSpec};
 use crate::service::{Deployment, ServiceEvent, ServiceSpec};
 use crate::target::TargetHealth;
@@ -274,6 +275,27 @@ pub enum Change {
         /// What there is to say, the oldest first.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         events: Vec<ServiceEvent>,
+    },
+    /// A user changed how a service is scaled.
+    ServiceScalingSet {
+        /// Its cluster.
+        cluster: ClusterKey,
+        /// The service.
+        service: ServiceName,
+        /// How it is scaled from now on; none where nothing scales it any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scaling: Option<Arc<Scaling>>,
+    },
+    /// The policies or the bounds of a service changed its count.
+    ServiceScaled {
+        /// Its cluster.
+        cluster: ClusterKey,
+        /// The service.
+        service: ServiceName,
+        /// From what to what, and why.
+        activity: ScalingActivity,
+        /// What there is to say.
+        event: ServiceEvent,
     },
     /// A service was deleted: its tasks are being stopped.
     ServiceDeleted {

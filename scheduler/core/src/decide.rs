@@ -11,6 +11,7 @@ pub mod queue;
 pub mod reconcile;
 pub mod report;
 pub mod run;
+pub mod scaling;
 pub mod schedule;
 pub mod service;
 pub mod start;

@@ -226,6 +226,8 @@ pub fn fold(state: &mut State, change: &Change) {
         Change::ServiceCreated { .. }
         | Change::ServiceUpdated { .. }
         | Change::ServiceStepped { .. }
+        | Change::ServiceScalingSet { .. }
+        | Change::ServiceScaled { .. }
         | Change::ServiceDeleted { .. }
         | Change::ServiceInactive { .. }
         | Change::ServicesForgotten { .. } => service::fold(state, change),

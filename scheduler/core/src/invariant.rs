@@ -14,7 +14,7 @@ use berth_model::service::ServiceStatus;
 use berth_model::status::{DesiredStatus, InstanceStatus, TaskStatus};
 
 use crate::keys::{InstanceKey, ServiceKey, TaskKey};
-use crate::state::{HeldPorts, State, Task};
+use crate::state::{HeldPorts, Service, State, Task};
 
 /// Everything that is wrong with the state, in words; nothing when it is sound.
 #[must_use]
@@ -240,6 +240,7 @@ fn check_services(state: &State, wrong: &mut Vec<String>) {
                 "service {name} is to account for the end of a task that has not stopped"
             ));
         }
+        check_scaling(service, wrong);
         let primaries = service
             .deployments
             .iter()
@@ -255,6 +256,23 @@ fn check_services(state: &State, wrong: &mut Vec<String>) {
             tasks.len(),
             key.service
         ));
+    }
+}
+
+/// Only services that are ACTIVE and have a count are scaled, and each policy of them has a name of its own.
+fn check_scaling(service: &Service, wrong: &mut Vec<String>) {
+    let name = &service.name;
+    let Some(scaling) = &service.scaling else { return };
+    if !service.is_active() || service.is_daemon() {
+        wrong.push(format!(
+            "service {name} is scaled although it is not ACTIVE or has no count"
+        ));
+    }
+    if scaling.capacity.min > scaling.capacity.max {
+        wrong.push(format!("service {name} is scaled between bounds that cross"));
+    }
+    if !scaling.policies.is_sorted_by(|one, other| one.name < other.name) {
+        wrong.push(format!("the policies of service {name} are not in order"));
     }
 }
 

@@ -17,6 +17,7 @@ pub mod observation;
 pub mod place;
 pub mod reconcile;
 pub mod scale;
+pub mod scaling;
 pub mod schedule;
 pub mod service;
 pub mod snapshot;

@@ -10,15 +10,19 @@ mod window;
 use std::fmt;
 use std::time::Duration;
 
-use berth_model::scaling::{Capacity, TargetTracking};
+use berth_model::id::PolicyName;
+use berth_model::scaling::{Capacity, Suspended, TargetTracking};
 use berth_model::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use self::window::Window;
 
-/// Minutes above the target after which tasks are added.
-const MINUTES_OUT: usize = 3;
-/// Minutes well below the target after which tasks are taken away.
-const MINUTES_IN: usize = 15;
+/// Periods above the target after which tasks are added.
+pub const PERIODS_OUT: u32 = 3;
+/// Periods well below the target after which tasks are taken away.
+pub const PERIODS_IN: u32 = 15;
+/// How long a period is, unless a scheduler is told otherwise: as those of the alarms that ECS services are scaled by.
+pub const PERIOD: Duration = Duration::from_secs(60);
 /// What counts as well below, of the target: what is nearer is left, so that a count does not swing.
 const WELL_BELOW: f64 = 0.9;
 
@@ -29,19 +33,24 @@ pub struct Sample {
     pub at: Timestamp,
     /// What it was, for one task on average.
     pub value: f64,
+    /// Whether all tasks that should be in it are: what is not whole is good enough to add tasks, and not to take any
+    /// away.
+    pub whole: bool,
 }
 
 /// A policy with what was measured of its metric.
 #[derive(Debug, Clone, Copy)]
 pub struct Tracked<'v> {
+    /// The policy's name.
+    pub name: &'v PolicyName,
     /// What it asks.
     pub policy: &'v TargetTracking,
-    /// The last quarter of an hour or more, in any order.
+    /// The last periods, in any order.
     pub samples: &'v [Sample],
 }
 
 /// The last change of a service's count that its policies made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activity {
     /// When.
     pub at: Timestamp,
@@ -66,10 +75,14 @@ pub struct View<'v> {
     pub deploying: bool,
     /// Between how many tasks it may be scaled.
     pub capacity: Capacity,
+    /// What its policies do not do for now.
+    pub suspended: Suspended,
     /// Its policies.
     pub policies: &'v [Tracked<'v>],
     /// What they did last.
     pub last: Option<Activity>,
+    /// How long a period is; never 0.
+    pub period: Duration,
 }
 
 /// How many tasks a service should have from now on.
@@ -97,9 +110,11 @@ pub enum Reason {
 /// A change that a policy asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
+    /// The policy's name.
+    pub policy: PolicyName,
     /// What it looked at.
     pub metric: String,
-    /// What that was: in the last minute, or the most in those that were looked at.
+    /// What that was: in the last period, or the most in those that were looked at.
     pub value: f64,
     /// What it is to be.
     pub target: f64,
@@ -107,6 +122,8 @@ pub struct Change {
     pub running: u32,
     /// Tasks that it takes for that, before bounds and steps.
     pub needed: u32,
+    /// For how long that has been so.
+    pub lasted: Duration,
     /// How long its effect is waited for.
     pub cooldown: Duration,
 }
@@ -120,12 +137,16 @@ pub enum Obstacle {
     AtBounds(Capacity),
     /// Nothing runs that could be measured.
     NothingRuns,
+    /// Policies are told not to do what they would.
+    Suspended,
     /// Fewer would do, but a policy does not know enough.
     Unknown {
         /// Its metric.
         metric: String,
-        /// Minutes of those that it looks at of which something is known.
+        /// Periods of those that it looks at of which enough is known.
         known: usize,
+        /// How long each is.
+        period: Duration,
     },
     /// Fewer would do, but a deployment goes on.
     Deploying,
@@ -145,23 +166,23 @@ enum Wish {
     Fewer { most: f64 },
     /// It is where it should be, or not for long enough elsewhere.
     Stay,
-    /// Too little is known for fewer; of so many minutes something is.
+    /// Too little is known for fewer; of so many periods enough is.
     Unknown { known: usize },
 }
 
 impl Tracked<'_> {
-    fn wish(&self, now: Timestamp) -> Wish {
-        let window = Window::of(self.samples, now);
+    fn wish(&self, now: Timestamp, period: Duration) -> Wish {
+        let window = Window::of(self.samples, now, period);
         let target = self.policy.target;
-        if let Some(values) = window.last(MINUTES_OUT)
+        if let Some(values) = window.last(PERIODS_OUT)
             && values.iter().all(|value| *value > target)
         {
             let value = values.last().copied().unwrap_or(target);
             return Wish::More { value };
         }
-        match window.last(MINUTES_IN) {
+        match window.last_whole(PERIODS_IN) {
             None => Wish::Unknown {
-                known: window.known(MINUTES_IN),
+                known: window.whole(PERIODS_IN),
             },
             Some(values) => {
                 let most = values.iter().copied().fold(0.0, f64::max);
@@ -183,13 +204,15 @@ impl Tracked<'_> {
         (f64::from(running) * value / self.policy.target).ceil() as u32
     }
 
-    fn change(&self, running: u32, value: f64, cooldown: Duration) -> Change {
+    fn change(&self, running: u32, value: f64, lasted: Duration, cooldown: Duration) -> Change {
         Change {
+            policy: self.name.clone(),
             metric: self.policy.metric.to_string(),
             value,
             target: self.policy.target,
             running,
             needed: self.needed(running, value),
+            lasted,
             cooldown,
         }
     }
@@ -210,7 +233,7 @@ impl View<'_> {
         let wishes: Vec<(&Tracked<'_>, Wish)> = self
             .policies
             .iter()
-            .map(|tracked| (tracked, tracked.wish(now)))
+            .map(|tracked| (tracked, tracked.wish(now, self.period)))
             .collect();
         self.out(&wishes, now)
             .or_else(|| self.fewer(&wishes, now))
@@ -231,11 +254,15 @@ impl View<'_> {
         if self.desired >= self.capacity.max {
             return Some(self.stays(Obstacle::AtBounds(self.capacity)));
         }
+        if self.suspended.scale_out {
+            return Some(self.stays(Obstacle::Suspended));
+        }
         // While tasks that were added have not shown their effect they are not counted as if they had: only what more
         // than them is needed adds to them.
         let cooling = self.last.filter(|last| last.to > last.from && now < last.end());
         let base = cooling.map_or(self.running, |last| last.running.min(self.running));
-        let change = tracked.change(base, value, tracked.policy.scale_out_cooldown);
+        let lasted = self.period * PERIODS_OUT;
+        let change = tracked.change(base, value, lasted, tracked.policy.scale_out_cooldown);
         let step = tracked.policy.most_out.unwrap_or(u32::MAX);
         let desired = change.needed.min(self.desired.saturating_add(step));
         let desired = self.capacity.nearest(desired);
@@ -260,10 +287,12 @@ impl View<'_> {
                 Wish::Unknown { .. } if policy.disable_scale_in => {}
                 Wish::Unknown { known } => {
                     let metric = policy.metric.to_string();
-                    return Some(self.stays(Obstacle::Unknown { metric, known: *known }));
+                    let (known, period) = (*known, self.period);
+                    return Some(self.stays(Obstacle::Unknown { metric, known, period }));
                 }
                 Wish::Fewer { most } => {
-                    let change = tracked.change(self.running, *most, policy.scale_in_cooldown);
+                    let lasted = self.period * PERIODS_IN;
+                    let change = tracked.change(self.running, *most, lasted, policy.scale_in_cooldown);
                     if !policy.disable_scale_in {
                         step = step.min(policy.most_in.unwrap_or(u32::MAX));
                     }
@@ -285,6 +314,9 @@ impl View<'_> {
         if desired >= self.desired {
             let bound = self.desired <= self.capacity.min;
             return bound.then(|| self.stays(Obstacle::AtBounds(self.capacity)));
+        }
+        if self.suspended.scale_in {
+            return Some(self.stays(Obstacle::Suspended));
         }
         if self.deploying {
             return Some(self.stays(Obstacle::Deploying));
@@ -320,14 +352,17 @@ impl fmt::Display for Reason {
             Self::Bounds(capacity) => write!(f, "it must have {} to {} tasks", capacity.min, capacity.max),
             Self::Out(change) => write!(
                 f,
-                "{} has been above {} for {MINUTES_OUT} minutes; {change}",
-                change.metric, change.target
+                "{} has been above {} for {}; {change}",
+                change.metric,
+                change.target,
+                Span(change.lasted)
             ),
             Self::In(change) => write!(
                 f,
-                "{} has been below {} for {MINUTES_IN} minutes; {change}",
+                "{} has been below {} for {}; {change}",
                 change.metric,
-                change.target * WELL_BELOW
+                change.target * WELL_BELOW,
+                Span(change.lasted)
             ),
             Self::Stays(obstacle) => obstacle.fmt(f),
         }
@@ -350,12 +385,28 @@ impl fmt::Display for Obstacle {
             Self::Fits => f.write_str("nothing asks for another count"),
             Self::AtBounds(capacity) => write!(f, "it may have {} to {} tasks", capacity.min, capacity.max),
             Self::NothingRuns => f.write_str("no task runs that could be measured"),
-            Self::Unknown { metric, known } => write!(
+            Self::Suspended => f.write_str("what its policies would do is suspended"),
+            Self::Unknown { metric, known, period } => write!(
                 f,
-                "{metric} is known of {known} of the last {MINUTES_IN} minutes, and all are needed for fewer tasks"
+                "{metric} is known of {known} of the last {PERIODS_IN} periods of {}, and all are needed for fewer tasks",
+                Span(*period)
             ),
             Self::Deploying => f.write_str("a deployment goes on, during which no tasks are taken away"),
             Self::Cooldown { until } => write!(f, "the last change is to show its effect until {}", until.to_rfc3339()),
+        }
+    }
+}
+
+/// A time in words.
+struct Span(Duration);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        match (seconds / 60, seconds % 60) {
+            (1, 0) => f.write_str("1 minute"),
+            (minutes, 0) if minutes > 0 => write!(f, "{minutes} minutes"),
+            _ => write!(f, "{seconds} s"),
         }
     }
 }

@@ -216,6 +216,8 @@ fn hint(change: &Change) -> Option<(ClusterKey, Hint, Place<'_>)> {
         | Change::ServiceCreated { .. }
         | Change::ServiceUpdated { .. }
         | Change::ServiceStepped { .. }
+        | Change::ServiceScalingSet { .. }
+        | Change::ServiceScaled { .. }
         | Change::ServiceDeleted { .. }
         | Change::ServiceInactive { .. }
         | Change::ServicesForgotten { .. }

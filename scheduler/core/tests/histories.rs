@@ -7,6 +7,8 @@
 mod queue;
 #[path = "histories/request.rs"]
 mod request;
+#[path = "histories/scaling.rs"]
+mod scaling;
 #[path = "histories/schedule.rs"]
 mod schedule;
 #[path = "histories/step.rs"]
@@ -179,6 +181,9 @@ impl History {
                 self.now += wait;
                 self.fire()
             }
+            Step::SetScaling { bounds, target, name } => self.set_scaling(*bounds, *target, *name),
+            Step::EndScaling { name } => self.end_scaling(*name),
+            Step::Measure { value } => self.measure(*value),
             Step::RunSchedule => self.submit(&schedule::run()).map(drop),
             Step::Create => self.submit(&CreateCluster {
                 name: cluster(),

@@ -45,12 +45,15 @@ pub(super) fn json(fault: &Fault) -> Response {
 /// The gRPC status: the class as metadata, the text as message.
 pub(super) fn status(fault: &Fault) -> Status {
     let code = match fault.class {
-        FaultClass::Client | FaultClass::InvalidParameter | FaultClass::Serialization => Code::InvalidArgument,
+        FaultClass::Client | FaultClass::InvalidParameter | FaultClass::Validation | FaultClass::Serialization => {
+            Code::InvalidArgument
+        }
         FaultClass::Server => Code::Internal,
         FaultClass::ClusterNotFound
         | FaultClass::ServiceNotFound
         | FaultClass::ServiceDeploymentNotFound
-        | FaultClass::ResourceNotFound => Code::NotFound,
+        | FaultClass::ResourceNotFound
+        | FaultClass::ObjectNotFound => Code::NotFound,
         FaultClass::ClusterContainsContainerInstances
         | FaultClass::ClusterContainsTasks
         | FaultClass::ClusterContainsServices

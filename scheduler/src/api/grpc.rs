@@ -6,6 +6,7 @@ use berth_model::fault::Fault;
 use berth_proto::ecs::v1 as ecs;
 use berth_proto::ecs::v1::ecs_server::Ecs;
 use berth_proto::v1 as wire;
+use berth_proto::v1::auto_scaling_server::AutoScaling;
 use berth_proto::v1::berth_server::Berth;
 use berth_proto::v1::schedules_server::Schedules;
 use berth_proto::v1::{
@@ -16,10 +17,10 @@ use http::HeaderValue;
 use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Request, Response, Status};
 
-use super::operations::{for_each_operation, unserved};
+use super::operations::{for_each_operation, for_each_scaling_operation, unserved};
 use super::{
-    Api, Caller, clusters, definitions, faults, instances, plan, protection, schedules, services, tags, targets, tasks,
-    usage,
+    Api, Caller, autoscaling, clusters, definitions, faults, instances, plan, protection, schedules, services, tags,
+    targets, tasks, usage,
 };
 
 /// ECS's operations over gRPC.
@@ -43,28 +44,30 @@ fn caller<T>(request: &Request<T>) -> Caller {
 
 macro_rules! grpc_mouth {
     (
+        $service:ident $mouth:ident $wire:ident;
         served { $($name:literal $rpc:ident $request:ident $response:ident = $serve:path;)+ }
-        unserved { $($no_name:literal $no_rpc:ident $no_request:ident $no_response:ident;)+ }
+        unserved { $($no_name:literal $no_rpc:ident $no_request:ident $no_response:ident;)* }
     ) => {
         #[tonic::async_trait]
-        impl Ecs for GrpcApi {
+        impl $service for $mouth {
             $(
-                async fn $rpc(&self, request: Request<ecs::$request>) -> Result<Response<ecs::$response>, Status> {
+                async fn $rpc(&self, request: Request<$wire::$request>) -> Result<Response<$wire::$response>, Status> {
                     let caller = caller(&request);
                     let served = $serve(&self.0, request.into_inner(), &caller).await;
                     served.map(Response::new).map_err(|fault| faults::status(&fault))
                 }
             )+
             $(
-                async fn $no_rpc(&self, _: Request<ecs::$no_request>) -> Result<Response<ecs::$no_response>, Status> {
+                async fn $no_rpc(&self, _: Request<$wire::$no_request>) -> Result<Response<$wire::$no_response>, Status> {
                     Err(faults::status(&unserved($no_name)))
                 }
-            )+
+            )*
         }
     };
 }
 
-for_each_operation!(grpc_mouth);
+for_each_operation!(grpc_mouth Ecs GrpcApi ecs;);
+for_each_scaling_operation!(grpc_mouth AutoScaling Additions wire;);
 
 #[tonic::async_trait]
 impl Berth for Additions {
@@ -91,6 +94,13 @@ impl Berth for Additions {
     ) -> Result<Response<DescribeTargetsResponse>, Status> {
         let described = targets::describe(&self.0, &request.into_inner());
         described.map(Response::new).map_err(|fault| faults::status(&fault))
+    }
+
+    async fn describe_service_scaling(
+        &self,
+        request: Request<wire::DescribeServiceScalingRequest>,
+    ) -> Result<Response<wire::DescribeServiceScalingResponse>, Status> {
+        answer(autoscaling::describe::service(&self.0, &request.into_inner()))
     }
 }
 

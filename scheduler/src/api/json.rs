@@ -1,4 +1,4 @@
-//! The JSON mouth: the ECS JSON 1.1 protocol, as the AWS CLI and the SDKs speak it.
+//! The JSON mouth: the JSON 1.1 protocol of ECS and of Application Auto Scaling, as the AWS CLI and the SDKs speak it.
 //!
 //! `POST /` with the operation in `X-Amz-Target` and a JSON object as body; answers are JSON objects, errors carry
 //! `__type` and `message`.
@@ -10,6 +10,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use berth_model::fault::{Fault, FaultClass};
 use berth_proto::ecs::v1 as ecs;
+use berth_proto::v1 as berth;
 use http::request::Parts;
 use http::{HeaderValue, Method, header};
 use http_body_util::BodyExt;
@@ -17,15 +18,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::operations::{for_each_operation, unserved};
-use super::{Api, Caller, clusters, definitions, faults, instances, protection, services, tags, tasks};
+use super::operations::{self, for_each_operation, for_each_scaling_operation, unserved};
+use super::{Api, Caller, autoscaling, clusters, definitions, faults, instances, protection, services, tags, tasks};
 
 /// Bytes of a request body: far above the 64 KiB of a task definition, the largest thing that ECS takes.
 const MAX_BODY: usize = 1024 * 1024;
 /// Bytes that are read and thrown away, so that the caller sees the error instead of a broken connection.
 const MAX_DRAIN: usize = 64 * 1024 * 1024;
-/// What every target begins with.
-const TARGET_PREFIX: &str = "AmazonEC2ContainerServiceV20141113.";
+/// What targets begin with: those of ECS, and those of Application Auto Scaling.
+const ECS_PREFIX: &str = "AmazonEC2ContainerServiceV20141113.";
+const SCALING_PREFIX: &str = "AnyScaleFrontendService.";
 
 /// Answers one request of the protocol; `peer` is the caller's address.
 pub async fn answer(api: Arc<Api>, peer: &str, request: Request) -> Response {
@@ -49,11 +51,19 @@ pub async fn answer(api: Arc<Api>, peer: &str, request: Request) -> Response {
 
 async fn attempt(api: &Api, peer: &str, parts: &Parts, body: Body) -> Result<Vec<u8>, Fault> {
     let body = collect(body).await?;
-    let operation = operation(parts)?;
-    dispatch(api, operation, &body, &caller(peer, parts)).await
+    let target = target(parts)?;
+    let caller = caller(peer, parts);
+    if let Some(operation) = target.strip_prefix(ECS_PREFIX) {
+        return dispatch_ecs(api, operation, &body, &caller).await;
+    }
+    if let Some(operation) = target.strip_prefix(SCALING_PREFIX) {
+        return dispatch_scaling(api, operation, &body, &caller).await;
+    }
+    let text = format!("X-Amz-Target '{target}' must begin with {ECS_PREFIX} or {SCALING_PREFIX}");
+    Err(Fault::new(FaultClass::UnknownOperation, text))
 }
 
-fn operation(parts: &Parts) -> Result<&str, Fault> {
+fn target(parts: &Parts) -> Result<&str, Fault> {
     let unknown = |text: String| Fault::new(FaultClass::UnknownOperation, text);
     if parts.method != Method::POST || parts.uri.path() != "/" {
         return Err(unknown(format!(
@@ -62,14 +72,11 @@ fn operation(parts: &Parts) -> Result<&str, Fault> {
             parts.uri.path()
         )));
     }
-    let target = parts
+    parts
         .headers
         .get("x-amz-target")
         .and_then(|target| target.to_str().ok())
-        .ok_or_else(|| unknown("The header X-Amz-Target must name the operation.".to_owned()))?;
-    target
-        .strip_prefix(TARGET_PREFIX)
-        .ok_or_else(|| unknown(format!("X-Amz-Target '{target}' must begin with {TARGET_PREFIX}")))
+        .ok_or_else(|| unknown("The header X-Amz-Target must name the operation.".to_owned()))
 }
 
 /// Whose access key the request carries. Nobody has checked the signature.
@@ -157,20 +164,22 @@ fn write<T: Serialize>(response: &T) -> Result<Vec<u8>, Fault> {
 
 macro_rules! json_mouth {
     (
+        $dispatch:ident $wire:ident $api:path;
         served { $($name:literal $rpc:ident $request:ident $response:ident = $serve:path;)+ }
-        unserved { $($no_name:literal $no_rpc:ident $no_request:ident $no_response:ident;)+ }
+        unserved { $($no_name:literal $no_rpc:ident $no_request:ident $no_response:ident;)* }
     ) => {
-        async fn dispatch(api: &Api, operation: &str, body: &[u8], caller: &Caller) -> Result<Vec<u8>, Fault> {
+        async fn $dispatch(api: &Api, operation: &str, body: &[u8], caller: &Caller) -> Result<Vec<u8>, Fault> {
             match operation {
-                $($name => write(&$serve(api, read::<ecs::$request>(body)?, caller).await?),)+
-                $($no_name)|+ => Err(unserved(operation)),
-                other => Err(Fault::new(FaultClass::UnknownOperation, format!("'{other}' is no operation of the ECS API."))),
+                $($name => write(&$serve(api, read::<$wire::$request>(body)?, caller).await?),)+
+                $($no_name => Err(unserved($no_name)),)*
+                other => Err(operations::unknown($api, other)),
             }
         }
     };
 }
 
-for_each_operation!(json_mouth);
+for_each_operation!(json_mouth dispatch_ecs ecs operations::ECS;);
+for_each_scaling_operation!(json_mouth dispatch_scaling berth operations::SCALING;);
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,13 @@
-//! The one list of operations, from which both mouths are made.
+//! The lists of operations, from which both mouths are made.
 
-/// Calls the macro `$mouth` with every ECS operation: those that are served, with the function that serves them, and
-/// those that ECS has and this scheduler has not yet.
+use berth_model::fault::{Fault, FaultClass};
+
+/// Calls the macro `$mouth`, with what it is given, with every ECS operation: those that are served, with the function
+/// that serves them, and those that ECS has and this scheduler has not yet.
 macro_rules! for_each_operation {
-    ($mouth:ident) => {
+    ($mouth:ident $($with:tt)*) => {
         $mouth! {
+            $($with)*
             served {
                 "CreateCluster" create_cluster CreateClusterRequest CreateClusterResponse = clusters::create;
                 "DescribeClusters" describe_clusters DescribeClustersRequest DescribeClustersResponse = clusters::describe;
@@ -70,9 +73,52 @@ macro_rules! for_each_operation {
     };
 }
 
-pub(super) use for_each_operation;
+/// The same for the operations of Application Auto Scaling; those that this scheduler has not are in [`UNSCALED`].
+macro_rules! for_each_scaling_operation {
+    ($mouth:ident $($with:tt)*) => {
+        $mouth! {
+            $($with)*
+            served {
+                "RegisterScalableTarget" register_scalable_target RegisterScalableTargetRequest RegisterScalableTargetResponse = autoscaling::register;
+                "DeregisterScalableTarget" deregister_scalable_target DeregisterScalableTargetRequest DeregisterScalableTargetResponse = autoscaling::deregister;
+                "DescribeScalableTargets" describe_scalable_targets DescribeScalableTargetsRequest DescribeScalableTargetsResponse = autoscaling::describe::targets;
+                "PutScalingPolicy" put_scaling_policy PutScalingPolicyRequest PutScalingPolicyResponse = autoscaling::put_policy;
+                "DeleteScalingPolicy" delete_scaling_policy DeleteScalingPolicyRequest DeleteScalingPolicyResponse = autoscaling::delete_policy;
+                "DescribeScalingPolicies" describe_scaling_policies DescribeScalingPoliciesRequest DescribeScalingPoliciesResponse = autoscaling::describe::policies;
+                "DescribeScalingActivities" describe_scaling_activities DescribeScalingActivitiesRequest DescribeScalingActivitiesResponse = autoscaling::describe::activities;
+                "ListTagsForResource" list_tags_for_resource ListTagsForScalableTargetRequest ListTagsForScalableTargetResponse = autoscaling::describe::tags;
+            }
+            unserved {}
+        }
+    };
+}
+
+/// What Application Auto Scaling has and this scheduler has not.
+const UNSCALED: [&str; 6] = [
+    "PutScheduledAction",
+    "DescribeScheduledActions",
+    "DeleteScheduledAction",
+    "GetPredictiveScalingForecast",
+    "TagResource",
+    "UntagResource",
+];
+
+pub(super) use {for_each_operation, for_each_scaling_operation};
+
+/// The fault of an operation of the name that is in no list.
+pub(super) fn unknown(api: &str, operation: &str) -> Fault {
+    if api == SCALING && UNSCALED.contains(&operation) {
+        return Fault::new(FaultClass::Validation, unserved(operation).message);
+    }
+    let text = format!("'{operation}' is no operation of the {api} API.");
+    Fault::new(FaultClass::UnknownOperation, text)
+}
+
+/// The names of the APIs, as [`unknown`] says them.
+pub(super) const ECS: &str = "ECS";
+pub(super) const SCALING: &str = "Application Auto Scaling";
 
 /// The fault of an operation that ECS has and this scheduler has not.
-pub(super) fn unserved(operation: &str) -> berth_model::fault::Fault {
-    berth_model::fault::Fault::unsupported(format!("{operation} is not supported by this scheduler."))
+pub(super) fn unserved(operation: &str) -> Fault {
+    Fault::unsupported(format!("{operation} is not supported by this scheduler."))
 }

@@ -64,6 +64,7 @@ impl Heard {
         match change {
             Change::ServiceCreated { cluster, service, .. }
             | Change::ServiceUpdated { cluster, service, .. }
+            | Change::ServiceScaled { cluster, service, .. }
             | Change::ServiceDeleted { cluster, service, .. } => {
                 self.services.insert(ServiceKey {
                     cluster: *cluster,
@@ -99,6 +100,8 @@ impl Heard {
             | Change::TargetsDeregistered { .. }
             // Those of services themselves are the driver's own doing; the others concern none.
             | Change::ServiceStepped { .. }
+            // How it is scaled is another driver's.
+            | Change::ServiceScalingSet { .. }
             | Change::ServiceInactive { .. }
             | Change::ServicesForgotten { .. }
             | Change::ClusterCreated { .. }

@@ -8,7 +8,9 @@ use berth_model::fault::Fault;
 use berth_model::id::ClusterName;
 use berth_proto::gateway::v1::gateway_message::Message as FromGateway;
 use berth_proto::gateway::v1::scheduler_message::Message as ToGateway;
-use berth_proto::gateway::v1::{GatewayMessage, Heartbeat, Hello, SchedulerMessage, TargetReport, TargetState};
+use berth_proto::gateway::v1::{
+    GatewayMessage, Heartbeat, Hello, LoadReport, SchedulerMessage, TargetReport, TargetState,
+};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +18,7 @@ use tonic::{Status, Streaming};
 
 use super::endpoints::{Place, Sent};
 use super::targets::{Said, Saying};
-use super::{Changes, GatewayKey, Handle, Link, Registry};
+use super::{Changes, GatewayKey, GroupLoad, GroupLoads, Handle, Link, Registry};
 use crate::engine::Engine;
 
 /// How often each side says something, and the silence after which a gateway counts as gone (gateway.proto).
@@ -28,6 +30,8 @@ const INTRODUCTION: Duration = Duration::from_secs(10);
 const DELIVERY: Duration = Duration::from_secs(10);
 /// Changes that come together are told together; the first after a pause goes at once.
 const GATHER: Duration = Duration::from_millis(20);
+/// Target groups of a gateway whose load is kept: twice as many as a cluster has services.
+const MAX_GROUPS: usize = 10_000;
 /// Characters of a reason that are kept.
 const MAX_REASON: usize = 200;
 
@@ -199,12 +203,15 @@ impl Session {
     }
 
     fn hear(&self, guest: &Guest, message: GatewayMessage) {
-        let Some(FromGateway::Reports(reports)) = message.message else {
-            return;
-        };
-        let read = |report: TargetReport| self.read(guest, report);
-        let said = reports.targets.into_iter().filter_map(read).collect();
-        self.registry.hear(&guest.key, said);
+        match message.message {
+            Some(FromGateway::Reports(reports)) => {
+                let read = |report: TargetReport| self.read(guest, report);
+                let said = reports.targets.into_iter().filter_map(read).collect();
+                self.registry.hear(&guest.key, said);
+            }
+            Some(FromGateway::Load(report)) => self.registry.hear_load(&guest.key, loads(report)),
+            Some(FromGateway::Hello(_) | FromGateway::Heartbeat(_)) | None => {}
+        }
     }
 
     /// What one report says. One that cannot be read must not keep the others from being heard.
@@ -247,6 +254,19 @@ impl Session {
             Err(mpsc::error::SendTimeoutError::Timeout(_)) => Err(End::Stuck),
         }
     }
+}
+
+/// What a gateway says that goes to its target groups.
+fn loads(report: LoadReport) -> GroupLoads {
+    let groups = report.groups.into_iter().take(MAX_GROUPS);
+    let read = |group: berth_proto::gateway::v1::TargetGroupLoad| {
+        let load = GroupLoad {
+            open: group.open,
+            requests: group.requests,
+        };
+        (group.target_group.into(), load)
+    };
+    groups.map(read).collect()
 }
 
 impl End {

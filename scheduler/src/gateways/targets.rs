@@ -11,7 +11,7 @@ use berth_scheduler_core::target::TargetHealth;
 use super::GatewayKey;
 
 /// How long a gateway whose stream has ended is believed to go on with what it knows.
-const REMEMBERED: Duration = Duration::from_secs(60);
+pub(super) const REMEMBERED: Duration = Duration::from_secs(60);
 /// How long gateways have to find a scheduler that has just started.
 const RETURN: Duration = Duration::from_secs(15);
 

@@ -80,6 +80,14 @@ impl Told {
         }
     }
 
+    /// The containers of one task.
+    pub(crate) fn of_task(&self, task: TaskId) -> &[Container] {
+        let containers = &self.containers;
+        let first = containers.partition_point(|container| container.task < task);
+        let end = containers.partition_point(|container| container.task <= task);
+        containers.get(first..end).unwrap_or_default()
+    }
+
     /// The containers of each task.
     pub(crate) fn tasks(&self) -> impl Iterator<Item = (TaskId, &[Container])> {
         let same = |a: &Container, b: &Container| a.task == b.task;

@@ -119,6 +119,8 @@ pub(super) fn fold(state: &mut State, change: &Change) {
         | Change::ServiceCreated { .. }
         | Change::ServiceUpdated { .. }
         | Change::ServiceStepped { .. }
+        | Change::ServiceScalingSet { .. }
+        | Change::ServiceScaled { .. }
         | Change::ServiceDeleted { .. }
         | Change::ServiceInactive { .. }
         | Change::ServicesForgotten { .. } => {}

@@ -62,10 +62,28 @@ pub(super) fn fold(state: &mut State, change: &Change) {
             }
             service.say(events);
         }),
+        Change::ServiceScalingSet {
+            cluster,
+            service,
+            scaling,
+        } => with_service(state, &key(cluster, service), |service| {
+            service.scaling.clone_from(scaling);
+        }),
+        Change::ServiceScaled {
+            cluster,
+            service,
+            activity,
+            event,
+        } => with_service(state, &key(cluster, service), |service| {
+            Arc::make_mut(&mut service.spec).desired = activity.did.to;
+            service.note_activity(activity);
+            service.say(std::slice::from_ref(event));
+        }),
         Change::ServiceDeleted { cluster, service } => {
             set_status(state, &key(cluster, service), |service| {
                 service.status = ServiceStatus::Draining;
                 Arc::make_mut(&mut service.spec).desired = 0;
+                service.scaling = None;
             });
         }
         Change::ServiceInactive { cluster, service, at } => set_status(state, &key(cluster, service), |service| {

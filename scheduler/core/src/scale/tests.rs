@@ -1,5 +1,7 @@
 //! Case by case, over random views, and over hours of load.
 
+use std::sync::LazyLock;
+
 use berth_model::scaling::{Metric, PredefinedMetric, RawTracking};
 use proptest::prelude::*;
 
@@ -10,6 +12,11 @@ const NOW: i64 = 100 * MINUTE;
 
 fn now() -> Timestamp {
     Timestamp::from_millis(NOW)
+}
+
+fn name() -> &'static PolicyName {
+    static NAME: LazyLock<PolicyName> = LazyLock::new(|| PolicyName::parse("cpu").unwrap());
+    &NAME
 }
 
 fn policy(target: f64) -> TargetTracking {
@@ -28,6 +35,7 @@ fn samples(values: &[f64]) -> Vec<Sample> {
         .map(|(age, value)| Sample {
             at: at(age),
             value: *value,
+            whole: true,
         })
         .collect()
 }
@@ -38,8 +46,10 @@ fn view<'v>(count: u32, policies: &'v [Tracked<'v>]) -> View<'v> {
         running: count,
         deploying: false,
         capacity: Capacity { min: 1, max: 20 },
+        suspended: Suspended::default(),
         policies,
         last: None,
+        period: PERIOD,
     }
 }
 
@@ -62,6 +72,7 @@ fn activity(from: u32, to: u32, running: u32, minutes_ago: i64) -> Activity {
 fn three_minutes_above_the_target_add_what_brings_the_metric_back() {
     let (policy, samples) = (policy(50.0), samples(&[70.0, 80.0, 100.0]));
     let policies = [Tracked {
+        name: name(),
         policy: &policy,
         samples: &samples,
     }];
@@ -70,6 +81,7 @@ fn three_minutes_above_the_target_add_what_brings_the_metric_back() {
     check(&view(4, &policies), 8, says);
     let fewer = samples[..2].to_vec();
     let policies = [Tracked {
+        name: name(),
         policy: &policy,
         samples: &fewer,
     }];
@@ -83,6 +95,7 @@ fn fifteen_minutes_well_below_take_away_what_the_busiest_of_them_does_not_need()
     values[4] = 20.0;
     let samples = samples(&values);
     let policies = [Tracked {
+        name: name(),
         policy: &policy,
         samples: &samples,
     }];
@@ -100,11 +113,11 @@ fn fifteen_minutes_well_below_take_away_what_the_busiest_of_them_does_not_need()
     );
     let gap: Vec<Sample> = samples.iter().skip(1).copied().collect();
     let policies = [Tracked {
+        name: name(),
         policy: &policy,
         samples: &gap,
     }];
-    let says =
-        "ECSServiceAverageCPUUtilization is known of 14 of the last 15 minutes, and all are needed for fewer tasks";
+    let says = "ECSServiceAverageCPUUtilization is known of 14 of the last 15 periods of 1 minute, and all are needed for fewer tasks";
     check(&view(10, &policies), 10, says);
 }
 
@@ -115,10 +128,12 @@ fn any_policy_adds_and_all_must_agree_to_take_away() {
     let pair = |second| {
         [
             Tracked {
+                name: name(),
                 policy: &low,
                 samples: &idle,
             },
             Tracked {
+                name: name(),
                 policy: &high,
                 samples: second,
             },
@@ -136,6 +151,7 @@ fn steps_and_bounds_limit_a_change() {
     let (busy, idle) = (samples(&[100.0; 15]), samples(&[0.0; 15]));
     let tracked = |samples| {
         [Tracked {
+            name: name(),
             policy: &stepping,
             samples,
         }]
@@ -154,6 +170,7 @@ fn during_a_cooldown_only_more_than_was_added_adds_to_it() {
     let (same, more) = (samples(&[100.0; 3]), samples(&[100.0, 100.0, 150.0]));
     let cooling = |samples, minutes_ago| {
         let policies = [Tracked {
+            name: name(),
             policy: &policy,
             samples,
         }];
@@ -180,6 +197,7 @@ fn tasks_are_added_though_others_were_just_taken_away_and_not_the_other_way_roun
     let (busy, idle) = (samples(&[100.0; 15]), samples(&[10.0; 15]));
     let after = |samples, last| {
         let policies = [Tracked {
+            name: name(),
             policy: &policy,
             samples,
         }];
@@ -201,6 +219,7 @@ fn what_does_not_run_is_not_measured() {
     let policy = policy(50.0);
     let busy = samples(&[100.0; 3]);
     let policies = [Tracked {
+        name: name(),
         policy: &policy,
         samples: &busy,
     }];
@@ -211,11 +230,90 @@ fn what_does_not_run_is_not_measured() {
     check(&starting, 4, "no task runs that could be measured");
 }
 
+#[test]
+fn samples_that_are_not_whole_add_tasks_and_take_none_away() {
+    let policy = policy(50.0);
+    let partly = |values: &[f64]| {
+        let mut samples = samples(values);
+        samples[1].whole = false;
+        samples
+    };
+    let decided = |samples: &[Sample]| {
+        let policies = [Tracked {
+            name: name(),
+            policy: &policy,
+            samples,
+        }];
+        view(4, &policies).decide(now())
+    };
+    assert_eq!(decided(&partly(&[100.0; 3])).desired, 8);
+    let idle = decided(&partly(&[10.0; 15]));
+    assert_eq!(idle.desired, 4);
+    assert!(
+        matches!(idle.reason, Reason::Stays(Obstacle::Unknown { known: 14, .. })),
+        "{idle:?}"
+    );
+}
+
+#[test]
+fn what_is_suspended_is_not_done() {
+    let policy = policy(50.0);
+    let (busy, idle) = (samples(&[100.0; 15]), samples(&[10.0; 15]));
+    let decided = |samples: &[Sample], scale_in, scale_out| {
+        let policies = [Tracked {
+            name: name(),
+            policy: &policy,
+            samples,
+        }];
+        let suspended = Suspended {
+            scale_in,
+            scale_out,
+            scheduled: false,
+        };
+        View {
+            suspended,
+            ..view(4, &policies)
+        }
+        .decide(now())
+        .desired
+    };
+    assert_eq!([decided(&busy, true, false), decided(&busy, false, true)], [8, 4]);
+    assert_eq!([decided(&idle, true, false), decided(&idle, false, true)], [4, 1]);
+}
+
+#[test]
+fn periods_are_as_long_as_they_are_said_to_be() {
+    let policy = policy(50.0);
+    let second = |age: i64, value| Sample {
+        at: Timestamp::from_millis(NOW - age * 1000 - 500),
+        value,
+        whole: true,
+    };
+    let samples: Vec<Sample> = (0..15).map(|age| second(age, 10.0)).collect();
+    let policies = [Tracked {
+        name: name(),
+        policy: &policy,
+        samples: &samples,
+    }];
+    let seconds = View {
+        period: Duration::from_secs(1),
+        ..view(4, &policies)
+    };
+    let says = "ECSServiceAverageCPUUtilization has been below 45 for 15 s; at 10.0 with 4 running tasks it takes 1";
+    check(&seconds, 1, says);
+    assert_eq!(
+        view(4, &policies).decide(now()).desired,
+        4,
+        "a quarter of a minute is not one of an hour"
+    );
+}
+
 fn tracking() -> impl Strategy<Value = (TargetTracking, Vec<Sample>)> {
     let value = prop_oneof![8 => 0.0..200.0, 1 => Just(f64::NAN)];
     let sample = (0_i64..20 * MINUTE, value).prop_map(|(age, value)| Sample {
         at: Timestamp::from_millis(NOW - age),
         value,
+        whole: age % 7 > 0,
     });
     let steps = (prop::option::of(1_u32..5), prop::option::of(1_u32..5));
     let samples = prop::collection::vec(sample, 0..60);
@@ -240,13 +338,15 @@ proptest! {
         last in prop::option::of((0_u32..20, 0_u32..20, 0_u32..20, 0_i64..10)),
     ) {
         let policies: Vec<Tracked<'_>> =
-            tracked.iter().map(|(policy, samples)| Tracked { policy, samples }).collect();
+            tracked.iter().map(|(policy, samples)| Tracked { name: name(), policy, samples }).collect();
         let capacity = Capacity { min, max: min + room };
         let view = View {
             desired,
             running,
             deploying,
             capacity,
+            suspended: Suspended::default(),
+            period: PERIOD,
             policies: &policies,
             last: last.map(|(from, to, running, ago)| activity(from, to, running, ago)),
         };
@@ -285,9 +385,9 @@ proptest! {
             let now = Timestamp::from_millis(minute * MINUTE);
             // What was asked for a minute ago runs.
             let running = desired;
-            history.push(Sample { at: now, value: load / f64::from(running) });
-            let policies = [Tracked { policy: &policy, samples: &history }];
-            let view = View { desired, running, deploying: false, capacity, policies: &policies, last };
+            history.push(Sample { at: now, value: load / f64::from(running), whole: true });
+            let policies = [Tracked { name: name(), policy: &policy, samples: &history }];
+            let view = View { last, running, capacity, ..view(desired, &policies) };
             let verdict = view.decide(now);
             if verdict.desired != desired {
                 changes.push((minute, verdict.desired));

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::keys::{ClusterKey, ServiceKey};
 use crate::launch::ClientToken;
+use crate::scaling::{Scaling, ScalingActivity};
 use crate::service::{Deployment, ServiceEvent, ServiceSpec};
 
 use super::{State, Task};
@@ -20,6 +21,9 @@ use super::{State, Task};
 const EVENTS_KEPT: usize = 100;
 /// Deployments that are kept after they were replaced.
 const REPLACED_KEPT: usize = 20;
+
+/// Changes of the count by policies that are kept.
+const ACTIVITIES_KEPT: usize = 50;
 
 /// A service with its deployments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +41,12 @@ pub struct Service {
     /// What has happened to it, newest first.
     #[serde(with = "events")]
     pub events: Vector<ServiceEvent>,
+    /// Between what counts and by which policies it is scaled; none where nothing scales it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Arc<Scaling>>,
+    /// How that changed its count, newest first.
+    #[serde(default, skip_serializing_if = "Vector::is_empty", with = "activities")]
+    pub activities: Vector<ScalingActivity>,
     /// When it was made.
     pub created_at: Timestamp,
     /// The token that it was made with.
@@ -64,6 +74,8 @@ impl Service {
             spec,
             deployments: Arc::new([deployment]),
             events: Vector::new(),
+            scaling: None,
+            activities: Vector::new(),
             created_at,
             client_token: None,
             inactive_at: None,
@@ -91,6 +103,13 @@ impl Service {
     #[must_use]
     pub fn is_active(&self) -> bool {
         self.status == ServiceStatus::Active
+    }
+
+    /// Whether a deployment goes on.
+    #[must_use]
+    pub fn is_deploying(&self) -> bool {
+        self.primary()
+            .is_some_and(|primary| primary.rollout.state == RolloutState::InProgress)
     }
 
     /// The deployment that it is to consist of.
@@ -155,6 +174,12 @@ impl Service {
             replaced <= REPLACED_KEPT || (is_completed && completed == 1)
         });
         self.deployments = all.into();
+    }
+
+    /// Adds how its count was changed.
+    pub(crate) fn note_activity(&mut self, activity: &ScalingActivity) {
+        self.activities.push_front(activity.clone());
+        self.activities.truncate(ACTIVITIES_KEPT);
     }
 
     /// Adds what there is to say, the oldest first.
@@ -236,5 +261,10 @@ as_list!(
     events,
     imbl::Vector<crate::service::ServiceEvent>,
     crate::service::ServiceEvent
+);
+as_list!(
+    activities,
+    imbl::Vector<crate::scaling::ScalingActivity>,
+    crate::scaling::ScalingActivity
 );
 as_list!(tasks, imbl::OrdSet<berth_model::id::TaskId>, berth_model::id::TaskId);

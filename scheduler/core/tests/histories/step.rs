@@ -104,6 +104,20 @@ pub(super) enum Step {
         enable: bool,
     },
     DeleteSchedule,
+    /// A service gets bounds and, where a target is given, a policy; the name says which.
+    SetScaling {
+        bounds: (i64, i64),
+        target: Option<f64>,
+        name: bool,
+    },
+    /// The policy, or without a name all of it, is deleted.
+    EndScaling {
+        name: Option<bool>,
+    },
+    /// Its metric was measured, three times as often as it takes to add tasks.
+    Measure {
+        value: f64,
+    },
     /// Time passes and the schedules that are due do what they have to.
     Fire {
         wait: i64,
@@ -160,6 +174,10 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         2 => wish().prop_map(|wish| Step::CreateSchedule { wish }),
         1 => (wish(), prop::bool::weighted(0.7)).prop_map(|(wish, enable)| Step::UpdateSchedule { wish, enable }),
         1 => Just(Step::DeleteSchedule),
+        2 => ((0_i64..4, 0_i64..6), prop::option::of(1.0..99.0), any::<bool>())
+            .prop_map(|(bounds, target, name)| Step::SetScaling { bounds, target, name }),
+        1 => prop::option::of(any::<bool>()).prop_map(|name| Step::EndScaling { name }),
+        4 => (0.0..200.0).prop_map(|value| Step::Measure { value }),
         5 => prop_oneof![0_i64..2000, 30_000_i64..600_000].prop_map(|wait| Step::Fire { wait }),
         1 => Just(Step::RunSchedule),
     ]
