@@ -2,6 +2,7 @@
 //!
 //! Nothing here prints, retries or interprets; `command` calls it.
 
+mod autoscaling;
 mod clusters;
 mod instances;
 mod plan;

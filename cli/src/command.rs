@@ -1,5 +1,6 @@
 //! The commands: each turns its arguments into calls and hands the answers to `show`.
 
+mod autoscaling;
 mod clusters;
 mod completions;
 mod deploy;
@@ -44,6 +45,9 @@ pub(crate) enum Command {
     /// Keep tasks running: create, update, scale, delete and show services
     #[command(subcommand, visible_alias = "svc")]
     Services(services::ServicesCommand),
+    /// Let services follow their load: set, show, list and delete bounds and policies
+    #[command(subcommand)]
+    Autoscaling(autoscaling::AutoscalingCommand),
     /// Run tasks when they are due: create, change, delete and show schedules
     #[command(subcommand, visible_alias = "sched")]
     Schedules(schedules::SchedulesCommand),
@@ -76,6 +80,7 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending>
         Command::TaskDefinitions(command) => task_definitions::run(command, &api().await?, output).await,
         Command::Deploy(args) => deploy::run(args, &api().await?, output).await,
         Command::Services(command) => Box::pin(services::run(command, &api().await?, output)).await,
+        Command::Autoscaling(command) => Box::pin(autoscaling::run(command, &api().await?, output)).await,
         Command::Schedules(command) => Box::pin(schedules::run(command, &api().await?, output)).await,
         Command::Drain(args) => drain::run(args, &api().await?, output).await,
         Command::Instances(args) => instances::run(args, &api().await?, output).await,

@@ -46,6 +46,8 @@ pub(super) async fn run(args: DeployArgs, api: &Api, output: &mut Output) -> any
         .service
         .context("the scheduler does not say what became of the service")?;
     let (ending, service) = watch::deployment(api, output, &service, args.timeout_after).await?;
-    output.answer(&service, |service| show::one(Some(service), &[], Now::of_the_clock()))?;
+    output.answer(&service, |service| {
+        show::one(Some(service), &[], None, Now::of_the_clock())
+    })?;
     Ok(ending)
 }

@@ -20,7 +20,7 @@ use crate::Ending;
 use crate::api::Api;
 use crate::args::duration;
 use crate::output::Output;
-use crate::show::{Now, services as show};
+use crate::show::{Now, autoscaling, services as show};
 
 /// Between two looks at a service.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -166,8 +166,9 @@ pub(super) async fn run(command: ServicesCommand, api: &Api, output: &mut Output
             let answer = api.describe_services(&[name]).await?;
             refuse_failures("service", &answer.failures)?;
             let targets = targets(api, answer.services.first()).await?;
+            let scaling = scaling(api, answer.services.first()).await?;
             output.answer(&answer, |answer| {
-                show::one(answer.services.first(), &targets, Now::of_the_clock())
+                show::one(answer.services.first(), &targets, scaling, Now::of_the_clock())
             })?;
             Ok(Ending::Done)
         }
@@ -203,6 +204,17 @@ async fn targets(api: &Api, service: Option<&Service>) -> anyhow::Result<Vec<Tar
     }
 }
 
+/// How the service is scaled, in short, where it is.
+async fn scaling(api: &Api, service: Option<&Service>) -> anyhow::Result<Option<String>> {
+    match service {
+        Some(service) => {
+            let answer = api.service_scaling(service.service_arn().to_owned()).await?;
+            Ok(autoscaling::in_short(&answer))
+        }
+        None => Ok(None),
+    }
+}
+
 /// Prints the service as it is, or as it is once its deployment has ended where that is waited for.
 async fn settle(
     api: &Api,
@@ -222,7 +234,7 @@ async fn settle(
 
 fn print(output: &mut Output, service: Option<Service>) -> anyhow::Result<()> {
     output.answer(&service.unwrap_or_default(), |service| {
-        show::one(Some(service), &[], Now::of_the_clock())
+        show::one(Some(service), &[], None, Now::of_the_clock())
     })
 }
 

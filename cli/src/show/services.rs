@@ -37,7 +37,13 @@ pub(crate) fn list(services: &[Service]) -> Presentation {
     Presentation::default().table(&table)
 }
 
-pub(crate) fn one(service: Option<&Service>, targets: &[TargetDescription], now: Now) -> Presentation {
+/// One service; `scaling` says how it is scaled.
+pub(crate) fn one(
+    service: Option<&Service>,
+    targets: &[TargetDescription],
+    scaling: Option<String>,
+    now: Now,
+) -> Presentation {
     let Some(service) = service else {
         return Presentation::default();
     };
@@ -48,6 +54,9 @@ pub(crate) fn one(service: Option<&Service>, targets: &[TargetDescription], now:
     table.pair("Task definition", text(ids::of_arn(service.task_definition())));
     table.pair("Strategy", text(service.scheduling_strategy()));
     table.pair("Tasks", text(tasks(service)));
+    if let Some(scaling) = scaling {
+        table.pair("Scaled", text(scaling));
+    }
     table.pair("Created", maybe(service.created_at.map(|at| now.ago(at))));
     if let Some(configuration) = &service.deployment_configuration {
         let bounds = format!(

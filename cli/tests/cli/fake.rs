@@ -3,6 +3,7 @@
 //! It answers in pages of two and lets tasks advance by one status with each look at them, so that what follows pages
 //! and waits is seen to do so.
 
+mod autoscaling;
 mod operations;
 mod schedules;
 mod services;
@@ -56,6 +57,7 @@ impl Fake {
             .add_service(Ecs(Arc::clone(&state)))
             .add_service(Berth(Arc::clone(&state)))
             .add_service(Schedules(Arc::clone(&state)))
+            .add_service(AutoScaling(Arc::clone(&state)))
             .serve_with_incoming(TcpListenerStream::new(listener));
         runtime.spawn(server);
         Ok(Self {
@@ -153,6 +155,7 @@ impl Service<http::Request<Body>> for Berth {
         Box::pin(async move {
             Ok(match operation.as_str() {
                 "Plan" => serve(request, state, State::plan).await,
+                "DescribeServiceScaling" => serve(request, state, State::describe_service_scaling).await,
                 "DescribeTargets" => serve(request, state, State::describe_targets).await,
                 _ => serve(request, state, State::describe_usage).await,
             })
@@ -187,6 +190,39 @@ impl Service<http::Request<Body>> for Schedules {
                 "DescribeSchedule" => serve(request, state, State::describe_schedule).await,
                 "ListSchedules" => serve(request, state, State::list_schedules).await,
                 "RunSchedule" => serve(request, state, State::run_schedule).await,
+                _ => Status::unimplemented(operation).into_http(),
+            })
+        })
+    }
+}
+
+#[derive(Clone)]
+struct AutoScaling(Arc<Mutex<State>>);
+
+impl NamedService for AutoScaling {
+    const NAME: &'static str = "berth.v1.AutoScaling";
+}
+
+impl Service<http::Request<Body>> for AutoScaling {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Answer {
+        let state = Arc::clone(&self.0);
+        let operation = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+        Box::pin(async move {
+            Ok(match operation.as_str() {
+                "RegisterScalableTarget" => serve(request, state, State::register_scalable_target).await,
+                "DeregisterScalableTarget" => serve(request, state, State::deregister_scalable_target).await,
+                "PutScalingPolicy" => serve(request, state, State::put_scaling_policy).await,
+                "DeleteScalingPolicy" => serve(request, state, State::delete_scaling_policy).await,
+                "DescribeScalableTargets" => serve(request, state, State::describe_scalable_targets).await,
+                "DescribeScalingPolicies" => serve(request, state, State::describe_scaling_policies).await,
                 _ => Status::unimplemented(operation).into_http(),
             })
         })

@@ -1,5 +1,6 @@
 //! The `berth` program against a scheduler that only pretends to be one.
 
+mod autoscaling;
 mod berth;
 mod clusters;
 mod dev;

@@ -1,6 +1,6 @@
 //! What the fake holds, and the things that tests put into it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use berth_proto::ecs::v1::{
     Attribute, Container, ContainerInstance, CreateServiceRequest, DeleteServiceRequest, NetworkBinding, Resource,
@@ -8,8 +8,9 @@ use berth_proto::ecs::v1::{
     VersionInfo,
 };
 use berth_proto::v1::{
-    CreateScheduleRequest, DescribeUsageRequest, DescribeUsageResponse, PlanRequest, PlanResponse, Schedule,
-    ScheduleRun, TargetDescription, UpdateScheduleRequest,
+    CreateScheduleRequest, DescribeServiceScalingResponse, DescribeUsageRequest, DescribeUsageResponse, PlanRequest,
+    PlanResponse, PutScalingPolicyRequest, RegisterScalableTargetRequest, Schedule, ScheduleRun, TargetDescription,
+    UpdateScheduleRequest,
 };
 
 pub(super) const ARN: &str = "arn:aws:ecs:us-east-1:000000000000";
@@ -56,6 +57,11 @@ pub(crate) struct State {
     pub(crate) deletions: Vec<DeleteServiceRequest>,
     /// The ARNs of deployments that were told to stop.
     pub(crate) stopped: Vec<String>,
+    /// How services are scaled, by their resource ids.
+    pub(crate) scaling: BTreeMap<String, DescribeServiceScalingResponse>,
+    /// Calls of RegisterScalableTarget and PutScalingPolicy, as they came.
+    pub(crate) scalable_targets: Vec<RegisterScalableTargetRequest>,
+    pub(crate) policies: Vec<PutScalingPolicyRequest>,
     /// Schedules, and the runs of any of them, the newest first.
     pub(crate) schedules: Vec<Schedule>,
     pub(crate) schedule_runs: Vec<ScheduleRun>,
