@@ -55,13 +55,30 @@ impl Aws {
     ///
     /// If the CLI fails or prints something else.
     pub fn ecs(&self, args: &[&str]) -> Result<Value> {
-        let output = self.output(args)?;
+        self.call("ecs", args)
+    }
+
+    /// `aws application-autoscaling ...`, as [`Aws::ecs`].
+    ///
+    /// # Errors
+    ///
+    /// If the CLI fails or prints something else.
+    pub fn autoscaling(&self, args: &[&str]) -> Result<Value> {
+        self.call("application-autoscaling", args)
+    }
+
+    fn call(&self, service: &str, args: &[&str]) -> Result<Value> {
+        let output = self.output(service, args)?;
         let (stdout, stderr) = texts(&output);
-        ensure!(output.status.success(), "aws ecs {args:?}: {}: {stderr}", output.status);
+        ensure!(
+            output.status.success(),
+            "aws {service} {args:?}: {}: {stderr}",
+            output.status
+        );
         if stdout.trim().is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_str(&stdout).with_context(|| format!("aws ecs {args:?} printed {stdout}"))
+        serde_json::from_str(&stdout).with_context(|| format!("aws {service} {args:?} printed {stdout}"))
     }
 
     /// `aws ecs ...`, which must fail.
@@ -70,10 +87,23 @@ impl Aws {
     ///
     /// If it succeeds.
     pub fn ecs_fails(&self, args: &[&str]) -> Result<Failed> {
-        let output = self.output(args)?;
+        self.fails("ecs", args)
+    }
+
+    /// `aws application-autoscaling ...`, which must fail.
+    ///
+    /// # Errors
+    ///
+    /// If it succeeds.
+    pub fn autoscaling_fails(&self, args: &[&str]) -> Result<Failed> {
+        self.fails("application-autoscaling", args)
+    }
+
+    fn fails(&self, service: &str, args: &[&str]) -> Result<Failed> {
+        let output = self.output(service, args)?;
         let (stdout, stderr) = texts(&output);
         if output.status.success() {
-            bail!("aws ecs {args:?} succeeded: {stdout}");
+            bail!("aws {service} {args:?} succeeded: {stdout}");
         }
         Ok(Failed {
             code: output.status.code(),
@@ -99,9 +129,9 @@ impl Aws {
         Ok(stdout)
     }
 
-    fn output(&self, args: &[&str]) -> Result<Output> {
+    fn output(&self, service: &str, args: &[&str]) -> Result<Output> {
         let mut aws = self.command("aws");
-        command::output(aws.args(["ecs", "--output", "json"]).args(args), CALL)
+        command::output(aws.args([service, "--output", "json"]).args(args), CALL)
     }
 
     /// A command with no configuration but ours.
@@ -117,7 +147,8 @@ impl Aws {
             .env("AWS_ACCESS_KEY_ID", "bed")
             .env("AWS_SECRET_ACCESS_KEY", "bed")
             .env("AWS_DEFAULT_REGION", "us-east-1")
-            .env("AWS_ENDPOINT_URL_ECS", &self.endpoint);
+            .env("AWS_ENDPOINT_URL_ECS", &self.endpoint)
+            .env("AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING", &self.endpoint);
         command
     }
 }

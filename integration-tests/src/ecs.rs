@@ -11,6 +11,9 @@ use crate::http::{self, Response};
 /// What `X-Amz-Target` begins with.
 pub const TARGET_PREFIX: &str = "AmazonEC2ContainerServiceV20141113.";
 
+/// What it begins with where Application Auto Scaling is meant.
+pub const SCALING_PREFIX: &str = "AnyScaleFrontendService.";
+
 /// A scheduler's ECS API.
 #[derive(Debug, Clone)]
 pub struct Ecs {
@@ -55,7 +58,20 @@ impl Ecs {
     ///
     /// A [`Fault`] if the scheduler refuses, otherwise what went wrong on the way.
     pub fn call(&self, operation: &str, input: &Value) -> Result<Value> {
-        let target = format!("{TARGET_PREFIX}{operation}");
+        self.call_target(TARGET_PREFIX, operation, input)
+    }
+
+    /// An operation of Application Auto Scaling that must succeed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ecs::call`].
+    pub fn call_scaling(&self, operation: &str, input: &Value) -> Result<Value> {
+        self.call_target(SCALING_PREFIX, operation, input)
+    }
+
+    fn call_target(&self, prefix: &str, operation: &str, input: &Value) -> Result<Value> {
+        let target = format!("{prefix}{operation}");
         let response = self.send(Some(&target), input.to_string().as_bytes())?;
         if response.status == 200 {
             return serde_json::from_slice(&response.body)

@@ -1,4 +1,4 @@
-"""Runs before every boto3 script: `ecs` is a client that checks each answer against the service model of botocore."""
+"""Runs before every boto3 script: `ecs` and `scaling` are clients that check each answer against botocore's models."""
 
 import json
 
@@ -6,6 +6,7 @@ import boto3
 import botocore.exceptions
 
 ecs = boto3.client("ecs")
+scaling = boto3.client("application-autoscaling")
 
 SCALARS = {
     "string": str,
@@ -51,6 +52,7 @@ def check_answer(http_response, parsed, model, **_):
 
 
 ecs.meta.events.register("after-call.ecs", check_answer)
+scaling.meta.events.register("after-call.application-auto-scaling", check_answer)
 
 
 def refused(exception, message, call, **arguments):

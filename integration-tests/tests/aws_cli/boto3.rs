@@ -28,6 +28,10 @@ pub(super) fn a_client_token_runs_tasks_once(demo: &Demo) -> Result<()> {
     run(demo, include_str!("boto3/tokens.py"))
 }
 
+pub(super) fn a_service_is_scaled_as_by_application_auto_scaling(demo: &Demo) -> Result<()> {
+    run(demo, include_str!("boto3/autoscaling.py"))
+}
+
 pub(super) fn a_service_lives_as_on_ecs(demo: &Demo) -> Result<()> {
     run(demo, include_str!("boto3/services.py"))
 }

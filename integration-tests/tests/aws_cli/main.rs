@@ -1,5 +1,6 @@
 //! The AWS CLI and boto3 as their users have them, against a cluster on real Docker Engines.
 
+mod autoscaling;
 mod boto3;
 mod errors;
 mod examples;
@@ -65,6 +66,8 @@ fn main() -> ExitCode {
         boto3::paginators_and_waiters_work,
         boto3::a_client_token_runs_tasks_once,
         boto3::a_service_lives_as_on_ecs,
+        boto3::a_service_is_scaled_as_by_application_auto_scaling,
+        autoscaling::a_service_is_scaled_through_the_cli,
         services::the_examples_service_is_created_and_says_what_it_lacks,
     ])
 }
