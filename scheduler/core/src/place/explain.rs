@@ -16,7 +16,7 @@ use super::{Misfit, Refusal};
 use crate::keys::{ClusterKey, InstanceKey};
 use crate::state::State;
 
-pub(super) use tally::Tally;
+pub(super) use tally::{Count, Tally};
 
 /// Why no instance takes a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -232,12 +232,6 @@ pub(super) fn room(instance: &Instance, request: &Request, placed: u32, mut repo
     }
 }
 
-/// Whether the ports that the request asks for are free on the instance.
-pub(super) fn has_ports(instance: &Instance, request: &Request) -> bool {
-    let mut ports = request.demand.ports.iter();
-    ports.all(|port| !instance.facts.reserved_ports.contains(port) && !instance.used_ports.contains(port))
-}
-
 /// An instance as the query language sees it.
 #[derive(Debug)]
 pub(crate) struct Described<'a>(pub(crate) &'a Instance);

@@ -3,7 +3,7 @@
 //! The same decisions as [`Scan`]'s, found without looking at every instance. Instances that agree on every attribute
 //! which any request has asked about form a *class*: constraints are evaluated once for each. Within a class instances
 //! are kept in the order in which they are to be chosen ([`ranking`]), so that the best with enough CPU and memory is
-//! found in a few steps; ports, GPUs and what is each instance's own are checked on candidates. What a group has where is
+//! found in a few steps; ports ([`ports`]), GPUs and what is each instance's own are checked on candidates. What a group has where is
 //! counted beside, for `spread` and `distinctInstance`.
 //!
 //! Part of [`crate::command::Memory`]: it is never the state, only a faster way to read it. It is brought up to date from
@@ -16,6 +16,7 @@ mod explain;
 mod group;
 mod merge;
 mod octaves;
+mod ports;
 mod prepared;
 mod ranking;
 mod slots;
@@ -28,7 +29,8 @@ use self::choose::Question;
 use self::class::Classes;
 use self::group::Groups;
 use self::merge::Merge;
-use self::prepared::Prepared;
+use self::ports::Ports;
+use self::prepared::Remembered;
 use self::slots::Slots;
 use super::{Request, Solution, solve};
 use crate::keys::ClusterKey;
@@ -43,9 +45,8 @@ pub struct Index {
     slots: Slots,
     classes: Classes,
     groups: Groups,
-    prepared: Vec<Prepared>,
-    /// A hash of each request that is prepared, apart from it: all are looked at for each call.
-    marks: Vec<u64>,
+    ports: Ports,
+    remembered: Remembered,
     /// What calls share is its memory alone.
     merge: Merge,
 }
@@ -60,8 +61,8 @@ impl Index {
             slots: Slots::default(),
             classes: Classes::default(),
             groups: Groups::default(),
-            prepared: Vec::new(),
-            marks: Vec::new(),
+            ports: Ports::default(),
+            remembered: Remembered::default(),
             merge: Merge::default(),
         };
         index.rebuild(state);
@@ -101,20 +102,20 @@ impl Index {
 
     fn search(&mut self, state: &State, request: &Request, count: u32, seed: u64, explain: bool) -> Solution {
         let at = self.prepare(state, request);
-        let prepared = std::mem::take(&mut self.prepared);
-        let mut solution = match &prepared[at].plan {
+        let remembered = std::mem::take(&mut self.remembered);
+        let plan = remembered.get(at).and_then(|prepared| prepared.plan.as_ref());
+        let mut solution = match plan {
             None => solve(active(state, self.cluster), request, count, seed),
             Some(plan) => {
-                let mut question = Question {
+                let question = Question {
                     state,
                     request,
                     plan,
                     seed,
-                    placed: Vec::new(),
                 };
                 let placed = match plan.is_ordered() {
-                    true => self.place_in_order(&mut question, count),
-                    false => self.place_one_by_one(&mut question, count),
+                    true => self.place_in_order(&question, count),
+                    false => self.place_one_by_one(&question, count),
                 };
                 let refused =
                     (explain && placed.len() < count as usize).then(|| self.refused(state, request, plan, &placed));
@@ -124,7 +125,7 @@ impl Index {
         if let Some(refused) = &mut solution.refused {
             refused.explanation.complete(state, self.cluster);
         }
-        self.prepared = prepared;
+        self.remembered = remembered;
         solution
     }
 }

@@ -25,14 +25,15 @@ pub(in crate::place) struct Tally<'r> {
     closest: Option<(Distance, Rank)>,
 }
 
+/// Instances on which the same thing is in the way: how many, and the first.
 #[derive(Debug, Clone, Copy, Default)]
-struct Count {
+pub(in crate::place) struct Count {
     instances: u32,
     first: Rank,
 }
 
 impl Count {
-    fn add(&mut self, instances: u32, first: Rank) {
+    pub(in crate::place) fn add(&mut self, instances: u32, first: Rank) {
         self.first = if self.instances == 0 {
             first
         } else {
@@ -51,11 +52,11 @@ struct Lack {
 }
 
 impl Lack {
-    fn note(&mut self, missing: u32, rank: Rank) {
+    fn note(&mut self, missing: u32, instances: u32, rank: Rank) {
         if missing == 0 {
             return;
         }
-        self.instances += 1;
+        self.instances += instances;
         if self.nearest.is_none_or(|nearest| (missing, rank) < nearest) {
             self.nearest = Some((missing, rank));
         }
@@ -123,11 +124,11 @@ impl<'r> Tally<'r> {
                 add(rooms, misfit, rank);
             }
         });
-        self.count(rank, missing_cpu, missing_memory, taken);
+        self.count(1, rank, (missing_cpu, missing_memory), (taken, rank));
     }
 
     /// Counts instances that satisfy the same clauses, by one of them; says whether all are satisfied. Those that satisfy
-    /// all are to be counted one by one with [`Tally::count_free`].
+    /// all are to be counted with [`Tally::count_equal`].
     pub(in crate::place) fn class(&mut self, example: &Instance, instances: u32, first: Rank) -> bool {
         let mut failing = 0;
         for (clause, count) in &mut self.clauses {
@@ -149,24 +150,32 @@ impl<'r> Tally<'r> {
         false
     }
 
-    /// Counts an eligible instance that has so much free, and perhaps a task of the group where there must be none.
-    pub(in crate::place) fn count_free(&mut self, rank: Rank, cpu: u32, memory: u32, distinct: bool) {
-        if distinct {
-            add(&mut self.rooms, Misfit::Distinct, rank);
-        }
+    /// Counts eligible instances, in order, that have so much CPU and memory free. `nearest` is the least that else is in the
+    /// way on any of them, and where.
+    pub(in crate::place) fn count_equal(&mut self, ranks: &[Rank], (cpu, memory): (u32, u32), nearest: (usize, Rank)) {
+        let Some(first) = ranks.first() else { return };
         let demand = &self.request.demand;
         let missing_cpu = demand.cpu.0.saturating_sub(cpu);
         let missing_memory = demand.memory.0.saturating_sub(memory);
-        self.count(rank, missing_cpu, missing_memory, usize::from(distinct));
+        let instances = u32::try_from(ranks.len()).unwrap_or(u32::MAX);
+        self.count(instances, *first, (missing_cpu, missing_memory), nearest);
     }
 
-    fn count(&mut self, rank: Rank, missing_cpu: u32, missing_memory: u32, taken: usize) {
-        self.candidates += 1;
-        self.eligible += 1;
-        self.cpu.note(missing_cpu, rank);
-        self.memory.note(missing_memory, rank);
-        let distance = Distance::within(&self.request.demand, taken, missing_cpu, missing_memory);
-        self.come_closer(distance, rank);
+    /// Counts something else that is in the way on some of them, which there cannot be more or less of.
+    pub(in crate::place) fn count_taken(&mut self, misfit: Misfit, count: Count) {
+        if count.instances > 0 {
+            self.rooms.push((misfit, count));
+        }
+    }
+
+    /// Counts eligible instances that lack so much CPU and memory.
+    fn count(&mut self, instances: u32, first: Rank, (cpu, memory): (u32, u32), (taken, nearest): (usize, Rank)) {
+        self.candidates += instances;
+        self.eligible += instances;
+        self.cpu.note(cpu, instances, first);
+        self.memory.note(memory, instances, first);
+        let distance = Distance::within(&self.request.demand, taken, cpu, memory);
+        self.come_closer(distance, nearest);
     }
 
     fn come_closer(&mut self, distance: Distance, rank: Rank) {

@@ -40,6 +40,11 @@ impl Bitmap {
         self.len
     }
 
+    pub(super) fn contains(&self, slot: Slot) -> bool {
+        let word = self.words.get(slot as usize / WORD);
+        word.is_some_and(|word| word & bit(slot) != 0)
+    }
+
     pub(super) fn insert(&mut self, slot: Slot) {
         let at = slot as usize / WORD;
         if self.words[at] & bit(slot) == 0 {
@@ -147,6 +152,7 @@ mod tests {
                     set.remove(&slot);
                     bitmap.remove(slot);
                 }
+                prop_assert_eq!(bitmap.contains(slot), is_in);
             }
             prop_assert_eq!(bitmap.len(), set.len());
             for (nth, slot) in set.iter().enumerate().step_by(1 + set.len() / 64) {

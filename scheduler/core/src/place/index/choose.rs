@@ -12,7 +12,7 @@ use super::prepared::{Plan, needed_groups};
 use super::ranking::Slot;
 use crate::keys::InstanceKey;
 use crate::place::Request;
-use crate::place::fits::{eligible, has_ports};
+use crate::place::fits::eligible;
 use crate::place::order::{draws, lot};
 use crate::state::{Instance, State};
 
@@ -32,8 +32,6 @@ pub(super) struct Question<'a> {
     pub(super) request: &'a Request,
     pub(super) plan: &'a Plan,
     pub(super) seed: u64,
-    /// Where copies of this call are, if they ask for ports: these are not in the state.
-    pub(super) placed: Vec<Slot>,
 }
 
 impl Question<'_> {
@@ -49,7 +47,7 @@ impl Question<'_> {
 
 impl Index {
     /// Places up to `count` copies, each on the instance that is best for it.
-    pub(super) fn place_one_by_one(&mut self, question: &mut Question<'_>, count: u32) -> Vec<InstanceId> {
+    pub(super) fn place_one_by_one(&mut self, question: &Question<'_>, count: u32) -> Vec<InstanceId> {
         if question.plan.is_by_lot() && count > 1 {
             return self.place_by_lot(question, count);
         }
@@ -65,7 +63,7 @@ impl Index {
     }
 
     /// The same where chance decides among all: the instances that it looks at first are found for many copies at once.
-    fn place_by_lot(&mut self, question: &mut Question<'_>, count: u32) -> Vec<InstanceId> {
+    fn place_by_lot(&mut self, question: &Question<'_>, count: u32) -> Vec<InstanceId> {
         let plan = question.plan;
         let mut placed = Vec::with_capacity(count.min(1024) as usize);
         let mut draft = Draft::default();
@@ -229,23 +227,21 @@ impl Index {
             return false;
         }
         if let Some(chosen) = &plan.chosen
-            && chosen.binary_search(&slot).is_err()
+            && !chosen.contains(slot)
         {
             return false;
         }
         if plan.gpus > 0 && self.slots.free(slot).gpus < plan.gpus {
             return false;
         }
-        if !plan.ports && !plan.changing {
+        if plan.ports && !self.ports.are_free(slot, &question.request.demand.ports) {
+            return false;
+        }
+        if !plan.changing {
             return true;
         }
-        let Some(instance) = self.instance_of(question.state, slot) else {
-            return false;
-        };
-        if plan.changing && !eligible(instance, question.request) {
-            return false;
-        }
-        !plan.ports || (has_ports(instance, question.request) && !question.placed.contains(&slot))
+        let instance = self.instance_of(question.state, slot);
+        instance.is_some_and(|instance| eligible(instance, question.request))
     }
 
     pub(super) fn instance_of<'s>(&self, state: &'s State, slot: Slot) -> Option<&'s Instance> {

@@ -1,19 +1,30 @@
 //! Why no instance takes a copy, from classes and rankings where those can tell.
 //!
-//! What a class can tell is asked once a class. What room there is, is read from the rankings: one number an instance,
-//! without looking at the instances themselves. Where a request asks for ports or GPUs, or for what each instance must be asked
-//! itself, every instance is.
+//! What a class can tell is asked once a class. What room there is, is read from the rankings, for instances with equally
+//! much at once, and without looking at the instances themselves. Where a request asks for GPUs, or for what each instance
+//! must be asked itself, every instance is.
 
 use std::collections::BTreeMap;
 
 use berth_model::id::InstanceId;
 
+use super::ports::Asked;
 use super::prepared::Plan;
 use super::ranking::Slot;
 use super::{Index, active};
-use crate::place::explain::Tally;
-use crate::place::{Refused, Request, listed};
+use crate::place::explain::{Count, Tally};
+use crate::place::{Misfit, Refused, Request, listed};
 use crate::state::{Instance, State};
+
+/// What else than room keeps copies off instances, and off how many.
+struct Obstacles<'a> {
+    /// Of each instance whether it has a task of the group, where there must be none.
+    has_task: Option<Vec<bool>>,
+    ports: Vec<Asked<'a>>,
+    distinct: Count,
+    held: Vec<Count>,
+    reserved: Vec<Count>,
+}
 
 impl Index {
     /// What is said of a request of which no instance takes a further copy, where copies are on their way to `placed`.
@@ -24,13 +35,13 @@ impl Index {
         }
         let placed = |slot: Slot| by_slot.get(&slot).copied().unwrap_or(0);
         let mut tally = Tally::of(request);
-        if plan.ports || plan.gpus > 0 || plan.changing || plan.chosen.is_some() {
+        if plan.gpus > 0 || plan.changing || plan.chosen.is_some() {
             for (slot, instance) in (0..).zip(active(state, self.cluster)) {
                 tally.ask(slot, instance, placed(slot));
             }
         } else {
             self.rank(plan.order, &plan.classes);
-            self.tally_classes(&mut tally, plan, &|slot| self.instance_of(state, slot));
+            self.tally_classes(&mut tally, request, plan, &|slot| self.instance_of(state, slot));
         }
         let explanation = tally.finish(|slot| self.instance_of(state, slot), placed);
         let listed = listed(
@@ -42,7 +53,14 @@ impl Index {
         Refused { explanation, listed }
     }
 
-    fn tally_classes<'i>(&self, tally: &mut Tally<'_>, plan: &Plan, instance: &impl Fn(Slot) -> Option<&'i Instance>) {
+    fn tally_classes<'i>(
+        &self,
+        tally: &mut Tally<'_>,
+        request: &Request,
+        plan: &Plan,
+        instance: &impl Fn(Slot) -> Option<&'i Instance>,
+    ) {
+        let mut obstacles = self.obstacles(request, plan);
         for id in self.classes.ids() {
             let class = self.classes.get(id);
             let Some(first) = class.members.first().copied() else {
@@ -53,15 +71,64 @@ impl Index {
             if !tally.class(example, members, first) {
                 continue;
             }
-            for (key, slot) in class
-                .ranking(plan.order)
-                .into_iter()
-                .flat_map(|ranking| ranking.entries())
-            {
+            let Some(ranking) = class.ranking(plan.order) else {
+                continue;
+            };
+            for (key, slots) in ranking.runs() {
                 let (cpu, memory) = plan.order.free(key);
-                let has_task = plan.distinct && self.slots.count(slot, plan.group) > 0;
-                tally.count_free(slot, cpu, memory, has_task);
+                let nearest = obstacles.count(slots);
+                tally.count_equal(slots, (cpu, memory), nearest);
             }
         }
+        tally.count_taken(Misfit::Distinct, obstacles.distinct);
+        for ((asked, held), reserved) in obstacles.ports.iter().zip(&obstacles.held).zip(&obstacles.reserved) {
+            for (count, reserved) in [(*held, false), (*reserved, true)] {
+                let port = asked.port;
+                tally.count_taken(Misfit::Port { port, reserved }, count);
+            }
+        }
+    }
+
+    fn obstacles<'a>(&'a self, request: &'a Request, plan: &Plan) -> Obstacles<'a> {
+        let ports: Vec<Asked<'a>> = self.ports.asked(&request.demand.ports).collect();
+        // In the order in which they are in memory.
+        let has_task = |slot| self.slots.count(slot, plan.group) > 0;
+        let is_counted = plan.distinct && self.groups.get(plan.group).spans() > 0;
+        Obstacles {
+            has_task: is_counted.then(|| self.slots.all().map(has_task).collect()),
+            distinct: Count::default(),
+            held: vec![Count::default(); ports.len()],
+            reserved: vec![Count::default(); ports.len()],
+            ports,
+        }
+    }
+}
+
+impl Obstacles<'_> {
+    /// Counts what is in the way on instances, which are in order: gives the first of those with the least in the way, and
+    /// how much that is.
+    fn count(&mut self, slots: &[Slot]) -> (usize, Slot) {
+        if self.has_task.is_none() && self.ports.is_empty() {
+            return (0, slots.first().copied().unwrap_or_default());
+        }
+        let mut nearest = (usize::MAX, Slot::MAX);
+        for slot in slots {
+            let mut found = 0;
+            if self.has_task.as_ref().is_some_and(|has| has[*slot as usize]) {
+                self.distinct.add(1, *slot);
+                found += 1;
+            }
+            for ((asked, held), reserved) in self.ports.iter().zip(&mut self.held).zip(&mut self.reserved) {
+                if asked.is_reserved(*slot) {
+                    reserved.add(1, *slot);
+                    found += 1;
+                } else if asked.is_held(*slot) {
+                    held.add(1, *slot);
+                    found += 1;
+                }
+            }
+            nearest = nearest.min((found, *slot));
+        }
+        nearest
     }
 }

@@ -14,6 +14,7 @@ use super::choose::Question;
 use super::class::{ClassId, DomainId};
 use super::prepared::Plan;
 use super::ranking::{Cursor, Entry, Meeting, Slot};
+use crate::place::Request;
 
 /// Instances with one count of tasks that are sorted rather than met on a walk along a class, whatever its size.
 const FEW: usize = if cfg!(test) { 4 } else { 16 };
@@ -89,9 +90,10 @@ impl Plan {
 }
 
 impl Merge {
-    fn begin(&mut self, index: &Index, plan: &Plan) {
+    fn begin(&mut self, index: &Index, request: &Request, plan: &Plan) {
         let group = index.groups.get(plan.group);
-        let is_everywhere = plan.counts_instances() && group.spans() >= index.slots.len();
+        let has_all = group.spans() >= index.slots.len();
+        let is_everywhere = plan.counts_instances() && has_all || index.ports.are_everywhere(&request.demand.ports);
         self.areas.clear();
         self.tasks.clear();
         let mut first = 0;
@@ -145,10 +147,10 @@ impl Merge {
 
 impl Index {
     /// Places up to `count` copies, each on the instance that is best for it.
-    pub(super) fn place_in_order(&mut self, question: &mut Question<'_>, count: u32) -> Vec<InstanceId> {
+    pub(super) fn place_in_order(&mut self, question: &Question<'_>, count: u32) -> Vec<InstanceId> {
         let plan = question.plan;
         let mut merge = std::mem::take(&mut self.merge);
-        merge.begin(self, plan);
+        merge.begin(self, question.request, plan);
         let mut placed: Vec<InstanceId> = Vec::with_capacity(count.min(1024) as usize);
         let mut left = count;
         while left > 0
@@ -175,7 +177,7 @@ impl Index {
     fn take_copies(
         &mut self,
         merge: &mut Merge,
-        question: &mut Question<'_>,
+        question: &Question<'_>,
         next: Next,
         left: u32,
         placed: &mut Vec<InstanceId>,
@@ -240,7 +242,7 @@ impl Index {
     }
 
     /// The area and the head of the next copy.
-    fn next_head(&mut self, merge: &mut Merge, question: &mut Question<'_>) -> Option<Next> {
+    fn next_head(&mut self, merge: &mut Merge, question: &Question<'_>) -> Option<Next> {
         let plan = question.plan;
         loop {
             let open = (0..merge.areas.len()).filter(|area| !merge.areas[*area].is_full);
@@ -271,7 +273,7 @@ impl Index {
     }
 
     /// Finds the best head of an area, or that there is none any more.
-    fn look(&mut self, merge: &mut Merge, question: &mut Question<'_>, area: usize) {
+    fn look(&mut self, merge: &mut Merge, question: &Question<'_>, area: usize) {
         let plan = question.plan;
         let front = &mut merge.areas[area];
         let heads = &mut merge.heads[front.first..front.end];
@@ -397,7 +399,7 @@ impl Index {
     }
 
     /// Counts what was chosen of a class as placed.
-    fn count_taken(&mut self, question: &mut Question<'_>, head: &mut Head) {
+    fn count_taken(&mut self, question: &Question<'_>, head: &mut Head) {
         if head.taken.is_empty() {
             return;
         }

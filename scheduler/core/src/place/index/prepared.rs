@@ -6,6 +6,7 @@ use berth_model::placement::{Constraint, SpreadKey, Strategy};
 use berth_model::query::Expression;
 
 use super::Index;
+use super::bitmap::Bitmap;
 use super::class::{ClassId, DomainId, Facet};
 use super::group::GroupId;
 use super::merge::Area;
@@ -16,8 +17,11 @@ use crate::place::order::{Chain, Order};
 use crate::place::{Request, satisfies};
 use crate::state::{Instance, State};
 
-/// Requests that are remembered; services and callers ask for the same again and again.
-const REMEMBERED: usize = if cfg!(test) { 3 } else { 32 };
+/// Of so many requests with the same beginning of their hash are remembered, as services and callers ask for the same again
+/// and again: in few places each, so that finding one takes as long however many there are.
+const WAYS: usize = 4;
+/// Beginnings of hashes, in bits.
+const BITS: u32 = if cfg!(test) { 1 } else { 8 };
 /// Instances that are looked at one by one rather than found in order.
 const FEW: usize = if cfg!(test) { 4 } else { 512 };
 /// The attribute that a definition's processor is held against.
@@ -61,13 +65,84 @@ pub(super) struct Plan {
     /// Whether more than room, class and group decides whether an instance can take a copy.
     pub(super) asks: bool,
     /// The instances that satisfy what each must be asked itself, once.
-    pub(super) chosen: Option<Vec<Slot>>,
+    pub(super) chosen: Option<Chosen>,
+}
+
+/// Instances that were asked one by one.
+#[derive(Debug)]
+pub(super) enum Chosen {
+    /// In order.
+    Few(Vec<Slot>),
+    Many(Bitmap),
+}
+
+impl Chosen {
+    fn of(slots: usize, chosen: impl Iterator<Item = Slot>) -> Self {
+        let chosen: Vec<Slot> = chosen.collect();
+        if chosen.len() <= FEW {
+            return Self::Few(chosen);
+        }
+        let mut many = Bitmap::new(slots);
+        chosen.into_iter().for_each(|slot| many.insert(slot));
+        Self::Many(many)
+    }
+
+    pub(super) fn contains(&self, slot: Slot) -> bool {
+        match self {
+            Self::Few(few) => few.binary_search(&slot).is_ok(),
+            Self::Many(many) => many.contains(slot),
+        }
+    }
+}
+
+/// The requests that are remembered, and where.
+#[derive(Debug, Default)]
+pub(super) struct Remembered {
+    /// A hash of each, apart from it: several are looked at for each call.
+    marks: Vec<u64>,
+    places: Vec<Option<Box<Prepared>>>,
+}
+
+impl Remembered {
+    pub(super) fn get(&self, at: usize) -> Option<&Prepared> {
+        self.places.get(at)?.as_deref()
+    }
+
+    fn find(&self, mark: u64, request: &Request) -> Option<usize> {
+        let first = first(mark);
+        let marks = self.marks.get(first..first + WAYS)?;
+        let is_it = |at: &usize| self.get(*at).is_some_and(|prepared| prepared.request == *request);
+        let mut equal = marks.iter().enumerate().filter(|(_, known)| **known == mark);
+        equal.find_map(|(way, _)| Some(first + way).filter(is_it))
+    }
+
+    /// Remembers a request in the place of the oldest like it; says where.
+    fn put(&mut self, mark: u64, prepared: Prepared) -> usize {
+        if self.places.is_empty() {
+            self.marks = vec![0; WAYS << BITS];
+            self.places.resize_with(WAYS << BITS, || None);
+        }
+        let first = first(mark);
+        self.marks[first..first + WAYS].rotate_right(1);
+        self.places[first..first + WAYS].rotate_right(1);
+        self.marks[first] = mark;
+        self.places[first] = Some(Box::new(prepared));
+        first
+    }
+}
+
+/// The first of the places for requests with this hash.
+fn first(mark: u64) -> usize {
+    usize::try_from(mark >> (u64::BITS - BITS)).unwrap_or(0) * WAYS
 }
 
 impl Plan {
     /// The chosen instances, where they are so few that looking at each is best.
     pub(super) fn few(&self) -> Option<&[Slot]> {
-        self.chosen.as_deref().filter(|chosen| chosen.len() <= FEW)
+        match self.chosen.as_ref()? {
+            Chosen::Few(few) => Some(few),
+            Chosen::Many(_) => None,
+        }
     }
 
     /// Whether an order decides, so that rankings are all that it takes.
@@ -85,8 +160,7 @@ impl Index {
     /// The place of the request among those that are remembered.
     pub(super) fn prepare(&mut self, state: &State, request: &Request) -> usize {
         let mark = mark(request);
-        let mut marks = self.marks.iter().zip(&self.prepared);
-        if let Some(known) = marks.position(|(known, prepared)| *known == mark && prepared.request == *request) {
+        if let Some(known) = self.remembered.find(mark, request) {
             return known;
         }
         let (ids, cluster) = (self.slots.ids(), self.cluster);
@@ -105,16 +179,8 @@ impl Index {
             self.classify(instance);
         }
         let plan = self.plan(request, instance);
-        if self.prepared.len() == REMEMBERED {
-            self.prepared.remove(0);
-            self.marks.remove(0);
-        }
-        self.marks.push(mark);
-        self.prepared.push(Prepared {
-            request: request.clone(),
-            plan,
-        });
-        self.prepared.len() - 1
+        let request = request.clone();
+        self.remembered.put(mark, Prepared { request, plan })
     }
 
     fn plan<'i>(&mut self, request: &Request, instance: &impl Fn(Slot) -> Option<&'i Instance>) -> Option<Plan> {
@@ -136,8 +202,8 @@ impl Index {
         let classes: Vec<ClassId> = self.classes.ids().filter(speaks).collect();
         let chosen = (personal && !changing).then(|| {
             let all = self.slots.all();
-            all.filter(|slot| instance(*slot).is_some_and(|instance| eligible(instance, request)))
-                .collect()
+            let is_eligible = |slot: &Slot| instance(*slot).is_some_and(|instance| eligible(instance, request));
+            Chosen::of(self.slots.len(), all.filter(is_eligible))
         });
         let group = self.groups.number(&request.group);
         let by_group = changing && needed_groups(request).is_some();
@@ -184,8 +250,7 @@ impl Index {
 
     /// Forgets what was found out about requests.
     pub(super) fn forget_requests(&mut self) {
-        self.prepared.clear();
-        self.marks.clear();
+        self.remembered = Remembered::default();
     }
 
     /// Ranks the instances of each class in the order, unless they are.

@@ -145,11 +145,11 @@ impl Ranking {
         }
     }
 
-    /// All instances with their places, in order.
-    pub(super) fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
+    /// All instances in order, those of one leaf that share a place together.
+    pub(super) fn runs(&self) -> impl Iterator<Item = (u64, &[Slot])> {
         let branches = self.root.branches.iter().map(|number| self.branches.get(*number));
         let leaves = branches.flat_map(|branch| branch.leaves().iter().copied());
-        leaves.flat_map(|number| self.leaves.get(number).entries())
+        leaves.flat_map(|number| self.leaves.get(number).level().runs())
     }
 
     /// The leaf in which the entry is or belongs. There must be one.

@@ -10,7 +10,7 @@ use berth_model::query::Expression;
 use berth_model::status::{InstanceStatus, LaunchType, TaskStatus};
 use berth_model::time::Timestamp;
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{select, subsequence};
 
 use super::*;
 use crate::change::Change;
@@ -42,13 +42,15 @@ struct Host {
     /// The attribute; what the devices themselves are counted by is apart from it.
     gpu: bool,
     gpus: u32,
+    /// Port 80 is the host's own.
+    reserves: bool,
 }
 
 #[derive(Debug, Clone)]
 struct Wish {
     cpu: u32,
     memory: u32,
-    port: Option<u16>,
+    ports: Vec<u16>,
     group: &'static str,
     strategies: Vec<Placing>,
     expressions: Vec<&'static str>,
@@ -60,13 +62,16 @@ struct Wish {
 fn host() -> impl Strategy<Value = Host> {
     let zone = select(vec![None, Some("a"), Some("b"), Some("c")]);
     let gpus = prop_oneof![3 => Just(0_u32), 1 => 1_u32..5];
-    (0_u32..6, 0_u32..6, zone, 0_u32..80, any::<bool>(), gpus).prop_map(|(cpu, memory, zone, name, gpu, gpus)| Host {
+    let reserves = prop::bool::weighted(0.2);
+    let host = (0_u32..6, 0_u32..6, zone, 0_u32..80, any::<bool>(), gpus, reserves);
+    host.prop_map(|(cpu, memory, zone, name, gpu, gpus, reserves)| Host {
         cpu: cpu * 256,
         memory: memory * 300,
         zone,
         name,
         gpu,
         gpus,
+        reserves,
     })
 }
 
@@ -121,17 +126,17 @@ fn wish() -> impl Strategy<Value = Wish> {
     ]);
     (
         (0_u32..4, 0_u32..4, prop_oneof![4 => Just(0_u32), 1 => 1_u32..4]),
-        prop::option::weighted(0.2, 80_u16..82),
+        prop_oneof![4 => Just(vec![]), 1 => subsequence(vec![80, 81, 82], 1..3)],
         select(vec!["web", "db", "batch"]),
         chain(),
         expressions,
         (prop::bool::weighted(0.2), prop::bool::weighted(0.2)),
     )
         .prop_map(
-            |((cpu, memory, gpus), port, group, strategies, expressions, (distinct, needs_gpu))| Wish {
+            |((cpu, memory, gpus), ports, group, strategies, expressions, (distinct, needs_gpu))| Wish {
                 cpu: cpu * 100,
                 memory: memory * 128,
-                port,
+                ports,
                 group,
                 strategies,
                 expressions,
@@ -157,6 +162,13 @@ fn gpu_id(number: u32) -> GpuId {
     GpuId::parse(&format!("GPU-{number}")).unwrap()
 }
 
+const fn tcp(port: u16) -> HostPort {
+    HostPort {
+        protocol: Protocol::Tcp,
+        port,
+    }
+}
+
 fn register(state: &mut State, instance: u128, host: &Host) {
     let mut attributes = BTreeMap::new();
     attributes.insert("host".to_owned(), Some(format!("h-{}", host.name)));
@@ -172,6 +184,7 @@ fn register(state: &mut State, instance: u128, host: &Host) {
         gpus: (0..host.gpus).map(gpu_id).collect(),
         attributes,
         agent_version: format!("1.{}.0", host.name % 4),
+        reserved_ports: host.reserves.then_some(tcp(80)).into_iter().collect(),
         ..InstanceFacts::default()
     };
     let change = Change::InstanceRegistered {
@@ -184,10 +197,6 @@ fn register(state: &mut State, instance: u128, host: &Host) {
 }
 
 fn request(wish: &Wish) -> Request {
-    let tcp = |port| HostPort {
-        protocol: Protocol::Tcp,
-        port,
-    };
     let expression = |text: &&str| Constraint::MemberOf(Expression::parse(text).unwrap());
     let mut constraints: Vec<Constraint> = wish.expressions.iter().map(expression).collect();
     constraints.extend(wish.distinct.then_some(Constraint::DistinctInstance));
@@ -196,7 +205,7 @@ fn request(wish: &Wish) -> Request {
         demand: Demand {
             cpu: CpuUnits(wish.cpu),
             memory: MemoryMib(wish.memory),
-            ports: wish.port.map(tcp).into_iter().collect::<PortSet>(),
+            ports: wish.ports.iter().copied().map(tcp).collect::<PortSet>(),
             gpus: GpuCount(wish.gpus),
         },
         required_attributes: gpu.into(),
@@ -315,12 +324,13 @@ fn a_port_that_is_taken_is_told_with_the_task_that_holds_it() {
         name: 1,
         gpu: false,
         gpus: 0,
+        reserves: false,
     };
     let mut world = World::of(&[(1, host.clone()), (2, host)]);
     let wish = Wish {
         cpu: 1,
         memory: 1,
-        port: Some(443),
+        ports: vec![443],
         group: "web",
         strategies: Vec::new(),
         expressions: Vec::new(),

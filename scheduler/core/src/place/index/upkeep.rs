@@ -5,6 +5,7 @@ use berth_model::status::InstanceStatus;
 use super::choose::Question;
 use super::class::ClassId;
 use super::group::GroupId;
+use super::ports::Ports;
 use super::ranking::{Cursor, Entry, Slot};
 use super::slots::{Free, Tasks};
 use super::{Index, active};
@@ -27,6 +28,7 @@ impl Index {
             self.classes.get_mut(class).join(slot, Free::of(instance));
             self.regroup(slot, instance);
         }
+        self.ports = Ports::of(active(state, self.cluster).map(AsRef::as_ref));
         self.seen = state.instance_changes;
     }
 
@@ -71,8 +73,10 @@ impl Index {
     fn update(&mut self, slot: Slot, instance: &Instance) {
         if self.slots.has_moved(slot, instance) {
             self.reclassify(slot, instance);
+            self.ports.set_reserved(slot, instance);
         }
         self.set_free(slot, Free::of(instance));
+        self.ports.set_held(slot, instance);
         self.regroup(slot, instance);
     }
 
@@ -145,7 +149,7 @@ impl Index {
     }
 
     /// Counts copies as placed.
-    pub(super) fn take(&mut self, question: &mut Question<'_>, slot: Slot, copies: u32) {
+    pub(super) fn take(&mut self, question: &Question<'_>, slot: Slot, copies: u32) {
         let class = self.slots.class(slot);
         let entry = (self.key(question.plan, slot), slot);
         self.take_all(question, class, &[entry], None, copies);
@@ -155,7 +159,7 @@ impl Index {
     /// has just met the first of them.
     pub(super) fn take_all(
         &mut self,
-        question: &mut Question<'_>,
+        question: &Question<'_>,
         id: ClassId,
         entries: &[Entry],
         met: Option<Cursor>,
@@ -172,7 +176,9 @@ impl Index {
             group.change(*slot, before, before + copies, id, class);
         }
         if plan.ports {
-            question.placed.extend(entries.iter().map(|(_, slot)| *slot));
+            for (_, slot) in entries {
+                self.ports.take(*slot, question.request.demand.ports.iter());
+            }
         }
     }
 }

@@ -23,7 +23,17 @@ pub(super) struct Level<'a> {
     pub(super) slots: &'a [Slot],
 }
 
-impl Level<'_> {
+impl<'a> Level<'a> {
+    /// Those that stand together with the same key.
+    pub(super) fn runs(self) -> impl Iterator<Item = (u64, &'a [Slot])> {
+        let mut left = self.slots;
+        self.keys.chunk_by(|one, other| one == other).filter_map(move |equal| {
+            let (run, rest) = left.split_at(equal.len());
+            left = rest;
+            Some((*equal.first()?, run))
+        })
+    }
+
     pub(super) fn entry(self, at: usize) -> Option<Entry> {
         Some((*self.keys.get(at)?, *self.slots.get(at)?))
     }

@@ -43,11 +43,6 @@ impl Leaf {
         }
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
-        let level = self.level();
-        level.keys.iter().copied().zip(level.slots.iter().copied())
-    }
-
     /// The first entry of a leaf that has any.
     pub(super) const fn first(&self) -> Entry {
         (self.keys[0], self.slots[0])
