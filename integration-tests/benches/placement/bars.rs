@@ -16,10 +16,10 @@ const GROWTH: f64 = 2.0;
 pub(crate) fn print(rows: &[Row], copies: &[u32]) {
     println!();
     println!(
-        "| bar                                                     | worst                                        |        |"
+        "| bar                                                     | worst                                                                 |        |"
     );
     println!(
-        "| ------------------------------------------------------- | -------------------------------------------- | ------ |"
+        "| ------------------------------------------------------- | --------------------------------------------------------------------- | ------ |"
     );
     let binpack = |cell: Cell| rows.iter().find(|row| row.kind == BINPACK && row.cell == cell);
     let slowest = rows
@@ -33,10 +33,13 @@ pub(crate) fn print(rows: &[Row], copies: &[u32]) {
     }
     for kind in KINDS.iter().filter(|kind| kind.name != BINPACK) {
         let of_kind = rows.iter().filter(|row| row.kind == kind.name);
-        let shares = of_kind.filter_map(|row| Some((row.rate / binpack(row.cell)?.rate, row)));
-        if let Some((share, row)) = shares.min_by(|(one, _), (other, _)| one.total_cmp(other)) {
+        let shares = of_kind.filter_map(|row| {
+            let binpack = binpack(row.cell)?;
+            Some((row.rate / binpack.rate, row.touched / binpack.touched, row))
+        });
+        if let Some((share, touched, row)) = shares.min_by(|(one, ..), (other, ..)| one.total_cmp(other)) {
             let bar = format!("{}: at least {OTHERS_SHARE} of binpack's", kind.name);
-            let worst = format!("{share:.2} {}", place(row.cell));
+            let worst = format!("{share:.2}, of its instances/s {touched:.2} {}", place(row.cell));
             verdict(&bar, &worst, share >= OTHERS_SHARE);
         }
     }
@@ -95,5 +98,5 @@ fn place(cell: Cell) -> String {
 
 fn verdict(bar: &str, worst: &str, holds: bool) {
     let verdict = if holds { "ok" } else { "MISSED" };
-    println!("| {bar:<55} | {worst:<44} | {verdict:<6} |");
+    println!("| {bar:<55} | {worst:<69} | {verdict:<6} |");
 }

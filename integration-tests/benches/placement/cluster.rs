@@ -7,7 +7,7 @@ use anyhow::Result;
 use berth_model::id::{ClusterName, DefinitionId, DefinitionRevision, Family, InstanceId, TaskId};
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, Strategy};
-use berth_model::quantity::{CpuUnits, Demand, GpuCount, MemoryMib, PortSet};
+use berth_model::quantity::{CpuUnits, Demand, GpuCount, HostPort, MemoryMib, PortSet};
 use berth_model::status::LaunchType;
 use berth_model::time::Timestamp;
 use berth_scheduler_core::change::Change;
@@ -96,8 +96,19 @@ pub(crate) fn filled(empty: &State, instances: usize, load: u32) -> Result<State
     let mut state = empty.clone();
     for (number, taken) in fill(instances, load).into_iter().enumerate() {
         if taken != (0, 0) {
-            fold(&mut state, &placed(number, taken)?);
+            fold(&mut state, &placed(number, number, demand(taken))?);
         }
+    }
+    Ok(state)
+}
+
+/// The same cluster with a task on every instance that holds the host port and takes nothing else.
+pub(crate) fn holding(filled: &State, instances: usize, port: HostPort) -> Result<State> {
+    let mut state = filled.clone();
+    for number in 0..instances {
+        let mut demand = demand((0, 0));
+        demand.ports.insert(port);
+        fold(&mut state, &placed(instances + number, number, demand)?);
     }
     Ok(state)
 }
@@ -163,13 +174,13 @@ fn registered(number: usize) -> Change {
     }
 }
 
-fn placed(number: usize, size: Size) -> Result<Change> {
+fn placed(task: usize, number: usize, demand: Demand) -> Result<Change> {
     let launch = Launch {
         definition: DefinitionId {
             family: Family::parse("fill")?,
             revision: DefinitionRevision(1),
         },
-        demand: demand(size),
+        demand,
         group: "service:fill".into(),
         started_by: None,
         overrides: TaskOverride::default(),
@@ -184,7 +195,7 @@ fn placed(number: usize, size: Size) -> Result<Change> {
         cluster: CLUSTER,
         launch: Arc::new(launch),
         placements: vec![Placement {
-            task: TaskId::from_bits(u128::try_from(number)? + 1),
+            task: TaskId::from_bits(u128::try_from(task)? + 1),
             instance: id(number),
             gpus: Arc::new([]),
         }],

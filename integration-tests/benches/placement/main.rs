@@ -85,12 +85,17 @@ fn print(rows: &[Row]) {
     println!(
         "Times are of one copy: single placements by the wall's clock, calls of more copies by the thread's time, each\n\
          divided by its copies, less what reading the clock takes ({:?} and {:?}). Upkeep is what the index takes for a\n\
-         copy when the state has changed. * Fewer copies of some request fit: those that do are asked for.\n",
+         copy when the state has changed. Instances/s are those that the copies of a call went to: what one takes at once costs\n\
+         little more than one copy. * Fewer copies of some request fit: those that do are asked for.\n",
         Clock::Wall.own_time(),
         Clock::Thread.own_time(),
     );
-    println!("| request          | copies | instances | load % | placements/s |   p50 us |   p99 us | upkeep us |");
-    println!("| ---------------- | -----: | --------: | -----: | -----------: | -------: | -------: | --------: |");
+    println!(
+        "| request          | copies | instances | load % | placements/s | instances/s |   p50 us |   p99 us | upkeep us |"
+    );
+    println!(
+        "| ---------------- | -----: | --------: | -----: | -----------: | ----------: | -------: | -------: | --------: |"
+    );
     for row in rows {
         let Cell {
             copies,
@@ -99,8 +104,8 @@ fn print(rows: &[Row]) {
         } = row.cell;
         let copies = format!("{}{copies}", if row.fewer { "*" } else { "" });
         println!(
-            "| {:<16} | {copies:>6} | {instances:>9} | {load:>6} | {:>12.0} | {:>8.3} | {:>8.3} | {:>9.3} |",
-            row.kind, row.rate, row.p50, row.p99, row.upkeep
+            "| {:<16} | {copies:>6} | {instances:>9} | {load:>6} | {:>12.0} | {:>11.0} | {:>8.3} | {:>8.3} | {:>9.3} |",
+            row.kind, row.rate, row.touched, row.p50, row.p99, row.upkeep
         );
     }
 }

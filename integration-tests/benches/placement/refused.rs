@@ -9,7 +9,7 @@ use berth_scheduler_core::state::State;
 
 use crate::SIZES;
 use crate::clock::Clock;
-use crate::cluster::{self, CLUSTER, HOST};
+use crate::cluster::{self, CLUSTER, HOST, Size};
 
 /// Percent of the CPU that is taken.
 const LOAD: u32 = 95;
@@ -20,12 +20,21 @@ const RUNS: usize = 51;
 struct Refused {
     name: &'static str,
     request: fn() -> Request,
+    /// Whether a task on each instance holds the port.
+    is_held: bool,
 }
 
-const REFUSED: [Refused; 3] = [
+/// The port that is asked for.
+const PORT: HostPort = HostPort {
+    protocol: Protocol::Tcp,
+    port: 443,
+};
+
+const REFUSED: [Refused; 4] = [
     Refused {
         name: "no instance has the memory",
         request: || unfit(&[]),
+        is_held: false,
     },
     Refused {
         name: "a constraint rules all out",
@@ -33,23 +42,31 @@ const REFUSED: [Refused; 3] = [
             let expression = Expression::parse("attribute:rack == none");
             unfit(&expression.into_iter().map(Constraint::MemberOf).collect::<Vec<_>>())
         },
+        is_held: false,
     },
     Refused {
-        name: "with a host port",
-        request: || {
-            let mut request = unfit(&[]);
-            request.demand.ports.insert(HostPort {
-                protocol: Protocol::Tcp,
-                port: 443,
-            });
-            request
-        },
+        name: "no memory, with a host port",
+        request: || with_port(unfit(&[])),
+        is_held: false,
+    },
+    Refused {
+        name: "all hold the host port",
+        request: || with_port(asked((1, 1), &[])),
+        is_held: true,
     },
 ];
 
 fn unfit(constraints: &[Constraint]) -> Request {
-    let strategies = [Strategy::Binpack(PackBy::Cpu)];
-    cluster::request((1, HOST.1 + 1), &strategies, constraints, "service:refused")
+    asked((1, HOST.1 + 1), constraints)
+}
+
+fn asked(size: Size, constraints: &[Constraint]) -> Request {
+    cluster::request(size, &[Strategy::Binpack(PackBy::Cpu)], constraints, "service:refused")
+}
+
+fn with_port(mut request: Request) -> Request {
+    request.demand.ports.insert(PORT);
+    request
 }
 
 /// Prints the median of each kind and size.
@@ -60,8 +77,10 @@ pub(crate) fn print() -> Result<()> {
     println!("| ---------------------------- | --------: | -----: |");
     for instances in SIZES {
         let state = cluster::filled(&cluster::empty(instances)?, instances, LOAD)?;
+        let holding = cluster::holding(&state, instances, PORT)?;
         for refused in &REFUSED {
-            let median = measure(&state, &(refused.request)())?;
+            let state = if refused.is_held { &holding } else { &state };
+            let median = measure(state, &(refused.request)())?;
             println!("| {:<28} | {instances:>9} | {median:>6.1} |", refused.name);
         }
     }

@@ -32,6 +32,8 @@ pub(crate) struct Row {
     pub(crate) fewer: bool,
     /// A second, of the time that placing took.
     pub(crate) rate: f64,
+    /// Instances a second that copies of a call went to: neighbours in its answer on the same one count as one.
+    pub(crate) touched: f64,
     /// Of a copy, in microseconds.
     pub(crate) p50: f64,
     pub(crate) p99: f64,
@@ -45,6 +47,7 @@ struct Times {
     calls: Vec<(Duration, usize)>,
     upkeep: Duration,
     placed: usize,
+    touched: usize,
 }
 
 impl Row {
@@ -110,6 +113,7 @@ fn run(index: &mut Index, state: &State, asked: &[(Request, u32)], cell: Cell, s
         let (solution, took) = clock.time(|| index.place(state, request, *copies, turn));
         ahead += solution.placed.len();
         times.placed += solution.placed.len();
+        times.touched += solution.placed.chunk_by(PartialEq::eq).count();
         times.calls.push((took.saturating_sub(own_time), solution.placed.len()));
     }
     times
@@ -131,6 +135,7 @@ impl Times {
             cell,
             fewer,
             rate: self.placed as f64 / total.as_secs_f64(),
+            touched: self.touched as f64 / total.as_secs_f64(),
             p50: at(50),
             p99: at(99),
             upkeep: self.upkeep.as_secs_f64() * 1e6 / self.placed as f64,
