@@ -16,8 +16,8 @@ pub(crate) struct Table(Vec<Vec<Cell>>);
 
 impl Table {
     /// A table with one column a heading.
-    pub(crate) fn with_headings<const N: usize>(headings: [&str; N]) -> Self {
-        Self(vec![headings.map(text).to_vec()])
+    pub(crate) fn with_headings<'h>(headings: impl IntoIterator<Item = &'h str>) -> Self {
+        Self(vec![headings.into_iter().map(text).collect()])
     }
 
     /// A table whose rows are a name and a value each.

@@ -76,21 +76,7 @@ pub(crate) fn instances(rows: &[InstanceUsage]) -> Table {
 
 /// Tasks, with their part of what they reserve.
 pub(crate) fn tasks(rows: &[TaskUsage]) -> Table {
-    let mut table = Table::with_headings([
-        "TASK",
-        "DEFINITION",
-        "INSTANCE",
-        "CPU",
-        "CPU %",
-        "MEMORY",
-        "MEM %",
-        "NET IN",
-        "NET OUT",
-        "READ",
-        "WRITTEN",
-        "PIDS",
-        "AGE",
-    ]);
+    let mut table = of_figures(&["TASK", "DEFINITION", "INSTANCE"]);
     let short = Short::among_tasks(rows.iter().map(|row| row.task_arn.as_str()));
     let short_instance = Short::among_instances(rows.iter().map(|row| row.container_instance_arn.as_str()));
     for row in rows {
@@ -106,22 +92,7 @@ pub(crate) fn tasks(rows: &[TaskUsage]) -> Table {
 
 /// Containers, with their part of what they reserve and the limit of their memory.
 pub(crate) fn containers(rows: &[ContainerUsage]) -> Table {
-    let mut table = Table::with_headings([
-        "TASK",
-        "CONTAINER",
-        "INSTANCE",
-        "LIMIT",
-        "CPU",
-        "CPU %",
-        "MEMORY",
-        "MEM %",
-        "NET IN",
-        "NET OUT",
-        "READ",
-        "WRITTEN",
-        "PIDS",
-        "AGE",
-    ]);
+    let mut table = of_figures(&["TASK", "CONTAINER", "INSTANCE", "LIMIT"]);
     let short = Short::among_tasks(rows.iter().map(|row| row.task_arn.as_str()));
     let short_instance = Short::among_instances(rows.iter().map(|row| row.container_instance_arn.as_str()));
     for row in rows {
@@ -138,10 +109,7 @@ pub(crate) fn containers(rows: &[ContainerUsage]) -> Table {
 
 /// Groups of tasks: a service is one.
 pub(crate) fn groups(rows: &[GroupUsage]) -> Table {
-    let mut table = Table::with_headings([
-        "GROUP", "TASKS", "RESERVED", "CPU", "CPU %", "MEMORY", "MEM %", "NET IN", "NET OUT", "READ", "WRITTEN",
-        "PIDS", "AGE",
-    ]);
+    let mut table = of_figures(&["GROUP", "TASKS", "RESERVED"]);
     for row in rows {
         let names = [
             text(&row.group),
@@ -153,7 +121,15 @@ pub(crate) fn groups(rows: &[GroupUsage]) -> Table {
     table
 }
 
-/// The columns that all but instances share.
+/// A table with these columns, and those that all but instances share.
+fn of_figures(names: &[&str]) -> Table {
+    let shared = [
+        "CPU", "CPU %", "MEMORY", "MEM %", "NET IN", "NET OUT", "READ", "WRITTEN", "PIDS", "AGE",
+    ];
+    Table::with_headings(names.iter().copied().chain(shared))
+}
+
+/// What stands in the shared columns.
 fn figures(used: Option<Used>, utilization: Option<Percent>, age_ms: u64) -> [Cell; 10] {
     let used = used.unwrap_or_default();
     let utilization = utilization.unwrap_or_default();

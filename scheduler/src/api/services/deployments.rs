@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 
+use berth_model::arn::Namespace;
 use berth_model::fault::{Fault, FaultClass};
 use berth_model::id::{ClusterName, ServiceName};
 use berth_model::time::Timestamp;
@@ -11,7 +12,7 @@ use berth_scheduler_core::keys::ServiceKey;
 use berth_scheduler_core::service::Deployment;
 use berth_scheduler_core::state::{Service, State};
 
-use crate::api::describe::{self, service as show};
+use crate::api::describe::{missing, service as show};
 use crate::api::page::Page;
 use crate::api::request::{at_most, given, one_of, required};
 use crate::api::{Api, Caller};
@@ -125,22 +126,12 @@ pub(crate) async fn describe(
     _caller: &Caller,
 ) -> Result<ecs::DescribeServiceDeploymentsResponse, Fault> {
     check("serviceDeploymentArns", &request.service_deployment_arns)?;
-    let state = api.engine.view();
-    let mut response = ecs::DescribeServiceDeploymentsResponse::default();
-    for arn in request.service_deployment_arns {
-        let named = Named::read(api, "service-deployment", &arn)?;
-        match named.find(&state, has_name) {
-            Some((service, deployment)) => response.service_deployments.push(show::service_deployment(
-                &state,
-                service,
-                deployment,
-                &named.cluster,
-                &api.namespace,
-            )),
-            None => response.failures.push(describe::missing(arn)),
-        }
-    }
-    Ok(response)
+    let arns = request.service_deployment_arns;
+    let (service_deployments, failures) = named(api, "service-deployment", arns, has_name, show::service_deployment)?;
+    Ok(ecs::DescribeServiceDeploymentsResponse {
+        service_deployments,
+        failures,
+    })
 }
 
 pub(crate) async fn describe_revisions(
@@ -149,22 +140,32 @@ pub(crate) async fn describe_revisions(
     _caller: &Caller,
 ) -> Result<ecs::DescribeServiceRevisionsResponse, Fault> {
     check("serviceRevisionArns", &request.service_revision_arns)?;
+    let arns = request.service_revision_arns;
+    let (service_revisions, failures) = named(api, "service-revision", arns, is_of_revision, show::revision)?;
+    Ok(ecs::DescribeServiceRevisionsResponse {
+        service_revisions,
+        failures,
+    })
+}
+
+/// What the ARNs name, described, and those of them that name nothing.
+fn named<T>(
+    api: &Api,
+    kind: &str,
+    arns: Vec<String>,
+    is: impl Fn(&Deployment, &str) -> bool,
+    describe: impl Fn(&State, &Service, &Deployment, &ClusterName, &Namespace) -> T,
+) -> Result<(Vec<T>, Vec<ecs::Failure>), Fault> {
     let state = api.engine.view();
-    let mut response = ecs::DescribeServiceRevisionsResponse::default();
-    for arn in request.service_revision_arns {
-        let named = Named::read(api, "service-revision", &arn)?;
-        match named.find(&state, is_of_revision) {
-            Some((service, deployment)) => response.service_revisions.push(show::revision(
-                &state,
-                service,
-                deployment,
-                &named.cluster,
-                &api.namespace,
-            )),
-            None => response.failures.push(describe::missing(arn)),
+    let (mut described, mut failures) = (Vec::new(), Vec::new());
+    for arn in arns {
+        let named = Named::read(api, kind, &arn)?;
+        match named.find(&state, &is) {
+            Some((service, found)) => described.push(describe(&state, service, found, &named.cluster, &api.namespace)),
+            None => failures.push(missing(arn)),
         }
     }
-    Ok(response)
+    Ok((described, failures))
 }
 
 fn check(name: &str, arns: &[String]) -> Result<(), Fault> {
