@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Result, ensure};
 use berth_integration_tests::cluster::SOON;
 use berth_integration_tests::cluster::services::events;
-use berth_integration_tests::{Seen, wait_until};
+use berth_integration_tests::{Cluster, Seen, wait_until};
 use serde_json::{Value, json};
 
 use super::{CLUSTER, HOSTS, Hosts, definition};
@@ -16,7 +16,7 @@ fn arns(tasks: &[Value]) -> BTreeSet<String> {
 }
 
 pub(super) fn a_service_reaches_its_count_and_replaces_what_crashes(hosts: &Hosts) -> Result<()> {
-    let cluster = hosts.whole()?;
+    let cluster = hosts.shared();
     let sleeper = definition(&cluster, "sleeper", "exec sleep 600")?;
     let created = cluster.create_service("web", &sleeper, &json!({"desiredCount": 3}))?;
     assert_eq!(created["status"], "ACTIVE", "{created}");
@@ -63,7 +63,7 @@ pub(super) fn a_service_reaches_its_count_and_replaces_what_crashes(hosts: &Host
 }
 
 pub(super) fn a_service_is_scaled_out_and_in_and_deleted(hosts: &Hosts) -> Result<()> {
-    let cluster = hosts.whole()?;
+    let cluster = hosts.shared();
     let sleeper = definition(&cluster, "sleeper", "exec sleep 600")?;
     cluster.create_service("scaled", &sleeper, &json!({"desiredCount": 1}))?;
     cluster.wait_stable("scaled")?;
@@ -102,11 +102,61 @@ pub(super) fn a_service_is_scaled_out_and_in_and_deleted(hosts: &Hosts) -> Resul
     let gone = cluster.delete_service("scaled")?;
     assert_eq!(gone["deployments"], json!([]), "{gone}");
     let listed = cluster.ecs().call("ListServices", &json!({"cluster": CLUSTER}))?;
-    assert_eq!(listed["serviceArns"], json!([]));
+    ensure!(!listed.to_string().contains("/scaled\""), "it is listed: {listed}");
     let refusal = cluster.ecs().refusal("UpdateService", &name)?;
     assert_eq!(
         (refusal.class.as_str(), refusal.message.as_str()),
         ("ServiceNotActiveException", "Service was not ACTIVE.")
     );
     Ok(())
+}
+
+/// The names of the hosts of a service's tasks, each as often as it has one.
+fn names(cluster: &Cluster, service: &str) -> Result<Vec<&'static str>> {
+    let tasks = cluster.service_tasks(service)?;
+    let mut names = Vec::new();
+    for host in HOSTS {
+        let instance = cluster.instance_of(host)?["containerInstanceArn"].clone();
+        let here = tasks.iter().filter(|task| task["containerInstanceArn"] == instance);
+        names.extend(here.map(|_| host));
+    }
+    Ok(names)
+}
+
+pub(super) fn scale_in_leaves_a_service_spread_and_empties_hosts_of_one_that_is_packed(hosts: &Hosts) -> Result<()> {
+    let cluster = hosts.shared();
+    let sleeper = definition(&cluster, "sleeper", "exec sleep 600")?;
+    let spread = json!({"desiredCount": 6, "placementStrategy": [{"type": "spread", "field": "instanceId"}]});
+    cluster.create_service("spread", &sleeper, &spread)?;
+    // What other tests run there does not change which host is the fullest.
+    let mut fillers = Vec::new();
+    for (host, memory) in [(HOSTS[1], 2048), (HOSTS[2], 1024)] {
+        let filler = cluster.register(&json!({"family": "filler", "containerDefinitions": [
+            {"name": "app", "image": "busybox", "memory": memory, "command": ["sleep", "600"], "stopTimeout": 1},
+        ]}))?;
+        let there = json!({"placementConstraints": [
+            {"type": "memberOf", "expression": format!("attribute:host == {host}")}]});
+        fillers.extend(cluster.run(&filler, 1, &there)?);
+    }
+    let packed = json!({
+        "desiredCount": 3,
+        "placementStrategy": [{"type": "binpack", "field": "memory"}],
+        "placementConstraints": [{"type": "distinctInstance"}],
+    });
+    cluster.create_service("packed", &sleeper, &packed)?;
+    cluster.wait_stable("spread")?;
+    cluster.wait_stable("packed")?;
+    assert_eq!(names(&cluster, "spread")?, ["a", "a", "b", "b", "c", "c"]);
+    assert_eq!(names(&cluster, "packed")?, HOSTS);
+    for (desired, left) in [(2, &["b", "c"][..]), (1, &["b"][..])] {
+        cluster.update_service("packed", &json!({"desiredCount": desired}))?;
+        cluster.wait_stable("packed")?;
+        assert_eq!(names(&cluster, "packed")?, left);
+    }
+    cluster.update_service("spread", &json!({"desiredCount": 3}))?;
+    cluster.wait_stable("spread")?;
+    assert_eq!(names(&cluster, "spread")?, HOSTS);
+    cluster.delete_service("packed")?;
+    cluster.delete_service("spread")?;
+    cluster.stop(&fillers)
 }

@@ -13,7 +13,7 @@ const FLOOR: usize = 2;
 const CEILING: usize = 6;
 
 pub(super) fn a_rolling_update_keeps_its_bounds_though_the_scheduler_is_killed(hosts: &Hosts) -> Result<()> {
-    let mut cluster = hosts.whole()?;
+    let mut cluster = hosts.alone();
     let old = checked(&cluster, "release", "exec sleep 600")?;
     let bounds = json!({"desiredCount": DESIRED, "deploymentConfiguration": {
         "minimumHealthyPercent": 50, "maximumPercent": 150,
@@ -65,7 +65,7 @@ pub(super) fn a_rolling_update_keeps_its_bounds_though_the_scheduler_is_killed(h
 }
 
 pub(super) fn a_release_that_cannot_start_is_rolled_back(hosts: &Hosts) -> Result<()> {
-    let cluster = hosts.whole()?;
+    let cluster = hosts.shared();
     let good = checked(&cluster, "good", "exec sleep 600")?;
     let guarded = json!({"desiredCount": 2, "deploymentConfiguration": {"deploymentCircuitBreaker": {
         "enable": true, "rollback": true, "thresholdConfiguration": {"type": "COUNT", "value": 2},

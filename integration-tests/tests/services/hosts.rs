@@ -1,13 +1,15 @@
 //! Hosts come, go and are missed.
 
 use std::collections::BTreeSet;
+use std::time::SystemTime;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use berth_integration_tests::cluster::SOON;
-use berth_integration_tests::{Cluster, Seen, wait_until};
+use berth_integration_tests::cluster::services::events;
+use berth_integration_tests::{Cluster, Seen, journal, wait_until};
 use serde_json::{Value, json};
 
-use super::{CLUSTER, HOSTS, Hosts, LAST, checked, definition};
+use super::{CLUSTER, HOSTS, Hosts, SPARE, checked, definition};
 
 /// The instances of the service's tasks that run.
 fn instances(cluster: &Cluster, name: &str) -> Result<BTreeSet<String>> {
@@ -24,25 +26,66 @@ fn arn_of(cluster: &Cluster, host: &str) -> Result<String> {
 }
 
 pub(super) fn a_daemon_runs_on_each_host_and_on_one_that_joins(hosts: &Hosts) -> Result<()> {
-    let before = hosts.lock();
-    let known = before.instances()?.len();
-    let logger = definition(&before, "logger", "exec sleep 600")?;
-    let created = before.create_service("logs", &logger, &json!({"schedulingStrategy": "DAEMON"}))?;
-    assert_eq!(created["desiredCount"], json!(known), "{created}");
-    before.wait_stable("logs")?;
-    assert_eq!(instances(&before, "logs")?.len(), known);
-    drop(before);
-    let cluster = hosts.whole()?;
-    wait_until("the host that joins has one too", SOON, || {
-        let on = instances(&cluster, "logs")?;
-        Ok(Seen::when(on.len() == HOSTS.len(), || format!("{on:?}")))
-    })?;
+    let mut cluster = hosts.alone();
+    let logger = definition(&cluster, "logger", "exec sleep 600")?;
+    let created = cluster.create_service("logs", &logger, &json!({"schedulingStrategy": "DAEMON"}))?;
+    assert_eq!(created["desiredCount"], json!(HOSTS.len()), "{created}");
     cluster.wait_stable("logs")?;
-    cluster.delete_service("logs").map(drop)
+    assert_eq!(instances(&cluster, "logs")?.len(), HOSTS.len());
+    hosts.with_another(&mut cluster, "daemon", |cluster| {
+        wait_until("the host that joins has one too", SOON, || {
+            let on = instances(cluster, "logs")?;
+            Ok(Seen::when(on.len() == HOSTS.len() + 1, || format!("{on:?}")))
+        })?;
+        cluster.wait_stable("logs")?;
+        cluster.delete_service("logs").map(drop)
+    })
+}
+
+pub(super) fn tasks_move_to_the_zone_of_a_host_that_joins_one_by_one_and_started_first(hosts: &Hosts) -> Result<()> {
+    const DESIRED: usize = 4;
+    let mut cluster = hosts.alone();
+    let checked = checked(&cluster, "zoned", "exec sleep 600")?;
+    let balanced = json!({"desiredCount": DESIRED, "availabilityZoneRebalancing": "ENABLED"});
+    cluster.create_service("zoned", &checked, &balanced)?;
+    cluster.wait_completed("zoned")?;
+    let joined = SystemTime::now();
+    hosts.with_another(&mut cluster, "zone", |cluster| {
+        let spare = arn_of(cluster, SPARE)?;
+        let service = cluster.wait_service("zoned", "balanced", |service| {
+            let said = "(service zoned) is AZ balanced with 2 tasks in away, 2 tasks in home.";
+            events(service).iter().any(|event| event == said)
+        })?;
+        let moved = events(&service);
+        let count = |text: &str| moved.iter().filter(|event| event.contains(text)).count();
+        assert_eq!(count("is not AZ balanced with 0 tasks in away, 4 tasks in home."), 1);
+        assert_eq!(count("has started 1 tasks in away to AZ Rebalance: (task "), 2);
+        assert_eq!(
+            count("has stopped 1 running tasks in home due to AZ rebalancing: (task "),
+            2
+        );
+        let tasks = cluster.service_tasks("zoned")?;
+        let there = tasks.iter().filter(|task| task["containerInstanceArn"] == json!(spare));
+        assert_eq!((tasks.len(), there.count()), (DESIRED, 2), "{tasks:?}");
+
+        // Not from samples: what each record of the journal has made of the service.
+        let status = cluster.scheduler.terminate()?;
+        ensure!(status.success(), "the scheduler ended with {status}");
+        let looks = journal::of_service(cluster.scheduler.data_dir(), "zoned")?;
+        cluster.scheduler.start_again()?;
+        cluster.wait_connected(HOSTS.len() + 1)?;
+        let during: Vec<_> = looks.iter().filter(|look| look.at >= joined).collect();
+        ensure!(during.len() > 2, "the moves left no trace: {looks:?}");
+        for look in during {
+            ensure!(look.healthy >= DESIRED, "fewer than wanted: {look:?}");
+            ensure!(look.wanted <= DESIRED + 1, "more than one on its way: {look:?}");
+        }
+        cluster.delete_service("zoned").map(drop)
+    })
 }
 
 pub(super) fn a_host_that_is_drained_hands_its_tasks_over(hosts: &Hosts) -> Result<()> {
-    let cluster = hosts.whole()?;
+    let cluster = hosts.alone();
     let checked = checked(&cluster, "moved", "exec sleep 600")?;
     cluster.create_service("moved", &checked, &json!({"desiredCount": 3}))?;
     cluster.wait_stable("moved")?;
@@ -67,18 +110,18 @@ fn set_status(cluster: &Cluster, instance: &str, status: &str) -> Result<()> {
 }
 
 pub(super) fn the_tasks_of_a_lost_host_are_replaced_and_the_surplus_goes_on_its_return(hosts: &Hosts) -> Result<()> {
-    let mut cluster = hosts.whole()?;
+    let mut cluster = hosts.alone();
     let checked = checked(&cluster, "missed", "exec sleep 600")?;
     cluster.create_service("missed", &checked, &json!({"desiredCount": 3}))?;
     cluster.wait_stable("missed")?;
-    let lost = arn_of(&cluster, LAST)?;
+    let last = HOSTS.len() - 1;
+    let lost = arn_of(&cluster, HOSTS[last])?;
     let on = |task: &Value| task["containerInstanceArn"] == json!(lost);
     let before = cluster.service_tasks("missed")?;
     let kept = before.iter().find(|task| on(task)).context("no task on the host")?;
     let kept = kept["taskArn"].clone();
     wait_healthy(&cluster)?;
 
-    let last = HOSTS.len() - 1;
     cluster.agents[last].daemon().kill()?;
     wait_until("three tasks run elsewhere", SOON, || {
         let tasks = cluster.service_tasks("missed")?;

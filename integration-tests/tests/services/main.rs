@@ -7,7 +7,7 @@ mod hosts;
 mod releases;
 
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use anyhow::Result;
 use berth_integration_tests::agent::Settings;
@@ -18,24 +18,27 @@ use serde_json::json;
 
 const CLUSTER: &str = "services";
 const HOSTS: [&str; 3] = ["a", "b", "c"];
-/// The host that joins last.
-const LAST: &str = "c";
+/// The host that joins where a test asks for another.
+const SPARE: &str = "d";
+/// The attribute that says in which zone a host is, and the zone of all but the spare one.
+const ZONE: &str = "ecs.availability-zone";
+const HOME: &str = "home";
 /// Seconds for which an agent may be away.
 const GRACE: &str = "2";
 
 struct Hosts {
     bed: Arc<TestBed>,
     settings: Settings,
-    cluster: Mutex<Cluster>,
+    cluster: RwLock<Cluster>,
 }
 
 impl Fixture for Hosts {
-    // Hosts come and go, and the scheduler is killed.
-    const AT_ONCE: Option<usize> = Some(1);
+    // As many as share the cluster. Those that take hosts away or kill the scheduler have it to themselves, after these.
+    const AT_ONCE: Option<usize> = Some(6);
 
     fn start() -> Result<Self> {
-        let bed = TestBed::new("services", &HOSTS)?;
-        let settings = Settings::with_arguments(&[
+        let bed = TestBed::new("services", &[&HOSTS[..], &[SPARE]].concat())?;
+        let mut settings = Settings::with_arguments(&[
             "--stop-timeout",
             "1s",
             "--endpoint-address",
@@ -45,14 +48,15 @@ impl Fixture for Hosts {
             "--image-pull-behavior",
             "prefer-cached",
         ]);
+        settings.attributes.push((ZONE.to_owned(), HOME.to_owned()));
         let started = bed
             .start_scheduler_with("scheduler-services", &["--lost-instance-grace", GRACE])
-            .and_then(|scheduler| Cluster::start_under(scheduler, &bed, CLUSTER, &HOSTS[..2], &settings));
+            .and_then(|scheduler| Cluster::start_under(scheduler, &bed, CLUSTER, &HOSTS, &settings));
         if started.is_err() {
             bed.note_failure();
         }
         Ok(Self {
-            cluster: Mutex::new(started?),
+            cluster: RwLock::new(started?),
             settings,
             bed,
         })
@@ -65,31 +69,53 @@ impl Fixture for Hosts {
 
 fn main() -> ExitCode {
     suite::main::<Hosts>(tests![
-        hosts::a_daemon_runs_on_each_host_and_on_one_that_joins,
+        releases::bad_releases_are_given_up_at_the_threshold_rolled_back_and_explained,
+        releases::a_first_release_that_cannot_start_has_nothing_to_go_back_to,
+        deployments::a_release_that_cannot_start_is_rolled_back,
         count::a_service_reaches_its_count_and_replaces_what_crashes,
         count::a_service_is_scaled_out_and_in_and_deleted,
+        count::scale_in_leaves_a_service_spread_and_empties_hosts_of_one_that_is_packed,
         deployments::a_rolling_update_keeps_its_bounds_though_the_scheduler_is_killed,
-        deployments::a_release_that_cannot_start_is_rolled_back,
-        releases::bad_releases_are_given_up_at_the_threshold_rolled_back_and_explained,
+        hosts::a_daemon_runs_on_each_host_and_on_one_that_joins,
+        hosts::tasks_move_to_the_zone_of_a_host_that_joins_one_by_one_and_started_first,
         hosts::a_host_that_is_drained_hands_its_tasks_over,
         hosts::the_tasks_of_a_lost_host_are_replaced_and_the_surplus_goes_on_its_return,
     ])
 }
 
 impl Hosts {
-    fn lock(&self) -> MutexGuard<'_, Cluster> {
-        self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The cluster, together with other tests.
+    fn shared(&self) -> RwLockReadGuard<'_, Cluster> {
+        self.cluster.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The cluster with all its hosts.
-    fn whole(&self) -> Result<MutexGuard<'_, Cluster>> {
-        let mut cluster = self.lock();
-        if cluster.agents.len() < HOSTS.len() {
-            let agent = start_agent(&self.bed, LAST, &cluster.scheduler, CLUSTER, &self.settings)?;
-            cluster.agents.push(agent);
-        }
+    /// The cluster, for a test that others would notice.
+    fn alone(&self) -> RwLockWriteGuard<'_, Cluster> {
+        self.cluster.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has the spare host join, in a zone of its own, and leave again after `act`.
+    fn with_another<T>(
+        &self,
+        cluster: &mut Cluster,
+        name: &str,
+        act: impl FnOnce(&mut Cluster) -> Result<T>,
+    ) -> Result<T> {
+        let settings = Settings {
+            name: name.to_owned(),
+            attributes: vec![(ZONE.to_owned(), "away".to_owned())],
+            ..self.settings.clone()
+        };
+        let agent = start_agent(&self.bed, SPARE, &cluster.scheduler, CLUSTER, &settings)?;
+        cluster.agents.push(agent);
+        cluster.wait_connected(HOSTS.len() + 1)?;
+        let done = act(cluster);
+        let instance = &cluster.instance_of(SPARE)?["containerInstanceArn"];
+        let input = json!({"cluster": CLUSTER, "containerInstance": instance, "force": true});
+        cluster.ecs().call("DeregisterContainerInstance", &input)?;
+        cluster.agents.truncate(HOSTS.len());
         cluster.wait_connected(HOSTS.len())?;
-        Ok(cluster)
+        done
     }
 }
 

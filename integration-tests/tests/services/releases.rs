@@ -25,9 +25,11 @@ struct Bad {
     checks: bool,
     /// How many failures end its deployment.
     threshold: usize,
+    /// How many tasks its service has.
+    desired: usize,
 }
 
-fn all() -> [Bad; 4] {
+fn all() -> [Bad; 5] {
     let shell = |script: &str| json!(["sh", "-c", script]);
     [
         Bad {
@@ -38,6 +40,7 @@ fn all() -> [Bad; 4] {
             says: &["no-such-program"],
             checks: false,
             threshold: THRESHOLD,
+            desired: 1,
         },
         Bad {
             service: "no-image",
@@ -47,6 +50,7 @@ fn all() -> [Bad; 4] {
             checks: false,
             // An agent tries to pull for up to a minute before that has failed.
             threshold: 1,
+            desired: 1,
         },
         Bad {
             service: "crashes",
@@ -55,6 +59,17 @@ fn all() -> [Bad; 4] {
             says: &["\\u{1b}[31mno key port"],
             checks: false,
             threshold: THRESHOLD,
+            desired: 1,
+        },
+        Bad {
+            service: "crashes-late",
+            container: json!({"command": shell("echo at work; sleep 30; echo out of memory; exit 4")}),
+            begins: "container app ended with exit code 4; it said last: at work | out of memory",
+            says: &[],
+            checks: false,
+            // Both at the same time: it takes no longer than one.
+            threshold: 2,
+            desired: 2,
         },
         Bad {
             service: "sick",
@@ -65,6 +80,7 @@ fn all() -> [Bad; 4] {
             says: &["listening on 8081"],
             checks: true,
             threshold: THRESHOLD,
+            desired: 1,
         },
     ]
 }
@@ -115,7 +131,7 @@ impl Bad {
 }
 
 pub(super) fn bad_releases_are_given_up_at_the_threshold_rolled_back_and_explained(hosts: &Hosts) -> Result<()> {
-    let cluster = hosts.whole()?;
+    let cluster = hosts.shared();
     let good = checked(&cluster, "sound", "exec sleep 600")?;
     let releases = all();
     for bad in &releases {
@@ -123,7 +139,8 @@ pub(super) fn bad_releases_are_given_up_at_the_threshold_rolled_back_and_explain
         if bad.threshold != THRESHOLD {
             breaker["thresholdConfiguration"] = json!({"type": "COUNT", "value": bad.threshold});
         }
-        let guarded = json!({"desiredCount": 1, "deploymentConfiguration": {"deploymentCircuitBreaker": breaker}});
+        let guarded =
+            json!({"desiredCount": bad.desired, "deploymentConfiguration": {"deploymentCircuitBreaker": breaker}});
         cluster.create_service(bad.service, &good, &guarded)?;
     }
     let mut failing = Vec::new();
@@ -140,7 +157,7 @@ pub(super) fn bad_releases_are_given_up_at_the_threshold_rolled_back_and_explain
         let back = cluster.wait_service(bad.service, "back at the good release", |service| {
             let definition = service["taskDefinition"].as_str().unwrap_or_default();
             let deployments = service["deployments"].as_array().map_or(0, Vec::len);
-            definition.ends_with(&good) && deployments == 1 && service["runningCount"] == json!(1)
+            definition.ends_with(&good) && deployments == 1 && service["runningCount"] == json!(bad.desired)
         })?;
         let mut told = events(&back);
         told.reverse();
@@ -157,8 +174,45 @@ pub(super) fn bad_releases_are_given_up_at_the_threshold_rolled_back_and_explain
     Ok(())
 }
 
-/// What the circuit breaker has counted of the service's deployment that was rolled back.
-fn breaker(cluster: &Cluster, service: &str) -> Result<Value> {
+pub(super) fn a_first_release_that_cannot_start_has_nothing_to_go_back_to(hosts: &Hosts) -> Result<()> {
+    let cluster = hosts.shared();
+    let [bad, ..] = all();
+    let breaker = json!({"enable": true, "rollback": true});
+    let guarded = json!({"desiredCount": 1, "deploymentConfiguration": {"deploymentCircuitBreaker": breaker}});
+    cluster.create_service("first", &bad.register(&cluster)?, &guarded)?;
+    let failed = cluster.wait_service("first", "given up", |service| {
+        service["deployments"][0]["rolloutState"] == "FAILED"
+    })?;
+    let only = &failed["deployments"][0];
+    assert_eq!(failed["deployments"].as_array().map(Vec::len), Some(1), "{failed}");
+    assert_eq!(
+        only["rolloutStateReason"], "ECS deployment circuit breaker: tasks failed to start.",
+        "{failed}"
+    );
+    let id = only["id"].as_str().context("no deployment")?;
+    let says = format!("(service first) (deployment {id}) deployment failed: tasks failed to start.");
+    ensure!(events(&failed).contains(&says), "{failed}");
+    let described = deployments(&cluster, "first")?;
+    assert_eq!(described[0]["status"], "ROLLBACK_FAILED", "{described:?}");
+    assert_eq!(
+        described[0]["statusReason"], "No rollback candidate was found to run the rollback.",
+        "{described:?}"
+    );
+    // The service stays, starts nothing more, and takes the next release.
+    let good = checked(&cluster, "sound", "exec sleep 600")?;
+    cluster.update_service("first", &json!({"taskDefinition": good}))?;
+    cluster.wait_completed("first")?;
+    let after = deployments(&cluster, "first")?;
+    let first = after
+        .iter()
+        .find(|known| known["serviceDeploymentArn"] == described[0]["serviceDeploymentArn"]);
+    let counted = &first.context("the first deployment is forgotten")?["deploymentCircuitBreaker"]["failureCount"];
+    assert_eq!(*counted, json!(THRESHOLD), "{after:?}");
+    cluster.delete_service("first").map(drop)
+}
+
+/// The deployments of a service, described.
+fn deployments(cluster: &Cluster, service: &str) -> Result<Vec<Value>> {
     let input = json!({"cluster": CLUSTER, "service": service});
     let listed = list(
         &cluster.ecs().call("ListServiceDeployments", &input)?,
@@ -166,10 +220,15 @@ fn breaker(cluster: &Cluster, service: &str) -> Result<Value> {
     )?;
     let arns: Vec<&Value> = listed.iter().map(|brief| &brief["serviceDeploymentArn"]).collect();
     let input = json!({"serviceDeploymentArns": arns});
-    let described = list(
+    list(
         &cluster.ecs().call("DescribeServiceDeployments", &input)?,
         "serviceDeployments",
-    )?;
+    )
+}
+
+/// What the circuit breaker has counted of the service's deployment that was rolled back.
+fn breaker(cluster: &Cluster, service: &str) -> Result<Value> {
+    let described = deployments(cluster, service)?;
     let rolled_back = described.iter().find(|deployment| {
         deployment["status"]
             .as_str()
