@@ -19,6 +19,7 @@ mod behind;
 mod container;
 mod runtimes;
 mod stock;
+mod swarm;
 
 pub use container::Container;
 pub use stock::Stock;
@@ -35,6 +36,8 @@ const DEADLINE: Duration = Duration::from_secs(120);
 pub struct Engine {
     daemon: Mutex<Daemon>,
     socket: PathBuf,
+    /// Its settings that are read again on SIGHUP.
+    config: PathBuf,
     /// The daemon's own and its containerd's: killed, they leave them behind.
     pid_files: [PathBuf; 2],
 }
@@ -70,7 +73,7 @@ impl Engine {
         }
         // The machine's own configuration is not ours.
         let config = place.run_dir.join("daemon.json");
-        std::fs::write(&config, "{}").with_context(|| format!("write {}", config.display()))?;
+        std::fs::write(&config, r#"{"live-restore": true}"#).with_context(|| format!("write {}", config.display()))?;
         let socket = place.run_dir.join("docker.sock");
         let exec_root = place.run_dir.join("exec");
         let pid_file = place.run_dir.join("docker.pid");
@@ -83,7 +86,6 @@ impl Engine {
             format!("--cgroup-parent={}", place.cgroup),
             format!("--bip={}/24", place.bridge),
             "--exec-opt=native.cgroupdriver=cgroupfs".to_owned(),
-            "--live-restore".to_owned(),
             "--log-level=warn".to_owned(),
             // No bed has a name server: looking up a name is to fail at once.
             "--dns=127.0.0.1".to_owned(),
@@ -99,6 +101,7 @@ impl Engine {
         Ok(Self {
             daemon: Mutex::new(daemon),
             socket,
+            config,
             pid_files: [pid_file, exec_root.join("containerd/containerd.pid")],
         })
     }

@@ -3,7 +3,8 @@
 //! The scheduler is the real process with its journal on disk, driven over gRPC on loopback; its 1,000 instances are
 //! streams of this process that take their assignments and acknowledge them, and report nothing. Clients, instances
 //! and scheduler share the machine's cores. The agent and the raw Docker API start the same containers on the same
-//! engine, in turns. `scheduler` or `agent` as an argument measures that part alone.
+//! engine, in turns, and so do a service of Berth and one of Docker Swarm. `scheduler`, `agent` or `swarm` as an argument
+//! measures that part alone.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench talks to people")]
 
@@ -11,6 +12,7 @@ mod fleet;
 mod load;
 mod process;
 mod starts;
+mod swarm;
 mod table;
 
 use std::time::Duration;
@@ -55,7 +57,12 @@ fn main() -> Result<()> {
     if wants("agent") {
         starts::measure(&mut table, REST)?;
     }
-    table.print();
+    if wants("scheduler") || wants("agent") {
+        table.print();
+    }
+    if wants("swarm") {
+        swarm::measure()?;
+    }
     Ok(())
 }
 

@@ -109,7 +109,8 @@ fn compare(table: &mut Table, cluster: &Cluster, definition: &str, agent: u32) -
     Ok(())
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
+/// The middle of the figures.
+pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     let (below, above) = ((figures.len().max(1) - 1) / 2, figures.len() / 2);
     match (figures.get(below), figures.get(above)) {
