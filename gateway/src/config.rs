@@ -45,7 +45,7 @@ pub struct Options {
     #[arg(long, env = "BERTH_DRAIN_TIMEOUT", default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(0..=3600))]
     pub drain_timeout: u32,
 
-    /// Most connections of clients at a time; more wait to be accepted [default: what fits under the limit of open
+    /// Most connections of clients at a time, over all ports; more wait to be accepted [default: what fits under the limit of open
     /// files]
     #[arg(long, env = "BERTH_MAX_CONNECTIONS", value_name = "COUNT", value_parser = max_connections)]
     pub max_connections: Option<usize>,

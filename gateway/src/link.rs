@@ -9,7 +9,8 @@ use std::time::Duration;
 use berth_daemon::{Backoff, chain};
 use berth_proto::gateway::v1::gateway_link_client::GatewayLinkClient;
 use berth_proto::gateway::v1::{
-    Endpoints, GatewayMessage, Heartbeat, Hello, SchedulerMessage, TargetReports, gateway_message, scheduler_message,
+    Endpoints, GatewayMessage, Goodbye, Heartbeat, Hello, SchedulerMessage, TargetReports, gateway_message,
+    scheduler_message,
 };
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
@@ -71,15 +72,14 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Keeps a stream to one of the schedulers until told to stop.
+    /// Keeps a stream to one of the schedulers until told to stop, and says goodbye then.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut backoff = Backoff::default();
         for endpoint in self.schedulers.clone().iter().cycle() {
             let scheduler = endpoint.uri().to_string();
             let mut joined = false;
-            let ended = tokio::select! {
-                () = stop.cancelled() => return,
-                ended = self.session(endpoint, &scheduler, &mut joined) => ended,
+            let Err(ended) = self.session(endpoint, &scheduler, &mut joined, &stop).await else {
+                return;
             };
             if joined {
                 backoff = Backoff::default();
@@ -102,11 +102,17 @@ impl Link {
         }
     }
 
-    /// One stream, up to its end.
-    async fn session(&mut self, endpoint: &Endpoint, scheduler: &str, joined: &mut bool) -> LinkError {
-        let mut stream = match self.open(endpoint).await {
-            Ok(stream) => stream,
-            Err(error) => return error,
+    /// One stream, up to its end; that is no error where it was told to stop.
+    async fn session(
+        &mut self,
+        endpoint: &Endpoint,
+        scheduler: &str,
+        joined: &mut bool,
+        stop: &CancellationToken,
+    ) -> Result<(), LinkError> {
+        let mut stream = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            opened = self.open(endpoint) => opened?,
         };
         let mut told = States::new();
         let mut load = None;
@@ -114,33 +120,29 @@ impl Link {
         loop {
             let heartbeat = stream.spoke + HEARTBEAT;
             tokio::select! {
-                received = stream.next() => match received {
-                    Ok(scheduler_message::Message::Endpoints(message)) => {
+                () = stop.cancelled() => return stream.farewell().await,
+                received = stream.next() => match received? {
+                    scheduler_message::Message::Endpoints(message) => {
                         if message.complete {
                             told.clear();
                         } else if !*joined {
-                            return LinkError::NotComplete;
+                            return Err(LinkError::NotComplete);
                         }
                         if !std::mem::replace(joined, true) {
                             tracing::info!(scheduler, cluster = self.cluster, "joined the cluster");
                         }
                         self.fold(message);
                     }
-                    Ok(scheduler_message::Message::Heartbeat(_)) => {}
-                    Err(error) => return error,
+                    scheduler_message::Message::Heartbeat(_) => {}
                 },
                 // Nothing is told before the scheduler has said what there is.
                 () = changed(&mut self.states), if *joined => {}
                 () = sleep_until(next_load), if *joined => {
                     next_load = Instant::now() + LOAD_EVERY;
-                    if let Err(error) = self.tell_load(&mut stream, &mut load).await {
-                        return error;
-                    }
+                    self.tell_load(&mut stream, &mut load).await?;
                 }
                 () = sleep_until(heartbeat) => {
-                    if let Err(error) = stream.send(gateway_message::Message::Heartbeat(Heartbeat {})).await {
-                        return error;
-                    }
+                    stream.send(gateway_message::Message::Heartbeat(Heartbeat {})).await?;
                 }
             }
             let now = Arc::clone(&self.states.borrow());
@@ -149,9 +151,7 @@ impl Link {
                 continue;
             }
             let reports = gateway_message::Message::Reports(TargetReports { targets });
-            if let Err(error) = stream.send(reports).await {
-                return error;
-            }
+            stream.send(reports).await?;
             told.clone_from(&now);
         }
     }
@@ -229,6 +229,13 @@ impl Stream {
         self.spoke = Instant::now();
         let sent = tokio::time::timeout(SEND_TIMEOUT, self.outbound.send(message)).await;
         sent.map_err(|_| LinkError::Stuck)?.map_err(|_| LinkError::Closed)
+    }
+
+    /// Says goodbye, and waits until the scheduler has heard it: it ends the stream then.
+    async fn farewell(mut self) -> Result<(), LinkError> {
+        self.send(gateway_message::Message::Goodbye(Goodbye {})).await?;
+        while self.next().await.is_ok() {}
+        Ok(())
     }
 
     /// The next message; silence, the end and what cannot be read are errors. Nothing is lost where this is dropped.

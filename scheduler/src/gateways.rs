@@ -84,6 +84,18 @@ impl Changes {
     }
 }
 
+impl Inner {
+    /// Removes the stream, unless another is there already; says whether it did.
+    fn remove(&mut self, key: &GatewayKey, handle: &Handle) -> bool {
+        let current = self.sessions.get(key);
+        let is_current = current.is_some_and(|current| Arc::ptr_eq(&current.changes, &handle.changes));
+        if is_current {
+            self.sessions.remove(key);
+        }
+        is_current
+    }
+}
+
 impl Default for Registry {
     fn default() -> Self {
         Self {
@@ -112,12 +124,21 @@ impl Registry {
     /// The stream has ended, unless another is there already.
     fn leave(&self, key: &GatewayKey, handle: &Handle) {
         let mut inner = self.lock();
-        let current = inner.sessions.get(key);
-        if current.is_some_and(|current| Arc::ptr_eq(&current.changes, &handle.changes)) {
-            inner.sessions.remove(key);
+        if inner.remove(key, handle) {
             let now = Instant::now();
             inner.targets.leave(key, now);
             inner.loads.leave(key, now);
+        }
+    }
+
+    /// The same of a gateway that forwards nothing any more.
+    fn part(&self, key: &GatewayKey, handle: &Handle) {
+        let mut inner = self.lock();
+        if inner.remove(key, handle) {
+            inner.loads.part(key);
+            let lapsed = inner.targets.part(key);
+            inner.dirty.entry(key.cluster).or_default().extend(lapsed);
+            self.wake.notify_one();
         }
     }
 

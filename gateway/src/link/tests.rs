@@ -92,6 +92,7 @@ struct Bed {
     tables: watch::Receiver<Arc<Table>>,
     states: watch::Sender<Arc<States>>,
     loads: watch::Sender<Arc<Loads>>,
+    stop: CancellationToken,
     _running: [AbortOnDropHandle<()>; 2],
 }
 
@@ -115,12 +116,14 @@ impl Bed {
             loads: loads_of_link,
         };
         let server = tokio::spawn(async move { server.await.unwrap() });
-        let link = tokio::spawn(link.run(CancellationToken::new()));
+        let stop = CancellationToken::new();
+        let link = tokio::spawn(link.run(stop.clone()));
         Self {
             peers,
             tables,
             states,
             loads,
+            stop,
             _running: [AbortOnDropHandle::new(server), AbortOnDropHandle::new(link)],
         }
     }
@@ -211,4 +214,20 @@ async fn what_goes_to_targets_is_told_to_each_scheduler() {
         peer.tell(true, 1, &["web"]).await;
         assert_eq!(peer.hear_load().await, [("g".to_owned(), 3, 14)]);
     }
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_says_goodbye_and_nothing_after_that() {
+    let mut bed = Bed::new().await;
+    let mut peer = bed.stream().await;
+    peer.tell(true, 1, &["a"]).await;
+    bed.knows(&["a"]).await;
+    bed.stop.cancel();
+    let message = peer.hear().await;
+    assert!(matches!(message, gateway_message::Message::Goodbye(_)), "{message:?}");
+    drop(peer.outbound);
+    let after = tokio::time::timeout(DEADLINE, peer.inbound.message()).await.unwrap();
+    assert!(!matches!(after, Ok(Some(_))), "{after:?}");
+    let again = tokio::time::timeout(Duration::from_millis(300), bed.peers.recv()).await;
+    assert!(again.is_err(), "it comes back");
 }

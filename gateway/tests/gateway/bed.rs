@@ -165,6 +165,9 @@ impl GatewayLink for FakeScheduler {
                             Err(_) => return,
                         },
                         message = inbound.message() => match message {
+                            Ok(Some(GatewayMessage {
+                                message: Some(gateway_message::Message::Goodbye(_)),
+                            })) => return,
                             Ok(Some(message)) => note(&reported, message),
                             Ok(None) | Err(_) => return,
                         },

@@ -22,7 +22,13 @@ pub(crate) struct Client {
 impl Client {
     /// Waits for the port to be listened on.
     pub(crate) async fn new(port: u16) -> Self {
-        let (sender, connection) = http1::handshake(TokioIo::new(connect(port).await)).await.unwrap();
+        Self::over(connect(port).await).await
+    }
+
+    /// Over this connection.
+    pub(crate) async fn over(stream: TcpStream) -> Self {
+        let port = stream.peer_addr().unwrap().port();
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
         let driven = tokio::spawn(async move { drop(connection.await) });
         Self {
             port,

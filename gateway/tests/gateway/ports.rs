@@ -1,11 +1,14 @@
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use berth_gateway::config::Options;
 use berth_proto::gateway::v1::Protocol;
 use hyper::StatusCode;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::bed::{Bed, DEADLINE, free_port, web};
-use crate::clients::{Client, get};
+use crate::clients::{Client, connect, get};
 use crate::targets::Target;
 
 /// Waits until nobody takes connections there.
@@ -87,4 +90,44 @@ async fn no_more_connections_are_taken_than_there_may_be() {
     drop(second);
     drop(first);
     assert_eq!(get(port, "/").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn clients_and_tasks_may_have_addresses_of_ipv6() {
+    let target = Target::listening("::1").await;
+    let port = free_port();
+    let mut service = web(Protocol::Http, port, &[target.port]);
+    service.endpoints[0].address = "::1".to_owned();
+    let everywhere = |options: &mut Options| options.listen_address = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    let _bed = Bed::with(&[service], everywhere).await;
+    let (status, headers) = get(port, "/headers").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(headers.contains("x-forwarded-for: 127.0.0.1"), "{headers}");
+    let stream = TcpStream::connect((Ipv6Addr::LOCALHOST, port)).await.unwrap();
+    let (status, headers) = Client::over(stream).await.get("/headers").await.unwrap();
+    assert_eq!(status, StatusCode::OK);
+    assert!(headers.contains("x-forwarded-for: ::1"), "{headers}");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_end_the_header_of_its_request_is_cut() {
+    let target = Target::new().await;
+    let port = free_port();
+    let _bed = Bed::new(&[web(Protocol::Http, port, &[target.port])]).await;
+    let mut client = connect(port).await;
+    client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    // From here on time passes whenever nothing happens.
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    let mut answer = Vec::new();
+    // However the kernel tells it.
+    let ended = client.read_to_end(&mut answer).await;
+    assert!(ended.is_err() || answer.is_empty(), "{answer:?}");
+    let waited = begun.elapsed();
+    assert!(
+        (Duration::from_secs(14)..Duration::from_secs(16)).contains(&waited),
+        "{waited:?}"
+    );
+    assert_eq!(target.requests(), 0);
 }

@@ -34,7 +34,12 @@ struct Seen {
 
 impl Target {
     pub(crate) async fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::listening("127.0.0.1").await
+    }
+
+    /// On this address.
+    pub(crate) async fn listening(address: &str) -> Self {
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let seen = Arc::new(Seen::default());
         let serving = tokio::spawn(serve(listener, port, Arc::clone(&seen)));

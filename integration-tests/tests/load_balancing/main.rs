@@ -60,6 +60,7 @@ fn main() -> ExitCode {
         found::haproxy_follows_the_tasks_that_srv_records_name,
         found::haproxy_follows_the_hosts_that_a_records_name,
         found::prometheus_scrapes_the_tasks_that_there_are,
+        open::a_gateway_that_stopped_in_good_order_holds_no_task_up,
         health::a_target_that_begins_to_fail_its_checks_is_replaced,
         health::a_release_that_never_turns_healthy_is_rolled_back_with_the_reason,
     ])

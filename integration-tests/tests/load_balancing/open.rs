@@ -82,3 +82,22 @@ pub(super) fn a_connection_that_does_not_end_is_cut_when_its_time_is_up(hosts: &
     cluster.wait_stopped(&[task])?;
     cluster.delete_service("stay").map(drop)
 }
+
+pub(super) fn a_gateway_that_stopped_in_good_order_holds_no_task_up(hosts: &Hosts) -> Result<()> {
+    let cluster = hosts.cluster();
+    let definition = web(&cluster, "parted", "parted", "")?;
+    cluster.create_service("parted", &definition, &behind("http-8096", 1, CHECK, "50s"))?;
+    cluster.wait_completed("parted")?;
+    wait_served(&hosts.listeners(&["a", "b", "c"], 8096)?)?;
+    let mut gateways = hosts.gateways();
+    let ended = gateways[2].daemon().terminate(Duration::from_secs(30))?;
+    ensure!(ended.success(), "{ended}");
+    let task = cluster.service_task_arns("parted")?.pop().context("no task")?;
+    cluster.stop(std::slice::from_ref(&task))?;
+    let stopped = cluster.wait_stopped(&[task])?.remove(0);
+    let (stopping, over) = (time(&stopped, "stoppingAt")?, time(&stopped, "stoppedAt")?);
+    ensure!(over - stopping < 30.0, "it waited for its deadline: {stopped}");
+    gateways[2].daemon().start_again()?;
+    wait_served(&[hosts.listener("c", 8096)?])?;
+    cluster.delete_service("parted").map(drop)
+}

@@ -59,6 +59,11 @@ impl Loads {
         }
     }
 
+    /// It forwards nothing any more.
+    pub(super) fn part(&mut self, key: &GatewayKey) {
+        self.gateways.remove(key);
+    }
+
     /// What it says takes the place of all that it said before.
     pub(super) fn hear(&mut self, key: &GatewayKey, loads: GroupLoads) {
         let Some(gateway) = self.gateways.get_mut(key) else {

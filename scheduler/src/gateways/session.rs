@@ -43,6 +43,8 @@ enum End {
     Silent,
     /// The gateway does not read.
     Stuck,
+    /// The gateway stops in good order.
+    Goodbye,
     /// A newer stream took its place, or the scheduler stops.
     Superseded,
 }
@@ -96,7 +98,12 @@ impl Session {
                 tracing::info!(gateway = hello.gateway_id, cluster = %guest.cluster, version = hello.version, "gateway connected");
                 self.registry.arrive(&guest.key, guest.handle.clone());
                 let end = self.attend(&mut guest).await;
-                self.registry.leave(&guest.key, &guest.handle);
+                match end {
+                    End::Goodbye => self.registry.part(&guest.key, &guest.handle),
+                    End::Closed | End::Silent | End::Stuck | End::Superseded => {
+                        self.registry.leave(&guest.key, &guest.handle);
+                    }
+                }
                 tracing::info!(
                     gateway = hello.gateway_id,
                     reason = end.reason(),
@@ -157,8 +164,7 @@ impl Session {
                 message = self.inbox.message() => match message {
                     Ok(Some(message)) => {
                         heard = Instant::now();
-                        self.hear(guest, message);
-                        Ok(())
+                        self.hear(guest, message)
                     }
                     Ok(None) | Err(_) => Err(End::Closed),
                 },
@@ -202,15 +208,20 @@ impl Session {
         }
     }
 
-    fn hear(&self, guest: &Guest, message: GatewayMessage) {
+    fn hear(&self, guest: &Guest, message: GatewayMessage) -> Result<(), End> {
         match message.message {
             Some(FromGateway::Reports(reports)) => {
                 let read = |report: TargetReport| self.read(guest, report);
                 let said = reports.targets.into_iter().filter_map(read).collect();
                 self.registry.hear(&guest.key, said);
+                Ok(())
             }
-            Some(FromGateway::Load(report)) => self.registry.hear_load(&guest.key, loads(report)),
-            Some(FromGateway::Hello(_) | FromGateway::Heartbeat(_)) | None => {}
+            Some(FromGateway::Load(report)) => {
+                self.registry.hear_load(&guest.key, loads(report));
+                Ok(())
+            }
+            Some(FromGateway::Goodbye(_)) => Err(End::Goodbye),
+            Some(FromGateway::Hello(_) | FromGateway::Heartbeat(_)) | None => Ok(()),
         }
     }
 
@@ -275,6 +286,7 @@ impl End {
             Self::Closed => "closed",
             Self::Silent => "silent",
             Self::Stuck => "does not read",
+            Self::Goodbye => "goodbye",
             Self::Superseded => "superseded",
         }
     }

@@ -73,6 +73,12 @@ impl Targets {
         }
     }
 
+    /// It forwards nothing any more; gives the targets of which it had said something.
+    pub(super) fn part(&mut self, key: &GatewayKey) -> Vec<TaskId> {
+        let gateway = self.gateways.remove(key).unwrap_or_default();
+        gateway.said.into_keys().collect()
+    }
+
     pub(super) fn hear(&mut self, key: &GatewayKey, said: Said) {
         if let Some(gateway) = self.gateways.get_mut(key) {
             gateway

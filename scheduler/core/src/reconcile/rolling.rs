@@ -60,7 +60,11 @@ fn hold_last(pass: &mut Pass<'_>, plan: &Plan<'_>) -> (usize, usize) {
     }
     let unhealthy = |member: &&Member<'_>| member.standing == Standing::Unhealthy;
     let replaced = pass.members_of(last).filter(unhealthy).count().min(count);
-    pass.launch(last, Place::Anywhere(u32::try_from(count).unwrap_or(u32::MAX)), replaced);
+    pass.launch(
+        last,
+        Place::Anywhere(u32::try_from(count).unwrap_or(u32::MAX)),
+        replaced,
+    );
     (lacking, count)
 }
 

@@ -89,7 +89,10 @@ pub(super) fn held(pass: &Pass<'_>) -> BTreeSet<TaskId> {
     members.sort_by_key(|member| (Reverse(member.standing), member.task.id));
     let desired = pass.desired();
     let fit = members.iter().filter(|member| is_fit(member)).take(desired);
-    let healthy = fit.clone().filter(|member| member.standing == Standing::Healthy).count();
+    let healthy = fit
+        .clone()
+        .filter(|member| member.standing == Standing::Healthy)
+        .count();
     let drains = |member: &&&Member<'_>| member.is_draining() && member.standing != Standing::Unhealthy;
     let stay_on = match leaves_some(primary) {
         true => desired.saturating_sub(healthy),

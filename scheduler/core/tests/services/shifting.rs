@@ -183,7 +183,11 @@ fn a_first_deployment_and_one_of_no_tasks_have_nothing_to_wait_for() {
 fn whoever_has_traffic_is_whole(world: &World, seed: u64) {
     let shares = shares(&world.spec, &world.deployments);
     let has_traffic = |id: DeploymentId| shares.iter().any(|(of, percent)| *of == id && *percent > 0);
-    let Some(last) = world.deployments.iter().find(|one| !one.is_primary() && has_traffic(one.id)) else {
+    let Some(last) = world
+        .deployments
+        .iter()
+        .find(|one| !one.is_primary() && has_traffic(one.id))
+    else {
         return;
     };
     let of_last = |task: &&crate::world::SimTask| task.view.deployment == last.id && task.view.wanted;
@@ -192,7 +196,11 @@ fn whoever_has_traffic_is_whole(world: &World, seed: u64) {
     };
     let there = world.tasks.values().filter(of_last).count();
     let fit = world.tasks.values().filter(of_last).filter(fit).count();
-    let used = world.tasks.values().filter(|task| task.view.phase < Phase::Stopping).count();
+    let used = world
+        .tasks
+        .values()
+        .filter(|task| task.view.phase < Phase::Stopping)
+        .count();
     let (desired, ceiling) = (world.spec.desired, world.spec.configuration.ceiling(world.spec.desired));
     let waits = last.back_off.is_some_and(|back_off| back_off.until > world.now);
     let goes_back = world.deployments.iter().any(|one| one.rollback.is_some());
@@ -250,7 +258,9 @@ fn a_host_that_drains_while_traffic_moves_takes_one_task_at_a_time_from_who_has_
     let on = |world: &World, drains: bool| {
         let of_old = |task: &&crate::world::SimTask| task.view.deployment == old && task.view.wanted;
         let tasks = world.tasks.values().filter(of_old);
-        tasks.filter(|task| world.hosts[&task.view.host.id].draining == drains).count()
+        tasks
+            .filter(|task| world.hosts[&task.view.host.id].draining == drains)
+            .count()
     };
     for host in &hosts[..3] {
         world.hosts.get_mut(host).unwrap().draining = true;

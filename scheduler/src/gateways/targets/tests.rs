@@ -114,6 +114,24 @@ fn a_gateway_that_is_away_may_still_forward_for_a_while() {
 }
 
 #[test]
+fn a_gateway_that_said_goodbye_holds_nobody_up() {
+    let start = Instant::now();
+    let mut targets = Targets::default();
+    let (here, parted) = (gateway("here"), gateway("parted"));
+    for (key, saying) in [(&here, Saying::Drained), (&parted, Saying::Draining)] {
+        targets.arrive(key);
+        hear(&mut targets, key, GROUP, &saying);
+    }
+    let drained = |targets: &Targets| {
+        let now = start + RETURN;
+        targets.verdict(task(), [GROUP].into_iter(), start, now).drained
+    };
+    assert!(!drained(&targets));
+    assert_eq!(targets.part(&parted), [task().task]);
+    assert!(drained(&targets));
+}
+
+#[test]
 fn after_a_start_gateways_have_time_to_find_the_scheduler() {
     let start = Instant::now();
     let targets = Targets::default();
