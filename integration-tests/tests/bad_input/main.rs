@@ -1,5 +1,6 @@
 //! Malformed requests over both wires: each gets its ECS error, and afterwards the same process serves a good one.
 
+mod autoscaling;
 mod cases;
 mod raw;
 mod registration;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         bad_requests_are_refused_over_both_wires,
         bad_requests_for_services_are_refused_over_both_wires,
         bad_requests_for_schedules_are_refused,
+        bad_requests_for_auto_scaling_are_refused_over_both_wires,
         bodies_that_are_no_request_are_refused,
         targets_that_are_no_operation_are_refused,
         what_is_not_even_http_does_no_harm,
@@ -118,6 +120,10 @@ fn bad_requests_for_services_are_refused_over_both_wires(alone: &Alone) -> Resul
 
 fn bad_requests_for_schedules_are_refused(alone: &Alone) -> Result<()> {
     schedules::refuse_all(alone)
+}
+
+fn bad_requests_for_auto_scaling_are_refused_over_both_wires(alone: &Alone) -> Result<()> {
+    autoscaling::refuse_all(alone)
 }
 
 fn bodies_that_are_no_request_are_refused(alone: &Alone) -> Result<()> {
