@@ -68,6 +68,12 @@ pub fn range(range: RangeRequest) -> RequestOp {
     op(Request::Range(range))
 }
 
+/// Deletes the key.
+#[must_use]
+pub fn delete_one(key: Bytes) -> RequestOp {
+    delete(key, Bytes::new())
+}
+
 /// Deletes the keys from `key` on and before `end`.
 #[must_use]
 pub fn delete(key: Bytes, end: Bytes) -> RequestOp {

@@ -26,6 +26,6 @@ mod keys;
 
 pub use client::{Client, Watch};
 pub use error::Error;
-pub use keys::{compare_absent, compare_mod_revision, compare_value, delete, get, prefix_end, put, range};
+pub use keys::{compare_absent, compare_mod_revision, compare_value, delete, delete_one, get, prefix_end, put, range};
 pub use settings::{Credentials, Settings, Tls};
 pub use tonic::Code;

@@ -71,6 +71,12 @@ impl Api {
         }
     }
 
+    /// Why nothing can be changed at present, if that is so.
+    #[must_use]
+    pub fn cut_off(&self) -> Option<String> {
+        self.engine.cut_off()
+    }
+
     async fn submit<C: Command + 'static>(&self, command: C, caller: &Caller) -> Result<C::Outcome, Fault> {
         self.engine.submit(command, Principal::clone(&caller.principal)).await
     }

@@ -8,6 +8,7 @@ use berth_daemon::log::LogFormat;
 use clap::Parser;
 
 use crate::drive::scaling::prometheus::Prometheus;
+use crate::journal::etcd::Address;
 
 /// Berth's scheduler: keeps the state of the clusters, places tasks, serves the ECS API and the agents.
 ///
@@ -21,7 +22,12 @@ pub struct Options {
     #[arg(long, env = "BERTH_LISTEN", default_value = "127.0.0.1:7700", value_name = "ADDRESS")]
     pub listen: SocketAddr,
 
-    /// Directory of the journal; made if it is missing
+    /// Journal that schedulers share: etcd://HOST:PORT,HOST:PORT/PREFIX?OPTION=VALUE&... with the options ca, cert, key,
+    /// user, password-file and deadline. Without it this scheduler is alone with a file in its data directory
+    #[arg(long, env = "BERTH_JOURNAL", value_name = "URL")]
+    pub journal: Option<Address>,
+
+    /// Directory of the journal, where it is a file; made if it is missing
     #[arg(
         long,
         env = "BERTH_DATA_DIR",
@@ -54,7 +60,7 @@ pub struct Options {
     #[arg(long, env = "BERTH_PROMETHEUS_URL", value_name = "URL")]
     pub prometheus_url: Option<Prometheus>,
 
-    /// Days for which the journal keeps what happened
+    /// Days for which the journal keeps what happened, where it is a file
     #[arg(long, env = "BERTH_HISTORY_DAYS", default_value = "7", value_name = "DAYS", value_parser = days)]
     pub history_days: Duration,
 

@@ -20,6 +20,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::clock;
 use crate::engine::{Engine, Observer, write_snapshot};
 use crate::journal::{Found, Journal, JournalError};
+use crate::replicas::Replicas;
 
 /// Tasks that one record drops, so that no command waits long behind it.
 const FORGET_AT_ONCE: usize = 1000;
@@ -46,10 +47,13 @@ fn every(period: Duration) -> tokio::time::Interval {
 }
 
 /// Forgets tasks that have stopped, and services that are INACTIVE, for longer than `retention`.
-pub async fn forget_stopped(engine: Engine, retention: Duration) {
+pub async fn forget_stopped(engine: Engine, retention: Duration, replicas: Arc<Replicas>) {
     let mut ticks = every(Duration::from_secs(10));
     loop {
         ticks.tick().await;
+        if !replicas.owns("forgetting") {
+            continue;
+        }
         if let Err(fault) = engine.submit(ForgetServices { retention }, "scheduler".into()).await {
             tracing::warn!(error = %fault, "services not forgotten");
         }
@@ -70,36 +74,60 @@ pub async fn forget_stopped(engine: Engine, retention: Duration) {
     }
 }
 
-/// Writes snapshots as the journal grows, and drops the records behind them that are older than `history`.
-pub async fn keep_short<J: Journal>(engine: Engine, journal: Arc<J>, growth: Arc<Growth>, history: Duration) {
+/// For how long the journal keeps what happened.
+#[derive(Debug, Clone, Copy)]
+pub enum History {
+    /// Records that are younger.
+    Time(Duration),
+    /// Records since the snapshot before the newest: enough for those that follow the journal.
+    Snapshots,
+}
+
+/// Writes snapshots as the journal grows, and drops records behind them that are not to be kept.
+pub async fn keep_short<J: Journal>(
+    engine: Engine,
+    journal: Arc<J>,
+    growth: Arc<Growth>,
+    history: History,
+    replicas: Arc<Replicas>,
+) {
     let mut ticks = every(Duration::from_secs(30));
     let mut last_size = 0_u64;
-    loop {
+    for tick in 0_u64.. {
         ticks.tick().await;
+        if tick % 2 == 1
+            && let Err(error) = journal.tidy().await
+        {
+            tracing::warn!(error = format!("{:#}", anyhow::Error::new(error)), "journal not tidied");
+        }
         let grown = growth.bytes.load(Ordering::Relaxed);
         // A large state is worth a snapshot less often: writing costs no more than the records did.
-        if grown < SNAPSHOT_AFTER.max(last_size) {
+        if grown < SNAPSHOT_AFTER.max(last_size) || !replicas.owns("snapshots") {
             continue;
         }
-        let state = engine.view();
-        match write_snapshot(&*journal, &state).await {
+        match snapshot(&engine, &*journal, history).await {
             Ok(size) => {
                 growth.bytes.fetch_sub(grown, Ordering::Relaxed);
                 last_size = u64::try_from(size).unwrap_or(u64::MAX);
-                tracing::info!(revision = %state.revision(), size, "snapshot written");
             }
             Err(error) => {
                 tracing::error!(error = format!("{:#}", anyhow::Error::new(error)), "snapshot failed");
-                continue;
             }
         }
-        if let Err(error) = drop_history(&*journal, state.revision(), history).await {
-            tracing::error!(
-                error = format!("{:#}", anyhow::Error::new(error)),
-                "old records not dropped"
-            );
-        }
     }
+}
+
+/// Writes a snapshot and drops what it makes unnecessary; gives its size in bytes.
+async fn snapshot(engine: &Engine, journal: &impl Journal, history: History) -> Result<usize, JournalError> {
+    let before = journal.latest_snapshot_revision().await?;
+    let state = engine.view();
+    let size = write_snapshot(journal, &state).await?;
+    tracing::info!(revision = %state.revision(), size, "snapshot written");
+    match history {
+        History::Time(history) => drop_history(journal, state.revision(), history).await?,
+        History::Snapshots => journal.truncate(before).await?,
+    }
+    Ok(size)
 }
 
 async fn drop_history(journal: &impl Journal, covered: Revision, history: Duration) -> Result<(), JournalError> {

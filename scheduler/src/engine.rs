@@ -7,6 +7,8 @@
 //! [`Observer`], which writes nothing.
 
 mod appender;
+mod error;
+mod follower;
 mod pending;
 mod recovery;
 
@@ -19,9 +21,11 @@ use berth_scheduler_core::change::Record;
 use berth_scheduler_core::command::{Command, Principal};
 use berth_scheduler_core::state::State;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
-use crate::journal::Journal;
+use crate::journal::{Journal, Trouble};
 use appender::Appender;
+pub use error::EngineError;
 use pending::{Submitted, Waiting};
 pub use recovery::{RecoveryError, recover, write_snapshot};
 
@@ -29,6 +33,10 @@ pub use recovery::{RecoveryError, recover, write_snapshot};
 const QUEUE: usize = 4096;
 /// How long a caller waits for a place in the queue before it is told to come back.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the journal may be out of reach before callers are told: an election of etcd's takes less.
+const CUT_OFF: Duration = Duration::from_secs(8);
+/// How often a caller that waits is looked after.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Learns of every new state after it is published.
 pub trait Observer: Send + Sync + 'static {
@@ -37,10 +45,34 @@ pub trait Observer: Send + Sync + 'static {
 }
 
 /// A handle to the engine; clones share it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Engine {
     queue: mpsc::Sender<Waiting>,
     view: Arc<ArcSwap<State>>,
+    journal: Arc<dyn Reach>,
+}
+
+/// What a handle asks of the journal.
+trait Reach: Send + Sync {
+    fn is_shared(&self) -> bool;
+
+    fn trouble(&self) -> Option<Trouble>;
+}
+
+impl<J: Journal> Reach for J {
+    fn is_shared(&self) -> bool {
+        Journal::is_shared(self)
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        Journal::trouble(self)
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
 }
 
 impl Engine {
@@ -59,16 +91,27 @@ impl Engine {
     ) -> std::io::Result<Self> {
         let (queue, commands) = mpsc::channel(QUEUE);
         let view = Arc::new(ArcSwap::from_pointee(state));
-        let appender = Appender::new(Arc::clone(&view), journal, observer, seed);
-        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        let reach: Arc<dyn Reach> = Arc::<J>::clone(&journal);
+        let next = view.load().revision().next();
+        let appender = Appender::new((Arc::clone(&view), Arc::clone(&journal)), observer, commands, seed);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
-            if let Err(error) = runtime.block_on(appender.run(commands)) {
+            let run = async {
+                // Where nobody else writes there is nothing to hear.
+                let news = Journal::is_shared(&*journal).then(|| follower::follow(journal, next));
+                appender.run(news).await
+            };
+            if let Err(error) = runtime.block_on(run) {
                 let error = anyhow::Error::new(error);
                 tracing::error!(error = format!("{error:#}"), "journal failed, ending");
                 std::process::exit(JOURNAL_FAILED);
             }
         })?;
-        Ok(Self { queue, view })
+        Ok(Self {
+            queue,
+            view,
+            journal: reach,
+        })
     }
 
     /// The newest state: a snapshot that nothing changes any more.
@@ -83,9 +126,14 @@ impl Engine {
     ///
     /// # Errors
     /// The fault that the command was refused with; `ThrottlingException` when too many wait; `ServerException` when
-    /// the engine is gone.
+    /// the engine is gone, or the journal has not been reached for a while.
     pub async fn submit<C: Command + 'static>(&self, command: C, by: Principal) -> Result<C::Outcome, Fault> {
-        let (answer, answered) = oneshot::channel();
+        if let Some(reason) = self.cut_off() {
+            return Err(Fault::server(format!(
+                "{reason}. Nothing was changed. Try again later."
+            )));
+        }
+        let (answer, mut answered) = oneshot::channel();
         let waiting = Box::new(Submitted::new(command, by, answer));
         self.queue
             .send_timeout(waiting, PATIENCE)
@@ -94,7 +142,37 @@ impl Engine {
                 mpsc::error::SendTimeoutError::Timeout(_) => Fault::new(FaultClass::Throttling, "Rate exceeded"),
                 mpsc::error::SendTimeoutError::Closed(_) => closed(),
             })?;
-        answered.await.map_err(|_| closed())?
+        loop {
+            // A file is either written or the process ends.
+            if !self.journal.is_shared() {
+                return answered.await.map_err(|_| closed())?;
+            }
+            match timeout(LOOK, &mut answered).await {
+                Ok(answer) => return answer.map_err(|_| closed())?,
+                Err(_) => {
+                    if let Some(reason) = self.cut_off() {
+                        return Err(Fault::server(format!(
+                            "{reason}. It is not known whether anything was changed: look before you try again."
+                        )));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Why nothing can be changed at present: what a scheduler says that cannot reach its journal. What it shows may be
+    /// old then.
+    #[must_use]
+    pub fn cut_off(&self) -> Option<String> {
+        let trouble = self.journal.trouble()?;
+        let lasts = trouble.since.elapsed();
+        (lasts >= CUT_OFF).then(|| {
+            format!(
+                "The scheduler has not reached its journal for {} seconds: {}",
+                lasts.as_secs(),
+                trouble.reason
+            )
+        })
     }
 }
 

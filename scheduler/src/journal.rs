@@ -13,7 +13,7 @@ use std::error::Error;
 use std::future::Future;
 use std::time::Duration;
 
-use berth_scheduler_core::keys::Revision;
+use berth_scheduler_core::keys::{ReplicaId, Revision};
 use futures_util::Stream;
 pub use reach::Trouble;
 
@@ -168,6 +168,9 @@ pub trait Journal: Send + Sync + 'static {
     /// The newest complete snapshot.
     fn latest_snapshot(&self) -> impl Future<Output = Result<Option<Snapshot>, JournalError>> + Send;
 
+    /// The revision of the newest complete snapshot; 0 where there is none.
+    fn latest_snapshot_revision(&self) -> impl Future<Output = Result<Revision, JournalError>> + Send;
+
     /// Deletes the records before a revision; never those that no snapshot covers.
     fn truncate(&self, before: Revision) -> impl Future<Output = Result<(), JournalError>> + Send;
 
@@ -176,9 +179,26 @@ pub trait Journal: Send + Sync + 'static {
         std::future::ready(Ok(()))
     }
 
+    /// Whether others may append too, so that it is to be followed.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// The largest record that is taken, in bytes.
     fn max_record(&self) -> usize {
         usize::MAX
+    }
+
+    /// Says that a scheduler lives, drops others that were found dead, and gives all that have said so, each with the
+    /// beat that it said last. Nothing that must be right may rest on it.
+    fn announce(
+        &self,
+        replica: ReplicaId,
+        beat: u64,
+        dead: &[ReplicaId],
+    ) -> impl Future<Output = Result<Vec<(ReplicaId, u64)>, JournalError>> + Send {
+        debug_assert!(dead.is_empty(), "nobody else is there");
+        std::future::ready(Ok(vec![(replica, beat)]))
     }
 
     /// Why nothing comes of what is asked, while that is so.

@@ -11,6 +11,7 @@ pub mod engine;
 pub mod gateways;
 pub mod journal;
 pub mod nodes;
+pub mod replicas;
 pub mod server;
 
 use std::io::Read;
@@ -21,6 +22,7 @@ use berth_daemon::log;
 use berth_daemon::service::{self, NotifyState};
 use berth_model::arn::Namespace;
 use berth_scheduler_core::change::Record;
+use berth_scheduler_core::keys::ReplicaId;
 use berth_scheduler_core::reconcile::Timing;
 use berth_scheduler_core::state::State;
 use tokio::net::TcpListener;
@@ -28,14 +30,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 use crate::config::Options;
-use crate::drive::Growth;
 use crate::drive::scaling::{Sources, Watch, prometheus};
 use crate::drive::schedules::Alarm;
 use crate::drive::services::Wakes;
 use crate::drive::waiting::Wakeups;
+use crate::drive::{Growth, History};
 use crate::engine::{Engine, Observer, recover};
+use crate::journal::Journal;
 use crate::journal::embedded::Embedded;
+use crate::journal::etcd::Etcd;
 use crate::nodes::Registry;
+use crate::replicas::Replicas;
 use crate::server::Links;
 
 /// Runs the scheduler until it is told to stop.
@@ -46,9 +51,27 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     log::begin_by_environment(options.log_format, "info");
     let namespace = Namespace::new(&options.region, &options.account).map_err(anyhow::Error::msg)?;
     let namespace = Arc::new(namespace);
+    if let Some(address) = &options.journal {
+        let own = seed()?;
+        let journal = Etcd::open(address, own)?;
+        journal.warn_of_old_versions().await;
+        let replicas = Replicas::among_others(ReplicaId(own));
+        return serve(options, namespace, Arc::new(journal), replicas).await;
+    }
     let directory = &options.data_dir;
     std::fs::create_dir_all(directory).with_context(|| format!("cannot make --data-dir {}", directory.display()))?;
-    let journal = Arc::new(Embedded::open(&directory.join("journal.redb"))?);
+    let journal = Embedded::open(&directory.join("journal.redb"))?;
+    serve(options, namespace, Arc::new(journal), Replicas::alone()).await
+}
+
+/// Recovers the state, starts everything, and runs until told to stop.
+async fn serve<J: Journal>(
+    options: Options,
+    namespace: Arc<Namespace>,
+    journal: Arc<J>,
+    replicas: Replicas,
+) -> anyhow::Result<()> {
+    let replicas = Arc::new(replicas);
     let state = recover(&*journal).await?;
     tracing::info!(revision = %state.revision(), tasks = state.task_count(), "state recovered");
 
@@ -71,14 +94,20 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let engine = Engine::start(state, Arc::clone(&journal), Arc::new(observers), seed()?)?;
     let shutdown = CancellationToken::new();
 
-    tokio::spawn(nodes::watch_presence(engine.clone(), Arc::clone(&registry)));
+    let others = || Arc::clone(&replicas);
+    tokio::spawn(replicas::keep(Arc::clone(&journal), others()));
+    tokio::spawn(nodes::watch_presence(engine.clone(), Arc::clone(&registry), others()));
     let timing = Timing {
         lost_grace: options.lost_instance_grace,
         ..Timing::default()
     };
-    tokio::spawn(drive::services::keep_services(engine.clone(), wakes, timing));
-    tokio::spawn(drive::targets::keep_targets(engine.clone(), Arc::clone(&gateways)));
-    tokio::spawn(drive::schedules::run_schedules(engine.clone(), alarm));
+    tokio::spawn(drive::services::keep_services(engine.clone(), wakes, timing, others()));
+    tokio::spawn(drive::targets::keep_targets(
+        engine.clone(),
+        Arc::clone(&gateways),
+        others(),
+    ));
+    tokio::spawn(drive::schedules::run_schedules(engine.clone(), alarm, others()));
     let sources = Sources {
         nodes: Arc::clone(&registry),
         gateways: Arc::clone(&gateways),
@@ -87,6 +116,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         engine.clone(),
         sources,
         Arc::clone(&scaling),
+        others(),
     ));
     if let Some(prometheus) = options.prometheus_url {
         tokio::spawn(prometheus::keep_asking(
@@ -95,9 +125,18 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             Arc::clone(&scaling),
         ));
     }
-    tokio::spawn(drive::forget_stopped(engine.clone(), options.stopped_task_retention));
-    tokio::spawn(drive::waiting::admit(engine.clone(), wakeups));
-    tokio::spawn(drive::keep_short(engine.clone(), journal, growth, options.history_days));
+    tokio::spawn(drive::forget_stopped(
+        engine.clone(),
+        options.stopped_task_retention,
+        others(),
+    ));
+    tokio::spawn(drive::waiting::admit(engine.clone(), wakeups, others()));
+    let history = if journal.is_shared() {
+        History::Snapshots
+    } else {
+        History::Time(options.history_days)
+    };
+    tokio::spawn(drive::keep_short(engine.clone(), journal, growth, history, others()));
 
     let listener = TcpListener::bind(options.listen)
         .await
@@ -109,7 +148,13 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         scaling,
     ));
     let links = Links {
-        agents: nodes::Link::new(engine.clone(), registry, Arc::clone(&namespace), shutdown.clone()),
+        agents: nodes::Link::new(
+            engine.clone(),
+            registry,
+            Arc::clone(&namespace),
+            shutdown.clone(),
+            replicas.own(),
+        ),
         gateways: gateways::Link::new(engine, gateways, namespace, shutdown.clone()),
     };
     tracing::info!(address = %listener.local_addr()?, "serving");

@@ -14,7 +14,7 @@ use berth_proto::gateway::v1::gateway_link_server::GatewayLinkServer;
 use berth_proto::v1::auto_scaling_server::AutoScalingServer;
 use berth_proto::v1::berth_server::BerthServer;
 use berth_proto::v1::schedules_server::SchedulesServer;
-use http::Request;
+use http::{Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -129,5 +129,19 @@ async fn lead(request: Request<Body>, peer: SocketAddr, grpc: Router, api: Arc<A
     if is_grpc {
         return grpc.oneshot(request).await.map(api::name_fault);
     }
+    if request.uri().path() == "/healthz" {
+        return Ok(health(&api));
+    }
     Ok(api::answer(api, &peer.ip().to_string(), request).await)
+}
+
+/// For whoever asks whether this scheduler can do its work: 200, or 503 with the reason.
+fn health(api: &Api) -> Response {
+    let (status, text) = match api.cut_off() {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+    };
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    response
 }

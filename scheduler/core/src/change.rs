@@ -13,7 +13,7 @@ use berth_model::task_definition::TaskDefinition;
 use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::keys::{ClusterKey, Revision};
+use crate::keys::{ClusterKey, ReplicaId, Revision};
 use crate::launch::{ClientToken, Launch, Placement, Wait};
 use crate::observation::{InstanceFacts, Observation};
 use crate::scaling::{Scaling, ScalingActivity};
@@ -104,6 +104,9 @@ pub enum Change {
         instance: InstanceId,
         /// Whether the agent is there.
         connected: bool,
+        /// The scheduler that has, or had, the stream; none where there is only one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<ReplicaId>,
         /// When.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<Timestamp>,

@@ -5,6 +5,8 @@
 //! the journal says: the same rules, the new state. The caller appends, publishes and answers, in this order; nothing
 //! here touches a journal or a caller.
 
+pub mod pace;
+
 use std::mem;
 
 use berth_model::time::Timestamp;
@@ -16,7 +18,7 @@ use crate::keys::Revision;
 use crate::state::State;
 
 /// Commands that share a record, at most.
-const BATCH: usize = 256;
+pub const BATCH: usize = 256;
 
 /// A command that waits for its record, whatever its type.
 pub trait Pending {
@@ -169,6 +171,15 @@ impl<P: Pending> GroupCommit<P> {
         })
     }
 
+    /// The record that was on its way cannot be written: gives back its commands, and then all others that wait. Nothing
+    /// of them has been decided any more.
+    pub fn withdraw(&mut self) -> Vec<P> {
+        self.memory = Memory::default();
+        let flown = self.flying.take().map(|batch| batch.commands);
+        let waiting = mem::replace(&mut self.next, Batch::on(&self.published));
+        flown.into_iter().flatten().chain(waiting.commands).collect()
+    }
+
     /// Other writers' records came first: adds them, in order, gives each state with its record to `publish`, and decides
     /// all that waits again. A record of ours that was on its way must be known not to have become durable.
     ///
@@ -183,8 +194,10 @@ impl<P: Pending> GroupCommit<P> {
             fold_record(&mut self.published, &record);
             publish(&self.published, &record, of);
         }
-        // What is remembered was true of states that will never be.
-        self.memory = Memory::default();
+        if self.flying.is_some() || !self.next.record.entries.is_empty() {
+            // What is remembered was true of states that will never be.
+            self.memory = Memory::default();
+        }
         let flown = self.flying.take().map(|batch| batch.commands);
         let waiting = mem::replace(&mut self.next, Batch::on(&self.published));
         let again = flown.into_iter().flatten().chain(waiting.commands);

@@ -101,6 +101,7 @@ pub fn fold(state: &mut State, change: &Change) {
             cluster,
             instance,
             connected,
+            via,
             at,
         } => {
             let key = InstanceKey {
@@ -109,6 +110,7 @@ pub fn fold(state: &mut State, change: &Change) {
             };
             with_presence(state, key, |known| {
                 known.connected = *connected;
+                known.via = *via;
                 known.disconnected_at = at.filter(|_| !connected);
             });
             note_room(state, *cluster, at.filter(|_| *connected));

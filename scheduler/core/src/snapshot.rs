@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fold;
 use crate::keys::Revision;
-use crate::keys::{ClusterKey, InstanceKey, ServiceKey, TaskKey};
+use crate::keys::{ClusterKey, InstanceKey, ReplicaId, ServiceKey, TaskKey};
 use crate::launch::{Launch, Wait};
 use crate::observation::{ContainerState, InstanceFacts, TaskTimes};
 use crate::state::{
@@ -60,6 +60,9 @@ pub enum Piece {
         leaving: Option<Arc<str>>,
         /// Whether its agent's stream was there.
         connected: bool,
+        /// The scheduler that had it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        via: Option<ReplicaId>,
         /// Since when it was not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         disconnected_at: Option<Timestamp>,
@@ -159,6 +162,7 @@ pub fn pieces(state: &State) -> impl Iterator<Item = Piece> + '_ {
         status: instance.status,
         leaving: instance.leaving.clone(),
         connected: instance.connected,
+        via: instance.via,
         disconnected_at: instance.disconnected_at,
         registered_at: instance.registered_at,
         version: instance.version,
@@ -274,6 +278,7 @@ impl Restoration {
                 status,
                 leaving,
                 connected,
+                via,
                 disconnected_at,
                 registered_at,
                 version,
@@ -282,6 +287,7 @@ impl Restoration {
                     status,
                     leaving,
                     connected,
+                    via,
                     disconnected_at,
                     ..Instance::new(id, facts, registered_at)
                 };

@@ -209,6 +209,7 @@ impl History {
                     instance: InstanceId::from_bits(*instance),
                     facts: facts(*cpu),
                     leaving: leaving(*leaves),
+                    via: None,
                 })
                 .map(drop),
             Step::Leave { instance, leaves } => self.submit(&SetLeaving {
@@ -218,6 +219,7 @@ impl History {
             Step::Disconnect { instance } => self.submit(&SetConnection {
                 key: key(*instance),
                 connected: false,
+                via: None,
             }),
             Step::Drain { instance, status } => self
                 .submit(&SetInstancesStatus {

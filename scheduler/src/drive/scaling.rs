@@ -23,6 +23,7 @@ use self::measure::{Figure, Problem};
 pub use self::watch::Watch;
 use super::every;
 use crate::engine::Engine;
+use crate::replicas::Replicas;
 use crate::{clock, gateways, nodes};
 
 /// Samples of a period.
@@ -38,7 +39,7 @@ pub struct Sources {
 }
 
 /// Scales services until the engine is gone.
-pub async fn keep_scaling(engine: Engine, sources: Sources, watch: Arc<Watch>) {
+pub async fn keep_scaling(engine: Engine, sources: Sources, watch: Arc<Watch>, replicas: Arc<Replicas>) {
     let mut ticks = every(watch.period() / SAMPLES);
     let mut taken = 0;
     loop {
@@ -51,12 +52,13 @@ pub async fn keep_scaling(engine: Engine, sources: Sources, watch: Arc<Watch>) {
                 }
                 taken = 0;
                 let all: Vec<ServiceKey> = scaled(&engine.view()).map(Service::key).collect();
-                for key in all {
+                // Another scheduler scales the others.
+                for key in all.into_iter().filter(|key| replicas.owns(key)) {
                     look(&engine, &watch, &key).await;
                 }
             }
             () = watch.changed() => {
-                for key in watch.take_changed() {
+                for key in watch.take_changed().into_iter().filter(|key| replicas.owns(key)) {
                     look(&engine, &watch, &key).await;
                 }
             }

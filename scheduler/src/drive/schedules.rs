@@ -18,6 +18,7 @@ use tokio::time::timeout;
 
 use crate::clock;
 use crate::engine::{Engine, Observer};
+use crate::replicas::Replicas;
 
 /// Schedules that are fired at once; their changes share records.
 const AT_ONCE: usize = 64;
@@ -43,13 +44,14 @@ impl Observer for Alarm {
 }
 
 /// Fires schedules until the engine is gone.
-pub async fn run_schedules(engine: Engine, alarm: Arc<Alarm>) {
+pub async fn run_schedules(engine: Engine, alarm: Arc<Alarm>, replicas: Arc<Replicas>) {
     loop {
         let state = engine.view();
         let now = clock::now();
-        let due = state.schedules().due().take_while(|(at, _)| *at <= now);
+        let own = || state.schedules().due().filter(|(_, key)| replicas.owns(key));
+        let due = own().take_while(|(at, _)| *at <= now);
         let due: Vec<ScheduleKey> = due.take(AT_ONCE).map(|(_, key)| key.clone()).collect();
-        let first = state.schedules().due().next().map(|(at, _)| at);
+        let first = own().next().map(|(at, _)| at);
         drop(state);
         let sleep = match (due.is_empty(), first) {
             (false, _) => match fire(&engine, due).await {

@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep_until};
 use super::every;
 use crate::clock;
 use crate::engine::{Engine, Observer};
+use crate::replicas::Replicas;
 
 /// Services that are reconciled at once; their changes share records.
 const AT_ONCE: usize = 64;
@@ -168,11 +169,12 @@ impl Agenda {
     }
 
     /// The next service to be reconciled, which counts as being so from now on.
-    fn start(&mut self) -> Option<ServiceKey> {
+    fn start(&mut self, owns: impl Fn(&ServiceKey) -> bool) -> Option<ServiceKey> {
         if self.running.len() >= AT_ONCE {
             return None;
         }
-        let key = self.ready.pop_first()?;
+        // Another scheduler looks after the others.
+        let key = std::iter::from_fn(|| self.ready.pop_first()).find(|key| owns(key))?;
         self.set_timer(&key, None);
         self.running.insert(key.clone(), false);
         Some(key)
@@ -259,13 +261,14 @@ impl Agenda {
 }
 
 /// Reconciles services until the engine is gone.
-pub async fn keep_services(engine: Engine, wakes: Arc<Wakes>, timing: Timing) {
+pub async fn keep_services(engine: Engine, wakes: Arc<Wakes>, timing: Timing, replicas: Arc<Replicas>) {
+    let mut moves = replicas.moves();
     let mut agenda = Agenda::default();
     let mut steps: JoinSet<(ServiceKey, Result<Reconciled, Fault>)> = JoinSet::new();
     let mut sweep = every(SWEEP);
     let mut room = every(ROOM);
     loop {
-        while let Some(key) = agenda.start() {
+        while let Some(key) = agenda.start(|key| replicas.owns(key)) {
             let engine = engine.clone();
             steps.spawn(async move {
                 let command = ReconcileService {
@@ -285,6 +288,7 @@ pub async fn keep_services(engine: Engine, wakes: Arc<Wakes>, timing: Timing) {
             },
             () = sleep_until(timer.unwrap_or_else(Instant::now)), if timer.is_some() => agenda.wake_due(Instant::now()),
             _ = room.tick(), if agenda.is_room_to_tell() => agenda.tell_room(),
+            Ok(()) = moves.changed() => agenda.sweep(&engine.view()),
             _ = sweep.tick() => agenda.sweep(&engine.view()),
         }
     }

@@ -17,6 +17,7 @@ use super::every;
 use crate::clock;
 use crate::engine::Engine;
 use crate::gateways::Registry;
+use crate::replicas::Replicas;
 
 /// How often targets that leave are looked at, whatever was heard.
 const TICK: Duration = Duration::from_secs(1);
@@ -26,7 +27,7 @@ const SWEEP: Duration = Duration::from_secs(60);
 const AT_ONCE: usize = 1000;
 
 /// Keeps the state true to what gateways say, until the engine is gone.
-pub async fn keep_targets(engine: Engine, registry: Arc<Registry>) {
+pub async fn keep_targets(engine: Engine, registry: Arc<Registry>, replicas: Arc<Replicas>) {
     let mut tick = every(TICK);
     let mut sweep = every(SWEEP);
     loop {
@@ -40,7 +41,10 @@ pub async fn keep_targets(engine: Engine, registry: Arc<Registry>) {
         }
         let said = registry.take_dirty();
         let state = engine.view();
-        for command in commands(&state, &registry, said, clock::now()) {
+        // Gateways at other schedulers are not heard here: a target may have connections that nobody here knows of, and
+        // only its time tells.
+        let hears_all = replicas.own().is_none();
+        for command in commands(&state, (&registry, hears_all), said, clock::now()) {
             let cluster = command.cluster;
             if let Err(fault) = engine.submit(command, "scheduler".into()).await {
                 tracing::warn!(cluster = cluster.0, error = %fault, "targets not recorded");
@@ -52,7 +56,7 @@ pub async fn keep_targets(engine: Engine, registry: Arc<Registry>) {
 /// What there is to record.
 fn commands(
     state: &State,
-    registry: &Registry,
+    (registry, hears_all): (&Registry, bool),
     said: BTreeMap<ClusterKey, BTreeSet<TaskId>>,
     now: Timestamp,
 ) -> Vec<RecordTargets> {
@@ -70,7 +74,8 @@ fn commands(
                 drained: Vec::new(),
             };
             for task in tasks {
-                look(state, registry, TaskKey { cluster, task: *task }, now, &mut command);
+                let key = TaskKey { cluster, task: *task };
+                look(state, (registry, hears_all), key, now, &mut command);
             }
             if !command.health.is_empty() || !command.drained.is_empty() {
                 commands.push(command);
@@ -81,7 +86,13 @@ fn commands(
 }
 
 /// Adds to the command what there is to record of the task.
-fn look(state: &State, registry: &Registry, key: TaskKey, now: Timestamp, command: &mut RecordTargets) {
+fn look(
+    state: &State,
+    (registry, hears_all): (&Registry, bool),
+    key: TaskKey,
+    now: Timestamp,
+    command: &mut RecordTargets,
+) {
     let Some(task) = state.task(key) else { return };
     let Some(target) = &task.target else { return };
     let service = task.launch.service_key(key.cluster);
@@ -93,7 +104,7 @@ fn look(state: &State, registry: &Registry, key: TaskKey, now: Timestamp, comman
     match target.deregister_by {
         // What leaves is not judged any more.
         Some(by) => {
-            if verdict.drained || by <= now {
+            if (verdict.drained && hears_all) || by <= now {
                 command.drained.push(key.task);
             }
         }

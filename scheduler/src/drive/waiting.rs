@@ -17,6 +17,7 @@ use tokio::time::sleep;
 
 use crate::clock;
 use crate::engine::{Engine, Observer};
+use crate::replicas::Replicas;
 
 /// Commands that are on their way at once: they share records.
 const AT_ONCE: usize = 64;
@@ -59,10 +60,24 @@ impl Observer for Wakeups {
 }
 
 /// Places tasks that wait as soon as there is room, and ends those whose time is over. Runs until the process ends.
-pub async fn admit(engine: Engine, wakeups: Arc<Wakeups>) {
-    // What made room while nobody looked is not known.
-    wakeups.put(Hints::everywhere(&engine.view()));
+pub async fn admit(engine: Engine, wakeups: Arc<Wakeups>, replicas: Arc<Replicas>) {
+    let mut moves = replicas.moves();
+    let mut looked = false;
     loop {
+        if !replicas.owns("waiting tasks") {
+            looked = false;
+            drop(wakeups.take());
+            tokio::select! {
+                () = wakeups.wake.notified() => {}
+                Ok(()) = moves.changed() => {}
+            }
+            continue;
+        }
+        if !looked {
+            // What made room while nobody looked is not known.
+            looked = true;
+            wakeups.put(Hints::everywhere(&engine.view()));
+        }
         let hints = wakeups.take();
         let done = async {
             place(&engine, &hints).await?;
@@ -77,6 +92,7 @@ pub async fn admit(engine: Engine, wakeups: Arc<Wakeups>) {
         tokio::select! {
             () = wakeups.wake.notified() => {}
             () = sleep(until_next_deadline(&engine.view())) => {}
+            Ok(()) = moves.changed() => {}
         }
     }
 }

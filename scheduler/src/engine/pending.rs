@@ -1,11 +1,13 @@
 //! A command that waits for its record, whatever its type.
 
+use std::collections::VecDeque;
+
 use berth_model::fault::Fault;
 use berth_scheduler_core::change::Change;
 use berth_scheduler_core::command::{Command, Env, Principal};
-use berth_scheduler_core::commit::Pending;
+use berth_scheduler_core::commit::{BATCH, Pending};
 use berth_scheduler_core::state::State;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 /// A command with its caller.
 pub(super) type Waiting = Box<dyn Answerable>;
@@ -13,6 +15,9 @@ pub(super) type Waiting = Box<dyn Answerable>;
 /// A command whose caller can be told what was decided last.
 pub(super) trait Answerable: Pending + Send {
     fn answer(self: Box<Self>);
+
+    /// Tells the caller that nothing came of it, whatever was decided.
+    fn refuse(self: Box<Self>, fault: Fault);
 }
 
 impl Pending for Waiting {
@@ -69,5 +74,63 @@ impl<C: Command> Answerable for Submitted<C> {
             // A caller that has gone away does not need its answer.
             drop(self.caller.send(decided));
         }
+    }
+
+    fn refuse(self: Box<Self>, fault: Fault) {
+        drop(self.caller.send(Err(fault)));
+    }
+}
+
+/// The commands that wait to be taken, in order.
+pub(super) struct Queue {
+    incoming: mpsc::Receiver<Waiting>,
+    /// Taken before, and put back.
+    held: VecDeque<Waiting>,
+    /// Commands that may share a record: fewer after one that was too large.
+    at_once: usize,
+    open: bool,
+}
+
+impl Queue {
+    pub(super) fn new(incoming: mpsc::Receiver<Waiting>) -> Self {
+        Self {
+            incoming,
+            held: VecDeque::new(),
+            at_once: BATCH,
+            open: true,
+        }
+    }
+
+    /// Whether there may be more.
+    pub(super) fn is_open(&self) -> bool {
+        self.open || !self.held.is_empty()
+    }
+
+    /// The next commands, for a record that has room for so many; none when there will be none. Cancellation safe.
+    pub(super) async fn next(&mut self, room: usize) -> Vec<Waiting> {
+        let taken = BATCH.saturating_sub(room);
+        let room = room.min(self.at_once.saturating_sub(taken));
+        if room == 0 {
+            return std::future::pending().await;
+        }
+        if !self.held.is_empty() {
+            return self.held.drain(..room.min(self.held.len())).collect();
+        }
+        let mut commands = Vec::new();
+        self.open = self.incoming.recv_many(&mut commands, room).await > 0;
+        commands
+    }
+
+    /// Takes commands back, to give them again before others, so many at once.
+    pub(super) fn put_back(&mut self, commands: Vec<Waiting>, at_once: usize) {
+        for command in commands.into_iter().rev() {
+            self.held.push_front(command);
+        }
+        self.at_once = at_once;
+    }
+
+    /// A record was small enough: the next may have more commands.
+    pub(super) fn widen(&mut self) {
+        self.at_once = self.at_once.saturating_mul(2).min(BATCH);
     }
 }

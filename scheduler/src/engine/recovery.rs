@@ -65,17 +65,21 @@ pub async fn recover(journal: &impl Journal) -> Result<State, RecoveryError> {
             Found::Records(records) if records.is_empty() => return Ok(state),
             Found::Records(records) => {
                 for (revision, bytes) in records {
-                    let expected = state.revision().next();
-                    if revision != expected {
-                        return Err(RecoveryError::Gap {
-                            expected,
-                            found: revision,
-                        });
-                    }
+                    follows(state.revision(), revision)?;
                     fold_record(&mut state, &decode(revision, &bytes)?);
                 }
             }
         }
+    }
+}
+
+/// Whether the record is the one after the newest.
+pub(super) fn follows(newest: Revision, found: Revision) -> Result<(), RecoveryError> {
+    let expected = newest.next();
+    if found == expected {
+        Ok(())
+    } else {
+        Err(RecoveryError::Gap { expected, found })
     }
 }
 

@@ -54,7 +54,7 @@ async fn an_answer_comes_after_the_record_is_durable_and_the_state_has_it() {
         let engine = engine.clone();
         async move { engine.submit(create("a"), "test".into()).await }
     });
-    let early = tokio::time::timeout(Duration::from_millis(50), &mut submitted).await;
+    let early = timeout(Duration::from_millis(50), &mut submitted).await;
     assert!(early.is_err(), "answered before the record was durable");
     assert!(
         engine.view().cluster(&name("a")).is_none(),
@@ -210,4 +210,118 @@ async fn a_record_that_cannot_be_understood_keeps_the_scheduler_from_starting() 
         ),
         "{error}"
     );
+}
+
+/// Waits until a state is as it should be.
+async fn until(engine: &Engine, what: impl Fn(&State) -> bool) {
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while !what(&engine.view()) {
+        assert!(std::time::Instant::now() < deadline, "{:?}", engine.view());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_another_writer_appends_is_published_as_it_comes() {
+    struct Heard(AtomicUsize);
+    impl Observer for Heard {
+        fn published(&self, _state: &State, _record: &Record, _bytes: usize) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let journal = Arc::new(Memory::default());
+    let (ours, heard) = (start(&journal), Arc::new(Heard(AtomicUsize::new(0))));
+    let theirs = Engine::start(State::default(), Arc::clone(&journal), Arc::clone(&heard) as _, 2).unwrap();
+    for text in ["a", "b", "c"] {
+        ours.submit(create(text), "test".into()).await.unwrap();
+        until(&theirs, |state| state.cluster(&name(text)).is_some()).await;
+    }
+    assert_eq!(*theirs.view(), *ours.view());
+    assert_eq!(heard.0.load(Ordering::SeqCst), 3, "each record once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn engines_on_one_journal_lose_nothing_and_decide_on_the_same_state() {
+    const ENGINES: u64 = 3;
+    const EACH: usize = 40;
+    let journal = Arc::new(Memory::default());
+    let engines: Vec<Engine> = (0..ENGINES)
+        .map(|seed| Engine::start(State::default(), Arc::clone(&journal), Arc::new(Nobody), seed).unwrap())
+        .collect();
+    let mut callers = tokio::task::JoinSet::new();
+    for (number, engine) in engines.iter().enumerate() {
+        for caller in 0..4 {
+            let engine = engine.clone();
+            callers.spawn(async move {
+                for nth in 0..EACH / 4 {
+                    let text = format!("c{number}-{caller}-{nth}");
+                    engine.submit(create(&text), "test".into()).await.unwrap();
+                    assert!(engine.view().cluster(&name(&text)).is_some());
+                }
+            });
+        }
+    }
+    callers.join_all().await;
+    let head = journal.head().await.unwrap();
+    for engine in &engines {
+        until(engine, |state| state.revision() == head).await;
+        assert_eq!(*engine.view(), *engines[0].view());
+    }
+    let state = recover(&*journal).await.unwrap();
+    assert_eq!(state, *engines[0].view());
+    let mut keys: Vec<u32> = state.clusters().map(|cluster| cluster.key.0).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, (1..=120).collect::<Vec<u32>>(), "every number was given once");
+}
+
+#[tokio::test]
+async fn what_is_too_large_for_one_record_becomes_several_and_a_command_alone_is_refused() {
+    let journal = Arc::new(Memory::of_small_records(600));
+    let engine = start(&journal);
+    let mut callers = tokio::task::JoinSet::new();
+    for nth in 0..30 {
+        let engine = engine.clone();
+        callers.spawn(async move { engine.submit(create(&format!("c{nth}")), "test".into()).await });
+    }
+    let large = CreateCluster {
+        name: name("large"),
+        tags: (0..20)
+            .map(|nth| tag(&format!("key-{nth}"), &"x".repeat(100)))
+            .collect(),
+    };
+    let refused = engine.submit(large, "test".into()).await.unwrap_err();
+    assert_eq!(refused.class, FaultClass::LimitExceeded, "{refused}");
+    assert!(refused.message.contains("the journal takes 600 at once"), "{refused}");
+    for answer in callers.join_all().await {
+        answer.unwrap();
+    }
+    assert_eq!(engine.view().clusters().count(), 30);
+    assert_eq!(recover(&*journal).await.unwrap(), *engine.view());
+}
+
+fn tag(key: &str, value: &str) -> berth_model::tag::Tag {
+    berth_model::tag::Tag {
+        key: key.into(),
+        value: value.into(),
+    }
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_read_after_a_conflict_is_read_again() {
+    let journal = Arc::new(Memory::default());
+    let engine = start(&journal);
+    let theirs = Change::ClusterCreated {
+        name: name("theirs"),
+        key: ClusterKey(1),
+        tags: Vec::new(),
+    };
+    journal.overtake(rival(1, vec![theirs]));
+    for _ in 0..2 {
+        journal.fail(
+            crate::journal::memory::Operation::Read,
+            crate::journal::memory::Failure::Before,
+        );
+    }
+    engine.submit(create("ours"), "test".into()).await.unwrap();
+    assert_eq!(engine.view().clusters().count(), 2);
 }

@@ -186,10 +186,7 @@ impl Journal for Embedded {
         at: Revision,
         chunks: impl Iterator<Item = Vec<u8>> + Send,
     ) -> Result<(), JournalError> {
-        let newest = self
-            .read_blocking("read the snapshot", |database| covered(&database.begin_read()?))
-            .await?;
-        if newest >= at {
+        if self.latest_snapshot_revision().await? >= at {
             return Ok(());
         }
         let mut count = 0;
@@ -229,6 +226,11 @@ impl Journal for Embedded {
             }))
         })
         .await
+    }
+
+    async fn latest_snapshot_revision(&self) -> Result<Revision, JournalError> {
+        self.read_blocking("read the snapshot", |database| covered(&database.begin_read()?))
+            .await
     }
 
     async fn truncate(&self, before: Revision) -> Result<(), JournalError> {

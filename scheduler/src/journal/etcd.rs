@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use berth_etcd::wire::{RangeRequest, TxnRequest, TxnResponse, response_op::Response};
 use berth_etcd::{Client, Code, compare_absent, compare_value, get, put, wire};
-use berth_scheduler_core::keys::Revision;
+use berth_scheduler_core::keys::{ReplicaId, Revision};
 use futures_util::Stream;
 use tokio::time::sleep;
 
@@ -44,6 +44,8 @@ pub struct Etcd {
     writer: u64,
     appends: AtomicU64,
     reach: Reach,
+    /// Of appends alone: etcd may be read when it has no room left to write.
+    appending: Reach,
     /// The store's revision at the last [`Journal::tidy`].
     tidied: AtomicI64,
 }
@@ -67,6 +69,7 @@ impl Etcd {
             writer,
             appends: AtomicU64::new(0),
             reach: Reach::default(),
+            appending: Reach::default(),
             tidied: AtomicI64::new(0),
         })
     }
@@ -188,13 +191,13 @@ impl Journal for Etcd {
                 Ok(answer) => break answer,
                 Err(error) => {
                     unanswered += 1;
-                    self.reach.missed(&error);
+                    self.appending.missed(&error);
                     tracing::warn!(%revision, attempt = unanswered, error = %error, "append not answered, sent again");
                     sleep(pause(unanswered)).await;
                 }
             }
         };
-        self.reach.reached();
+        self.appending.reached();
         if answer.succeeded {
             return Ok(Appended::Committed(revision));
         }
@@ -244,6 +247,10 @@ impl Journal for Etcd {
         snapshot::read(self).await
     }
 
+    async fn latest_snapshot_revision(&self) -> Result<Revision, JournalError> {
+        snapshot::revision(self).await
+    }
+
     async fn truncate(&self, before: Revision) -> Result<(), JournalError> {
         snapshot::truncate(self, before).await
     }
@@ -275,12 +282,42 @@ impl Journal for Etcd {
         }
     }
 
+    async fn announce(
+        &self,
+        replica: ReplicaId,
+        beat: u64,
+        dead: &[ReplicaId],
+    ) -> Result<Vec<(ReplicaId, u64)>, JournalError> {
+        let (begin, end) = self.keys.replicas();
+        let all = RangeRequest {
+            key: begin,
+            range_end: end,
+            ..RangeRequest::default()
+        };
+        let forget = dead.iter().map(|dead| berth_etcd::delete_one(self.keys.replica(*dead)));
+        let beat = put(self.keys.replica(replica), beat.to_string().into());
+        let txn = TxnRequest {
+            success: forget.chain([beat, berth_etcd::range(all)]).collect(),
+            ..TxnRequest::default()
+        };
+        let mut answer = self.txn("say that this scheduler lives", txn).await?;
+        // Only the last was a question.
+        answer.responses = answer.responses.split_off(answer.responses.len().saturating_sub(1));
+        let [found] = answers(answer)?;
+        let read = found.iter().map(|kv| self.keys.read_replica(kv));
+        read.collect::<Option<_>>().ok_or_else(|| unexpected("a replica"))
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn max_record(&self) -> usize {
         MAX_RECORD
     }
 
     fn trouble(&self) -> Option<Trouble> {
-        self.reach.trouble()
+        self.appending.trouble().or_else(|| self.reach.trouble())
     }
 }
 

@@ -40,6 +40,7 @@ pub struct Memory {
     head: watch::Sender<Revision>,
     /// Appends go through it: without a permit they wait.
     gate: Semaphore,
+    max_record: usize,
 }
 
 #[derive(Debug, Default)]
@@ -77,6 +78,7 @@ impl Default for Memory {
             log: Mutex::default(),
             head: watch::channel(Revision::default()).0,
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            max_record: usize::MAX,
         }
     }
 }
@@ -87,6 +89,15 @@ impl Memory {
     pub fn held() -> Self {
         Self {
             gate: Semaphore::new(0),
+            ..Self::default()
+        }
+    }
+
+    /// A journal that takes no record of more than so many bytes.
+    #[must_use]
+    pub fn of_small_records(max_record: usize) -> Self {
+        Self {
+            max_record,
             ..Self::default()
         }
     }
@@ -135,6 +146,12 @@ impl Journal for Memory {
     async fn append(&self, expected: Revision, record: Vec<u8>) -> Result<Appended, JournalError> {
         self.log().appends += 1;
         self.gate.acquire().await.map_err(|_| JournalError::Closed)?.forget();
+        if record.len() > self.max_record {
+            return Err(JournalError::TooLarge {
+                size: record.len(),
+                limit: self.max_record,
+            });
+        }
         let mut log = self.log();
         if let Some(rival) = log.rival.take() {
             self.head.send_replace(log.push(rival));
@@ -199,8 +216,21 @@ impl Journal for Memory {
         failure.map_or(Ok(()), |_| Err(unreachable("write a snapshot")))
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn max_record(&self) -> usize {
+        self.max_record
+    }
+
     async fn latest_snapshot(&self) -> Result<Option<Snapshot>, JournalError> {
         Ok(self.log().snapshot.clone())
+    }
+
+    async fn latest_snapshot_revision(&self) -> Result<Revision, JournalError> {
+        let snapshot = &self.log().snapshot;
+        Ok(snapshot.as_ref().map_or(Revision::default(), |it| it.revision))
     }
 
     async fn truncate(&self, before: Revision) -> Result<(), JournalError> {

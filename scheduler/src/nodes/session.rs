@@ -19,7 +19,7 @@ use berth_scheduler_core::command::Principal;
 use berth_scheduler_core::decide::instance::{ConnectInstance, Reception, SetLeaving};
 use berth_scheduler_core::decide::protection::{self, SetProtection};
 use berth_scheduler_core::decide::report::ReportTasks;
-use berth_scheduler_core::keys::{InstanceKey, TaskKey};
+use berth_scheduler_core::keys::{InstanceKey, ReplicaId, TaskKey};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -64,6 +64,7 @@ pub(super) struct Session {
     registry: Arc<Registry>,
     namespace: Arc<Namespace>,
     shutdown: CancellationToken,
+    via: Option<ReplicaId>,
     inbox: Streaming<AgentMessage>,
     outbox: mpsc::Sender<Result<SchedulerMessage, Status>>,
 }
@@ -88,6 +89,7 @@ impl Session {
             registry: Arc::clone(&link.registry),
             namespace: Arc::clone(&link.namespace),
             shutdown: link.shutdown.clone(),
+            via: link.via,
             inbox,
             outbox,
         }
@@ -143,6 +145,7 @@ impl Session {
             instance,
             facts: Arc::new(facts),
             leaving: hello.drain.and_then(wire::leaving),
+            via: self.via,
         };
         let runs_something = hello
             .tasks

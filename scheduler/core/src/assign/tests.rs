@@ -51,6 +51,7 @@ impl World {
             instance: KEY.instance,
             facts: Arc::new(facts),
             leaving: None,
+            via: None,
         });
         world.register();
         world

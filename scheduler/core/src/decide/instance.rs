@@ -9,7 +9,7 @@ use berth_model::time::Timestamp;
 
 use crate::change::Change;
 use crate::command::{Command, Decision, Env};
-use crate::keys::{ClusterKey, InstanceKey};
+use crate::keys::{ClusterKey, InstanceKey, ReplicaId};
 use crate::observation::Observation;
 use crate::observation::{ContainerState, InstanceFacts, TaskTimes};
 use crate::state::{State, Stop, Task};
@@ -25,6 +25,8 @@ pub struct ConnectInstance {
     pub facts: Arc<InstanceFacts>,
     /// Why the host leaves, where it does.
     pub leaving: Option<Arc<str>>,
+    /// The scheduler that it came to, where there are several.
+    pub via: Option<ReplicaId>,
 }
 
 /// How an agent is received.
@@ -37,12 +39,16 @@ pub enum Reception {
 }
 
 /// An agent's stream has been gone for too long, or is there although the state says otherwise.
+///
+/// The end of a stream is no news once the agent has another, at another scheduler.
 #[derive(Debug, Clone, Copy)]
 pub struct SetConnection {
     /// Its instance.
     pub key: InstanceKey,
     /// Whether the stream is there.
     pub connected: bool,
+    /// The scheduler that has it, or had it; none where there is only one.
+    pub via: Option<ReplicaId>,
 }
 
 /// An agent says that its host leaves, or that it stays after all.
@@ -101,8 +107,7 @@ impl Command for ConnectInstance {
             return Ok(Decision::unchanged(Reception::Deregistered(key)));
         }
         let mut changes = match known {
-            Some(instance) if *instance.facts == *self.facts && instance.connected => Vec::new(),
-            Some(instance) if *instance.facts == *self.facts => vec![connection(key, true, env.now())],
+            Some(instance) if *instance.facts == *self.facts => Vec::new(),
             Some(_) | None => vec![Change::InstanceRegistered {
                 cluster,
                 instance: self.instance,
@@ -110,6 +115,11 @@ impl Command for ConnectInstance {
                 at: env.now(),
             }],
         };
+        // An instance that is registered is connected, to nobody in particular if it is new.
+        let connected = !changes.is_empty() || known.is_some_and(|known| known.connected);
+        if !connected || known.and_then(|known| known.via) != self.via {
+            changes.push(connection(key, true, self.via, env.now()));
+        }
         let before = known.map_or((InstanceStatus::Active, None), |known| {
             (known.status, known.leaving.as_ref())
         });
@@ -163,11 +173,16 @@ impl Command for SetConnection {
     type Outcome = ();
 
     fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<()>, Fault> {
-        let differs = state
-            .instance(self.key)
-            .is_some_and(|instance| instance.connected != self.connected);
+        let differs = state.instance(self.key).is_some_and(|instance| {
+            let same_stream = instance.via == self.via;
+            if self.connected {
+                !instance.connected || !same_stream
+            } else {
+                instance.connected && same_stream
+            }
+        });
         let changes = if differs {
-            vec![connection(self.key, self.connected, env.now())]
+            vec![connection(self.key, self.connected, self.via, env.now())]
         } else {
             Vec::new()
         };
@@ -175,11 +190,12 @@ impl Command for SetConnection {
     }
 }
 
-fn connection(key: InstanceKey, connected: bool, at: Timestamp) -> Change {
+fn connection(key: InstanceKey, connected: bool, via: Option<ReplicaId>, at: Timestamp) -> Change {
     Change::InstanceConnection {
         cluster: key.cluster,
         instance: key.instance,
         connected,
+        via,
         at: Some(at),
     }
 }
@@ -276,6 +292,64 @@ fn abandoned(key: InstanceKey, task: &Task, env: &Env<'_>) -> Change {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_end_of_a_stream_is_no_news_once_the_agent_has_another() {
+        let (key, name) = (
+            InstanceKey {
+                cluster: ClusterKey(1),
+                instance: InstanceId::from_bits(1),
+            },
+            ClusterName::parse("test").unwrap(),
+        );
+        let (first, second) = (Some(ReplicaId(1)), Some(ReplicaId(2)));
+        let mut state = State::default();
+        let created = Change::ClusterCreated {
+            name: name.clone(),
+            key: key.cluster,
+            tags: Vec::new(),
+        };
+        crate::fold::fold(&mut state, &created);
+        let mut memory = crate::command::Memory::default();
+        let mut submit = |state: &mut State, changes: &dyn Fn(&State, &mut Env<'_>) -> Vec<Change>| {
+            let mut env = Env::new(Timestamp::from_millis(1), 1, &mut memory);
+            let changes = changes(state, &mut env);
+            changes.iter().for_each(|change| crate::fold::fold(state, change));
+            changes.len()
+        };
+        let connect = |via| {
+            let name = name.clone();
+            move |state: &State, env: &mut Env<'_>| {
+                let command = ConnectInstance {
+                    cluster: name.clone(),
+                    instance: key.instance,
+                    facts: Arc::default(),
+                    leaving: None,
+                    via,
+                };
+                command.decide(state, env).unwrap().changes
+            }
+        };
+        let set = |connected, via| {
+            move |state: &State, env: &mut Env<'_>| {
+                let command = SetConnection { key, connected, via };
+                command.decide(state, env).unwrap().changes
+            }
+        };
+        assert_eq!(submit(&mut state, &connect(first)), 2, "registered, at the first");
+        assert_eq!(submit(&mut state, &connect(first)), 0);
+        assert_eq!(submit(&mut state, &connect(second)), 1, "moved to the second");
+        assert_eq!(
+            submit(&mut state, &set(false, first)),
+            0,
+            "the first has nothing to say"
+        );
+        assert!(state.instance(key).unwrap().connected);
+        assert_eq!(submit(&mut state, &set(false, second)), 1);
+        assert!(!state.instance(key).unwrap().connected);
+        assert_eq!(submit(&mut state, &set(true, first)), 1);
+        assert_eq!(state.instance(key).unwrap().via, first);
+    }
 
     #[test]
     fn a_host_takes_back_what_it_drained_itself_and_nothing_else() {

@@ -10,6 +10,7 @@ use berth_model::status::InstanceStatus;
 use berth_model::time::Timestamp;
 use imbl::OrdSet;
 
+use crate::keys::ReplicaId;
 use crate::observation::InstanceFacts;
 
 /// Host ports and how many tasks say that they hold each.
@@ -57,6 +58,8 @@ pub struct Instance {
     pub leaving: Option<Arc<str>>,
     /// Whether its agent's stream is there.
     pub connected: bool,
+    /// The scheduler that has the stream, or had it last; none where there is only one.
+    pub via: Option<ReplicaId>,
     /// Since when it has not been there; none where it is, or nobody knows.
     pub disconnected_at: Option<Timestamp>,
     /// When it joined.
@@ -91,6 +94,7 @@ impl Instance {
             status: InstanceStatus::Active,
             leaving: None,
             connected: true,
+            via: None,
             disconnected_at: None,
             registered_at,
             version: 1,

@@ -97,6 +97,7 @@ impl World {
                 ..InstanceFacts::default()
             }),
             leaving: None,
+            via: None,
         });
         let registered = serde_json::json!({"family": "web", "containerDefinitions": [
             {"name": "app", "image": "busybox", "cpu": 100, "memory": 100},

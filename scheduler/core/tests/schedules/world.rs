@@ -140,6 +140,7 @@ impl World {
                 ..InstanceFacts::default()
             }),
             leaving: None,
+            via: None,
         });
     }
 

@@ -52,6 +52,7 @@ impl Bench {
                 ..InstanceFacts::default()
             }),
             leaving: None,
+            via: None,
         });
         let definition = serde_json::json!({
             "family": "web",

@@ -63,7 +63,11 @@ impl World {
     }
 
     fn admit(&self) -> JoinHandle<()> {
-        tokio::spawn(admit(self.engine.clone(), Arc::clone(&self.wakeups)))
+        tokio::spawn(admit(
+            self.engine.clone(),
+            Arc::clone(&self.wakeups),
+            Arc::new(Replicas::alone()),
+        ))
     }
 
     /// As a scheduler that was killed and started again.
@@ -86,6 +90,7 @@ impl World {
             instance: InstanceId::from_bits(instance),
             facts: Arc::new(facts),
             leaving: None,
+            via: None,
         };
         self.submit(connect).await;
     }

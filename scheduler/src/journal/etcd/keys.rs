@@ -5,11 +5,12 @@
 //! PREFIX/records/REVISION              the id of the append, a line feed, the record
 //! PREFIX/snapshot                      REVISION NAME CHUNKS of the newest complete snapshot
 //! PREFIX/snapshots/NAME/PLACE          a chunk of a snapshot; NAME begins with its revision
+//! PREFIX/replicas/REPLICA              a counter that moves for as long as the scheduler lives
 //! ```
 //! Revisions in keys have sixteen hexadecimal digits, so that keys sort as revisions do.
 
 use berth_etcd::{prefix_end, wire};
-use berth_scheduler_core::keys::Revision;
+use berth_scheduler_core::keys::{ReplicaId, Revision};
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::super::Snapshot;
@@ -67,6 +68,24 @@ impl Keys {
 
     pub(super) fn chunks_end(&self, name: &str) -> Bytes {
         prefix_end(format!("{}/snapshots/{name}/", self.prefix).as_bytes())
+    }
+
+    pub(super) fn replica(&self, id: ReplicaId) -> Bytes {
+        format!("{}/replicas/{:016x}", self.prefix, id.0).into()
+    }
+
+    /// The range of all replicas.
+    pub(super) fn replicas(&self) -> (Bytes, Bytes) {
+        let begin = format!("{}/replicas/", self.prefix);
+        let end = prefix_end(begin.as_bytes());
+        (begin.into(), end)
+    }
+
+    pub(super) fn read_replica(&self, kv: &wire::KeyValue) -> Option<(ReplicaId, u64)> {
+        let name = std::str::from_utf8(&kv.key).ok()?;
+        let digits = name.strip_prefix(&self.prefix)?.strip_prefix("/replicas/")?;
+        let id = u64::from_str_radix(digits, 16).ok()?;
+        Some((ReplicaId(id), std::str::from_utf8(&kv.value).ok()?.parse().ok()?))
     }
 
     /// All chunks of snapshots of older revisions.

@@ -91,6 +91,12 @@ async fn newest(journal: &Etcd) -> Result<(Option<Complete>, i64), JournalError>
     }
 }
 
+/// The revision of the newest snapshot.
+pub(super) async fn revision(journal: &Etcd) -> Result<Revision, JournalError> {
+    let (newest, _) = newest(journal).await?;
+    Ok(newest.map_or(Revision::default(), |newest| newest.revision))
+}
+
 /// Reads the newest snapshot.
 pub(super) async fn read(journal: &Etcd) -> Result<Option<Snapshot>, JournalError> {
     for _ in 0..READS {
@@ -130,9 +136,7 @@ async fn chunks(journal: &Etcd, of: &Complete) -> Result<Vec<Vec<u8>>, JournalEr
 /// Deletes records that the newest snapshot covers, some at a time.
 pub(super) async fn truncate(journal: &Etcd, before: Revision) -> Result<(), JournalError> {
     const OPERATION: &str = "truncate";
-    let (newest, _) = newest(journal).await?;
-    let covered = newest.map_or(Revision::default(), |newest| newest.revision);
-    let end = before.min(covered.next());
+    let end = before.min(revision(journal).await?.next());
     loop {
         let first = RangeRequest {
             key: journal.keys.record(Revision::default()),

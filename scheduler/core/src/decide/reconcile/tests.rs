@@ -43,6 +43,7 @@ impl World {
                 ..InstanceFacts::default()
             }),
             leaving: None,
+            via: None,
         });
     }
 

@@ -61,6 +61,7 @@ impl World {
                 ..InstanceFacts::default()
             }),
             leaving: None,
+            via: None,
         });
         world.submit(&service("web"));
         world.reconcile();

@@ -395,6 +395,7 @@ proptest! {
                         cluster: CLUSTER,
                         instance: InstanceId::from_bits(instance),
                         connected,
+                        via: None,
                         at: None,
                     },
                 ),
