@@ -1,6 +1,6 @@
 # The repository's tasks. What is more than a line or two is written in Rust, in xtask.
 
-.PHONY: demo demo-stop test lint bench soak traffic fuzz
+.PHONY: demo demo-stop test lint bench soak traffic fuzz simulate
 
 ## A cluster of this one machine that runs a task, from nothing.
 demo:
@@ -43,3 +43,9 @@ traffic:
 SECONDS = 60
 fuzz:
 	BERTH_FUZZ_SECONDS=$(SECONDS) cargo test --package berth-integration-tests --test fuzz -- --nocapture
+
+## The whole control plane from one seed each: make simulate SEEDS=10000. One that fails is shown again, event by event, by
+## cargo run --release -p berth-simulation -- --trace --from SEED.
+SEEDS = 10000
+simulate:
+	cargo run --release --package berth-simulation -- --seeds $(SEEDS)

@@ -41,7 +41,7 @@ const IMPURE: [&str; 24] = [
 ];
 
 /// Who may know whom, directly.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("berth-model", &[]),
     ("berth-proto", &[]),
     ("berth-daemon", &[]),
@@ -57,6 +57,10 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ),
     ("berth-gateway", &["berth-daemon", "berth-model", "berth-proto"]),
     ("berth-cli", &["berth-model", "berth-proto"]),
+    (
+        "berth-simulation",
+        &["berth-agent-core", "berth-model", "berth-scheduler-core"],
+    ),
     ("berth-integration-tests", &[]),
     ("xtask", &[]),
 ];

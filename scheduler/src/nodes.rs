@@ -22,6 +22,7 @@ use berth_scheduler_core::assign::{Touch, Touched, touched};
 use berth_scheduler_core::change::Record;
 use berth_scheduler_core::decide::instance::SetConnection;
 use berth_scheduler_core::keys::{InstanceKey, ReplicaId};
+use berth_scheduler_core::presence::{Correction, correction};
 use berth_scheduler_core::state::State;
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -195,9 +196,7 @@ impl Observer for Registry {
 
 /// Brings what the state says of each instance's connection to what is the case. Runs until the engine is gone.
 ///
-/// It looks at both sides each time: a stream that came back while its loss was being recorded is put right too. Where
-/// there are several schedulers each speaks of the streams that it has or had; of those that a scheduler had which is
-/// gone, any may. A stream of an agent that has moved to another scheduler since is ended: it is dead, or about to be.
+/// It looks at both sides each time: a stream that came back while its loss was being recorded is put right too.
 pub async fn watch_presence(engine: Engine, registry: Arc<Registry>, replicas: Arc<Replicas>) {
     let started = Instant::now();
     let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -213,44 +212,25 @@ pub async fn watch_presence(engine: Engine, registry: Arc<Registry>, replicas: A
             .instances()
             .filter(|(_, instance)| instance.status != InstanceStatus::Inactive)
             .filter_map(|(key, instance)| {
+                let known = (instance.connected, instance.via);
                 let is_here = registry.is_connected(key, started);
-                correction(&replicas, (instance.connected, instance.via), is_here, || {
-                    registry.end(key)
-                })
-                .map(|(connected, via)| SetConnection { key, connected, via })
+                match correction(replicas.own(), known, is_here, |other| replicas.is_gone(other)) {
+                    Correction::Nothing => None,
+                    Correction::EndStream => {
+                        registry.end(key);
+                        None
+                    }
+                    Correction::Say(connected, via) => Some(SetConnection { key, connected, via }),
+                }
             })
             .collect();
-        for correction in wrong {
-            let SetConnection { key, connected, .. } = correction;
+        for set in wrong {
+            let SetConnection { key, connected, .. } = set;
             tracing::warn!(instance = %key.instance, connected, "connection of an agent corrected");
-            if let Err(fault) = engine.submit(correction, "scheduler".into()).await {
+            if let Err(fault) = engine.submit(set, "scheduler".into()).await {
                 tracing::warn!(instance = %key.instance, error = %fault, "connection not recorded");
             }
         }
-    }
-}
-
-/// What must be said of a connection, if anything, and with whose voice: from what is `known`, and whether the stream is
-/// here.
-fn correction(
-    replicas: &Replicas,
-    known: (bool, Option<ReplicaId>),
-    is_here: Option<bool>,
-    end_here: impl FnOnce(),
-) -> Option<(bool, Option<ReplicaId>)> {
-    let own = replicas.own();
-    let (connected, via) = known;
-    let elsewhere = via.filter(|via| own != Some(*via));
-    match (is_here?, connected, elsewhere) {
-        (true, true, Some(other)) if !replicas.is_gone(other) => {
-            end_here();
-            None
-        }
-        (true, true, None) if via == own => None,
-        (true, _, _) => Some((true, own)),
-        (false, true, Some(other)) if !replicas.is_gone(other) => None,
-        (false, true, _) => Some((false, via)),
-        (false, false, _) => None,
     }
 }
 
@@ -298,52 +278,5 @@ impl AgentLink for Link {
         // The task ends with its stream: by the agent, by silence, by a newer stream, or at shutdown.
         tokio::spawn(session.run());
         Ok(Response::new(ReceiverStream::new(messages)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const OURS: Option<ReplicaId> = Some(ReplicaId(1));
-    const THEIRS: Option<ReplicaId> = Some(ReplicaId(2));
-
-    #[test]
-    fn each_scheduler_speaks_of_its_own_streams_and_ends_those_that_have_moved() {
-        let replicas = Replicas::among_others(ReplicaId(1));
-        for (known, is_here, expected) in [
-            // Ours, and as it is known.
-            ((true, OURS), Some(true), (None, false)),
-            ((false, OURS), Some(false), (None, false)),
-            // Ours, and otherwise than it is known.
-            ((false, OURS), Some(true), (Some((true, OURS)), false)),
-            ((true, OURS), Some(false), (Some((false, OURS)), false)),
-            ((true, OURS), None, (None, false)),
-            // From the time when there was one scheduler.
-            ((true, None), Some(true), (Some((true, OURS)), false)),
-            ((true, None), Some(false), (Some((false, None)), false)),
-            // Another's: nobody knows that it is gone.
-            ((true, THEIRS), Some(false), (None, false)),
-            ((true, THEIRS), Some(true), (None, true)),
-            ((false, THEIRS), Some(true), (Some((true, OURS)), false)),
-        ] {
-            let mut ended = false;
-            let said = correction(&replicas, known, is_here, || ended = true);
-            assert_eq!((said, ended), expected, "{known:?} {is_here:?}");
-        }
-    }
-
-    #[test]
-    fn a_scheduler_that_is_alone_speaks_of_all() {
-        let replicas = Replicas::alone();
-        for (known, is_here, expected) in [
-            ((true, None), Some(true), None),
-            ((true, None), Some(false), Some((false, None))),
-            ((false, None), Some(true), Some((true, None))),
-            ((true, THEIRS), Some(true), Some((true, None))),
-        ] {
-            let said = correction(&replicas, known, is_here, || panic!("there is nobody else"));
-            assert_eq!(said, expected, "{known:?} {is_here:?}");
-        }
     }
 }

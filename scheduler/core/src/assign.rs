@@ -140,8 +140,7 @@ impl Sent {
 }
 
 /// Whether the task is one of the instance's that is not over. What an agent runs and this is not said of it may stop.
-#[must_use]
-pub fn is_assigned(state: &State, instance: InstanceKey, task: TaskId) -> bool {
+pub(crate) fn is_assigned(state: &State, instance: InstanceKey, task: TaskId) -> bool {
     is_active(state, instance) && assigned(state, instance, task).is_some()
 }
 

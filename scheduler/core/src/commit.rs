@@ -40,6 +40,8 @@ pub struct GroupCommit<P> {
     seed: u64,
     decisions: u64,
     memory: Memory,
+    /// All that waits is decided on a state that was the journal's newest after it was asked.
+    confirmed: bool,
 }
 
 /// Commands that were decided together, and what they lead to once their record is durable.
@@ -60,6 +62,9 @@ pub enum Next<'a, P> {
         /// What to append.
         record: &'a Record,
     },
+    /// What waits changes nothing: see that the published state is the journal's newest ([`GroupCommit::confirmed`]). A
+    /// state that others have gone beyond may say that all is as asked for when it is not so any more.
+    Confirm,
     /// Answer these: they change nothing, and what they were told is true of the published state.
     Answer(Vec<P>),
     /// Nothing waits, or a record is on its way.
@@ -106,6 +111,7 @@ impl<P: Pending> GroupCommit<P> {
             seed,
             decisions: 0,
             memory: Memory::default(),
+            confirmed: false,
         }
     }
 
@@ -123,6 +129,12 @@ impl<P: Pending> GroupCommit<P> {
 
     /// Takes commands in, in this order: each meets the state that those before it have made.
     pub fn take(&mut self, commands: impl IntoIterator<Item = P>, now: Timestamp) {
+        let before = self.next.commands.len();
+        self.decide(commands, now);
+        self.confirmed &= self.next.commands.len() == before;
+    }
+
+    fn decide(&mut self, commands: impl IntoIterator<Item = P>, now: Timestamp) {
         for mut command in commands {
             self.decisions += 1;
             let seed = nth_draw(self.seed, self.decisions);
@@ -146,14 +158,24 @@ impl<P: Pending> GroupCommit<P> {
             return Next::Nothing;
         }
         if self.next.record.entries.is_empty() {
+            if !mem::take(&mut self.confirmed) {
+                return Next::Confirm;
+            }
             return Next::Answer(mem::take(&mut self.next.commands));
         }
+        // What it follows on is confirmed by the append.
+        self.confirmed = false;
         let after = Batch::on(&self.next.state);
         let batch = mem::replace(&mut self.next, after);
         Next::Append {
             after: self.published.revision(),
             record: &self.flying.insert(batch).record,
         }
+    }
+
+    /// The published state has all that the journal had at a moment after the last command was taken.
+    pub const fn confirmed(&mut self) {
+        self.confirmed = true;
     }
 
     /// The record that was on its way is durable. None where none was.
@@ -201,7 +223,7 @@ impl<P: Pending> GroupCommit<P> {
         let flown = self.flying.take().map(|batch| batch.commands);
         let waiting = mem::replace(&mut self.next, Batch::on(&self.published));
         let again = flown.into_iter().flatten().chain(waiting.commands);
-        self.take(again, now);
+        self.decide(again, now);
     }
 }
 

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod launch;
 pub mod observation;
 pub mod place;
+pub mod presence;
 pub mod reconcile;
 pub mod scale;
 pub mod scaling;

@@ -99,6 +99,7 @@ impl<J: Journal> Appender<J> {
                         self.append(after, bytes).await?;
                     }
                 }
+                Next::Confirm => self.confirm().await?,
                 Next::Answer(commands) => commands.into_iter().for_each(|command| command.answer()),
                 Next::Nothing => break,
             }
@@ -139,6 +140,25 @@ impl<J: Journal> Appender<J> {
                 self.pause(|pace| pace.lost(took, draw));
             }
         }
+        Ok(())
+    }
+
+    /// Sees that what is published is the newest, or makes it so: others may have undone what a command found done.
+    async fn confirm(&mut self) -> Result<(), EngineError> {
+        if Journal::is_shared(&*self.journal) {
+            let head = loop {
+                match self.journal.head().await {
+                    Ok(head) => break head,
+                    Err(JournalError::Unreachable { operation, source }) => {
+                        tracing::warn!(operation, error = %source, "journal not reached, tried again");
+                        sleep(READ_AGAIN).await;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            };
+            self.catch_up(head).await?;
+        }
+        self.commit.confirmed();
         Ok(())
     }
 

@@ -14,11 +14,11 @@ use berth_proto::agent::v1::{
     AgentMessage, DrainNotice, Heartbeat, Hello, ProtectionAnswer, ProtectionRequest, Refusal, ReportsRecorded,
     SchedulerMessage, StopConfirmation, StopProposal, TaskReport, Welcome,
 };
-use berth_scheduler_core::assign::{Sent, is_assigned};
+use berth_scheduler_core::assign::Sent;
 use berth_scheduler_core::command::Principal;
 use berth_scheduler_core::decide::instance::{ConnectInstance, Reception, SetLeaving};
 use berth_scheduler_core::decide::protection::{self, SetProtection};
-use berth_scheduler_core::decide::report::ReportTasks;
+use berth_scheduler_core::decide::report::{ConsiderStops, ReportTasks};
 use berth_scheduler_core::keys::{InstanceKey, ReplicaId, TaskKey};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
@@ -343,13 +343,16 @@ impl Session {
 
     /// Confirms the stop of those proposed tasks that are none of this instance's.
     async fn consider(&self, guest: &Guest, proposal: StopProposal) -> Result<(), End> {
-        let state = self.engine.view();
-        let is_mine = |arn: &str| {
-            self.namespace
-                .parse_task(&guest.cluster, arn)
-                .is_ok_and(|task| is_assigned(&state, guest.key, task))
+        let named = |arn: &String| self.namespace.parse_task(&guest.cluster, arn).ok();
+        let command = ConsiderStops {
+            instance: guest.key,
+            tasks: proposal.task_arns.iter().filter_map(named).collect(),
         };
-        let task_arns: Vec<String> = proposal.task_arns.into_iter().filter(|arn| !is_mine(arn)).collect();
+        let foreign = self.engine.submit(command, Principal::clone(&guest.by)).await;
+        let foreign = foreign.map_err(End::Refused)?;
+        let mut task_arns = proposal.task_arns;
+        // What has no name that this cluster could have given is none of its tasks.
+        task_arns.retain(|arn| named(arn).is_none_or(|task| foreign.contains(&task)));
         if task_arns.is_empty() {
             return Ok(());
         }

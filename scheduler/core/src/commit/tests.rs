@@ -38,7 +38,7 @@ fn revision_of(next: &Next<'_, Make>) -> Option<u64> {
             assert_eq!(after.next(), record.revision);
             Some(record.revision.0)
         }
-        Next::Answer(_) | Next::Nothing => None,
+        Next::Confirm | Next::Answer(_) | Next::Nothing => None,
     }
 }
 
@@ -89,6 +89,8 @@ fn what_changes_nothing_is_answered_when_the_state_it_was_decided_on_is_durable(
         "answered before the record it was decided on is durable"
     );
     commit.committed().unwrap();
+    assert!(matches!(commit.proceed(), Next::Confirm));
+    commit.confirmed();
     assert!(matches!(commit.proceed(), Next::Answer(answers) if answers.len() == 1));
     assert!(matches!(commit.proceed(), Next::Nothing));
 }
@@ -135,4 +137,30 @@ fn a_record_has_room_for_so_many_commands() {
     assert_eq!(commit.room(), 0);
     assert_eq!(revision_of(&commit.proceed()), Some(1));
     assert_eq!(commit.room(), room);
+}
+
+#[test]
+fn what_changes_nothing_is_answered_of_the_newest_state_alone() {
+    let mut commit = GroupCommit::new(State::default(), 1);
+    commit.overtaken([theirs(1, "a", 1)], NOW, |_, _, ()| {});
+    commit.take([Make("a")], NOW);
+    assert!(matches!(commit.proceed(), Next::Confirm));
+    // Another has deleted it meanwhile.
+    let (mut deleted, ()) = theirs(2, "a", 1);
+    deleted.entries[0].changes = vec![Change::ClusterDeleted { name: name("a") }];
+    commit.overtaken([(deleted, ())], NOW, |_, _, ()| {});
+    commit.confirmed();
+    assert_eq!(revision_of(&commit.proceed()), Some(3), "it is made again");
+}
+
+#[test]
+fn what_comes_after_a_confirmation_needs_one_of_its_own() {
+    let mut commit = GroupCommit::new(State::default(), 1);
+    commit.overtaken([theirs(1, "a", 1)], NOW, |_, _, ()| {});
+    commit.take([Make("a")], NOW);
+    commit.confirmed();
+    commit.take([Make("a")], NOW);
+    assert!(matches!(commit.proceed(), Next::Confirm));
+    commit.confirmed();
+    assert!(matches!(commit.proceed(), Next::Answer(answers) if answers.len() == 2));
 }

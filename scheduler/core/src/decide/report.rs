@@ -6,6 +6,7 @@ use std::sync::Arc;
 use berth_model::fault::Fault;
 use berth_model::id::{DeploymentId, TaskId};
 
+use crate::assign::is_assigned;
 use crate::change::Change;
 use crate::command::{Command, Decision, Env};
 use crate::keys::{InstanceKey, TaskKey};
@@ -22,6 +23,28 @@ pub struct ReportTasks {
     pub instance: InstanceKey,
     /// Each task with all that the agent knows of it.
     pub reports: Vec<(TaskId, Arc<Observation>)>,
+}
+
+/// Which of the tasks that an agent runs, and was not told of, are none of its instance's: it may stop them.
+///
+/// A command although it changes nothing: it must not be answered of a state that others have gone beyond, which would
+/// have a task stopped that was only just placed.
+#[derive(Debug, Clone)]
+pub struct ConsiderStops {
+    /// The instance whose agent asks.
+    pub instance: InstanceKey,
+    /// The tasks that it runs.
+    pub tasks: Vec<TaskId>,
+}
+
+impl Command for ConsiderStops {
+    type Outcome = Vec<TaskId>;
+
+    fn decide(&self, state: &State, _env: &mut Env<'_>) -> Result<Decision<Vec<TaskId>>, Fault> {
+        let tasks = self.tasks.iter().copied();
+        let foreign = tasks.filter(|task| !is_assigned(state, self.instance, *task));
+        Ok(Decision::unchanged(foreign.collect()))
+    }
 }
 
 impl Command for ReportTasks {

@@ -1,0 +1,363 @@
+//! What clients ask for, what they were told, and what they may rely on since.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use berth_model::arn::DefinitionReference;
+use berth_model::fault::Fault;
+use berth_model::id::{ClusterName, Family, ServiceName, TaskId};
+use berth_model::load_balancer::TargetSettings;
+use berth_model::overrides::TaskOverride;
+use berth_model::placement::{Constraint, PackBy, SpreadKey, Strategy};
+use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy};
+use berth_model::status::LaunchType;
+use berth_scheduler_core::decide::cluster::CreateCluster;
+use berth_scheduler_core::decide::definition::RegisterDefinition;
+use berth_scheduler_core::decide::run::{Call, RunTask};
+use berth_scheduler_core::decide::service::{CreateService, DeleteService, ServiceUpdate, UpdateService};
+use berth_scheduler_core::decide::stop::StopTask;
+use berth_scheduler_core::launch::ClientToken;
+use berth_scheduler_core::service::ServiceSpec;
+
+use crate::ask::{Answer, Ask, Waits};
+use crate::mutant::Mutant;
+use crate::random::Random;
+
+/// What tasks run: for ever, for ever on a port of the host, and a while.
+pub(crate) const FAMILIES: [&str; 3] = ["web", "port", "batch"];
+const SERVICES: [&str; 3] = ["api", "front", "jobs"];
+/// Tasks that all services together want, at most: they fit on what is left when one host is away.
+const DESIRED: usize = 3;
+
+/// What a client asks for.
+#[derive(Debug, Clone)]
+pub(crate) enum Request {
+    CreateCluster,
+    Register(&'static str),
+    Run {
+        count: u32,
+        family: &'static str,
+        token: Option<u64>,
+        waits: bool,
+        style: usize,
+    },
+    Stop(TaskId),
+    CreateService {
+        name: &'static str,
+        desired: u32,
+    },
+    UpdateService {
+        name: &'static str,
+        desired: u32,
+        deploy: bool,
+    },
+    DeleteService(&'static str),
+}
+
+/// Everything that was promised to clients.
+#[derive(Debug, Default)]
+pub(crate) struct Workload {
+    /// Requests whose answer is waited for, with the number of tries.
+    pub(crate) open: BTreeMap<u64, (Request, u32)>,
+    asked: u64,
+    /// Tasks that a client was told of.
+    pub(crate) tasks: BTreeSet<TaskId>,
+    /// Tasks that a client was told will stop.
+    pub(crate) stops: BTreeSet<TaskId>,
+    /// How many copies each request is for.
+    pub(crate) copies: BTreeMap<u64, u32>,
+    /// Services that a client was told exist, and that nobody has asked to delete who may still be heard.
+    pub(crate) services: BTreeSet<&'static str>,
+    /// Of each service the last request to delete it.
+    deletes: BTreeMap<&'static str, u64>,
+    /// Services with a request to delete them that may be on its way for ever.
+    doubtful: BTreeSet<&'static str>,
+    /// Requests to create a service that were made while one to delete it was open: either may have come first.
+    raced: BTreeSet<u64>,
+    /// How many tasks each service was last said to have.
+    desired: BTreeMap<&'static str, u32>,
+    /// A service that was just deleted: somebody wants it again at once, as it was.
+    renewed: Option<&'static str>,
+    registered: BTreeSet<&'static str>,
+    cluster: bool,
+}
+
+impl Workload {
+    /// A new request of some kind.
+    pub(crate) fn next(&mut self, random: &mut Random) -> (u64, Request) {
+        let request = self.choose(random);
+        (self.add(request.clone()), request)
+    }
+
+    pub(crate) fn add(&mut self, request: Request) -> u64 {
+        self.asked += 1;
+        if let Request::Run { count, .. } = request {
+            self.copies.insert(self.asked, count);
+        }
+        self.open.insert(self.asked, (request, 0));
+        self.asked
+    }
+
+    fn choose(&mut self, random: &mut Random) -> Request {
+        if !self.cluster {
+            return Request::CreateCluster;
+        }
+        if let Some(family) = FAMILIES.iter().find(|family| !self.registered.contains(*family)) {
+            return Request::Register(family);
+        }
+        if let Some(name) = self.renewed.take() {
+            let desired = self.desired.get(name).copied().unwrap_or(0);
+            return Request::CreateService { name, desired };
+        }
+        let service = SERVICES[random.below(SERVICES.len())];
+        let desired = u32::try_from(random.below(DESIRED + 1)).unwrap_or(0);
+        let tasks: Vec<TaskId> = self.tasks.iter().copied().collect();
+        match random.below(24) {
+            0..=8 => {
+                let count = u32::try_from(random.below(4) + 1).unwrap_or(1);
+                let token = random.one_in(3).then(|| random.next());
+                Request::Run {
+                    count,
+                    family: FAMILIES[random.below(FAMILIES.len())],
+                    token,
+                    waits: random.one_in(5),
+                    style: random.below(6),
+                }
+            }
+            9..=12 => random
+                .pick(&tasks)
+                .map_or(Request::Register("web"), |task| Request::Stop(*task)),
+            13..=16 => Request::CreateService { name: service, desired },
+            17..=19 => Request::UpdateService {
+                name: service,
+                desired,
+                deploy: random.one_in(2),
+            },
+            20..=22 => Request::DeleteService(service),
+            _ => Request::Register(FAMILIES[random.below(FAMILIES.len())]),
+        }
+    }
+
+    /// The client has its answer. Says whether it asks again.
+    pub(crate) fn answered(&mut self, request: u64, answer: &Answer) {
+        let number = request;
+        let Some((request, _)) = self.open.remove(&number) else {
+            return;
+        };
+        if let Answer::Refused = answer {
+            return;
+        }
+        match request {
+            Request::CreateCluster => self.cluster = true,
+            Request::Register(family) => {
+                self.registered.insert(family);
+            }
+            Request::Run { .. } => {
+                if let Answer::Tasks(tasks) = answer {
+                    self.tasks.extend(tasks);
+                }
+            }
+            Request::Stop(task) => {
+                self.stops.insert(task);
+            }
+            Request::CreateService { name, desired } => {
+                self.desired.insert(name, desired);
+                let raced = self.raced.contains(&number) || self.is_deleted(name);
+                if !raced && self.deletes.get(name).is_none_or(|delete| *delete < number) {
+                    self.services.insert(name);
+                }
+            }
+            Request::UpdateService { name, desired, .. } => {
+                self.desired.insert(name, desired);
+            }
+            Request::DeleteService(name) => self.renewed = Some(name),
+        }
+    }
+
+    /// Whether somebody asks, or may still be heard, who wants the service to go.
+    fn is_deleted(&self, name: &str) -> bool {
+        let deletes = |(open, _): &(Request, u32)| matches!(open, Request::DeleteService(of) if *of == name);
+        self.doubtful.contains(name) || self.open.values().any(deletes)
+    }
+
+    /// Nobody waits for anything any more, nor asks again.
+    pub(crate) fn give_up(&mut self) {
+        self.open.clear();
+    }
+
+    /// The client asks: from here on it may happen.
+    pub(crate) fn asked(&mut self, number: u64, request: &Request) {
+        if let Request::CreateService { name, .. } = request
+            && self.is_deleted(name)
+        {
+            self.raced.insert(number);
+        }
+        if let Request::DeleteService(name) = request {
+            self.services.remove(name);
+            let newest = self.deletes.entry(name).or_default();
+            *newest = number.max(*newest);
+            if self.open.get(&number).is_some_and(|(_, tries)| *tries > 0) {
+                // Asked again: the first may still arrive, however late.
+                self.doubtful.insert(name);
+            }
+        }
+    }
+}
+
+pub(crate) fn cluster() -> ClusterName {
+    name("sim", ClusterName::parse)
+}
+
+/// A name of this file's own making, which is a name.
+#[expect(clippy::expect_used, reason = "the names are constants")]
+fn name<T>(text: &str, parse: impl Fn(&str) -> Result<T, Fault>) -> T {
+    parse(text).expect("a valid name")
+}
+
+fn reference(family: &str) -> DefinitionReference {
+    DefinitionReference {
+        family: name(family, Family::parse),
+        revision: None,
+    }
+}
+
+#[expect(clippy::expect_used, reason = "the definitions are constants")]
+fn definition(family: &str) -> RegisterDefinition {
+    let app = match family {
+        "web" => serde_json::json!({"name": "app", "image": "i", "cpu": 256, "memory": 128}),
+        "port" => serde_json::json!({"name": "app", "image": "i", "cpu": 128, "memory": 64,
+            "portMappings": [{"containerPort": 80, "hostPort": 8080}]}),
+        _ => serde_json::json!({"name": "app", "image": "i", "cpu": 128, "memory": 64}),
+    };
+    let side = serde_json::json!({"name": "side", "image": "i", "cpu": 32, "memory": 16, "essential": false});
+    let containers = if family == "batch" { vec![app, side] } else { vec![app] };
+    let definition = serde_json::json!({"family": family, "containerDefinitions": containers});
+    RegisterDefinition {
+        family: name(family, Family::parse),
+        definition: Arc::new(serde_json::from_value(definition).expect("a valid definition")),
+        tags: Vec::new(),
+    }
+}
+
+fn call(number: u64, family: &str, token: Option<u64>) -> Call {
+    Call {
+        cluster: cluster(),
+        definition: reference(family),
+        overrides: TaskOverride::default(),
+        group: None,
+        started_by: Some(number.to_string().into()),
+        tags: Vec::new(),
+        propagate_definition_tags: false,
+        launch_type: LaunchType::Ec2,
+        has_network_configuration: false,
+        client_token: token.map(|token| ClientToken {
+            token: Arc::from(token.to_string()),
+            fingerprint: 1,
+        }),
+        schedule: None,
+    }
+}
+
+fn service_spec(desired: u32) -> ServiceSpec {
+    let scheduling = SchedulingStrategy::Replica;
+    ServiceSpec {
+        scheduling,
+        desired,
+        configuration: DeploymentConfiguration::default_of(scheduling),
+        constraints: Vec::new(),
+        strategies: Vec::new(),
+        health_check_grace_seconds: 0,
+        zone_rebalancing: false,
+        network: None,
+        launch_type: LaunchType::Ec2,
+        tags: Vec::new(),
+        propagate_tags: PropagateTags::None,
+        managed_tags: false,
+        targets: TargetSettings::default(),
+        lost_grace_seconds: None,
+        execute_command: false,
+    }
+}
+
+/// The command of a request.
+pub(crate) fn command(number: u64, request: &Request, mutant: Option<Mutant>) -> Ask {
+    let waits = Waits::Client(number);
+    match request {
+        Request::CreateCluster => {
+            let command = CreateCluster {
+                name: cluster(),
+                tags: Vec::new(),
+            };
+            Ask::new(command, waits, mutant, |()| Answer::Done)
+        }
+        Request::Register(family) => Ask::new(definition(family), waits, mutant, |_| Answer::Done),
+        Request::Run {
+            count,
+            family,
+            token,
+            waits: patient,
+            style,
+        } => {
+            let (constraints, strategies) = match style {
+                0 => (vec![Constraint::DistinctInstance], Vec::new()),
+                1 => (Vec::new(), vec![Strategy::Binpack(PackBy::Memory)]),
+                2 => (Vec::new(), vec![Strategy::Random]),
+                3 => (Vec::new(), vec![Strategy::Spread(SpreadKey::Instance)]),
+                _ => (Vec::new(), Vec::new()),
+            };
+            let command = RunTask {
+                call: call(number, family, *token),
+                count: *count,
+                constraints,
+                strategies,
+                patience: patient.then_some(std::time::Duration::from_secs(30)),
+            };
+            Ask::new(command, waits, mutant, |launched| Answer::Tasks(launched.tasks))
+        }
+        Request::Stop(task) => {
+            let command = StopTask {
+                cluster: cluster(),
+                task: *task,
+                reason: None,
+            };
+            Ask::new(command, waits, mutant, |_| Answer::Done)
+        }
+        Request::CreateService { name: service, desired } => {
+            let command = CreateService {
+                cluster: cluster(),
+                name: name(service, ServiceName::parse),
+                definition: reference("web"),
+                spec: service_spec(*desired),
+                load_balancers: Arc::from([]),
+                client_token: None,
+            };
+            Ask::new(command, waits, mutant, |_| Answer::Done)
+        }
+        Request::UpdateService {
+            name: service,
+            desired,
+            deploy,
+        } => {
+            let update = ServiceUpdate {
+                definition: deploy.then(|| reference("web")),
+                force_new_deployment: *deploy,
+                desired: Some(i32::try_from(*desired).unwrap_or(0)),
+                ..ServiceUpdate::default()
+            };
+            let command = UpdateService {
+                cluster: cluster(),
+                service: name(service, ServiceName::parse),
+                update,
+            };
+            Ask::new(command, waits, mutant, |_| Answer::Done)
+        }
+        Request::DeleteService(service) => {
+            let command = DeleteService {
+                cluster: cluster(),
+                service: name(service, ServiceName::parse),
+                force: true,
+            };
+            Ask::new(command, waits, mutant, |_| Answer::Done)
+        }
+    }
+}

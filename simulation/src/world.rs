@@ -1,0 +1,619 @@
+//! The simulated world: who is there, what is on its way, and what time it is.
+//!
+//! One queue of events in the order of their time. Everything that takes time or may fail is an event: messages, disk
+//! writes, calls to Docker, answers of the journal. Chance comes from the seed alone, so that the same seed gives the
+//! same history, event by event.
+
+mod hosts;
+mod replicas;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use berth_agent_core::machine::Outcome;
+use berth_agent_core::record::Record;
+use berth_model::arn::Namespace;
+use berth_model::id::{ClusterName, InstanceId, TaskId};
+use berth_model::quantity::{CpuUnits, MemoryMib, PortSet};
+use berth_model::time::Timestamp;
+use berth_scheduler_core::keys::{ReplicaId, Revision};
+use berth_scheduler_core::observation::InstanceFacts;
+
+use crate::agent::Agent;
+use crate::ask::Answer;
+use crate::check::{Truth, Violation};
+use crate::docker::{Call, Docker};
+use crate::journal::{AppendId, Journal, Stored};
+use crate::message::{ToAgent, ToScheduler};
+use crate::mutant::Mutant;
+use crate::random::Random;
+use crate::replica::Replica;
+use crate::workload::{self, Request, Workload};
+
+/// The time at which worlds begin.
+const EPOCH: i64 = 1_700_000_000_000;
+/// How long things go wrong, in milliseconds.
+const TROUBLE: i64 = 60_000;
+/// How long everything has to come right afterwards.
+const PEACE: i64 = 180_000;
+
+/// A stream's number: given once.
+pub(crate) type StreamId = u64;
+
+/// What happens.
+#[derive(Debug)]
+pub(crate) enum Event {
+    AppendArrives {
+        after: Revision,
+        stored: Stored,
+    },
+    AppendAnswered {
+        id: AppendId,
+        durable: bool,
+    },
+    AppendDoubted(AppendId),
+    ReadAnswered {
+        replica: (usize, u64),
+        from: Revision,
+    },
+    HeadAnswered {
+        replica: (usize, u64),
+    },
+    Followed {
+        replica: (usize, u64),
+    },
+    ReplicaTicks {
+        replica: (usize, u64),
+    },
+    ReplicaWakes {
+        replica: (usize, u64),
+    },
+    ReplicaStarts(usize),
+    ToReplica(StreamId, ToScheduler),
+    ToAgent(StreamId, ToAgent),
+    /// The end of a stream is noticed at the agent.
+    LostByAgent(StreamId),
+    /// And at the replica.
+    LostByReplica(StreamId),
+    Dials {
+        host: (usize, u64),
+    },
+    DockerActs {
+        host: (usize, u64),
+        boot: u64,
+        call: Call,
+    },
+    DockerAnswers {
+        host: (usize, u64),
+        task: TaskId,
+        container: usize,
+        outcome: Outcome,
+    },
+    VolumesRemoved {
+        host: (usize, u64),
+        task: TaskId,
+    },
+    ProcessEnds {
+        host: usize,
+        id: String,
+        run: u64,
+        exit_code: i32,
+    },
+    Hinted {
+        host: (usize, u64),
+        task: TaskId,
+        container: String,
+    },
+    Spooled {
+        host: (usize, u64),
+        records: Vec<(TaskId, Option<Box<Record>>)>,
+    },
+    AgentStarts(usize),
+    AgentWakes {
+        host: (usize, u64),
+    },
+    Lists {
+        host: (usize, u64),
+    },
+    ClientAsks,
+    RequestArrives {
+        replica: usize,
+        request: u64,
+    },
+    AnswerArrives {
+        request: u64,
+        answer: Answer,
+    },
+    RequestDoubted(u64),
+    Trouble,
+    Heals(Wound),
+    Peace,
+    CleansUp,
+}
+
+/// What is wrong for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Wound {
+    /// A host does not reach a replica.
+    Cut { host: usize, replica: usize },
+    /// A replica does not reach the journal.
+    NoJournal(usize),
+    /// A replica stands still (SIGSTOP).
+    Frozen(usize),
+    /// Docker on the host fails often.
+    BadDocker(usize),
+    /// The journal's disk is slow.
+    SlowJournal,
+    /// The network is slow, and streams overtake each other.
+    SlowNetwork,
+    /// The spool's disk on the host is slow.
+    SlowSpool(usize),
+}
+
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) host: (usize, u64),
+    pub(crate) replica: (usize, u64),
+    pub(crate) broken: bool,
+    /// When the last message of each direction arrives: none overtakes another.
+    up_at: i64,
+    down_at: i64,
+}
+
+/// A scheduler's place: its process comes and goes.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    pub(crate) epoch: u64,
+    pub(crate) process: Option<Replica>,
+    alarm: Option<i64>,
+    /// What happened while it stood still.
+    deferred: Vec<Event>,
+    started: i64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) id: InstanceId,
+    pub(crate) facts: Arc<InstanceFacts>,
+    pub(crate) docker: Docker,
+    pub(crate) boot: u64,
+    pub(crate) spool: BTreeMap<TaskId, Record>,
+    pub(crate) epoch: u64,
+    pub(crate) agent: Option<Agent>,
+    alarm: Option<i64>,
+    /// How far its clock is off.
+    skew: i64,
+}
+
+/// What a run comes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// The newest revision.
+    pub revision: u64,
+    /// Tasks that were started.
+    pub tasks: usize,
+    /// Events that happened.
+    pub events: u64,
+    /// Appends that came second.
+    pub conflicts: u64,
+    /// A number that two runs share only if their histories are the same.
+    pub digest: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) now: i64,
+    queue: BTreeMap<(i64, u64), Event>,
+    scheduled: u64,
+    happened: u64,
+    pub(crate) random: Random,
+    mutant: Option<Mutant>,
+    trace: bool,
+    namespace: Namespace,
+    cluster: ClusterName,
+    pub(crate) journal: Journal,
+    pub(crate) truth: Truth,
+    pub(crate) seats: Vec<Seat>,
+    pub(crate) hosts: Vec<Host>,
+    streams: BTreeMap<StreamId, Stream>,
+    stream_count: u64,
+    /// When the last stream of an instance at a replica ended.
+    ended: BTreeMap<(usize, InstanceId), i64>,
+    /// When processes of replicas ended.
+    killed: BTreeMap<ReplicaId, i64>,
+    wounds: BTreeSet<Wound>,
+    pub(crate) workload: Workload,
+    peaceful: bool,
+    conflicts: u64,
+    /// When the last record became durable.
+    written: i64,
+}
+
+impl World {
+    #[expect(clippy::expect_used, reason = "the names are constants")]
+    pub(crate) fn new(seed: u64, mutant: Option<Mutant>, trace: bool) -> Self {
+        let mut random = Random::new(seed);
+        let replicas = [1, 2, 3][random.below(3)];
+        let hosts = random.below(3) + 3;
+        let host = |at: usize, random: &mut Random| Host {
+            id: InstanceId::from_bits(u128::try_from(at).unwrap_or(0) + 1),
+            facts: Arc::new(InstanceFacts {
+                cpu: CpuUnits(1024),
+                memory: MemoryMib(1024),
+                reserved_ports: PortSet::default(),
+                ..InstanceFacts::default()
+            }),
+            docker: Docker::default(),
+            boot: 0,
+            spool: BTreeMap::new(),
+            epoch: 0,
+            agent: None,
+            alarm: None,
+            skew: random.between(-500, 500),
+        };
+        let seat = |_| Seat {
+            epoch: 0,
+            process: None,
+            alarm: None,
+            deferred: Vec::new(),
+            started: 0,
+        };
+        let mut world = Self {
+            now: 0,
+            queue: BTreeMap::new(),
+            scheduled: 0,
+            happened: 0,
+            hosts: (0..hosts).map(|at| host(at, &mut random)).collect(),
+            seats: (0..replicas).map(seat).collect(),
+            random,
+            mutant,
+            trace,
+            namespace: Namespace::new("us-east-1", "000000000000").expect("a region and an account"),
+            cluster: workload::cluster(),
+            journal: Journal::default(),
+            truth: Truth::default(),
+            streams: BTreeMap::new(),
+            stream_count: 0,
+            ended: BTreeMap::new(),
+            killed: BTreeMap::new(),
+            wounds: BTreeSet::new(),
+            workload: Workload::default(),
+            peaceful: false,
+            conflicts: 0,
+            written: 0,
+        };
+        for replica in 0..replicas {
+            world.after(0, Event::ReplicaStarts(replica));
+        }
+        for host in 0..hosts {
+            world.after(100, Event::AgentStarts(host));
+        }
+        world.after(50, Event::ClientAsks);
+        world.after(3_000, Event::Trouble);
+        world.after(TROUBLE, Event::Peace);
+        world
+    }
+
+    /// Runs to the end of the world's time.
+    pub(crate) fn run(mut self) -> Result<Summary, Violation> {
+        while let Some(((at, _), event)) = self.queue.pop_first() {
+            if at > TROUBLE + PEACE {
+                break;
+            }
+            self.now = at;
+            self.happened += 1;
+            if self.trace {
+                let text = format!("{event:?}");
+                eprintln_trace(at, &text);
+            }
+            self.happen(event)?;
+        }
+        crate::check::at_the_end(&self)?;
+        Ok(Summary {
+            revision: self.journal.head().0,
+            tasks: self.truth.started(),
+            events: self.happened,
+            conflicts: self.conflicts,
+            digest: self.truth.digest(),
+        })
+    }
+
+    fn happen(&mut self, event: Event) -> Result<(), Violation> {
+        let Some(event) = self.unless_frozen(event) else {
+            return Ok(());
+        };
+        match event {
+            Event::AppendArrives { after, stored } => self.append_arrives(after, stored)?,
+            Event::AppendAnswered { id, durable } => {
+                if !self.is_wounded(Wound::NoJournal(id.replica)) {
+                    self.with_replica((id.replica, id.epoch), |replica, now| {
+                        replica.appended(id, durable, now)
+                    })?;
+                }
+            }
+            Event::AppendDoubted(id) => {
+                self.with_replica((id.replica, id.epoch), |replica, now| replica.doubt(id, now))?;
+            }
+            Event::ReadAnswered { replica, from } => self.read_answered(replica, from)?,
+            Event::HeadAnswered { replica } => self.head_answered(replica)?,
+            Event::Followed { replica } => self.followed(replica)?,
+            Event::ReplicaTicks { replica } => self.replica_ticks(replica)?,
+            Event::ReplicaWakes { replica } => {
+                if let Some(seat) = self.seats.get_mut(replica.0) {
+                    seat.alarm = None;
+                }
+                self.with_replica(replica, |_, _| {})?;
+            }
+            Event::ReplicaStarts(replica) => self.replica_starts(replica)?,
+            Event::ToReplica(stream, message) => self.reaches_replica(stream, message)?,
+            Event::ToAgent(stream, message) => self.reaches_agent(stream, message)?,
+            Event::LostByAgent(stream) => self.lost_by_agent(stream)?,
+            Event::LostByReplica(stream) => self.lost_by_replica(stream)?,
+            Event::Dials { host } => self.dials(host)?,
+            Event::DockerActs { host, boot, call } => self.docker_acts(host, boot, &call)?,
+            Event::DockerAnswers {
+                host,
+                task,
+                container,
+                outcome,
+            } => self.with_agent(host, |agent, now| agent.done(task, container, outcome, now))?,
+            Event::VolumesRemoved { host, task } => {
+                self.with_agent(host, |agent, now| agent.volumes_removed(task, now))?;
+            }
+            Event::ProcessEnds {
+                host,
+                id,
+                run,
+                exit_code,
+            } => self.process_ends(host, &id, run, exit_code),
+            Event::Hinted { host, task, container } => {
+                self.with_agent(host, |agent, now| agent.hint(task, &container, now))?;
+            }
+            Event::Spooled { host, records } => self.spooled(host, records)?,
+            Event::AgentStarts(host) => self.agent_starts(host)?,
+            Event::AgentWakes { host } => {
+                if let Some(known) = self.hosts.get_mut(host.0) {
+                    known.alarm = None;
+                }
+                self.with_agent(host, |agent, now| agent.tick(now))?;
+            }
+            Event::Lists { host } => self.lists(host)?,
+            Event::ClientAsks => self.client_asks(),
+            Event::RequestArrives { replica, request } => self.request_arrives(replica, request)?,
+            Event::AnswerArrives { request, answer } => {
+                self.truth.check_answer(&answer)?;
+                if let (Some((Request::Stop(task), _)), Answer::Refused) = (self.workload.open.get(&request), &answer) {
+                    self.check_refusal(*task)?;
+                }
+                self.workload.answered(request, &answer);
+                self.check_promises()?;
+            }
+            Event::RequestDoubted(request) => self.request_doubted(request),
+            Event::Trouble => self.trouble()?,
+            Event::Heals(wound) => self.heal(wound)?,
+            Event::Peace => self.peace()?,
+            Event::CleansUp => self.clean_up(),
+        }
+        Ok(())
+    }
+
+    /// What happens to a replica that stands still happens when it goes on.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others happen to no replica")]
+    fn unless_frozen(&mut self, event: Event) -> Option<Event> {
+        let replica = match &event {
+            Event::AppendAnswered { id, .. } | Event::AppendDoubted(id) => id.replica,
+            Event::ReadAnswered { replica, .. }
+            | Event::HeadAnswered { replica }
+            | Event::Followed { replica }
+            | Event::ReplicaTicks { replica }
+            | Event::ReplicaWakes { replica } => replica.0,
+            Event::RequestArrives { replica, .. } => *replica,
+            Event::ToReplica(stream, _) | Event::LostByReplica(stream) => self.streams.get(stream)?.replica.0,
+            _ => return Some(event),
+        };
+        if !self.is_wounded(Wound::Frozen(replica)) {
+            return Some(event);
+        }
+        self.seats[replica].deferred.push(event);
+        None
+    }
+
+    pub(crate) fn is_wounded(&self, wound: Wound) -> bool {
+        self.wounds.contains(&wound)
+    }
+
+    pub(crate) fn after(&mut self, millis: i64, event: Event) {
+        self.scheduled += 1;
+        self.queue.insert((self.now + millis, self.scheduled), event);
+    }
+
+    /// What a clock without error would say.
+    pub(crate) fn time(&self) -> Timestamp {
+        Timestamp::from_millis(EPOCH + self.now)
+    }
+
+    pub(crate) fn at(&self, time: Timestamp) -> i64 {
+        time.as_millis() - EPOCH
+    }
+
+    fn latency(&mut self) -> i64 {
+        if self.is_wounded(Wound::SlowNetwork) {
+            self.random.between(1, 800)
+        } else {
+            self.random.between(1, 6)
+        }
+    }
+
+    fn client_asks(&mut self) {
+        if self.peaceful {
+            return;
+        }
+        let (number, request) = self.workload.next(&mut self.random);
+        self.ask(number, &request);
+        let pause = self.random.between(5, 1_000);
+        self.after(pause, Event::ClientAsks);
+    }
+
+    fn ask(&mut self, number: u64, request: &Request) {
+        self.workload.asked(number, request);
+        let replica = self.random.below(self.seats.len());
+        let latency = self.latency();
+        self.after(
+            latency,
+            Event::RequestArrives {
+                replica,
+                request: number,
+            },
+        );
+        self.after(10_000, Event::RequestDoubted(number));
+    }
+
+    fn request_arrives(&mut self, replica: usize, number: u64) -> Result<(), Violation> {
+        let Some((request, _)) = self.workload.open.get(&number) else {
+            return Ok(());
+        };
+        let ask = workload::command(number, request, self.mutant);
+        let epoch = self.seats[replica].epoch;
+        self.with_replica((replica, epoch), |replica, _| replica.submit(ask))
+    }
+
+    /// No answer has come: a request that may be repeated is.
+    fn request_doubted(&mut self, number: u64) {
+        let Some((request, tries)) = self.workload.open.get_mut(&number) else {
+            return;
+        };
+        let repeatable = match request {
+            Request::Run { token, .. } => token.is_some(),
+            Request::Register(_) => false,
+            Request::CreateCluster
+            | Request::Stop(_)
+            | Request::CreateService { .. }
+            | Request::UpdateService { .. }
+            | Request::DeleteService(_) => true,
+        };
+        *tries += 1;
+        let request = request.clone();
+        if repeatable {
+            self.ask(number, &request);
+        } else {
+            self.workload.open.remove(&number);
+        }
+    }
+
+    /// Something goes wrong.
+    fn trouble(&mut self) -> Result<(), Violation> {
+        if self.peaceful {
+            return Ok(());
+        }
+        let pause = self.random.between(300, 5_000);
+        self.after(pause, Event::Trouble);
+        let replica = self.random.below(self.seats.len());
+        let host = self.random.below(self.hosts.len());
+        let wound = match self.random.below(13) {
+            0 | 1 => return self.kill_replica(replica),
+            2 | 3 => return self.kill_agent(host),
+            4 => return self.reboot(host),
+            5 => {
+                self.snapshot(replica);
+                return Ok(());
+            }
+            6 | 7 => Wound::Cut { host, replica },
+            8 => Wound::NoJournal(replica),
+            9 => Wound::Frozen(replica),
+            10 => Wound::BadDocker(host),
+            11 => match self.random.below(3) {
+                0 => Wound::SlowJournal,
+                1 => Wound::SlowNetwork,
+                _ => Wound::SlowSpool(host),
+            },
+            _ => {
+                for replica in 0..self.seats.len() {
+                    self.wound(Wound::Cut { host, replica })?;
+                }
+                return Ok(());
+            }
+        };
+        self.wound(wound)
+    }
+
+    fn wound(&mut self, wound: Wound) -> Result<(), Violation> {
+        if self.wounds.insert(wound) {
+            let length = self.random.between(200, 20_000);
+            self.after(length, Event::Heals(wound));
+            if let Wound::Cut { host, replica } = wound {
+                self.break_streams(|stream| stream.host.0 == host && stream.replica.0 == replica);
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing that is sent on them arrives any more; both sides notice by the silence.
+    fn break_streams(&mut self, which: impl Fn(&Stream) -> bool) {
+        let broken: Vec<StreamId> = self
+            .streams
+            .iter()
+            .filter(|(_, stream)| !stream.broken && which(stream))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in broken {
+            if let Some(stream) = self.streams.get_mut(&id) {
+                stream.broken = true;
+            }
+            let (agent, replica) = (self.random.between(4_000, 12_000), self.random.between(8_000, 13_000));
+            self.after(agent, Event::LostByAgent(id));
+            self.after(replica, Event::LostByReplica(id));
+        }
+    }
+
+    fn heal(&mut self, wound: Wound) -> Result<(), Violation> {
+        self.wounds.remove(&wound);
+        if let Wound::Frozen(replica) = wound {
+            for event in std::mem::take(&mut self.seats[replica].deferred) {
+                self.happen(event)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// From here on nothing goes wrong, and nobody asks for anything but the end of what was run.
+    fn peace(&mut self) -> Result<(), Violation> {
+        self.peaceful = true;
+        for wound in self.wounds.clone() {
+            self.heal(wound)?;
+        }
+        self.workload.give_up();
+        self.after(0, Event::CleansUp);
+        // What was on its way may have started more.
+        self.after(30_000, Event::CleansUp);
+        Ok(())
+    }
+
+    /// Somebody stops what belongs to no service, so that there is room for those.
+    fn clean_up(&mut self) {
+        for task in self.truth.standalone() {
+            let request = Request::Stop(task);
+            let number = self.workload.add(request.clone());
+            self.ask(number, &request);
+        }
+    }
+
+    /// Whether the newest record is so young that not all need know of it.
+    pub(crate) const fn is_news(&self) -> bool {
+        self.now - self.written < 1_000
+    }
+
+    pub(crate) fn violation(&self, what: impl Into<String>) -> Violation {
+        Violation {
+            at: Duration::from_millis(u64::try_from(self.now).unwrap_or(0)),
+            revision: self.journal.head().0,
+            what: what.into(),
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a trace is asked for")]
+fn eprintln_trace(at: i64, text: &str) {
+    let short: String = text.chars().take(240).collect();
+    eprintln!("{at:>7} {short}");
+}
