@@ -45,6 +45,7 @@ use berth_scheduler_core::keys::{ClusterKey, InstanceKey, Revision};
 use berth_scheduler_core::reconcile::Timing;
 use berth_scheduler_core::snapshot::{self, Restoration};
 use berth_scheduler_core::state::State;
+use berth_scheduler_core::target::TargetHealth;
 use berth_scheduler_core::wake::Hints;
 use proptest::prelude::*;
 
@@ -313,15 +314,25 @@ impl History {
         let unaccounted = known.map_or(0, |service| service.ended.len());
         let is_over = known.is_none_or(|service| service.status == ServiceStatus::Inactive);
         assert!(unaccounted == 0 || is_over, "a step leaves ended tasks unaccounted for");
+        let acts = |records: &[Record]| {
+            let changes = records
+                .iter()
+                .flat_map(|record| &record.entries)
+                .flat_map(|entry| &entry.changes);
+            let mut acts = changes.filter(|change| !matches!(change, Change::ServiceStepped { .. }));
+            acts.next().cloned()
+        };
+        if self.records.len() > records && acts(&self.records[records..]).is_none() {
+            // That there is no place is news: the next step may make room.
+            self.now -= 10;
+            self.submit(&step)?;
+        }
         if self.records.len() > records {
             // What it has stopped or placed is no reason to do more at once.
             self.now -= 10;
             let records = self.records.len();
             self.submit(&step)?;
-            let again = self.records[records..].iter().flat_map(|record| &record.entries);
-            let acts = |change: &Change| !matches!(change, Change::ServiceStepped { .. });
-            let acts = again.flat_map(|entry| &entry.changes).find(|change| acts(change));
-            assert_eq!(acts, None, "the same step twice");
+            assert_eq!(acts(&self.records[records..]), None, "the same step twice");
         }
         Ok(())
     }
@@ -451,4 +462,74 @@ fn log_lines_are_kept_of_the_first_tasks_of_a_deployment_that_fail_and_of_none_t
     };
     let kept: Vec<bool> = tasks.iter().map(has_lines).collect();
     assert_eq!(kept, [false, true, true, true, false]);
+}
+
+#[test]
+fn a_task_that_cannot_be_replaced_first_is_stopped_once_that_is_known() {
+    let mut history = History::new();
+    let run = || Step::Run {
+        count: 1,
+        distinct: false,
+        pack: false,
+    };
+    let register = |port| Step::Register {
+        cpu: 0,
+        memory: 6,
+        port,
+        gpus: 0,
+    };
+    let connect = |instance, cpu| Step::Connect {
+        instance,
+        cpu,
+        leaves: false,
+    };
+    for step in [
+        Step::Create,
+        connect(1, 2048),
+        register(0),
+        run(),
+        run(),
+        register(1),
+        run(),
+        Step::CreateService {
+            desired: 2,
+            daemon: false,
+            breaker: false,
+            balanced: true,
+        },
+        connect(2, 1024),
+        Step::Reconcile { wait: 0 },
+        Step::Report {
+            nth: 3,
+            status: TaskStatus::Stopped,
+            port: 0,
+            own: true,
+        },
+        Step::Reconcile { wait: 0 },
+        Step::Report {
+            nth: 14,
+            status: TaskStatus::Running,
+            port: 0,
+            own: true,
+        },
+        Step::Reconcile { wait: 0 },
+        Step::Fire { wait: 30000 },
+        register(0),
+        Step::Start { instances: vec![1] },
+        run(),
+        Step::Target {
+            nth: 18,
+            health: Some(TargetHealth::Unhealthy),
+        },
+        Step::Reconcile { wait: 0 },
+    ] {
+        history.take(&step);
+    }
+    let changes = history
+        .records
+        .iter()
+        .flat_map(|record| &record.entries)
+        .flat_map(|entry| &entry.changes);
+    let stops = changes.filter(|change| matches!(change, Change::TaskStopRequested { .. }));
+    assert_eq!(stops.count(), 1, "no other place has its port");
 }
