@@ -1,5 +1,5 @@
 //! The journal of the simulated world: a list of records that appends are held against. It answers late or not at all;
-//! that is the network's doing, in [`crate::world`].
+//! that is the doing of [`crate::world`].
 
 use std::sync::Arc;
 

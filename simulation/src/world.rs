@@ -4,32 +4,34 @@
 //! writes, calls to Docker, answers of the journal. Chance comes from the seed alone, so that the same seed gives the
 //! same history, event by event.
 
+mod clients;
+mod event;
 mod hosts;
 mod replicas;
+mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_agent_core::machine::Outcome;
 use berth_agent_core::record::Record;
 use berth_model::arn::Namespace;
 use berth_model::id::{ClusterName, InstanceId, TaskId};
 use berth_model::quantity::{CpuUnits, MemoryMib, PortSet};
 use berth_model::time::Timestamp;
-use berth_scheduler_core::keys::{ReplicaId, Revision};
+use berth_scheduler_core::keys::ReplicaId;
 use berth_scheduler_core::observation::InstanceFacts;
 
 use crate::agent::Agent;
 use crate::ask::Answer;
 use crate::check::{Truth, Violation};
-use crate::docker::{Call, Docker};
-use crate::journal::{AppendId, Journal, Stored};
-use crate::message::{ToAgent, ToScheduler};
+use crate::docker::Docker;
+use crate::journal::Journal;
 use crate::mutant::Mutant;
 use crate::random::Random;
 use crate::replica::Replica;
 use crate::workload::{self, Request, Workload};
+pub(crate) use event::{Event, Wound};
 
 /// The time at which worlds begin.
 const EPOCH: i64 = 1_700_000_000_000;
@@ -40,116 +42,6 @@ const PEACE: i64 = 180_000;
 
 /// A stream's number: given once.
 pub(crate) type StreamId = u64;
-
-/// What happens.
-#[derive(Debug)]
-pub(crate) enum Event {
-    AppendArrives {
-        after: Revision,
-        stored: Stored,
-    },
-    AppendAnswered {
-        id: AppendId,
-        durable: bool,
-    },
-    AppendDoubted(AppendId),
-    ReadAnswered {
-        replica: (usize, u64),
-        from: Revision,
-    },
-    HeadAnswered {
-        replica: (usize, u64),
-    },
-    Followed {
-        replica: (usize, u64),
-    },
-    ReplicaTicks {
-        replica: (usize, u64),
-    },
-    ReplicaWakes {
-        replica: (usize, u64),
-    },
-    ReplicaStarts(usize),
-    ToReplica(StreamId, ToScheduler),
-    ToAgent(StreamId, ToAgent),
-    /// The end of a stream is noticed at the agent.
-    LostByAgent(StreamId),
-    /// And at the replica.
-    LostByReplica(StreamId),
-    Dials {
-        host: (usize, u64),
-    },
-    DockerActs {
-        host: (usize, u64),
-        boot: u64,
-        call: Call,
-    },
-    DockerAnswers {
-        host: (usize, u64),
-        task: TaskId,
-        container: usize,
-        outcome: Outcome,
-    },
-    VolumesRemoved {
-        host: (usize, u64),
-        task: TaskId,
-    },
-    ProcessEnds {
-        host: usize,
-        id: String,
-        run: u64,
-        exit_code: i32,
-    },
-    Hinted {
-        host: (usize, u64),
-        task: TaskId,
-        container: String,
-    },
-    Spooled {
-        host: (usize, u64),
-        records: Vec<(TaskId, Option<Box<Record>>)>,
-    },
-    AgentStarts(usize),
-    AgentWakes {
-        host: (usize, u64),
-    },
-    Lists {
-        host: (usize, u64),
-    },
-    ClientAsks,
-    RequestArrives {
-        replica: usize,
-        request: u64,
-    },
-    AnswerArrives {
-        request: u64,
-        answer: Answer,
-    },
-    RequestDoubted(u64),
-    Trouble,
-    Heals(Wound),
-    Peace,
-    CleansUp,
-}
-
-/// What is wrong for a while.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Wound {
-    /// A host does not reach a replica.
-    Cut { host: usize, replica: usize },
-    /// A replica does not reach the journal.
-    NoJournal(usize),
-    /// A replica stands still (SIGSTOP).
-    Frozen(usize),
-    /// Docker on the host fails often.
-    BadDocker(usize),
-    /// The journal's disk is slow.
-    SlowJournal,
-    /// The network is slow, and streams overtake each other.
-    SlowNetwork,
-    /// The spool's disk on the host is slow.
-    SlowSpool(usize),
-}
 
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -442,159 +334,6 @@ impl World {
             self.random.between(1, 800)
         } else {
             self.random.between(1, 6)
-        }
-    }
-
-    fn client_asks(&mut self) {
-        if self.peaceful {
-            return;
-        }
-        let (number, request) = self.workload.next(&mut self.random);
-        self.ask(number, &request);
-        let pause = self.random.between(5, 1_000);
-        self.after(pause, Event::ClientAsks);
-    }
-
-    fn ask(&mut self, number: u64, request: &Request) {
-        self.workload.asked(number, request);
-        let replica = self.random.below(self.seats.len());
-        let latency = self.latency();
-        self.after(
-            latency,
-            Event::RequestArrives {
-                replica,
-                request: number,
-            },
-        );
-        self.after(10_000, Event::RequestDoubted(number));
-    }
-
-    fn request_arrives(&mut self, replica: usize, number: u64) -> Result<(), Violation> {
-        let Some((request, _)) = self.workload.open.get(&number) else {
-            return Ok(());
-        };
-        let ask = workload::command(number, request, self.mutant);
-        let epoch = self.seats[replica].epoch;
-        self.with_replica((replica, epoch), |replica, _| replica.submit(ask))
-    }
-
-    /// No answer has come: a request that may be repeated is.
-    fn request_doubted(&mut self, number: u64) {
-        let Some((request, tries)) = self.workload.open.get_mut(&number) else {
-            return;
-        };
-        let repeatable = match request {
-            Request::Run { token, .. } => token.is_some(),
-            Request::Register(_) => false,
-            Request::CreateCluster
-            | Request::Stop(_)
-            | Request::CreateService { .. }
-            | Request::UpdateService { .. }
-            | Request::DeleteService(_) => true,
-        };
-        *tries += 1;
-        let request = request.clone();
-        if repeatable {
-            self.ask(number, &request);
-        } else {
-            self.workload.open.remove(&number);
-        }
-    }
-
-    /// Something goes wrong.
-    fn trouble(&mut self) -> Result<(), Violation> {
-        if self.peaceful {
-            return Ok(());
-        }
-        let pause = self.random.between(300, 5_000);
-        self.after(pause, Event::Trouble);
-        let replica = self.random.below(self.seats.len());
-        let host = self.random.below(self.hosts.len());
-        let wound = match self.random.below(13) {
-            0 | 1 => return self.kill_replica(replica),
-            2 | 3 => return self.kill_agent(host),
-            4 => return self.reboot(host),
-            5 => {
-                self.snapshot(replica);
-                return Ok(());
-            }
-            6 | 7 => Wound::Cut { host, replica },
-            8 => Wound::NoJournal(replica),
-            9 => Wound::Frozen(replica),
-            10 => Wound::BadDocker(host),
-            11 => match self.random.below(3) {
-                0 => Wound::SlowJournal,
-                1 => Wound::SlowNetwork,
-                _ => Wound::SlowSpool(host),
-            },
-            _ => {
-                for replica in 0..self.seats.len() {
-                    self.wound(Wound::Cut { host, replica })?;
-                }
-                return Ok(());
-            }
-        };
-        self.wound(wound)
-    }
-
-    fn wound(&mut self, wound: Wound) -> Result<(), Violation> {
-        if self.wounds.insert(wound) {
-            let length = self.random.between(200, 20_000);
-            self.after(length, Event::Heals(wound));
-            if let Wound::Cut { host, replica } = wound {
-                self.break_streams(|stream| stream.host.0 == host && stream.replica.0 == replica);
-            }
-        }
-        Ok(())
-    }
-
-    /// Nothing that is sent on them arrives any more; both sides notice by the silence.
-    fn break_streams(&mut self, which: impl Fn(&Stream) -> bool) {
-        let broken: Vec<StreamId> = self
-            .streams
-            .iter()
-            .filter(|(_, stream)| !stream.broken && which(stream))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in broken {
-            if let Some(stream) = self.streams.get_mut(&id) {
-                stream.broken = true;
-            }
-            let (agent, replica) = (self.random.between(4_000, 12_000), self.random.between(8_000, 13_000));
-            self.after(agent, Event::LostByAgent(id));
-            self.after(replica, Event::LostByReplica(id));
-        }
-    }
-
-    fn heal(&mut self, wound: Wound) -> Result<(), Violation> {
-        self.wounds.remove(&wound);
-        if let Wound::Frozen(replica) = wound {
-            for event in std::mem::take(&mut self.seats[replica].deferred) {
-                self.happen(event)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// From here on nothing goes wrong, and nobody asks for anything but the end of what was run.
-    fn peace(&mut self) -> Result<(), Violation> {
-        self.peaceful = true;
-        for wound in self.wounds.clone() {
-            self.heal(wound)?;
-        }
-        self.workload.give_up();
-        self.after(0, Event::CleansUp);
-        // What was on its way may have started more.
-        self.after(30_000, Event::CleansUp);
-        Ok(())
-    }
-
-    /// Somebody stops what belongs to no service, so that there is room for those.
-    fn clean_up(&mut self) {
-        for task in self.truth.standalone() {
-            let request = Request::Stop(task);
-            let number = self.workload.add(request.clone());
-            self.ask(number, &request);
         }
     }
 

@@ -1,0 +1,155 @@
+//! What a simulated scheduler does by itself: keeps services, places what waits, notices who is away.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use berth_model::status::InstanceStatus;
+use berth_model::time::Timestamp;
+use berth_scheduler_core::change::Change;
+use berth_scheduler_core::decide::instance::SetConnection;
+use berth_scheduler_core::decide::queue::{EndOverdue, PlaceQueued};
+use berth_scheduler_core::decide::reconcile::{ReconcileService, Reconciled};
+use berth_scheduler_core::decide::upkeep::ForgetStoppedTasks;
+use berth_scheduler_core::keys::{InstanceKey, ReplicaId, ServiceKey};
+use berth_scheduler_core::presence::{Correction, correction};
+use berth_scheduler_core::reconcile::Timing;
+use berth_scheduler_core::state::State;
+use berth_scheduler_core::wake::Hints;
+
+use super::{Effect, Replica};
+use crate::ask::{Answer, Waits};
+
+/// How often all services are looked at, whatever was heard.
+const SWEEP: Duration = Duration::from_secs(60);
+/// How long a stopped task is kept.
+const RETENTION: Duration = Duration::from_secs(40);
+const TIMING: Timing = Timing {
+    stability: Duration::from_secs(10),
+    lost_grace: Duration::from_secs(20),
+};
+
+#[derive(Debug, Default)]
+pub(super) struct Agenda {
+    pub(super) ready: BTreeSet<ServiceKey>,
+    pub(super) running: BTreeMap<ServiceKey, bool>,
+    pub(super) timers: BTreeMap<ServiceKey, Timestamp>,
+    pub(super) swept: Option<Timestamp>,
+}
+
+impl Replica {
+    /// Once a second: brings what the state says of connections to what is the case, and drops what is old. `is_away` says
+    /// whether a stream that is not here has been away for long, `is_gone` whether another scheduler has been silent.
+    pub(crate) fn tick(
+        &mut self,
+        is_away: impl Fn(InstanceKey) -> bool,
+        is_gone: impl Fn(ReplicaId) -> bool,
+        now: Timestamp,
+    ) {
+        let mut wrong = Vec::new();
+        for (key, instance) in self.commit.published().instances() {
+            let is_here = match self.sessions.contains_key(&key) {
+                true => Some(true),
+                false => is_away(key).then_some(false),
+            };
+            let known = (instance.connected, instance.via);
+            match correction(self.own(), known, is_here, &is_gone) {
+                Correction::Say(connected, via) if instance.status != InstanceStatus::Inactive => {
+                    wrong.push(SetConnection { key, connected, via });
+                }
+                Correction::EndStream => {
+                    let stream = self.sessions.get(&key).map(|session| session.stream);
+                    self.effects.extend(stream.map(Effect::Close));
+                }
+                Correction::Say(..) | Correction::Nothing => {}
+            }
+        }
+        for set in wrong {
+            self.ask(set, Waits::Nobody, |()| Answer::Done);
+        }
+        if self.agenda.swept.is_none_or(|at| at + SWEEP <= now) {
+            self.agenda.swept = Some(now);
+            self.agenda
+                .ready
+                .extend(self.commit.published().services().map(|service| service.key()));
+            self.ask(EndOverdue, Waits::Nobody, |_| Answer::Done);
+            let forget = ForgetStoppedTasks {
+                retention: RETENTION,
+                limit: 20,
+            };
+            self.ask(forget, Waits::Nobody, |_| Answer::Done);
+        }
+    }
+
+    /// Wakes the services that the change may concern.
+    pub(super) fn note(&mut self, state: &State, change: &Change) {
+        let concerns = !matches!(
+            change,
+            Change::ServiceStepped { .. }
+                | Change::ServiceInactive { .. }
+                | Change::ServicesForgotten { .. }
+                | Change::TasksPlaced { .. }
+                | Change::TasksForgotten { .. }
+        );
+        if concerns {
+            for service in state.services() {
+                self.agenda.wake(service.key());
+            }
+        }
+    }
+
+    pub(super) fn keep_services(&mut self, now: Timestamp) {
+        let due: Vec<ServiceKey> = self
+            .agenda
+            .timers
+            .iter()
+            .filter(|(_, at)| **at <= now)
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in due {
+            self.agenda.timers.remove(&key);
+            self.agenda.wake(key);
+        }
+        while let Some(key) = self.agenda.ready.pop_first() {
+            self.agenda.timers.remove(&key);
+            self.agenda.running.insert(key.clone(), false);
+            let command = ReconcileService {
+                key: key.clone(),
+                timing: TIMING,
+            };
+            self.ask(command, Waits::Service(key), Answer::Reconciled);
+        }
+    }
+
+    pub(super) fn place_queued(&mut self) {
+        if self.placing > 0 || self.hints.is_empty() {
+            return;
+        }
+        let woken = self.hints.woken(self.state());
+        if woken.is_empty() {
+            self.hints = Hints::default();
+        }
+        self.placing = woken.len();
+        for (shape, count) in woken {
+            self.ask(PlaceQueued { shape, count }, Waits::Queue, |_| Answer::Done);
+        }
+    }
+}
+
+impl Agenda {
+    pub(super) fn wake(&mut self, key: ServiceKey) {
+        match self.running.get_mut(&key) {
+            Some(again) => *again = true,
+            None => {
+                self.ready.insert(key);
+            }
+        }
+    }
+
+    pub(super) fn finish(&mut self, key: ServiceKey, outcome: &Reconciled, now: Timestamp) {
+        let again = self.running.remove(&key).unwrap_or(false) || outcome.unfinished;
+        let wake = if again { Some(now) } else { outcome.wake };
+        if let Some(at) = wake {
+            self.timers.insert(key, at);
+        }
+    }
+}
