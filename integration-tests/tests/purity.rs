@@ -41,15 +41,22 @@ const IMPURE: [&str; 24] = [
 ];
 
 /// Who may know whom, directly.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("berth-model", &[]),
     ("berth-proto", &[]),
     ("berth-daemon", &[]),
+    ("berth-etcd", &[]),
     ("berth-scheduler-core", &["berth-model"]),
     ("berth-agent-core", &["berth-model"]),
     (
         "berth-scheduler",
-        &["berth-daemon", "berth-model", "berth-proto", "berth-scheduler-core"],
+        &[
+            "berth-daemon",
+            "berth-etcd",
+            "berth-model",
+            "berth-proto",
+            "berth-scheduler-core",
+        ],
     ),
     (
         "berth-agent",
@@ -114,6 +121,7 @@ fn pure_packages_have_the_same_bans() {
     let bans = |folder: &str| fs::read_to_string(workspace().join(folder).join("clippy.toml")).unwrap();
     assert_eq!(bans("model"), bans("scheduler/core"));
     assert_eq!(bans("model"), bans("agent/core"));
+    assert_eq!(bans("model"), bans("simulation"));
 }
 
 #[test]
