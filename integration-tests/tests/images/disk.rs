@@ -106,7 +106,8 @@ pub(super) fn a_full_disk_is_cleaned_then_refuses_tasks_and_recovers(hosts: &Hos
         let health = health(hosts)?;
         Ok(Seen::when(health["overallStatus"] == "IMPAIRED", || health.to_string()))
     })?;
-    let task = wait_refused(hosts, "refused")?;
+    // What tasks leave behind is cleaned away, which makes room again.
+    let task = wait_refused(hosts, "refused", || fill_to(&hosts.bed, 93))?;
     let reason = task["stoppedReason"].as_str().unwrap_or_default();
     ensure!(
         reason.starts_with("ResourceInitializationError: the disk of '") && reason.contains(" % full"),
@@ -126,8 +127,9 @@ pub(super) fn a_full_disk_is_cleaned_then_refuses_tasks_and_recovers(hosts: &Hos
 
 /// Runs tasks until one cannot start. The agent looks at its disk now and then: that it was full a moment ago, before an
 /// image was removed, says nothing of the next task.
-fn wait_refused(hosts: &Hosts, family: &str) -> Result<Value> {
+fn wait_refused(hosts: &Hosts, family: &str, keep_full: impl Fn() -> Result<()>) -> Result<Value> {
     wait_until("a task is refused for the disk", SOON, || {
+        keep_full()?;
         let task = hosts.ended(HOST, family, &brief("main", "busybox"))?;
         Ok(if task["stopCode"] == "TaskFailedToStart" {
             Seen::Done(task)
@@ -150,7 +152,7 @@ fn out_of_inodes(hosts: &Hosts) -> Result<()> {
         let health = health(hosts)?;
         Ok(Seen::when(health["overallStatus"] == "IMPAIRED", || health.to_string()))
     })?;
-    let task = wait_refused(hosts, "crumbs")?;
+    let task = wait_refused(hosts, "crumbs", || Ok(()))?;
     let reason = task["stoppedReason"].as_str().unwrap_or_default();
     ensure!(reason.contains("the inodes of the disk of '"), "{task}");
     fs::remove_dir_all(&directory)?;
