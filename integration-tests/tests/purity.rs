@@ -68,7 +68,10 @@ const ARROWS: [(&str, &[&str]); 13] = [
         "berth-simulation",
         &["berth-agent-core", "berth-model", "berth-scheduler-core"],
     ),
-    ("berth-integration-tests", &[]),
+    (
+        "berth-integration-tests",
+        &["berth-model", "berth-scheduler", "berth-scheduler-core"],
+    ),
     ("xtask", &[]),
 ];
 
