@@ -20,10 +20,15 @@ const NO_STARTS: &str = "#!/bin/sh\nexit 101\n";
 /// A program that must be there, and the Debian package that brings it.
 pub(crate) type Need = (&'static str, &'static str);
 
+/// Those whose program is missing.
+pub(crate) fn absent(needed: &[Need]) -> Vec<Need> {
+    let absent = needed.iter().filter(|(program, _)| find(program).is_none());
+    absent.copied().collect()
+}
+
 /// The Debian packages of the programs that are missing.
 pub(crate) fn missing(needed: &[Need]) -> Vec<&'static str> {
-    let absent = needed.iter().filter(|(program, _)| find(program).is_none());
-    absent.map(|(_, package)| *package).collect()
+    absent(needed).into_iter().map(|(_, package)| package).collect()
 }
 
 /// Installs the packages.
@@ -57,28 +62,31 @@ pub(crate) fn install(packages: &[&str], steps: &Steps) -> anyhow::Result<()> {
         .with_context(|| format!("cannot install {list}"))
 }
 
-/// Installs packages whose services are neither started now nor with the machine; a package's service has its name.
+/// Installs what brings services that nobody asked for: they are neither started now nor with the machine. Each has the
+/// name of its program.
 ///
 /// # Errors
 /// As those of [`install`].
-pub(crate) fn install_quietly(packages: &[&str], steps: &Steps) -> anyhow::Result<()> {
+pub(crate) fn install_quietly(needed: &[Need], steps: &Steps) -> anyhow::Result<()> {
+    let packages: Vec<&str> = needed.iter().map(|(_, package)| *package).collect();
     if !is_root()? || Path::new(POLICY).exists() {
         // It cannot be done, or the machine has said what may start.
-        return install(packages, steps).and_then(|()| disable(packages, steps));
+        return install(&packages, steps).and_then(|()| disable(needed, steps));
     }
     let policy = || format!("cannot say in {POLICY} that no service starts");
     fs::write(POLICY, NO_STARTS).with_context(policy)?;
     let installed = fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))
         .with_context(policy)
-        .and_then(|()| install(packages, steps));
+        .and_then(|()| install(&packages, steps));
     fs::remove_file(POLICY).with_context(|| format!("cannot remove {POLICY}"))?;
-    installed.and_then(|()| disable(packages, steps))
+    installed.and_then(|()| disable(needed, steps))
 }
 
-fn disable(services: &[&str], steps: &Steps) -> anyhow::Result<()> {
+fn disable(needed: &[Need], steps: &Steps) -> anyhow::Result<()> {
     if find("systemctl").is_none() {
         return Ok(());
     }
+    let services = needed.iter().map(|(program, _)| program);
     steps.run(Command::new("systemctl").arg("disable").args(services), DISABLE_WITHIN)
 }
 

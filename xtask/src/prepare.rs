@@ -8,21 +8,24 @@ use crate::steps::Steps;
 /// What builds the gateway's proxy. A C compiler is there wherever Rust can link.
 const FOR_BUILDING: [Need; 1] = [("cmake", "cmake")];
 
-/// A Docker Engine for each host of the test bed, its network, the images made on the spot, clocks that are set, and
-/// etcd, which each test that needs one starts itself.
-const FOR_TESTS: [Need; 8] = [
+/// A Docker Engine for each host of the test bed, its network, the images made on the spot, and clocks that are set.
+const FOR_TESTS: [Need; 7] = [
     ("dockerd", "docker.io"),
     ("iptables", "iptables"),
     ("ip", "iproute2"),
     ("nsenter", "util-linux"),
     ("busybox", "busybox-static"),
     ("faketime", "faketime"),
-    ("etcd", "etcd-server"),
     ("etcdctl", "etcd-client"),
 ];
 
-/// What finds tasks without a gateway in between. Their packages bring services that nobody asked for.
-const FOR_DISCOVERY: [Need; 2] = [("haproxy", "haproxy"), ("prometheus", "prometheus")];
+/// The journal of several schedulers, and what finds tasks without a gateway in between: each test that needs one starts it
+/// itself. Their packages bring services that nobody asked for.
+const WITH_SERVICES: [Need; 3] = [
+    ("etcd", "etcd-server"),
+    ("haproxy", "haproxy"),
+    ("prometheus", "prometheus"),
+];
 
 /// Installs what the tests need, and what builds them.
 ///
@@ -35,11 +38,10 @@ pub(crate) fn machine() -> anyhow::Result<()> {
         missing.push("python3-venv");
     }
     install(&missing)?;
-    if missing.contains(&"etcd-server") {
-        keep_from_running("etcd");
-    }
-    let missing = install::missing(&FOR_DISCOVERY);
-    with(&missing, install::install_quietly)
+    let absent = install::absent(&WITH_SERVICES);
+    with(&install::missing(&WITH_SERVICES), |steps| {
+        install::install_quietly(&absent, steps)
+    })
 }
 
 /// Installs what building needs.
@@ -51,27 +53,16 @@ pub(crate) fn build() -> anyhow::Result<()> {
 }
 
 fn install(missing: &[&'static str]) -> anyhow::Result<()> {
-    with(missing, install::install)
+    with(missing, |steps| install::install(missing, steps))
 }
 
-fn with(missing: &[&'static str], how: fn(&[&str], &Steps) -> anyhow::Result<()>) -> anyhow::Result<()> {
+fn with(missing: &[&'static str], how: impl FnOnce(&Steps) -> anyhow::Result<()>) -> anyhow::Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
     let mut steps = Steps::begin(1);
     steps.next(&format!("installing {}", missing.join(", ")));
-    how(missing, &steps)
-}
-
-/// Ends a service that its package has started, now and for later starts of the machine; where there are no services
-/// there is nothing to end.
-fn keep_from_running(service: &str) {
-    let mut systemctl = Command::new("systemctl");
-    systemctl
-        .args(["disable", "--now", service])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    drop(systemctl.status());
+    how(&steps)
 }
 
 /// Debian's python3 comes without what a virtual environment needs.

@@ -304,7 +304,7 @@ impl History {
         };
         let before = invariant::overcommitted(&self.state);
         let records = self.records.len();
-        self.submit(&step)?;
+        let taken = self.submit(&step)?;
         assert_eq!(
             before,
             invariant::overcommitted(&self.state),
@@ -322,8 +322,8 @@ impl History {
             let mut acts = changes.filter(|change| !matches!(change, Change::ServiceStepped { .. }));
             acts.next().cloned()
         };
-        if self.records.len() > records && acts(&self.records[records..]).is_none() {
-            // That there is no place is news: the next step may make room.
+        if taken.waits_for_room && self.records.len() > records && acts(&self.records[records..]).is_none() {
+            // That there is no place is news: the next step may make room, and must then be the last.
             self.now -= 10;
             self.submit(&step)?;
         }

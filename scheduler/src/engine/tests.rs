@@ -171,6 +171,30 @@ async fn a_command_that_lost_the_race_is_decided_again_on_the_new_state() {
 }
 
 #[tokio::test]
+async fn what_changes_nothing_is_answered_of_the_journals_newest_state() {
+    let journal = Arc::new(Memory::default());
+    let engine = start(&journal);
+    engine.submit(create("ours"), "test".into()).await.unwrap();
+    journal.append_untold(rival(2, vec![Change::ClusterDeleted { name: name("ours") }]));
+    // As far as this engine knows it is there.
+    engine.submit(create("ours"), "test".into()).await.unwrap();
+    let state = engine.view();
+    assert_eq!(state.revision(), Revision(3), "theirs, then ours anew");
+    assert!(state.active_cluster(&name("ours")).is_ok());
+
+    journal.append_untold(rival(4, vec![Change::ClusterDeleted { name: name("ours") }]));
+    let refused = engine
+        .submit(DeleteCluster { name: name("other") }, "test".into())
+        .await;
+    assert_eq!(refused, Err(Fault::cluster_not_found()));
+    assert_eq!(
+        engine.view().revision(),
+        Revision(4),
+        "a refusal is of the newest state too"
+    );
+}
+
+#[tokio::test]
 async fn a_refusal_changes_nothing() {
     let journal = Arc::new(Memory::default());
     let engine = start(&journal);

@@ -123,6 +123,11 @@ impl Memory {
         self.log().rival = Some(record);
     }
 
+    /// Appends another writer's record of which those who follow are not told yet.
+    pub fn append_untold(&self, record: Vec<u8>) {
+        self.log().push(record);
+    }
+
     fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
