@@ -7,6 +7,7 @@ use std::time::Duration;
 use berth_daemon::log::LogFormat;
 use clap::Parser;
 
+use crate::drive::history::History;
 use crate::drive::scaling::prometheus::Prometheus;
 use crate::journal::etcd::Address;
 
@@ -60,13 +61,35 @@ pub struct Options {
     #[arg(long, env = "BERTH_PROMETHEUS_URL", value_name = "URL")]
     pub prometheus_url: Option<Prometheus>,
 
-    /// Days for which the journal keeps what happened, where it is a file
+    /// Days for which the journal keeps what happened
     #[arg(long, env = "BERTH_HISTORY_DAYS", default_value = "7", value_name = "DAYS", value_parser = days)]
     pub history_days: Duration,
+
+    /// Room that what happened may take in the journal, e.g. 500MiB or 20GiB: of what is more the oldest is dropped,
+    /// however young it is [default: 4GiB in a file, 128MiB in etcd]
+    #[arg(long, env = "BERTH_HISTORY_SIZE", value_name = "SIZE", value_parser = size)]
+    pub history_size: Option<u64>,
 
     /// How log lines look
     #[arg(long, env = "BERTH_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,
+}
+
+/// Bytes of history that a file holds.
+const IN_FILE: u64 = 4 << 30;
+/// Bytes of history that etcd holds, which has 2 GiB for everything unless told otherwise.
+const IN_ETCD: u64 = 128 << 20;
+
+impl Options {
+    /// How much of what happened is kept.
+    #[must_use]
+    pub fn history(&self) -> History {
+        let default = if self.journal.is_some() { IN_ETCD } else { IN_FILE };
+        History {
+            age: self.history_days,
+            bytes: self.history_size.unwrap_or(default),
+        }
+    }
 }
 
 const EXIT_CODES: &str = "\
@@ -90,7 +113,42 @@ fn period(text: &str) -> Result<Duration, String> {
     Ok(period)
 }
 
+/// Bytes, of a number with a binary unit.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "B" => Some(1),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        "TiB" => Some(1_u64 << 40),
+        _ => None,
+    };
+    let size = digits
+        .parse::<u64>()
+        .ok()
+        .zip(unit)
+        .and_then(|(number, unit)| number.checked_mul(unit));
+    size.ok_or_else(|| format!("'{text}' is no size: a whole number with KiB, MiB, GiB or TiB is meant"))
+}
+
 fn days(text: &str) -> Result<Duration, String> {
     let days: u32 = text.parse().map_err(|_| format!("'{text}' is no number of days"))?;
     Ok(Duration::from_secs(u64::from(days) * 24 * 60 * 60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_whole_numbers_of_binary_units() {
+        assert_eq!(size("128MiB"), Ok(134_217_728));
+        assert_eq!(size("17"), Ok(17));
+        assert_eq!(size("2TiB"), Ok(2_199_023_255_552));
+        for wrong in ["", "MiB", "1.5GiB", "1GB", "-1KiB", "99999999999TiB", "1 MiB"] {
+            let refused = size(wrong).unwrap_err();
+            assert!(refused.contains(wrong) && refused.contains("whole number"), "{refused}");
+        }
+    }
 }

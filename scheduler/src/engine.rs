@@ -27,7 +27,7 @@ use crate::journal::{Journal, Trouble};
 use appender::Appender;
 pub use error::EngineError;
 use pending::{Submitted, Waiting};
-pub use recovery::{RecoveryError, recover, write_snapshot};
+pub use recovery::{RecoveryError, recover, recover_at, recover_measured, write_snapshot};
 
 /// Commands that may wait.
 const QUEUE: usize = 4096;

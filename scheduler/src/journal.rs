@@ -1,11 +1,16 @@
 //! The journal: the order of all changes, durable, behind one trait.
 //!
 //! Bytes in, bytes out: what a record says is the core's business. Only the engine (and its snapshots) calls it. What
-//! every journal holds to is tried by one list of tests, `scheduler/tests/journal`.
+//! every journal holds to is tried by one list of tests, `journal/tests`.
+//!
+//! Whatever is stored has a checksum and is checked when it is read: what is damaged is an error that says where, and is
+//! neither served nor skipped.
 
 pub mod embedded;
 pub mod etcd;
 mod follow;
+mod frame;
+mod kept;
 pub mod memory;
 mod reach;
 
@@ -14,7 +19,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use berth_scheduler_core::keys::{ReplicaId, Revision};
+pub use frame::Subject;
 use futures_util::Stream;
+pub use kept::Kept;
 pub use reach::Trouble;
 
 /// A follower is told this often, at least, that the journal can still be reached.
@@ -125,6 +132,18 @@ pub enum JournalError {
         /// A revision that was there.
         expected: Revision,
     },
+    /// Something is not as it was written, or not there: the journal is to be restored.
+    #[error("{what} in {lies} is damaged: expected {expected}, found {found}")]
+    Damaged {
+        /// What: a record with its revision, a chunk of a snapshot.
+        what: String,
+        /// The file or key in which it lies.
+        lies: String,
+        /// What should be there.
+        expected: String,
+        /// What is.
+        found: String,
+    },
     /// The journal's thread is gone.
     #[error("the journal is closed")]
     Closed,
@@ -137,8 +156,8 @@ pub enum JournalError {
 pub trait Journal: Send + Sync + 'static {
     /// Appends the record that follows `expected`, and answers once it is durable.
     ///
-    /// `expected` is a revision that is, or was, the newest. Both answers are certain: a record that is answered with a conflict is not in the journal and will not be. After
-    /// an error nobody knows what became of it.
+    /// `expected` is a revision that is, or was, the newest. Both answers are certain: a record that is answered with a
+    /// conflict is not in the journal and will not be. After an error nobody knows what became of it.
     fn append(
         &self,
         expected: Revision,
@@ -157,21 +176,30 @@ pub trait Journal: Send + Sync + 'static {
     /// tells next still follows what it told last.
     fn follow(&self, from: Revision) -> impl Stream<Item = Result<Followed, JournalError>> + Send;
 
-    /// Puts a snapshot of the state at a revision; it replaces the one before it. One that is
-    /// not newer than the newest is dropped.
+    /// Puts a snapshot of the state at a revision, and leaves out some of those between the oldest and it where there
+    /// are many. One that is not newer than the newest is dropped. `behind` is about how many bytes of records have come
+    /// since the newest: what is said of it in [`Journal::snapshots`].
     fn put_snapshot(
         &self,
         at: Revision,
+        behind: u64,
         chunks: impl Iterator<Item = Vec<u8>> + Send,
     ) -> impl Future<Output = Result<(), JournalError>> + Send;
 
+    /// The snapshots that are complete, oldest first. All records after the oldest are kept, so that the state at each
+    /// revision from its own on can be had; where there is none history begins with the empty state.
+    fn snapshots(&self) -> impl Future<Output = Result<Vec<Kept>, JournalError>> + Send;
+
+    /// The newest complete snapshot of a state at, or before, a revision.
+    fn snapshot_before(&self, at: Revision) -> impl Future<Output = Result<Option<Snapshot>, JournalError>> + Send;
+
     /// The newest complete snapshot.
-    fn latest_snapshot(&self) -> impl Future<Output = Result<Option<Snapshot>, JournalError>> + Send;
+    fn latest_snapshot(&self) -> impl Future<Output = Result<Option<Snapshot>, JournalError>> + Send {
+        self.snapshot_before(Revision(u64::MAX))
+    }
 
-    /// The revision of the newest complete snapshot; 0 where there is none.
-    fn latest_snapshot_revision(&self) -> impl Future<Output = Result<Revision, JournalError>> + Send;
-
-    /// Deletes the records before a revision; never those that no snapshot covers.
+    /// Deletes what is older than the newest snapshot before a revision: history begins with that snapshot then, and all
+    /// records from `before` on are kept. Without such a snapshot nothing is deleted.
     fn truncate(&self, before: Revision) -> impl Future<Output = Result<(), JournalError>> + Send;
 
     /// Gives back the room of what was overwritten and deleted; to be called every minute. Any number of users may.

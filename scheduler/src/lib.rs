@@ -16,6 +16,7 @@ pub mod server;
 
 use std::io::Read;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use berth_daemon::log;
@@ -30,18 +31,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 use crate::config::Options;
+use crate::drive::history::{self, Growth};
 use crate::drive::scaling::{Sources, Watch, prometheus};
 use crate::drive::schedules::Alarm;
 use crate::drive::services::Wakes;
 use crate::drive::waiting::Wakeups;
-use crate::drive::{Growth, History};
-use crate::engine::{Engine, Observer, recover};
-use crate::journal::Journal;
+use crate::engine::{Engine, Observer, RecoveryError, recover_measured};
 use crate::journal::embedded::Embedded;
 use crate::journal::etcd::Etcd;
+use crate::journal::{Journal, JournalError};
 use crate::nodes::Registry;
 use crate::replicas::Replicas;
 use crate::server::Links;
+
+/// How long a start waits for a journal that cannot be reached.
+const REACHED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Runs the scheduler until it is told to stop.
 ///
@@ -72,12 +76,13 @@ async fn serve<J: Journal>(
     replicas: Replicas,
 ) -> anyhow::Result<()> {
     let replicas = Arc::new(replicas);
-    let state = recover(&*journal).await?;
+    let keep = options.history();
+    let (state, replayed) = recover_when_reached(&*journal).await?;
     tracing::info!(revision = %state.revision(), tasks = state.task_count(), "state recovered");
 
     let registry = Arc::new(Registry::default());
     let gateways = Arc::new(gateways::Registry::default());
-    let growth = Arc::new(Growth::default());
+    let growth = Arc::new(Growth::from(replayed));
     let wakes = Arc::new(Wakes::default());
     let wakeups = Arc::new(Wakeups::default());
     let alarm = Arc::new(Alarm::default());
@@ -131,12 +136,7 @@ async fn serve<J: Journal>(
         others(),
     ));
     tokio::spawn(drive::waiting::admit(engine.clone(), wakeups, others()));
-    let history = if journal.is_shared() {
-        History::Snapshots
-    } else {
-        History::Time(options.history_days)
-    };
-    tokio::spawn(drive::keep_short(engine.clone(), journal, growth, history, others()));
+    tokio::spawn(history::keep_short(engine.clone(), journal, growth, keep, others()));
 
     let listener = TcpListener::bind(options.listen)
         .await
@@ -163,6 +163,23 @@ async fn serve<J: Journal>(
     server::serve(listener, api, links, shutdown).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Recovers the state; a journal that cannot be reached is waited for, as its members may just be choosing a leader.
+async fn recover_when_reached(journal: &impl Journal) -> Result<(State, u64), RecoveryError> {
+    let begun = Instant::now();
+    loop {
+        match recover_measured(journal).await {
+            Err(RecoveryError::Journal(error @ JournalError::Unreachable { .. }))
+                if begun.elapsed() < REACHED_WITHIN =>
+            {
+                let error = format!("{:#}", anyhow::Error::new(error));
+                tracing::warn!(error, "journal not reached, tried again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            other => return other,
+        }
+    }
 }
 
 struct Observers(Vec<Arc<dyn Observer>>);

@@ -6,7 +6,7 @@ use berth_scheduler_core::keys::Revision;
 use berth_scheduler_core::snapshot::{Piece, Restoration, pieces};
 use berth_scheduler_core::state::State;
 
-use crate::journal::{Found, Journal, JournalError};
+use crate::journal::{Found, Journal, JournalError, Snapshot};
 
 /// Bytes of one chunk of a snapshot, about.
 const CHUNK: usize = 256 * 1024;
@@ -34,6 +34,22 @@ pub enum RecoveryError {
         /// Why.
         reason: String,
     },
+    /// The state is of before what the journal keeps.
+    #[error("the journal does not know the state at revision {wanted} any more: the oldest that it keeps is {oldest}")]
+    TooOld {
+        /// The revision that was asked for.
+        wanted: Revision,
+        /// The oldest whose state can be had.
+        oldest: Revision,
+    },
+    /// The revision is not there yet.
+    #[error("revision {wanted} is not in the journal yet: its newest is {head}")]
+    NotYet {
+        /// The revision that was asked for.
+        wanted: Revision,
+        /// The newest.
+        head: Revision,
+    },
     /// A record is missing.
     #[error("the journal has a gap: record {expected} should follow, {found} does")]
     Gap {
@@ -49,28 +65,88 @@ pub enum RecoveryError {
 /// # Errors
 /// [`RecoveryError`]: the scheduler must not start on a state that is not whole.
 pub async fn recover(journal: &impl Journal) -> Result<State, RecoveryError> {
-    let mut state = match journal.latest_snapshot().await? {
-        None => State::default(),
-        Some(snapshot) => restore(snapshot.revision, &snapshot.chunks)?,
-    };
+    Ok(recover_measured(journal).await?.0)
+}
+
+/// As [`recover`], with the bytes of the records after the snapshot.
+///
+/// # Errors
+/// As [`recover`].
+pub async fn recover_measured(journal: &impl Journal) -> Result<(State, u64), RecoveryError> {
+    let mut state = begin(journal.latest_snapshot().await?)?;
+    let mut bytes = 0;
     loop {
-        let from = state.revision().next();
-        match journal.read(from, READ_AT_ONCE).await? {
-            Found::Compacted { oldest } => {
+        match advance(journal, &mut state, READ_AT_ONCE).await? {
+            Advanced::By(0) => return Ok((state, bytes)),
+            Advanced::By(read) => bytes += read,
+            Advanced::Compacted { oldest } => {
                 return Err(RecoveryError::Gap {
-                    expected: from,
+                    expected: state.revision().next(),
                     found: oldest,
                 });
             }
-            Found::Records(records) if records.is_empty() => return Ok(state),
-            Found::Records(records) => {
-                for (revision, bytes) in records {
-                    follows(state.revision(), revision)?;
-                    fold_record(&mut state, &decode(revision, &bytes)?);
-                }
+        }
+    }
+}
+
+/// The state as it was at a revision: the newest snapshot until then and the records between.
+///
+/// # Errors
+/// [`RecoveryError::TooOld`] where the journal does not keep what that takes any more, [`RecoveryError::NotYet`] where
+/// it has not come, and as [`recover`].
+pub async fn recover_at(journal: &impl Journal, at: Revision) -> Result<State, RecoveryError> {
+    let mut state = begin(journal.snapshot_before(at).await?)?;
+    while state.revision() < at {
+        let behind = usize::try_from(at.0 - state.revision().0).unwrap_or(usize::MAX);
+        match advance(journal, &mut state, behind.min(READ_AT_ONCE)).await? {
+            Advanced::By(0) => {
+                return Err(RecoveryError::NotYet {
+                    wanted: at,
+                    head: state.revision(),
+                });
+            }
+            Advanced::By(_) => {}
+            Advanced::Compacted { oldest } => {
+                let kept = journal.snapshots().await?;
+                return Err(RecoveryError::TooOld {
+                    wanted: at,
+                    oldest: kept.first().map_or(oldest, |oldest| oldest.revision),
+                });
             }
         }
     }
+    Ok(state)
+}
+
+/// The state that a snapshot holds, or the empty one that all begins with.
+fn begin(snapshot: Option<Snapshot>) -> Result<State, RecoveryError> {
+    snapshot.map_or_else(
+        || Ok(State::default()),
+        |snapshot| restore(snapshot.revision, &snapshot.chunks),
+    )
+}
+
+/// How far a state was brought.
+enum Advanced {
+    /// By so many bytes of records; by none at the journal's end.
+    By(u64),
+    /// Not at all: the records that follow were truncated.
+    Compacted { oldest: Revision },
+}
+
+/// Brings the state forward by up to so many records.
+async fn advance(journal: &impl Journal, state: &mut State, records: usize) -> Result<Advanced, RecoveryError> {
+    let records = match journal.read(state.revision().next(), records).await? {
+        Found::Compacted { oldest } => return Ok(Advanced::Compacted { oldest }),
+        Found::Records(records) => records,
+    };
+    let mut read = 0;
+    for (revision, bytes) in records {
+        follows(state.revision(), revision)?;
+        fold_record(state, &decode(revision, &bytes)?);
+        read += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    }
+    Ok(Advanced::By(read))
 }
 
 /// Whether the record is the one after the newest.
@@ -112,11 +188,12 @@ fn restore(revision: Revision, chunks: &[Vec<u8>]) -> Result<State, RecoveryErro
     Ok(restoration.finish(revision))
 }
 
-/// Puts the state into the journal as its newest snapshot; gives its size in bytes.
+/// Puts the state into the journal as its newest snapshot, `behind` bytes of records after the one before it; gives its
+/// size in bytes.
 ///
 /// # Errors
 /// The journal's.
-pub async fn write_snapshot(journal: &impl Journal, state: &State) -> Result<usize, JournalError> {
+pub async fn write_snapshot(journal: &impl Journal, state: &State, behind: u64) -> Result<usize, JournalError> {
     let mut size = 0;
     let mut pieces = pieces(state);
     let chunks = std::iter::from_fn(|| {
@@ -128,7 +205,7 @@ pub async fn write_snapshot(journal: &impl Journal, state: &State) -> Result<usi
         size += chunk.len();
         (!chunk.is_empty()).then_some(chunk)
     });
-    journal.put_snapshot(state.revision(), chunks).await?;
+    journal.put_snapshot(state.revision(), behind, chunks).await?;
     Ok(size)
 }
 

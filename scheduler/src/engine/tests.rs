@@ -11,6 +11,7 @@ use super::appender::encode;
 use super::*;
 use crate::clock;
 use crate::journal::memory::Memory;
+use crate::journal::{JournalError, Subject};
 
 /// A record that another writer appends as `revision`.
 fn rival(revision: u64, changes: Vec<Change>) -> Vec<u8> {
@@ -211,9 +212,59 @@ async fn a_start_gives_the_state_of_snapshot_and_tail() {
         engine.submit(create(text), "test".into()).await.unwrap();
     }
     assert_eq!(recover(&*journal).await.unwrap(), *engine.view());
-    write_snapshot(&*journal, &engine.view()).await.unwrap();
+    write_snapshot(&*journal, &engine.view(), 0).await.unwrap();
     engine.submit(create("d"), "test".into()).await.unwrap();
     assert_eq!(recover(&*journal).await.unwrap(), *engine.view());
+}
+
+#[tokio::test]
+async fn the_state_at_each_revision_that_is_kept_can_be_had() {
+    let journal = Arc::new(Memory::default());
+    let engine = start(&journal);
+    let mut states = vec![engine.view()];
+    for nth in 1..=9 {
+        engine.submit(create(&format!("c{nth}")), "test".into()).await.unwrap();
+        states.push(engine.view());
+        if nth % 3 == 0 {
+            write_snapshot(&*journal, &engine.view(), 0).await.unwrap();
+        }
+    }
+    let same = |at: usize| {
+        let (journal, state) = (Arc::clone(&journal), Arc::clone(&states[at]));
+        async move { assert_eq!(recover_at(&*journal, state.revision()).await.unwrap(), *state) }
+    };
+    for at in 0..=9 {
+        same(at).await;
+    }
+    let error = recover_at(&*journal, Revision(10)).await.unwrap_err().to_string();
+    assert!(
+        error.contains("revision 10 is not in the journal yet: its newest is 9"),
+        "{error}"
+    );
+    journal.truncate(Revision(5)).await.unwrap();
+    for at in 3..=9 {
+        same(at).await;
+    }
+    let error = recover_at(&*journal, Revision(2)).await.unwrap_err().to_string();
+    assert!(
+        error.contains("revision 2 any more: the oldest that it keeps is 3"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_record_that_is_damaged_keeps_the_scheduler_from_starting() {
+    let journal = Arc::new(Memory::default());
+    let engine = start(&journal);
+    for text in ["a", "b"] {
+        engine.submit(create(text), "test".into()).await.unwrap();
+    }
+    journal.damage(Subject::Record(Revision(2)), 9);
+    let error = recover(&*journal).await.unwrap_err();
+    assert!(
+        matches!(error, RecoveryError::Journal(JournalError::Damaged { .. })),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]

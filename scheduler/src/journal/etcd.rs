@@ -23,10 +23,10 @@ use futures_util::Stream;
 use tokio::time::sleep;
 
 pub use address::{Address, AddressError};
-use keys::{Keys, read_head, read_record, write_head, write_record};
+use keys::{Keys, read_head, write_head, write_record};
 
 use super::reach::{Reach, Trouble};
-use super::{Appended, Followed, Found, Journal, JournalError, Snapshot};
+use super::{Appended, Followed, Found, Journal, JournalError, Kept, Snapshot, kept};
 
 /// Bytes of a record. etcd takes requests of 1.5 MiB and is at its best with a sixth of that.
 const MAX_RECORD: usize = 1024 * 1024;
@@ -134,29 +134,38 @@ impl Etcd {
             ..RangeRequest::default()
         };
         let txn = TxnRequest {
-            success: vec![berth_etcd::range(range), get(self.keys.head())],
+            success: vec![
+                berth_etcd::range(range),
+                get(self.keys.head()),
+                get(self.keys.snapshot()),
+            ],
             ..TxnRequest::default()
         };
         let answer = self.txn("read records", txn).await?;
         let store = answer.header.as_ref().map_or(0, |header| header.revision);
-        let [records, head] = answers(answer)?;
+        let [records, head, complete] = answers(answer)?;
         let head = read_head(head.first()).ok_or_else(|| unexpected("the head"))?;
-        let mut found = Vec::with_capacity(records.len());
+        let truncated = kept::oldest(&snapshot::read_complete(&complete)?.kept());
+        let mut found: Vec<(Revision, Vec<u8>)> = Vec::with_capacity(records.len());
         for kv in &records {
             let revision = self.keys.revision_of(&kv.key).ok_or_else(|| unexpected("a key"))?;
-            let (_, record) = read_record(&kv.value).ok_or_else(|| unexpected("a record"))?;
             if let Some((last, _)) = found.last()
-                && Revision::next(*last) != revision
+                && last.next() != revision
             {
-                return Err(unexpected("a record that follows another"));
+                return Err(self
+                    .keys
+                    .missing(last.next(), format!("record {revision} in its place")));
             }
+            let (_, record) = self.keys.read_record(revision, &kv.value)?;
             found.push((revision, record.to_vec()));
         }
         let oldest = found.first().map_or(head.next(), |(oldest, _)| *oldest);
-        let found = if oldest > from && from <= head {
+        let found = if oldest <= from || from > head {
+            Found::Records(found)
+        } else if from <= truncated {
             Found::Compacted { oldest }
         } else {
-            Found::Records(found)
+            return Err(self.keys.missing(from, format!("record {oldest} in its place")));
         };
         Ok((found, store))
     }
@@ -180,7 +189,7 @@ impl Journal for Etcd {
             }],
             success: vec![
                 put(head.clone(), write_head(revision)),
-                put(self.keys.record(revision), write_record(&id, &record)),
+                put(self.keys.record(revision), write_record(revision, &id, &record)),
             ],
             failure: vec![get(head), get(self.keys.record(revision))],
         };
@@ -206,10 +215,11 @@ impl Journal for Etcd {
         if head < expected {
             return Err(JournalError::Rewound { head, expected });
         }
-        match there.first().map(|kv| read_record(&kv.value)) {
-            Some(Some((its, _))) if its == id.as_bytes() => Ok(Appended::Committed(revision)),
-            Some(Some(_)) => Ok(Appended::Conflict { head }),
-            Some(None) => Err(unexpected("a record")),
+        match there.first() {
+            Some(kv) => match self.keys.read_record(revision, &kv.value)? {
+                (its, _) if its == id.as_bytes() => Ok(Appended::Committed(revision)),
+                _ => Ok(Appended::Conflict { head }),
+            },
             // Truncated since. Had all answers come, it would be certain that it was another's.
             None if unanswered > 0 => Err(JournalError::Unknown { revision }),
             None => Ok(Appended::Conflict { head }),
@@ -238,17 +248,18 @@ impl Journal for Etcd {
     async fn put_snapshot(
         &self,
         at: Revision,
+        behind: u64,
         chunks: impl Iterator<Item = Vec<u8>> + Send,
     ) -> Result<(), JournalError> {
-        snapshot::write(self, at, chunks).await
+        snapshot::write(self, at, behind, chunks).await
     }
 
-    async fn latest_snapshot(&self) -> Result<Option<Snapshot>, JournalError> {
-        snapshot::read(self).await
+    async fn snapshots(&self) -> Result<Vec<Kept>, JournalError> {
+        Ok(snapshot::complete(self).await?.0.kept())
     }
 
-    async fn latest_snapshot_revision(&self) -> Result<Revision, JournalError> {
-        snapshot::revision(self).await
+    async fn snapshot_before(&self, at: Revision) -> Result<Option<Snapshot>, JournalError> {
+        snapshot::read(self, at).await
     }
 
     async fn truncate(&self, before: Revision) -> Result<(), JournalError> {
@@ -347,3 +358,6 @@ fn unexpected(what: &str) -> JournalError {
         source: format!("{what} is not as a journal has it: is the prefix its own?").into(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,11 @@ use berth_scheduler_core::keys::Revision;
 use futures_util::Stream;
 use tokio::sync::{Semaphore, watch};
 
-use super::{Appended, Followed, Found, Journal, JournalError, Snapshot, follow};
+use super::frame::{seal, unseal};
+use super::{Appended, Followed, Found, Journal, JournalError, Kept, Snapshot, Subject, follow, kept};
 
+/// Where it all lies, in messages.
+const LIES: &str = "memory";
 /// What an injected error says.
 const ASKED_FOR: &str = "a failure that was asked for";
 
@@ -45,8 +48,10 @@ pub struct Memory {
 
 #[derive(Debug, Default)]
 struct Log {
+    /// Sealed, as everywhere.
     records: BTreeMap<Revision, Vec<u8>>,
-    snapshot: Option<Snapshot>,
+    kept: Vec<Kept>,
+    chunks: BTreeMap<(Revision, u32), Vec<u8>>,
     failures: VecDeque<(Operation, Failure)>,
     /// The record that another writer gets in before the next append.
     rival: Option<Vec<u8>>,
@@ -56,14 +61,34 @@ struct Log {
 impl Log {
     fn head(&self) -> Revision {
         let newest = self.records.last_key_value().map(|(revision, _)| *revision);
-        let covered = self.snapshot.as_ref().map(|snapshot| snapshot.revision);
-        newest.max(covered).unwrap_or_default()
+        newest.unwrap_or_default().max(kept::newest(&self.kept))
     }
 
-    fn push(&mut self, record: Vec<u8>) -> Revision {
+    fn push(&mut self, record: &[u8]) -> Revision {
         let revision = self.head().next();
-        self.records.insert(revision, record);
+        let sealed = seal(Subject::Record(revision), &[record]);
+        self.records.insert(revision, sealed);
         revision
+    }
+
+    fn put(&mut self, kept: Kept, chunks: Vec<Vec<u8>>) {
+        let snapshot = kept.revision;
+        if kept::newest(&self.kept) >= snapshot {
+            return;
+        }
+        for (place, chunk) in (0..).zip(chunks) {
+            let sealed = seal(Subject::Chunk { snapshot, place }, &[&chunk]);
+            self.chunks.insert((snapshot, place), sealed);
+        }
+        self.kept.push(kept);
+        self.keep(kept::thin(self.kept.clone()));
+    }
+
+    /// Keeps these snapshots alone.
+    fn keep(&mut self, kept: Vec<Kept>) {
+        self.chunks
+            .retain(|(revision, _), _| kept.iter().any(|kept| kept.revision == *revision));
+        self.kept = kept;
     }
 
     fn failure(&mut self, operation: Operation) -> Option<Failure> {
@@ -125,7 +150,20 @@ impl Memory {
 
     /// Appends another writer's record of which those who follow are not told yet.
     pub fn append_untold(&self, record: Vec<u8>) {
-        self.log().push(record);
+        self.log().push(&record);
+    }
+
+    /// Damages a byte of what is stored: of the checksum, or what comes after it.
+    pub fn damage(&self, subject: Subject, byte: usize) {
+        let mut log = self.log();
+        let stored = match subject {
+            Subject::Record(revision) => log.records.get_mut(&revision),
+            Subject::Chunk { snapshot, place } => log.chunks.get_mut(&(snapshot, place)),
+            Subject::Entry(_) => None,
+        };
+        if let Some(byte) = stored.and_then(|stored| stored.get_mut(byte)) {
+            *byte ^= 1;
+        }
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
@@ -159,7 +197,7 @@ impl Journal for Memory {
         }
         let mut log = self.log();
         if let Some(rival) = log.rival.take() {
-            self.head.send_replace(log.push(rival));
+            self.head.send_replace(log.push(&rival));
         }
         let failure = log.failure(Operation::Append);
         if failure == Some(Failure::Before) {
@@ -169,7 +207,7 @@ impl Journal for Memory {
         if expected != head {
             return Ok(Appended::Conflict { head });
         }
-        let revision = log.push(record);
+        let revision = log.push(&record);
         self.head.send_replace(revision);
         match failure {
             None => Ok(Appended::Committed(revision)),
@@ -187,10 +225,12 @@ impl Journal for Memory {
         if oldest > from {
             return Ok(Found::Compacted { oldest });
         }
-        let found = log.records.range(from..).take(limit);
-        Ok(Found::Records(
-            found.map(|(revision, record)| (*revision, record.clone())).collect(),
-        ))
+        let mut found = Vec::new();
+        for (revision, stored) in log.records.range(from..).take(limit) {
+            let record = unseal(Subject::Record(*revision), stored, || LIES.to_owned())?;
+            found.push((*revision, record.to_vec()));
+        }
+        Ok(Found::Records(found))
     }
 
     async fn head(&self) -> Result<Revision, JournalError> {
@@ -204,20 +244,27 @@ impl Journal for Memory {
     async fn put_snapshot(
         &self,
         at: Revision,
+        behind: u64,
         chunks: impl Iterator<Item = Vec<u8>> + Send,
     ) -> Result<(), JournalError> {
-        let snapshot = Snapshot {
+        let chunks: Vec<Vec<u8>> = chunks.collect();
+        let kept = Kept {
             revision: at,
-            chunks: chunks.collect(),
+            chunks: u32::try_from(chunks.len()).unwrap_or(u32::MAX),
+            bytes: chunks
+                .iter()
+                .map(Vec::len)
+                .sum::<usize>()
+                .try_into()
+                .unwrap_or(u64::MAX),
+            behind,
         };
         let mut log = self.log();
         let failure = log.failure(Operation::Snapshot);
         if failure == Some(Failure::Before) {
             return Err(unreachable("write a snapshot"));
         }
-        if log.snapshot.as_ref().is_none_or(|newest| newest.revision < at) {
-            log.snapshot = Some(snapshot);
-        }
+        log.put(kept, chunks);
         failure.map_or(Ok(()), |_| Err(unreachable("write a snapshot")))
     }
 
@@ -229,20 +276,37 @@ impl Journal for Memory {
         self.max_record
     }
 
-    async fn latest_snapshot(&self) -> Result<Option<Snapshot>, JournalError> {
-        Ok(self.log().snapshot.clone())
+    async fn snapshots(&self) -> Result<Vec<Kept>, JournalError> {
+        Ok(self.log().kept.clone())
     }
 
-    async fn latest_snapshot_revision(&self) -> Result<Revision, JournalError> {
-        let snapshot = &self.log().snapshot;
-        Ok(snapshot.as_ref().map_or(Revision::default(), |it| it.revision))
+    async fn snapshot_before(&self, at: Revision) -> Result<Option<Snapshot>, JournalError> {
+        let log = self.log();
+        let Some(kept) = log.kept.iter().rfind(|kept| kept.revision <= at) else {
+            return Ok(None);
+        };
+        let snapshot = kept.revision;
+        let chunks = log.chunks.range((snapshot, 0)..=(snapshot, u32::MAX));
+        let chunks = chunks.map(|((_, place), stored)| {
+            let subject = Subject::Chunk {
+                snapshot,
+                place: *place,
+            };
+            unseal(subject, stored, || LIES.to_owned()).map(<[u8]>::to_vec)
+        });
+        Ok(Some(Snapshot {
+            revision: snapshot,
+            chunks: chunks.collect::<Result<_, _>>()?,
+        }))
     }
 
     async fn truncate(&self, before: Revision) -> Result<(), JournalError> {
         let mut log = self.log();
-        let covered = log.snapshot.as_ref().map_or(Revision::default(), |it| it.revision);
-        let keep = before.min(covered.next());
-        log.records = log.records.split_off(&keep);
+        if let Some(begin) = kept::begin(&log.kept, before) {
+            log.records = log.records.split_off(&begin.next());
+            let kept = kept::since(&log.kept, begin).to_vec();
+            log.keep(kept);
+        }
         Ok(())
     }
 }

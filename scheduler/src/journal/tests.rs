@@ -25,6 +25,9 @@ trait Bed: Send {
 
     /// Takes the storage away from all users at this very moment, and gives it back with what it had made durable.
     async fn crash(&mut self);
+
+    /// Flips a bit in a byte of what is stored.
+    async fn damage(&self, subject: Subject, byte: usize);
 }
 
 struct OnDisk {
@@ -54,6 +57,10 @@ impl Bed for OnDisk {
     async fn crash(&mut self) {
         *self = Self::on(self.disk.crash());
     }
+
+    async fn damage(&self, subject: Subject, byte: usize) {
+        self.journal.damage(subject, byte);
+    }
 }
 
 struct InMemory(Arc<Memory>);
@@ -70,6 +77,10 @@ impl Bed for InMemory {
     }
 
     async fn crash(&mut self) {}
+
+    async fn damage(&self, subject: Subject, byte: usize) {
+        self.0.damage(subject, byte);
+    }
 }
 
 macro_rules! every_journal {
@@ -108,9 +119,12 @@ every_journal! {
     a_follower_may_begin_before_the_record_is_there,
     a_follower_hears_that_nothing_happens,
     a_follower_behind_the_truncation_is_told_so,
-    a_snapshot_replaces_only_an_older_one,
+    the_newest_snapshot_is_the_one_of_the_newest_state,
     a_snapshot_is_there_whole_or_not_at_all,
-    truncation_stops_at_the_snapshot,
+    truncation_stops_at_a_snapshot,
+    each_revision_that_is_kept_has_a_snapshot_before_it,
+    of_many_snapshots_few_are_kept_and_those_whole,
+    what_is_damaged_is_named_and_neither_served_nor_skipped,
     a_journal_without_records_goes_on_behind_its_snapshot,
     what_was_acknowledged_survives_a_crash,
 }

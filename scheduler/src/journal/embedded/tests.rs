@@ -1,4 +1,37 @@
+use redb::{Durability, ReadableTable};
+
+use super::super::Subject;
+use super::tables::{CHUNKS, RECORDS};
 use super::*;
+
+impl Embedded {
+    /// Flips a bit in a byte of what is stored, as if it had been written so.
+    pub(in crate::journal) fn damage(&self, subject: Subject, byte: usize) {
+        let flip = |stored: &[u8]| {
+            let mut stored = stored.to_vec();
+            stored[byte] ^= 1;
+            stored
+        };
+        self.store
+            .write("damage", Durability::Immediate, |transaction| {
+                match subject {
+                    Subject::Record(revision) => {
+                        let mut records = transaction.open_table(RECORDS)?;
+                        let damaged = flip(records.get(revision.0)?.unwrap().value());
+                        records.insert(revision.0, &*damaged)?;
+                    }
+                    Subject::Chunk { snapshot, place } => {
+                        let mut chunks = transaction.open_table(CHUNKS)?;
+                        let damaged = flip(chunks.get((snapshot.0, place))?.unwrap().value());
+                        chunks.insert((snapshot.0, place), &*damaged)?;
+                    }
+                    Subject::Entry(_) => panic!("it is damaged where it lies"),
+                }
+                Ok(())
+            })
+            .unwrap();
+    }
+}
 
 async fn append(journal: &Embedded, expected: u64, text: &str) -> Appended {
     journal

@@ -7,7 +7,6 @@ use futures_util::{Stream, stream};
 use tokio::time::{sleep, timeout};
 
 use super::super::{Followed, Found, Journal, JournalError, QUIET_AFTER};
-use super::keys::read_record;
 use super::{Etcd, READ_AT_ONCE, pause, unexpected};
 
 struct Follower<'a> {
@@ -126,7 +125,7 @@ impl Follower<'_> {
                 self.watch = None;
                 break;
             }
-            let (_, record) = read_record(&kv.value).ok_or_else(|| unexpected("a record"))?;
+            let (_, record) = self.journal.keys.read_record(revision, &kv.value)?;
             records.push((revision, record.to_vec()));
             self.next = revision.next();
         }

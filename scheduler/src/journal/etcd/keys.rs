@@ -2,18 +2,22 @@
 //!
 //! ```text
 //! PREFIX/head                          the newest revision, in decimal
-//! PREFIX/records/REVISION              the id of the append, a line feed, the record
-//! PREFIX/snapshot                      REVISION NAME CHUNKS of the newest complete snapshot
-//! PREFIX/snapshots/NAME/PLACE          a chunk of a snapshot; NAME begins with its revision
+//! PREFIX/records/REVISION              the id of the append, a line feed, the record; sealed
+//! PREFIX/snapshot                      the complete snapshots that are kept, oldest first: a line for each,
+//!                                      NAME REVISION CHUNKS BYTES BEHIND
+//! PREFIX/snapshots/NAME/PLACE          a chunk of a snapshot, sealed; NAME begins with its revision
 //! PREFIX/replicas/REPLICA              a counter that moves for as long as the scheduler lives
 //! ```
-//! Revisions in keys have sixteen hexadecimal digits, so that keys sort as revisions do.
+//! Revisions in keys have sixteen hexadecimal digits, so that keys sort as revisions do. What is sealed begins with its
+//! checksum.
 
 use berth_etcd::{prefix_end, wire};
 use berth_scheduler_core::keys::{ReplicaId, Revision};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
-use super::super::Snapshot;
+use super::super::frame::{seal, unseal};
+use super::super::{JournalError, Kept, Subject, kept};
+use super::unexpected;
 
 /// The keys of one journal.
 #[derive(Debug, Clone)]
@@ -21,13 +25,9 @@ pub(super) struct Keys {
     prefix: String,
 }
 
-/// A snapshot that is complete.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Complete {
-    pub(super) revision: Revision,
-    pub(super) name: String,
-    pub(super) chunks: u32,
-}
+/// The snapshots that are complete and kept, oldest first, each with its name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Complete(pub(super) Vec<(Kept, String)>);
 
 impl Keys {
     pub(super) fn new(prefix: String) -> Self {
@@ -88,36 +88,78 @@ impl Keys {
         Some((ReplicaId(id), std::str::from_utf8(&kv.value).ok()?.parse().ok()?))
     }
 
-    /// All chunks of snapshots of older revisions.
-    pub(super) fn chunks_before(&self, at: Revision) -> (Bytes, Bytes) {
-        let begin = format!("{}/snapshots/", self.prefix);
-        let end = format!("{begin}{:016x}", at.0);
-        (begin.into(), end.into())
+    /// All chunks of snapshots before the newest of these, but for their own.
+    pub(super) fn chunks_between(&self, complete: &Complete) -> Vec<(Bytes, Bytes)> {
+        let mut begin = Bytes::from(format!("{}/snapshots/", self.prefix));
+        let between = complete.0.iter().map(|(_, name)| {
+            let end = self.chunk(name, 0);
+            (std::mem::replace(&mut begin, self.chunks_end(name)), end)
+        });
+        between.collect()
+    }
+
+    /// The id of the append, and the record.
+    pub(super) fn read_record<'a>(
+        &self,
+        revision: Revision,
+        value: &'a [u8],
+    ) -> Result<(&'a [u8], &'a [u8]), JournalError> {
+        let lies = || String::from_utf8_lossy(&self.record(revision)).into_owned();
+        let value = unseal(Subject::Record(revision), value, lies)?;
+        let end = value.iter().position(|byte| *byte == b'\n');
+        let end = end.ok_or_else(|| unexpected("a record"))?;
+        Ok((&value[..end], &value[end + 1..]))
+    }
+
+    pub(super) fn read_chunk(
+        &self,
+        name: &str,
+        snapshot: Revision,
+        place: u32,
+        value: &[u8],
+    ) -> Result<Vec<u8>, JournalError> {
+        let lies = || String::from_utf8_lossy(&self.chunk(name, place)).into_owned();
+        unseal(Subject::Chunk { snapshot, place }, value, lies).map(<[u8]>::to_vec)
+    }
+
+    /// A record that is not there.
+    pub(super) fn missing(&self, revision: Revision, found: impl Into<String>) -> JournalError {
+        let lies = String::from_utf8_lossy(&self.record(revision)).into_owned();
+        Subject::Record(revision).damaged(lies, "to be there", found)
     }
 }
 
 impl Complete {
+    pub(super) fn kept(&self) -> Vec<Kept> {
+        self.0.iter().map(|(kept, _)| *kept).collect()
+    }
+
+    /// The same, but for those that are not among `kept`; what is said of the others is what `kept` says.
+    pub(super) fn keep(&self, kept: &[Kept]) -> Self {
+        let name = |of: &Kept| self.0.iter().find(|(its, _)| its.revision == of.revision);
+        let kept = kept.iter().filter_map(|of| Some((*of, name(of)?.1.clone())));
+        Self(kept.collect())
+    }
+
+    /// With one more, which is newer, and those left out that are too many then.
+    pub(super) fn with(&self, newest: Kept, name: &str) -> Self {
+        let mut all = self.clone();
+        all.0.push((newest, name.to_owned()));
+        all.keep(&kept::thin(all.kept()))
+    }
+
     pub(super) fn write(&self) -> Bytes {
-        format!("{} {} {}", self.revision, self.name, self.chunks).into()
+        let lines = self.0.iter().map(|(kept, name)| format!("{name} {}\n", kept.write()));
+        lines.collect::<String>().into()
     }
 
     pub(super) fn read(value: &[u8]) -> Option<Self> {
-        let mut words = std::str::from_utf8(value).ok()?.split(' ');
-        let complete = Self {
-            revision: Revision(words.next()?.parse().ok()?),
-            name: words.next()?.to_owned(),
-            chunks: words.next()?.parse().ok()?,
-        };
-        words.next().is_none().then_some(complete)
-    }
-
-    /// The snapshot, if these are all of its chunks.
-    pub(super) fn with(&self, chunks: Vec<Vec<u8>>) -> Option<Snapshot> {
-        let whole = u32::try_from(chunks.len()) == Ok(self.chunks);
-        whole.then_some(Snapshot {
-            revision: self.revision,
-            chunks,
-        })
+        let lines = std::str::from_utf8(value).ok()?.lines();
+        let read = lines.map(|line| {
+            let (name, kept) = line.split_once(' ')?;
+            Some((Kept::read(kept.as_bytes())?, name.to_owned()))
+        });
+        read.collect::<Option<_>>().map(Self)
     }
 }
 
@@ -133,18 +175,12 @@ pub(super) fn read_head(answer: Option<&wire::KeyValue>) -> Option<Revision> {
     std::str::from_utf8(&found.value).ok()?.parse().ok().map(Revision)
 }
 
-pub(super) fn write_record(id: &str, record: &[u8]) -> Bytes {
-    let mut value = BytesMut::with_capacity(id.len() + 1 + record.len());
-    value.put_slice(id.as_bytes());
-    value.put_u8(b'\n');
-    value.put_slice(record);
-    value.freeze()
+pub(super) fn write_record(revision: Revision, id: &str, record: &[u8]) -> Bytes {
+    seal(Subject::Record(revision), &[id.as_bytes(), b"\n", record]).into()
 }
 
-/// The id of the append, and the record.
-pub(super) fn read_record(value: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = value.iter().position(|byte| *byte == b'\n')?;
-    Some((&value[..end], &value[end + 1..]))
+pub(super) fn write_chunk(snapshot: Revision, place: u32, chunk: &[u8]) -> Bytes {
+    seal(Subject::Chunk { snapshot, place }, &[chunk]).into()
 }
 
 #[cfg(test)]
@@ -165,18 +201,57 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        assert_eq!(
-            read_record(&write_record("a.1", b"x\ny")),
-            Some((&b"a.1"[..], &b"x\ny"[..]))
-        );
-        assert_eq!(read_record(b"no line"), None);
-        let complete = Complete {
-            revision: Revision(7),
-            name: Keys::name_of_snapshot(Revision(7), "a.1"),
-            chunks: 3,
-        };
-        assert_eq!(Complete::read(&complete.write()), Some(complete));
-        assert_eq!(Complete::read(b"7 name"), None);
+        let keys = Keys::new("berth".to_owned());
+        let stored = write_record(Revision(7), "a.1", b"x\ny");
+        let read = keys.read_record(Revision(7), &stored).unwrap();
+        assert_eq!(read, (&b"a.1"[..], &b"x\ny"[..]));
+        let error = keys.read_record(Revision(8), &stored).unwrap_err().to_string();
+        assert!(error.contains("record 8 in berth/records/0000000000000008"), "{error}");
         assert_eq!(read_head(None), Some(Revision(0)));
+    }
+
+    fn complete(revisions: std::ops::RangeInclusive<u64>) -> Complete {
+        let kept = |revision| Kept {
+            revision: Revision(revision),
+            chunks: 2,
+            bytes: 10,
+            behind: 5,
+        };
+        let named = |revision| (kept(revision), Keys::name_of_snapshot(Revision(revision), "a.1"));
+        Complete(revisions.map(named).collect())
+    }
+
+    #[test]
+    fn a_list_of_snapshots_is_read_as_it_was_written() {
+        let some = complete(7..=9);
+        assert_eq!(Complete::read(&some.write()), Some(some.clone()));
+        assert_eq!(Complete::read(b""), Some(Complete::default()));
+        assert_eq!(Complete::read(b"name 7 2 10"), None);
+        let newest = complete(10..=10).0.remove(0);
+        assert_eq!(some.with(newest.0, &newest.1), complete(7..=10));
+        assert_eq!(some.keep(&some.kept()[1..]), complete(8..=9));
+    }
+
+    #[test]
+    fn what_is_between_the_snapshots_that_are_kept_is_of_no_use() {
+        let keys = Keys::new("berth".to_owned());
+        let mut some = complete(7..=9);
+        some.0.remove(1);
+        let between = keys.chunks_between(&some);
+        let dropped = |revision, id: &str| {
+            let chunk = keys.chunk(&Keys::name_of_snapshot(Revision(revision), id), 1);
+            between.iter().any(|(begin, end)| *begin <= chunk && chunk < *end)
+        };
+        let fates = [
+            (6, "a.1"),
+            (7, "a.0"),
+            (7, "a.1"),
+            (7, "a.2"),
+            (8, "a.1"),
+            (9, "a.1"),
+            (10, "a.1"),
+        ];
+        let fates = fates.map(|(revision, id)| dropped(revision, id));
+        assert_eq!(fates, [true, true, false, true, true, false, false]);
     }
 }

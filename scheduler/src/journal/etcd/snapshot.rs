@@ -1,142 +1,182 @@
 //! Snapshots, and the records that they make unnecessary.
 
-use berth_etcd::wire::{RangeRequest, TxnRequest};
+use berth_etcd::wire::{KeyValue, RangeRequest, TxnRequest};
 use berth_etcd::{compare_mod_revision, delete, get, put, range};
 use berth_scheduler_core::keys::Revision;
 use bytes::Bytes;
 
-use super::super::{JournalError, Snapshot};
-use super::keys::{Complete, Keys};
+use super::super::{JournalError, Kept, Snapshot, Subject, kept};
+use super::keys::{Complete, Keys, write_chunk};
 use super::{Etcd, READ_AT_ONCE, answers, unexpected};
 
 /// Records that one transaction deletes, so that no append waits long behind it.
 const TRUNCATE_AT_ONCE: u64 = 1000;
-/// How often a snapshot is read that is replaced meanwhile.
+/// How often a snapshot is read that is left out meanwhile.
 const READS: usize = 5;
 
-/// Writes a snapshot beside the newest, then makes it the newest unless another came further.
+/// Writes a snapshot beside the others, then adds it to them unless another came further.
 pub(super) async fn write(
     journal: &Etcd,
     at: Revision,
+    behind: u64,
     chunks: impl Iterator<Item = Vec<u8>> + Send,
 ) -> Result<(), JournalError> {
     const OPERATION: &str = "write a snapshot";
-    let (newest, _) = newest(journal).await?;
-    if newest.is_some_and(|newest| newest.revision >= at) {
+    if kept::newest(&complete(journal).await?.0.kept()) >= at {
         return Ok(());
     }
     let name = Keys::name_of_snapshot(at, &journal.next_id());
-    let mut count = 0;
+    let (mut count, mut size) = (0, 0);
     for chunk in chunks {
+        size += u64::try_from(chunk.len()).unwrap_or(u64::MAX);
         let txn = TxnRequest {
-            success: vec![put(journal.keys.chunk(&name, count), chunk.into())],
+            success: vec![put(journal.keys.chunk(&name, count), write_chunk(at, count, &chunk))],
             ..TxnRequest::default()
         };
         journal.txn(OPERATION, txn).await?;
         count += 1;
     }
-    let complete = Complete {
+    let kept = Kept {
         revision: at,
-        name,
         chunks: count,
+        bytes: size,
+        behind,
     };
+    change(journal, OPERATION, |complete| {
+        let has_come = kept::newest(&complete.kept()) < at;
+        has_come.then(|| complete.with(kept, &name))
+    })
+    .await?;
+    // It may have been done already, and only the answer lost.
+    let (complete, _) = complete(journal).await?;
+    if complete.0.iter().any(|(_, its)| *its == name) {
+        return Ok(());
+    }
+    drop_chunks(journal, &name).await
+}
+
+/// Changes which snapshots are kept, unless `to` says that nothing is to be changed; drops the chunks of all others,
+/// also of what was begun before the newest and never completed.
+async fn change(
+    journal: &Etcd,
+    operation: &'static str,
+    to: impl Fn(&Complete) -> Option<Complete>,
+) -> Result<(), JournalError> {
     loop {
-        let (newest, written) = self::newest(journal).await?;
-        match newest {
-            // It was done, and only the answer was lost.
-            Some(newest) if newest == complete => return Ok(()),
-            Some(newest) if newest.revision >= at => return drop_chunks(journal, &complete).await,
-            Some(_) | None => {}
-        }
-        let (old, old_end) = journal.keys.chunks_before(at);
+        let (complete, written) = complete(journal).await?;
+        let Some(complete) = to(&complete) else {
+            return Ok(());
+        };
+        let between = journal.keys.chunks_between(&complete).into_iter();
+        let drop = between.map(|(begin, end)| delete(begin, end));
         let txn = TxnRequest {
             compare: vec![compare_mod_revision(journal.keys.snapshot(), written)],
-            success: vec![
-                put(journal.keys.snapshot(), complete.write()),
-                // Also what others began to write and never completed.
-                delete(old, old_end),
-            ],
+            success: std::iter::once(put(journal.keys.snapshot(), complete.write()))
+                .chain(drop)
+                .collect(),
             failure: Vec::new(),
         };
-        if journal.txn(OPERATION, txn).await?.succeeded {
+        if journal.txn(operation, txn).await?.succeeded {
             return Ok(());
         }
     }
 }
 
-async fn drop_chunks(journal: &Etcd, of: &Complete) -> Result<(), JournalError> {
+async fn drop_chunks(journal: &Etcd, name: &str) -> Result<(), JournalError> {
     let txn = TxnRequest {
-        success: vec![delete(
-            journal.keys.chunk(&of.name, 0),
-            journal.keys.chunks_end(&of.name),
-        )],
+        success: vec![delete(journal.keys.chunk(name, 0), journal.keys.chunks_end(name))],
         ..TxnRequest::default()
     };
     journal.txn("drop a snapshot", txn).await.map(drop)
 }
 
-/// The newest snapshot that is complete, and the store's revision at which that was written.
-async fn newest(journal: &Etcd) -> Result<(Option<Complete>, i64), JournalError> {
+/// The snapshots that are complete, and the store's revision at which that was written.
+pub(super) async fn complete(journal: &Etcd) -> Result<(Complete, i64), JournalError> {
     let txn = TxnRequest {
         success: vec![get(journal.keys.snapshot())],
         ..TxnRequest::default()
     };
-    let [found] = answers(journal.txn("read the snapshot", txn).await?)?;
-    match found.first() {
-        None => Ok((None, 0)),
-        Some(kv) => {
-            let complete = Complete::read(&kv.value).ok_or_else(|| unexpected("the snapshot"))?;
-            Ok((Some(complete), kv.mod_revision))
-        }
-    }
+    let [found] = answers(journal.txn("read the snapshots", txn).await?)?;
+    let written = found.first().map_or(0, |kv| kv.mod_revision);
+    Ok((read_complete(&found)?, written))
 }
 
-/// The revision of the newest snapshot.
-pub(super) async fn revision(journal: &Etcd) -> Result<Revision, JournalError> {
-    let (newest, _) = newest(journal).await?;
-    Ok(newest.map_or(Revision::default(), |newest| newest.revision))
+/// What the key of the snapshots says.
+pub(super) fn read_complete(found: &[KeyValue]) -> Result<Complete, JournalError> {
+    let Some(kv) = found.first() else {
+        return Ok(Complete::default());
+    };
+    Complete::read(&kv.value).ok_or_else(|| unexpected("the list of snapshots"))
 }
 
-/// Reads the newest snapshot.
-pub(super) async fn read(journal: &Etcd) -> Result<Option<Snapshot>, JournalError> {
+/// Reads the newest snapshot at a revision or before it.
+pub(super) async fn read(journal: &Etcd, at: Revision) -> Result<Option<Snapshot>, JournalError> {
+    let mut missing = None;
     for _ in 0..READS {
-        let (Some(complete), _) = newest(journal).await? else {
+        let (complete, _) = complete(journal).await?;
+        let Some((kept, name)) = complete.0.iter().rfind(|(kept, _)| kept.revision <= at) else {
             return Ok(None);
         };
-        // A newer one may have replaced it, whose writer has deleted some of these chunks.
-        if let Some(snapshot) = complete.with(chunks(journal, &complete).await?) {
-            return Ok(Some(snapshot));
+        let chunks = chunks(journal, name, *kept).await?;
+        let count = chunks.len();
+        if u32::try_from(count) == Ok(kept.chunks) {
+            return Ok(Some(Snapshot {
+                revision: kept.revision,
+                chunks,
+            }));
         }
+        // It may have been left out for another, whose writer has deleted some of these chunks.
+        let place = u32::try_from(count).unwrap_or(u32::MAX);
+        let snapshot = kept.revision;
+        let lies = String::from_utf8_lossy(&journal.keys.chunk(name, place)).into_owned();
+        missing = Some(Subject::Chunk { snapshot, place }.damaged(lies, "to be there", "nothing"));
     }
-    Err(unexpected("a snapshot of which chunks are missing"))
+    Err(missing.unwrap_or_else(|| unexpected("a snapshot")))
 }
 
-async fn chunks(journal: &Etcd, of: &Complete) -> Result<Vec<Vec<u8>>, JournalError> {
+/// The chunks of a snapshot up to the first that is missing.
+async fn chunks(journal: &Etcd, name: &str, kept: Kept) -> Result<Vec<Vec<u8>>, JournalError> {
     let mut chunks: Vec<Vec<u8>> = Vec::new();
     while let Ok(place) = u32::try_from(chunks.len())
-        && place < of.chunks
+        && place < kept.chunks
     {
         let range = RangeRequest {
-            key: journal.keys.chunk(&of.name, place),
-            range_end: journal.keys.chunks_end(&of.name),
+            key: journal.keys.chunk(name, place),
+            range_end: journal.keys.chunks_end(name),
             limit: i64::try_from(READ_AT_ONCE).unwrap_or(i64::MAX),
             ..RangeRequest::default()
         };
         let answer = journal
-            .steadily("read the snapshot", || journal.client.range(range.clone()))
+            .steadily("read a snapshot", || journal.client.range(range.clone()))
             .await?;
-        if answer.kvs.is_empty() {
+        let before = chunks.len();
+        for (place, kv) in (place..).zip(answer.kvs) {
+            if kv.key != journal.keys.chunk(name, place) {
+                return Ok(chunks);
+            }
+            chunks.push(journal.keys.read_chunk(name, kept.revision, place, &kv.value)?);
+        }
+        if chunks.len() == before {
             break;
         }
-        chunks.extend(answer.kvs.into_iter().map(|kv| Vec::from(kv.value)));
     }
     Ok(chunks)
 }
 
-/// Deletes records that the newest snapshot covers, some at a time.
+/// Deletes the snapshots that are not needed any more, then the records before the oldest that is left, some at a time.
 pub(super) async fn truncate(journal: &Etcd, before: Revision) -> Result<(), JournalError> {
     const OPERATION: &str = "truncate";
-    let end = before.min(revision(journal).await?.next());
+    let (now, _) = complete(journal).await?;
+    let Some(begin) = kept::begin(&now.kept(), before) else {
+        return Ok(());
+    };
+    change(journal, OPERATION, |complete| {
+        let all = complete.kept();
+        let keep = kept::since(&all, begin);
+        (keep.len() < all.len()).then(|| complete.keep(keep))
+    })
+    .await?;
+    let end = begin.next();
     loop {
         let first = RangeRequest {
             key: journal.keys.record(Revision::default()),

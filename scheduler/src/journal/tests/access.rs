@@ -94,7 +94,7 @@ async fn an_etcd_with_users_lets_in_who_knows_the_password_also_after_it_has_for
     };
     let journal = open(&server, &password("secret"));
     fill(&journal, 1..=2).await;
-    journal.put_snapshot(Revision(2), std::iter::empty()).await.unwrap();
+    journal.put_snapshot(Revision(2), 0, std::iter::empty()).await.unwrap();
     journal.truncate(Revision(3)).await.unwrap();
     journal.tidy().await.unwrap();
     journal.tidy().await.unwrap();

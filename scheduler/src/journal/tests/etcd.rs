@@ -37,6 +37,10 @@ impl Bed for InEtcd {
         self.server.kill();
         self.server.restart();
     }
+
+    async fn damage(&self, subject: Subject, byte: usize) {
+        self.user().await.damage(subject, byte).await;
+    }
 }
 
 fn open(address: std::net::SocketAddr, options: &str, writer: u64) -> Etcd {
@@ -156,7 +160,9 @@ async fn what_was_overwritten_is_compacted_and_followers_go_on() {
     for revision in 0..30 {
         append(&ours, revision, revision).await;
         if revision % 10 == 0 {
-            ours.put_snapshot(Revision(revision), std::iter::empty()).await.unwrap();
+            ours.put_snapshot(Revision(revision), 0, std::iter::empty())
+                .await
+                .unwrap();
             ours.truncate(Revision(revision.saturating_sub(5))).await.unwrap();
             ours.tidy().await.unwrap();
             theirs.tidy().await.unwrap();

@@ -175,7 +175,7 @@ pub(super) async fn a_follower_hears_that_nothing_happens(bed: impl Bed) {
 pub(super) async fn a_follower_behind_the_truncation_is_told_so(bed: impl Bed) {
     let journal = bed.user().await;
     fill(&*journal, 1..=10).await;
-    journal.put_snapshot(Revision(7), std::iter::empty()).await.unwrap();
+    journal.put_snapshot(Revision(7), 0, std::iter::empty()).await.unwrap();
     journal.truncate(Revision(8)).await.unwrap();
     let mut stream = pin!(journal.follow(Revision(5)));
     let told = timeout(PATIENCE, stream.next()).await.unwrap().unwrap().unwrap();
@@ -191,10 +191,10 @@ fn snapshot(at: u64, chunks: &[&str]) -> Snapshot {
 
 async fn put(journal: &impl Journal, snapshot: Snapshot) {
     let Snapshot { revision, chunks } = snapshot;
-    journal.put_snapshot(revision, chunks.into_iter()).await.unwrap();
+    journal.put_snapshot(revision, 0, chunks.into_iter()).await.unwrap();
 }
 
-pub(super) async fn a_snapshot_replaces_only_an_older_one(bed: impl Bed) {
+pub(super) async fn the_newest_snapshot_is_the_one_of_the_newest_state(bed: impl Bed) {
     let journal = bed.user().await;
     fill(&*journal, 1..=9).await;
     assert_eq!(journal.latest_snapshot().await.unwrap(), None);
@@ -226,7 +226,7 @@ pub(super) async fn a_snapshot_is_there_whole_or_not_at_all(mut bed: impl Bed) {
                 }
                 chunk
             });
-            drop(journal.put_snapshot(Revision(2), chunks).await);
+            drop(journal.put_snapshot(Revision(2), 0, chunks).await);
         }
     });
     beginning.await.unwrap();
@@ -237,19 +237,115 @@ pub(super) async fn a_snapshot_is_there_whole_or_not_at_all(mut bed: impl Bed) {
     assert!(found.is_none_or(|found| found.chunks == chunks));
 }
 
-pub(super) async fn truncation_stops_at_the_snapshot(bed: impl Bed) {
+pub(super) async fn truncation_stops_at_a_snapshot(bed: impl Bed) {
     let journal = bed.user().await;
     fill(&*journal, 1..=10).await;
     journal.truncate(Revision(8)).await.unwrap();
     assert_eq!(records(&*journal, 1).await.len(), 10, "nothing covers them");
     put(&*journal, snapshot(4, &["sum"])).await;
-    journal.truncate(Revision(3)).await.unwrap();
-    assert_eq!(records(&*journal, 3).await, own_numbers(3..=10));
+    for before in [0, 3, 4] {
+        journal.truncate(Revision(before)).await.unwrap();
+        assert_eq!(records(&*journal, 1).await, own_numbers(1..=10), "{before}");
+    }
     journal.truncate(Revision(8)).await.unwrap();
     let compacted = Found::Compacted { oldest: Revision(5) };
     assert_eq!(journal.read(Revision(1), 1).await.unwrap(), compacted);
     assert_eq!(records(&*journal, 5).await, own_numbers(5..=10));
     fill(&*journal, 11..=11).await;
+}
+
+/// The revisions of the snapshots that are kept, each of which is read whole.
+async fn kept(journal: &impl Journal) -> Vec<u64> {
+    let mut revisions = Vec::new();
+    for kept in journal.snapshots().await.unwrap() {
+        let read = journal.snapshot_before(kept.revision).await.unwrap().unwrap();
+        assert_eq!(read.revision, kept.revision);
+        assert_eq!(read.chunks.len(), usize::try_from(kept.chunks).unwrap());
+        let bytes: usize = read.chunks.iter().map(Vec::len).sum();
+        assert_eq!(u64::try_from(bytes).unwrap(), kept.bytes);
+        revisions.push(kept.revision.0);
+    }
+    revisions
+}
+
+pub(super) async fn each_revision_that_is_kept_has_a_snapshot_before_it(mut bed: impl Bed) {
+    let journal = bed.user().await;
+    fill(&*journal, 1..=10).await;
+    let snapshots = [3, 6, 9].map(|at| snapshot(at, &["state", &at.to_string()]));
+    for snapshot in &snapshots {
+        put(&*journal, snapshot.clone()).await;
+    }
+    let (third, sixth, ninth) = (Some(&snapshots[0]), Some(&snapshots[1]), Some(&snapshots[2]));
+    for (at, expected) in [
+        (0, None),
+        (2, None),
+        (3, third),
+        (5, third),
+        (6, sixth),
+        (9, ninth),
+        (70, ninth),
+    ] {
+        let found = bed.user().await.snapshot_before(Revision(at)).await.unwrap();
+        assert_eq!(found.as_ref(), expected, "{at}");
+    }
+    journal.truncate(Revision(8)).await.unwrap();
+    assert_eq!(kept(&*journal).await, [6, 9]);
+    assert_eq!(journal.snapshot_before(Revision(5)).await.unwrap(), None);
+    let compacted = Found::Compacted { oldest: Revision(7) };
+    assert_eq!(journal.read(Revision(4), 1).await.unwrap(), compacted);
+    drop(journal);
+    bed.crash().await;
+    let journal = bed.user().await;
+    assert_eq!(journal.snapshot_before(Revision(8)).await.unwrap().as_ref(), sixth);
+    assert_eq!(records(&*journal, 7).await, own_numbers(7..=10));
+}
+
+pub(super) async fn of_many_snapshots_few_are_kept_and_those_whole(bed: impl Bed) {
+    let journal = bed.user().await;
+    fill(&*journal, 1..=30).await;
+    for at in 1..=30 {
+        put(&*journal, snapshot(at, &["a", "state"])).await;
+    }
+    let kept = kept(&*bed.user().await).await;
+    assert!((3..=12).contains(&kept.len()), "{kept:?}");
+    assert_eq!((kept[0], kept[kept.len() - 1]), (1, 30));
+    assert_eq!(records(&*journal, 1).await.len(), 30, "history begins where it did");
+    journal.truncate(Revision(31)).await.unwrap();
+    assert_eq!(self::kept(&*bed.user().await).await, [30]);
+}
+
+pub(super) async fn what_is_damaged_is_named_and_neither_served_nor_skipped(bed: impl Bed) {
+    let journal = bed.user().await;
+    fill(&*journal, 1..=5).await;
+    put(&*journal, snapshot(2, &["first", "second"])).await;
+    let record = Subject::Record(Revision(4));
+    let chunk = Subject::Chunk {
+        snapshot: Revision(2),
+        place: 1,
+    };
+    for byte in 0..5 {
+        bed.damage(record, byte).await;
+        bed.damage(chunk, byte).await;
+        let reader = bed.user().await;
+        for from in [1, 4] {
+            is_named(record, reader.read(Revision(from), 5).await);
+        }
+        let mut stream = pin!(reader.follow(Revision(4)));
+        is_named(record, timeout(PATIENCE, stream.next()).await.unwrap().unwrap());
+        is_named(chunk, reader.latest_snapshot().await);
+        assert_eq!(records(&*reader, 5).await, own_numbers(5..=5));
+        // Damaged twice it is whole again.
+        bed.damage(record, byte).await;
+        bed.damage(chunk, byte).await;
+        assert_eq!(records(&*bed.user().await, 1).await, own_numbers(1..=5));
+    }
+}
+
+fn is_named<T: std::fmt::Debug>(subject: Subject, found: Result<T, JournalError>) {
+    let error = found.unwrap_err();
+    assert!(matches!(error, JournalError::Damaged { .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.starts_with(&format!("{subject} in ")), "{text}");
 }
 
 pub(super) async fn a_journal_without_records_goes_on_behind_its_snapshot(mut bed: impl Bed) {
