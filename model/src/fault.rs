@@ -18,6 +18,8 @@ pub enum FaultClass {
     InvalidParameter,
     /// Berth failed, not the caller.
     Server,
+    /// Berth cannot do it at present, whoever asks: it says so in ECS's words as [`Self::Server`] does.
+    Unavailable,
     /// The cluster does not exist or is INACTIVE.
     ClusterNotFound,
     /// The cluster still has container instances.
@@ -60,7 +62,7 @@ impl FaultClass {
         match self {
             Self::Client => "ClientException",
             Self::InvalidParameter => "InvalidParameterException",
-            Self::Server => "ServerException",
+            Self::Server | Self::Unavailable => "ServerException",
             Self::ClusterNotFound => "ClusterNotFoundException",
             Self::ClusterContainsContainerInstances => "ClusterContainsContainerInstancesException",
             Self::ClusterContainsTasks => "ClusterContainsTasksException",
@@ -126,6 +128,12 @@ impl Fault {
     #[must_use]
     pub fn server(message: impl Into<String>) -> Self {
         Self::new(FaultClass::Server, message)
+    }
+
+    /// `ServerException` for what may be possible again in a while.
+    #[must_use]
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(FaultClass::Unavailable, message)
     }
 
     /// `ClusterNotFoundException` for a name that no cluster has.

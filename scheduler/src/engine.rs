@@ -129,7 +129,7 @@ impl Engine {
     /// the engine is gone, or the journal has not been reached for a while.
     pub async fn submit<C: Command + 'static>(&self, command: C, by: Principal) -> Result<C::Outcome, Fault> {
         if let Some(reason) = self.cut_off() {
-            return Err(Fault::server(format!(
+            return Err(Fault::unavailable(format!(
                 "{reason}. Nothing was changed. Try again later."
             )));
         }
@@ -151,7 +151,7 @@ impl Engine {
                 Ok(answer) => return answer.map_err(|_| closed())?,
                 Err(_) => {
                     if let Some(reason) = self.cut_off() {
-                        return Err(Fault::server(format!(
+                        return Err(Fault::unavailable(format!(
                             "{reason}. It is not known whether anything was changed: look before you try again."
                         )));
                     }
@@ -180,7 +180,7 @@ impl Engine {
 const JOURNAL_FAILED: i32 = 4;
 
 fn closed() -> Fault {
-    Fault::server("The scheduler is shutting down. Try again later.")
+    Fault::unavailable("The scheduler is shutting down. Try again later.")
 }
 
 #[cfg(test)]

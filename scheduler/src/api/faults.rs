@@ -24,7 +24,7 @@ struct JsonFault<'a> {
 
 /// The error of the ECS JSON protocol: HTTP 400, or 500 when it is ours, with class and message.
 pub(super) fn json(fault: &Fault) -> Response {
-    let status = if fault.class == FaultClass::Server {
+    let status = if matches!(fault.class, FaultClass::Server | FaultClass::Unavailable) {
         StatusCode::INTERNAL_SERVER_ERROR
     } else {
         StatusCode::BAD_REQUEST
@@ -49,6 +49,7 @@ pub(super) fn status(fault: &Fault) -> Status {
             Code::InvalidArgument
         }
         FaultClass::Server => Code::Internal,
+        FaultClass::Unavailable => Code::Unavailable,
         FaultClass::ClusterNotFound
         | FaultClass::ServiceNotFound
         | FaultClass::ServiceDeploymentNotFound
@@ -86,5 +87,20 @@ pub(super) fn class_of(code: Code) -> FaultClass {
     } else {
         // What cannot be decoded is reported as internal, although it is the caller's.
         FaultClass::Serialization
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_possible_again_is_unavailable_in_grpc_and_a_server_exception_in_both() {
+        let fault = Fault::unavailable("Try again later.");
+        let status = status(&fault);
+        assert_eq!(status.code(), Code::Unavailable);
+        assert_eq!(status.metadata().get(FAULT_KEY).unwrap(), "ServerException");
+        assert_eq!(json(&fault).status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(super::status(&Fault::server("broken")).code(), Code::Internal);
     }
 }
