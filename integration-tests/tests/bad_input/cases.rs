@@ -264,7 +264,18 @@ fn tasks(here_arn: &str) -> Vec<Case> {
         let input = json!({"taskDefinition": "good", "containerInstances": instances});
         case("StartTask", in_here(input), EITHER, says)
     };
+    let versions = |versions: Value, says: &str| {
+        let input = json!({
+            "taskDefinition": "good", "containerInstances": [NOBODY, NOBODY], "containerInstanceVersions": versions,
+        });
+        case("StartTask", in_here(input), INVALID, says)
+    };
     vec![
+        versions(
+            json!([7]),
+            "containerInstanceVersions has 1 entries; it must have one for each of the 2 containerInstances.",
+        ),
+        versions(json!([7, -1]), "containerInstanceVersions has -1;"),
         stop(NOBODY, "The referenced task was not found."),
         stop(&task_arn("here"), "The referenced task was not found."),
         stop(&task_arn("there"), "there"),

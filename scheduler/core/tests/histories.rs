@@ -35,7 +35,7 @@ use berth_scheduler_core::decide::queue::EndOverdue;
 use berth_scheduler_core::decide::reconcile::ReconcileService;
 use berth_scheduler_core::decide::report::ReportTasks;
 use berth_scheduler_core::decide::service::{DeleteService, ServiceUpdate, StopDeployment, UpdateService};
-use berth_scheduler_core::decide::start::StartTask;
+use berth_scheduler_core::decide::start::{Chosen, StartTask};
 use berth_scheduler_core::decide::stop::StopTask;
 use berth_scheduler_core::decide::target::RecordTargets;
 use berth_scheduler_core::decide::upkeep::{ForgetServices, ForgetStoppedTasks};
@@ -255,7 +255,7 @@ impl History {
             Step::Start { instances } => self
                 .submit(&StartTask {
                     call: call(),
-                    instances: instances.iter().map(|id| InstanceId::from_bits(*id)).collect(),
+                    instances: instances.iter().map(|id| self.chosen(*id)).collect(),
                 })
                 .map(drop),
             Step::Stop { nth } => {
@@ -335,6 +335,19 @@ impl History {
             assert_eq!(acts(&self.records[records..]), None, "the same step twice");
         }
         Ok(())
+    }
+
+    /// An instance as StartTask names it: every other one with its version, which no other task of the call changes.
+    fn chosen(&self, id: u128) -> Chosen {
+        let instance = InstanceId::from_bits(id);
+        let known = self.state.instance(InstanceKey {
+            cluster: ClusterKey(1),
+            instance,
+        });
+        Chosen {
+            instance,
+            version: known.map(|known| known.version).filter(|_| id.is_multiple_of(2)),
+        }
     }
 
     fn run(&mut self, count: u32, distinct: bool, pack: bool) -> Result<(), Fault> {

@@ -13,7 +13,7 @@ use berth_model::status::{DesiredStatus, LaunchType};
 use berth_model::tag::Tag;
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::decide::run::{Call, Failure, Launched, RunTask};
-use berth_scheduler_core::decide::start::StartTask;
+use berth_scheduler_core::decide::start::{Chosen, StartTask};
 use berth_scheduler_core::decide::stop::StopTask;
 use berth_scheduler_core::keys::{ServiceKey, TaskKey};
 use berth_scheduler_core::launch::ClientToken;
@@ -34,6 +34,8 @@ const MAX_GROUP: usize = 255;
 const MAX_STARTED_BY: usize = 128;
 const MAX_REASON: usize = 1024;
 const MAX_TOKEN: usize = 64;
+/// The reason of a failure where an instance is not as the caller has seen it.
+const CONFLICT: &str = "CONFLICT";
 
 pub(super) async fn run(
     api: &Api,
@@ -106,6 +108,7 @@ pub(super) async fn start(
         return Err(Fault::invalid("Container Instances cannot be empty."));
     }
     at_most("containerInstances", &request.container_instances, MAX_INSTANCES)?;
+    let versions = versions(&request)?;
     let wishes = Wishes {
         cluster: request.cluster,
         task_definition: request.task_definition,
@@ -121,18 +124,41 @@ pub(super) async fn start(
     let call = wishes.call(api, None)?;
     queueing::refuse(&call.tags, "StartTask")?;
     let cluster = call.cluster.clone();
-    let instances: Result<Vec<InstanceId>, Fault> = request
-        .container_instances
-        .iter()
-        .map(|text| api.namespace.parse_instance(&cluster, text))
-        .collect();
+    let chosen = request.container_instances.iter().zip(versions).map(|(text, version)| {
+        Ok(Chosen {
+            instance: api.namespace.parse_instance(&cluster, text)?,
+            version,
+        })
+    });
     let command = StartTask {
         call,
-        instances: instances?,
+        instances: chosen.collect::<Result<_, Fault>>()?,
     };
     let launched = api.submit(command, caller).await?;
     let (tasks, failures) = answer(api, &cluster, launched);
     Ok(ecs::StartTaskResponse { tasks, failures })
+}
+
+/// For each instance of a StartTask the version that the caller has seen, where it says so.
+fn versions(request: &ecs::StartTaskRequest) -> Result<Vec<Option<u64>>, Fault> {
+    let (versions, instances) = (&request.container_instance_versions, request.container_instances.len());
+    if versions.is_empty() {
+        return Ok(vec![None; instances]);
+    }
+    if versions.len() != instances {
+        return Err(Fault::invalid(format!(
+            "containerInstanceVersions has {} entries; it must have one for each of the {instances} containerInstances.",
+            versions.len()
+        )));
+    }
+    let read = |version: &i64| {
+        u64::try_from(*version).map(Some).map_err(|_| {
+            Fault::invalid(format!(
+                "containerInstanceVersions has {version}; it should have what DescribeContainerInstances gives as version."
+            ))
+        })
+    };
+    versions.iter().map(read).collect()
 }
 
 /// The members that RunTask and StartTask share.
@@ -265,6 +291,17 @@ fn failed(api: &Api, cluster: &ClusterName, failure: Failure) -> ecs::Failure {
                 detail: Some(texts.join("; ")),
             }
         }
+        Failure::Changed {
+            instance,
+            expected,
+            found,
+        } => ecs::Failure {
+            arn: Some(api.namespace.instance(cluster, instance)),
+            reason: Some(CONFLICT.to_owned()),
+            detail: Some(format!(
+                "version {expected} was expected, {found} was found: the container instance has changed meanwhile"
+            )),
+        },
     }
 }
 

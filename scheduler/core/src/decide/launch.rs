@@ -80,6 +80,15 @@ pub enum Failure {
     Missing(InstanceId),
     /// The instance cannot take it.
     Refused(Refusal),
+    /// The instance is not as the caller has seen it.
+    Changed {
+        /// Which.
+        instance: InstanceId,
+        /// The version that the caller has seen.
+        expected: u64,
+        /// The version that it has.
+        found: u64,
+    },
 }
 
 /// A call that may go on: its tasks are not there yet and its definition can be run.

@@ -355,7 +355,7 @@ fn why(launched: &Launched, missing: usize) -> Arc<str> {
             let first = refusal.misfits.first().map_or("RESOURCE", |misfit| misfit.reason());
             (first.into(), texts.join("; ").into())
         }
-        (None, Some(Failure::Missing(_)) | None) => obstacle(None),
+        (None, Some(Failure::Missing(_) | Failure::Changed { .. }) | None) => obstacle(None),
     };
     let tasks = if missing == 1 { "task" } else { "tasks" };
     match detail.is_empty() {
