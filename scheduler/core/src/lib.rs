@@ -10,6 +10,7 @@ pub mod command;
 pub mod commit;
 pub mod decide;
 pub mod fold;
+pub mod history;
 pub mod invariant;
 pub mod keys;
 pub mod launch;

@@ -1,0 +1,81 @@
+//! The story of a container instance.
+
+use berth_model::id::TaskId;
+
+use super::{Told, launch_words, told};
+use crate::change::Change;
+use crate::keys::{ClusterKey, InstanceKey};
+use crate::launch::Placement;
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "other changes are of other subjects")]
+pub(super) fn concerns(key: InstanceKey, change: &Change) -> bool {
+    let among = |cluster: &ClusterKey, placements: &[Placement]| {
+        *cluster == key.cluster && placements.iter().any(|placement| placement.instance == key.instance)
+    };
+    match change {
+        Change::InstanceRegistered { cluster, instance, .. }
+        | Change::InstanceConnection { cluster, instance, .. }
+        | Change::InstanceStatusSet { cluster, instance, .. } => *cluster == key.cluster && *instance == key.instance,
+        Change::TasksPlaced {
+            cluster, placements, ..
+        }
+        | Change::QueuedTasksPlaced { cluster, placements } => among(cluster, placements),
+        _ => false,
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Teller {
+    key: InstanceKey,
+}
+
+impl Teller {
+    pub(super) const fn of(key: InstanceKey) -> Self {
+        Self { key }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "other changes are of other subjects")]
+    pub(super) fn tell(&self, change: &Change) -> Option<Told> {
+        let tasks = |placements: &[Placement]| {
+            let here = placements
+                .iter()
+                .filter(|placement| placement.instance == self.key.instance);
+            let ids: Vec<TaskId> = here.map(|placement| placement.task).collect();
+            match &ids[..] {
+                [only] => format!("got task {only}"),
+                several => {
+                    let ids: Vec<String> = several.iter().map(TaskId::to_string).collect();
+                    format!("got {} tasks: {}", several.len(), ids.join(", "))
+                }
+            }
+        };
+        match change {
+            Change::InstanceRegistered { facts, .. } => {
+                let mut what = format!("registered with {} CPU units and {} MiB", facts.cpu, facts.memory);
+                if !facts.gpus.is_empty() {
+                    what += &format!(", {} GPUs", facts.gpus.len());
+                }
+                let versions = [("agent", &facts.agent_version), ("Docker", &facts.docker_version)];
+                for (of, version) in versions.into_iter().filter(|(_, version)| !version.is_empty()) {
+                    what += &format!(", {of} {version}");
+                }
+                Some(told(what, ""))
+            }
+            Change::InstanceConnection { connected, via, .. } => {
+                let what = if *connected {
+                    "its agent connected"
+                } else {
+                    "its agent is away"
+                };
+                let at = via.map_or_else(String::new, |via| format!("at scheduler {via}"));
+                Some(told(what, at))
+            }
+            Change::InstanceStatusSet { status, leaving, .. } => {
+                Some(told(format!("became {status}"), leaving.as_deref().unwrap_or_default()))
+            }
+            Change::TasksPlaced { launch, placements, .. } => Some(told(tasks(placements), launch_words(launch))),
+            Change::QueuedTasksPlaced { placements, .. } => Some(told(tasks(placements), "waited for room")),
+            _ => None,
+        }
+    }
+}
