@@ -61,6 +61,7 @@ pub(crate) struct Ask {
     first: Option<Vec<Change>>,
     mutant: Option<Mutant>,
     early: Option<Early>,
+    believed: Option<State>,
 }
 
 /// Answers that are given when their record leaves, for [`Mutant::AnswerBeforeDurable`].
@@ -93,7 +94,13 @@ impl Ask {
             first: None,
             mutant,
             early: None,
+            believed: None,
         }
+    }
+
+    /// It is decided on this state whatever the newest is, for [`Mutant::FireStale`].
+    pub(crate) fn believe(&mut self, state: State) {
+        self.believed = Some(state);
     }
 
     pub(crate) fn answer_early(&mut self, early: &Early) {
@@ -108,7 +115,7 @@ impl Pending for Ask {
         }
         let (changes, answer) = match self.mutant {
             Some(Mutant::FreeEarly) if matches!(self.waits, Waits::Client(_)) => (self.decide)(&freed(state), env),
-            _ => (self.decide)(state, env),
+            _ => (self.decide)(self.believed.as_ref().unwrap_or(state), env),
         };
         if let (Some(early), Waits::Client(request)) = (&self.early, &self.waits) {
             early.borrow_mut().push((*request, answer.clone()));

@@ -19,6 +19,7 @@ use berth_scheduler_core::state::{State, Task};
 
 use crate::ask::Answer;
 use crate::journal::Journal;
+use crate::schedules::{Runs, schedule};
 use crate::world::World;
 
 /// What was found to be wrong.
@@ -49,6 +50,7 @@ pub(crate) struct Truth {
     exits: BTreeMap<(TaskId, String), i32>,
     /// Tasks that were dropped from the state after their end.
     forgotten: BTreeSet<TaskId>,
+    runs: Runs,
     digest: u64,
 }
 
@@ -94,6 +96,7 @@ impl Truth {
             Change::TasksQueued { wait, tasks, .. } => self.started_by(&wait.launch, tasks.len()),
             _ => {}
         }
+        self.runs.note(change)?;
         match change {
             Change::TasksPlaced { placements, .. } | Change::QueuedTasksPlaced { placements, .. } => {
                 for placement in placements {
@@ -300,8 +303,18 @@ pub(crate) fn at_the_end(world: &World) -> Result<(), Violation> {
             ));
         }
     }
+    check_schedules(world)?;
     check_hosts(world)?;
     check_services(world)
+}
+
+/// What was due has run.
+fn check_schedules(world: &World) -> Result<(), Violation> {
+    let never = |number: &&u64| !world.truth.runs.has(&schedule(**number));
+    match world.workload.schedules.iter().find(never) {
+        None => Ok(()),
+        Some(number) => Err(world.violation(format!("schedule {} was never run", schedule(*number)))),
+    }
 }
 
 /// What runs is what should run, and what has ended is known with its exit code.

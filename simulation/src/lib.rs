@@ -15,6 +15,7 @@ mod message;
 mod mutant;
 mod random;
 mod replica;
+mod schedules;
 mod workload;
 mod world;
 

@@ -32,4 +32,6 @@ pub enum Mutant {
     FreeEarly,
     /// Answers that change nothing are given without asking whether the state that they are true of is the newest.
     AnswerStale,
+    /// A schedule is fired by what a scheduler knew when it asked, not by the state that its run is added to.
+    FireStale,
 }

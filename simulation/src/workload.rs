@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use berth_model::arn::DefinitionReference;
 use berth_model::fault::Fault;
@@ -11,6 +12,7 @@ use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, PackBy, SpreadKey, Strategy};
 use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy};
 use berth_model::status::LaunchType;
+use berth_model::time::Timestamp;
 use berth_scheduler_core::decide::cluster::CreateCluster;
 use berth_scheduler_core::decide::definition::RegisterDefinition;
 use berth_scheduler_core::decide::run::{Call, RunTask};
@@ -22,6 +24,7 @@ use berth_scheduler_core::service::ServiceSpec;
 use crate::ask::{Answer, Ask, Waits};
 use crate::mutant::Mutant;
 use crate::random::Random;
+use crate::schedules;
 
 /// What tasks run: for ever, for ever on a port of the host, and a while.
 pub(crate) const FAMILIES: [&str; 3] = ["web", "port", "batch"];
@@ -52,6 +55,8 @@ pub(crate) enum Request {
         deploy: bool,
     },
     DeleteService(&'static str),
+    /// A schedule that is due once.
+    Schedule(Timestamp),
 }
 
 /// Everything that was promised to clients.
@@ -80,25 +85,38 @@ pub(crate) struct Workload {
     renewed: Option<&'static str>,
     registered: BTreeSet<&'static str>,
     cluster: bool,
+    /// Requests for schedules that a client was told exist.
+    pub(crate) schedules: BTreeSet<u64>,
 }
 
 impl Workload {
     /// A new request of some kind.
-    pub(crate) fn next(&mut self, random: &mut Random) -> (u64, Request) {
-        let request = self.choose(random);
+    pub(crate) fn next(&mut self, random: &mut Random, now: Timestamp) -> (u64, Request) {
+        let request = self.choose(random, now);
         (self.add(request.clone()), request)
     }
 
     pub(crate) fn add(&mut self, request: Request) -> u64 {
         self.asked += 1;
-        if let Request::Run { count, .. } = request {
-            self.copies.insert(self.asked, count);
+        match request {
+            Request::Run { count, .. } => {
+                self.copies.insert(self.asked, count);
+            }
+            Request::Schedule(_) => {
+                self.copies.insert(self.asked, 1);
+            }
+            Request::CreateCluster
+            | Request::Register(_)
+            | Request::Stop(_)
+            | Request::CreateService { .. }
+            | Request::UpdateService { .. }
+            | Request::DeleteService(_) => {}
         }
         self.open.insert(self.asked, (request, 0));
         self.asked
     }
 
-    fn choose(&mut self, random: &mut Random) -> Request {
+    fn choose(&mut self, random: &mut Random, now: Timestamp) -> Request {
         if !self.cluster {
             return Request::CreateCluster;
         }
@@ -112,7 +130,7 @@ impl Workload {
         let service = SERVICES[random.below(SERVICES.len())];
         let desired = u32::try_from(random.below(DESIRED + 1)).unwrap_or(0);
         let tasks: Vec<TaskId> = self.tasks.iter().copied().collect();
-        match random.below(24) {
+        match random.below(26) {
             0..=8 => {
                 let count = u32::try_from(random.below(4) + 1).unwrap_or(1);
                 let token = random.one_in(3).then(|| random.next());
@@ -134,6 +152,7 @@ impl Workload {
                 deploy: random.one_in(2),
             },
             20..=22 => Request::DeleteService(service),
+            23 | 24 => Request::Schedule(now + Duration::from_millis(random.next() % 20_000)),
             _ => Request::Register(FAMILIES[random.below(FAMILIES.len())]),
         }
     }
@@ -171,6 +190,9 @@ impl Workload {
                 self.desired.insert(name, desired);
             }
             Request::DeleteService(name) => self.renewed = Some(name),
+            Request::Schedule(_) => {
+                self.schedules.insert(number);
+            }
         }
     }
 
@@ -210,7 +232,7 @@ pub(crate) fn cluster() -> ClusterName {
 
 /// A name of this file's own making, which is a name.
 #[expect(clippy::expect_used, reason = "the names are constants")]
-fn name<T>(text: &str, parse: impl Fn(&str) -> Result<T, Fault>) -> T {
+pub(crate) fn name<T>(text: &str, parse: impl Fn(&str) -> Result<T, Fault>) -> T {
     parse(text).expect("a valid name")
 }
 
@@ -310,7 +332,7 @@ pub(crate) fn command(number: u64, request: &Request, mutant: Option<Mutant>) ->
                 count: *count,
                 constraints,
                 strategies,
-                patience: patient.then_some(std::time::Duration::from_secs(30)),
+                patience: patient.then_some(Duration::from_secs(30)),
             };
             Ask::new(command, waits, mutant, |launched| Answer::Tasks(launched.tasks))
         }
@@ -357,6 +379,10 @@ pub(crate) fn command(number: u64, request: &Request, mutant: Option<Mutant>) ->
                 service: name(service, ServiceName::parse),
                 force: true,
             };
+            Ask::new(command, waits, mutant, |_| Answer::Done)
+        }
+        Request::Schedule(due) => {
+            let command = schedules::once(number, *due, call(number, "batch", None));
             Ask::new(command, waits, mutant, |_| Answer::Done)
         }
     }

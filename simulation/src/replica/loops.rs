@@ -9,15 +9,17 @@ use berth_scheduler_core::change::Change;
 use berth_scheduler_core::decide::instance::SetConnection;
 use berth_scheduler_core::decide::queue::{EndOverdue, PlaceQueued};
 use berth_scheduler_core::decide::reconcile::{ReconcileService, Reconciled};
+use berth_scheduler_core::decide::schedule::run::FireSchedule;
 use berth_scheduler_core::decide::upkeep::ForgetStoppedTasks;
-use berth_scheduler_core::keys::{InstanceKey, ReplicaId, ServiceKey};
+use berth_scheduler_core::keys::{InstanceKey, ReplicaId, ScheduleKey, ServiceKey};
 use berth_scheduler_core::presence::{Correction, correction};
 use berth_scheduler_core::reconcile::Timing;
 use berth_scheduler_core::state::State;
 use berth_scheduler_core::wake::Hints;
 
 use super::{Effect, Replica};
-use crate::ask::{Answer, Waits};
+use crate::ask::{Answer, Ask, Waits};
+use crate::mutant::Mutant;
 
 /// How often all services are looked at, whatever was heard.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -66,6 +68,7 @@ impl Replica {
         for set in wrong {
             self.ask(set, Waits::Nobody, |()| Answer::Done);
         }
+        self.fire_schedules(now);
         if self.agenda.swept.is_none_or(|at| at + SWEEP <= now) {
             self.agenda.swept = Some(now);
             self.agenda
@@ -77,6 +80,22 @@ impl Replica {
                 limit: 20,
             };
             self.ask(forget, Waits::Nobody, |_| Answer::Done);
+        }
+    }
+
+    /// Every scheduler fires what it takes to be due: that only one comes to it is the command's matter.
+    fn fire_schedules(&mut self, now: Timestamp) {
+        let due = self.commit.published().schedules().due();
+        let due: Vec<ScheduleKey> = due
+            .take_while(|(at, _)| *at <= now)
+            .map(|(_, key)| key.clone())
+            .collect();
+        for key in due {
+            let mut ask = Ask::new(FireSchedule { key }, Waits::Nobody, self.mutant, |_| Answer::Done);
+            if self.mutant == Some(Mutant::FireStale) {
+                ask.believe(self.state().clone());
+            }
+            self.submit(ask);
         }
     }
 

@@ -9,7 +9,8 @@ impl World {
         if self.peaceful {
             return;
         }
-        let (number, request) = self.workload.next(&mut self.random);
+        let now = self.time();
+        let (number, request) = self.workload.next(&mut self.random, now);
         self.ask(number, &request);
         let pause = self.random.between(5, 1_000);
         self.after(pause, Event::ClientAsks);
@@ -50,7 +51,8 @@ impl World {
             | Request::Stop(_)
             | Request::CreateService { .. }
             | Request::UpdateService { .. }
-            | Request::DeleteService(_) => true,
+            | Request::DeleteService(_)
+            | Request::Schedule(_) => true,
         };
         *tries += 1;
         let request = request.clone();
