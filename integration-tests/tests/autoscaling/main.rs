@@ -13,11 +13,12 @@ use anyhow::{Context, Result, ensure};
 use berth_integration_tests::agent::Settings;
 use berth_integration_tests::cluster::SOON;
 use berth_integration_tests::cluster::services::events;
+use berth_integration_tests::daemon::Daemon;
 use berth_integration_tests::gateway::{self, Gateway};
 use berth_integration_tests::grpc::Client;
 use berth_integration_tests::suite::{self, Fixture};
 use berth_integration_tests::web::{CHECK, behind, web};
-use berth_integration_tests::{Cluster, Seen, TestBed, http, tests, wait_until};
+use berth_integration_tests::{Cluster, Seen, TestBed, http, prometheus, tests, wait_until};
 use berth_proto::v1::{DescribeServiceScalingRequest, DescribeServiceScalingResponse};
 use prost::Message;
 use serde_json::{Value, json};
@@ -28,10 +29,14 @@ const CPU: &str = "128";
 const MOST: u64 = 3;
 /// Requests that are open at once.
 const CLIENTS: usize = 8;
+/// Where the gateway answers HTTP of its own, and Prometheus.
+const GATEWAY_PORT: u16 = 7780;
+const PROMETHEUS_PORT: u16 = 9090;
 
 struct Host {
     cluster: Cluster,
     _gateway: Gateway,
+    _prometheus: Daemon,
     /// What the tasks see as /switch.
     switch: PathBuf,
 }
@@ -51,8 +56,14 @@ impl Fixture for Host {
             "--introspection-address",
             "off",
         ]);
+        let on_host = |port| anyhow::Ok(SocketAddr::from((bed.host("a")?.address(), port)));
+        let figures = on_host(PROMETHEUS_PORT)?;
+        let url = format!("http://{figures}");
         let started = bed
-            .start_scheduler_with("scheduler-autoscaling", &["--scaling-period", "1"])
+            .start_scheduler_with(
+                "scheduler-autoscaling",
+                &["--scaling-period", "1", "--prometheus-url", &url],
+            )
             .and_then(|scheduler| Cluster::start_under(scheduler, &bed, CLUSTER, &["a"], &settings));
         if started.is_err() {
             bed.note_failure();
@@ -64,10 +75,11 @@ impl Fixture for Host {
         let options = gateway::Options {
             scheduler: cluster.scheduler.url(),
             cluster: CLUSTER.to_owned(),
-            arguments: Vec::new(),
+            arguments: vec![format!("--http-listen={}", on_host(GATEWAY_PORT)?)],
         };
         Ok(Self {
             _gateway: bed.host("a")?.start_gateway(&options)?,
+            _prometheus: prometheus::start(&bed, "a", on_host(GATEWAY_PORT)?, figures)?,
             cluster,
             switch,
         })
@@ -82,6 +94,7 @@ fn main() -> ExitCode {
     suite::main::<Host>(tests![
         a_service_follows_what_its_tasks_use,
         a_service_follows_what_goes_through_gateways,
+        a_service_follows_a_figure_that_prometheus_has_of_its_tasks,
     ])
 }
 
@@ -101,12 +114,17 @@ impl Host {
 
     /// Keeps a metric of the service at a value, with no more than a second between changes.
     fn track(&self, service: &str, policy: &str, metric: &str, target: f64) -> Result<()> {
+        let metric = json!({"PredefinedMetricSpecification": {"PredefinedMetricType": metric}});
+        self.put_policy(service, policy, metric, target)
+    }
+
+    fn put_policy(&self, service: &str, policy: &str, mut tracking: Value, target: f64) -> Result<()> {
+        tracking["TargetValue"] = target.into();
+        tracking["ScaleOutCooldown"] = 0.into();
+        tracking["ScaleInCooldown"] = 1.into();
         let policy = json!({
             "PolicyName": policy, "PolicyType": "TargetTrackingScaling",
-            "TargetTrackingScalingPolicyConfiguration": {
-                "TargetValue": target, "ScaleOutCooldown": 0, "ScaleInCooldown": 1,
-                "PredefinedMetricSpecification": {"PredefinedMetricType": metric},
-            },
+            "TargetTrackingScalingPolicyConfiguration": tracking,
         });
         self.scaling(service, "PutScalingPolicy", &policy).map(drop)
     }
@@ -223,4 +241,41 @@ fn a_service_follows_what_goes_through_gateways(host: &Host) -> Result<()> {
     let answer = described(host, "asked")?;
     ensure!(answer.verdict.is_some() && answer.desired_count == 3, "{answer:?}");
     cluster.delete_service("asked").map(drop)
+}
+
+fn a_service_follows_a_figure_that_prometheus_has_of_its_tasks(host: &Host) -> Result<()> {
+    let cluster = &host.cluster;
+    let metrics = host.switch.join("metrics");
+    fs::write(&metrics, "waiting 9\n")?;
+    let definition = cluster.register(&json!({
+        "family": "queue",
+        "containerDefinitions": [{
+            "name": "web", "image": "busybox", "memory": 16, "cpu": 10, "stopTimeout": 2,
+            "command": ["httpd", "-f", "-p", "8080", "-h", "/switch"],
+            "portMappings": [{"containerPort": 8080, "name": "http"}],
+            "linuxParameters": {"initProcessEnabled": true},
+            "mountPoints": [{"sourceVolume": "switch", "containerPath": "/switch", "readOnly": true}],
+        }],
+        "volumes": [{"name": "switch", "host": {"sourcePath": host.switch}}],
+    }))?;
+    cluster.create_service("queue", &definition, &json!({"desiredCount": 1}))?;
+    let bounds = json!({"MinCapacity": 1, "MaxCapacity": MOST});
+    host.scaling("queue", "RegisterScalableTarget", &bounds)?;
+    let query = r#"max(waiting{service="queue"}) / count(waiting{service="queue"})"#;
+    let metric = json!({"CustomizedMetricSpecification": {
+        "Namespace": "Prometheus", "MetricName": query, "Statistic": "Average",
+    }});
+    host.put_policy("queue", "waiting", metric, 3.0)?;
+    host.wait_count("queue", MOST)?;
+
+    fs::write(&metrics, "waiting 1\n")?;
+    host.wait_count("queue", 1)?;
+    let activities = host.scaling("queue", "DescribeScalingActivities", &json!({}))?;
+    let cause = activities["ScalingActivities"][0]["Cause"].as_str().unwrap_or_default();
+    ensure!(
+        cause.starts_with(&format!("policy waiting: '{query}' has been below 2.7 for 15 s; at ")),
+        "{activities}"
+    );
+    host.scaling("queue", "DeregisterScalableTarget", &json!({}))?;
+    cluster.delete_service("queue").map(drop)
 }

@@ -4,13 +4,12 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use berth_integration_tests::cluster::SOON;
-use berth_integration_tests::daemon::{Daemon, Spec};
+use berth_integration_tests::daemon::Daemon;
 use berth_integration_tests::web::web;
-use berth_integration_tests::{Cluster, Seen, http, wait_until};
+use berth_integration_tests::{Cluster, Seen, http, installed, prometheus, wait_until};
 use serde_json::{Value, json};
 
 use super::{Hosts, get};
@@ -136,48 +135,14 @@ fn haproxy(hosts: &Hosts, sections: &str) -> Result<Daemon> {
     let configuration = hosts.bed.data_dir("haproxy.cfg");
     let global = "global\n    maxconn 200\n";
     fs::write(&configuration, format!("{global}{sections}")).context("write haproxy.cfg")?;
-    start(hosts, "haproxy", &["-db".into(), "-f".into(), path(&configuration)])
+    let arguments = ["-db".into(), "-f".into(), configuration.into_os_string()];
+    installed::start(&hosts.bed, HOST, "haproxy", arguments.into())
 }
 
 fn prometheus(hosts: &Hosts) -> Result<Daemon> {
-    let (configuration, data) = (hosts.bed.data_dir("prometheus.yml"), hosts.bed.data_dir("prometheus"));
-    let gateway = hosts.listener("a", HTTP_PORT)?;
-    let text = format!(
-        r#"
-global: {{scrape_interval: 1s}}
-scrape_configs:
-  - job_name: berth
-    http_sd_configs: [{{url: "http://{gateway}/sd", refresh_interval: 1s}}]
-    relabel_configs:
-      - {{source_labels: [__meta_berth_port_name], regex: http, action: keep}}
-      - {{source_labels: [__meta_berth_service], target_label: service}}
-      - {{source_labels: [__meta_berth_task], regex: ".*/(.*)", target_label: task}}
-"#
-    );
-    fs::write(&configuration, text).context("write prometheus.yml")?;
+    let discovery = hosts.listener("a", HTTP_PORT)?;
     let own = hosts.listener(HOST, PROMETHEUS_PORT)?;
-    let arguments = [
-        format!("--config.file={}", path(&configuration)),
-        format!("--storage.tsdb.path={}", path(&data)),
-        format!("--web.listen-address={own}"),
-    ];
-    start(hosts, "prometheus", &arguments)
-}
-
-fn start(hosts: &Hosts, program: &str, arguments: &[String]) -> Result<Daemon> {
-    let host = hosts.bed.host(HOST)?;
-    Daemon::start(Spec {
-        name: format!("{program} (if it is missing: cargo xtask prepare)"),
-        namespace: host.link().namespace().to_owned(),
-        program: program.into(),
-        args: arguments.iter().map(Into::into).collect(),
-        environment: Vec::new(),
-        log: hosts.bed.lane().log_dir().join(format!("{program}.log")),
-    })
-}
-
-fn path(path: &Path) -> String {
-    path.display().to_string()
+    prometheus::start(&hosts.bed, HOST, discovery, own)
 }
 
 /// Waits until as many requests in a row as reach every server twice are answered by so many tasks of the service, all
