@@ -8,7 +8,9 @@ use berth_proto::ecs::v1::{ContainerDefinition, CreateClusterRequest, RegisterTa
 use tokio::task::JoinSet;
 use tonic::transport::{Channel, Endpoint};
 
-use crate::process::Scheduler;
+/// CPU units and MiB that a task takes.
+pub(crate) const CPU: u32 = 1;
+pub(crate) const MEMORY: u32 = 6;
 
 /// What the calls took.
 #[derive(Debug)]
@@ -58,14 +60,14 @@ async fn client(url: &str) -> Result<EcsClient<Channel>> {
 /// # Errors
 ///
 /// If the scheduler refuses.
-pub(crate) async fn prepare(scheduler: &Scheduler) -> Result<()> {
-    let mut client = client(&scheduler.url()).await?;
+pub(crate) async fn prepare(url: &str) -> Result<()> {
+    let mut client = client(url).await?;
     client.create_cluster(CreateClusterRequest::default()).await?;
     let container = ContainerDefinition {
         name: Some("app".to_owned()),
         image: Some("busybox".to_owned()),
-        cpu: Some(1),
-        memory: Some(6),
+        cpu: Some(CPU.cast_signed()),
+        memory: Some(MEMORY.cast_signed()),
         ..ContainerDefinition::default()
     };
     let definition = RegisterTaskDefinitionRequest {
@@ -113,19 +115,54 @@ pub(crate) async fn one_by_one(url: &str, calls: usize) -> Result<Load> {
     Ok(Load::new(times, started.elapsed()))
 }
 
-/// Clients with a connection each, all calling one after the other for the span.
+/// Calls over one connection, each after the answer of the one before, until `is_over` or the span is.
 ///
 /// # Errors
 ///
 /// If a call fails or does not place all.
-pub(crate) async fn together(url: &str, clients: usize, count: i32, span: Duration) -> Result<Load> {
+pub(crate) async fn one_by_one_for(url: &str, is_over: impl Fn() -> bool, span: Duration) -> Result<Load> {
+    let mut client = client(url).await?;
+    let started = Instant::now();
+    let mut times = Vec::new();
+    while started.elapsed() < span && !(times.len() % 100 == 0 && is_over()) {
+        times.push(call(&mut client, 1).await?);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Ok(Load::new(times, started.elapsed()))
+}
+
+/// Clients with a connection each, all making so many calls one after the other.
+///
+/// # Errors
+///
+/// If a call fails or does not place all.
+pub(crate) async fn so_many(url: &str, clients: usize, count: i32, calls: usize) -> Result<Load> {
+    let urls = [url.to_owned()];
+    run(&urls, clients, count, move |_, made| made < calls).await
+}
+
+/// Clients with a connection each, at one scheduler after the other, all calling one after the other for the span.
+///
+/// # Errors
+///
+/// If a call fails or does not place all.
+pub(crate) async fn together(urls: &[String], clients: usize, count: i32, span: Duration) -> Result<Load> {
+    run(urls, clients, count, move |elapsed, _| elapsed < span).await
+}
+
+async fn run(
+    urls: &[String],
+    clients: usize,
+    count: i32,
+    goes_on: impl Fn(Duration, usize) -> bool + Copy + Send + 'static,
+) -> Result<Load> {
     let mut running = JoinSet::new();
     let started = Instant::now();
-    for _ in 0..clients {
+    for url in urls.iter().cycle().take(clients) {
         let mut client = client(url).await?;
         running.spawn(async move {
             let mut times = Vec::new();
-            while started.elapsed() < span {
+            while goes_on(started.elapsed(), times.len()) {
                 times.push(call(&mut client, count).await?);
             }
             anyhow::Ok(times)

@@ -3,13 +3,16 @@
 //! The scheduler is the real process with its journal on disk, driven over gRPC on loopback; its 1,000 instances are
 //! streams of this process that take their assignments and acknowledge them, and report nothing. Clients, instances
 //! and scheduler share the machine's cores. The agent and the raw Docker API start the same containers on the same
-//! engine, in turns, and so do a service of Berth and one of Docker Swarm. `scheduler`, `agent` or `swarm` as an argument
-//! measures that part alone.
+//! engine, in turns, and so do a service of Berth and one of Docker Swarm. `scheduler`, `journals`, `million`, `agent` or
+//! `swarm` as an argument measures that part alone.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench talks to people")]
 
+mod etcd;
 mod fleet;
+mod journals;
 mod load;
+mod million;
 mod process;
 mod starts;
 mod swarm;
@@ -21,7 +24,7 @@ use anyhow::{Context, Result, ensure};
 use berth_integration_tests::binaries;
 use tokio::runtime::Builder;
 
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, PLENTY};
 use crate::process::Scheduler;
 use crate::table::Table;
 
@@ -54,10 +57,16 @@ fn main() -> Result<()> {
     if wants("scheduler") {
         runtime.block_on(measure_scheduler(&mut table))?;
     }
+    if wants("journals") {
+        runtime.block_on(journals::measure(&mut table))?;
+    }
+    if wants("million") {
+        runtime.block_on(million::measure(&mut table))?;
+    }
     if wants("agent") {
         starts::measure(&mut table, REST)?;
     }
-    if wants("scheduler") || wants("agent") {
+    if !table.is_empty() {
         table.print();
     }
     if wants("swarm") {
@@ -67,8 +76,9 @@ fn main() -> Result<()> {
 }
 
 async fn measure_scheduler(table: &mut Table) -> Result<()> {
-    let scheduler = Scheduler::start()?;
-    load::prepare(&scheduler).await?;
+    let scheduler = Scheduler::start(None)?;
+    let urls = [scheduler.url()];
+    load::prepare(&urls[0]).await?;
 
     eprintln!("watching the idle scheduler for {} s", REST.as_secs());
     let rest = process::watch(scheduler.pid(), REST).await?;
@@ -76,8 +86,8 @@ async fn measure_scheduler(table: &mut Table) -> Result<()> {
     table.add("idle scheduler, CPU", rest.cpu_percent(), "% of a core", "under 0.5");
 
     eprintln!("connecting {INSTANCES} simulated instances");
-    let fleet = Fleet::connect(&scheduler.url(), INSTANCES).await?;
-    let idle = load::one_by_one(&scheduler.url(), IDLE_CALLS).await?;
+    let fleet = Fleet::connect(&urls, 0..INSTANCES, PLENTY, false).await?;
+    let idle = load::one_by_one(&urls[0], IDLE_CALLS).await?;
     table.add(
         "RunTask, idle cluster, durable, p50",
         idle.quantile_ms(0.5),
@@ -97,7 +107,7 @@ async fn measure_scheduler(table: &mut Table) -> Result<()> {
             LOAD.as_secs()
         );
         let before = process::cpu_seconds(scheduler.pid())?;
-        let load = load::together(&scheduler.url(), CLIENTS, count, LOAD).await?;
+        let load = load::together(&urls, CLIENTS, count, LOAD).await?;
         let cpu = process::cpu_seconds(scheduler.pid())? - before;
         let rate = load.per_second() * f64::from(count);
         let (name, unit) = match count {

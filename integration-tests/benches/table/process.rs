@@ -1,49 +1,94 @@
 //! The scheduler as a process of its own, and what a process uses.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::fs::File;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use berth_integration_tests::process::resident_kib;
 use berth_integration_tests::{binaries, files};
 
-const READY: Duration = Duration::from_secs(30);
+use crate::etcd::{free_address, wait_open};
 
-/// A scheduler on loopback with a journal of its own; both go when it is dropped.
+/// A scheduler on loopback; it goes with its data when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
     child: Child,
     address: SocketAddr,
     data: PathBuf,
+    journal: Option<String>,
 }
 
 impl Scheduler {
-    /// Starts it and waits until its port is open.
+    /// Starts it with a journal of its own, or with the one in etcd, and waits until its port is open.
     ///
     /// # Errors
     ///
     /// If it does not start.
-    pub(crate) fn start() -> Result<Self> {
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let data = files::target_dir()?.join(format!("bench-{}", std::process::id()));
-        let child = Command::new(binaries::path("berth-scheduler")?)
-            .args(["--listen", &address.to_string(), "--data-dir"])
-            .arg(&data)
-            .env("BERTH_LOG", "warn")
-            .stdin(Stdio::null())
-            .spawn()
-            .context("start berth-scheduler")?;
-        let scheduler = Self { child, address, data };
-        let deadline = Instant::now() + READY;
-        while TcpStream::connect(address).is_err() {
-            if Instant::now() > deadline {
-                bail!("the scheduler does not listen on {address}");
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
+    pub(crate) fn start(journal: Option<&str>) -> Result<Self> {
+        let address = free_address()?;
+        let data = files::target_dir()?.join(format!("bench-{}-{}", std::process::id(), address.port()));
+        std::fs::create_dir_all(&data).with_context(|| format!("make {}", data.display()))?;
+        let journal = journal.map(str::to_owned);
+        let child = launch(address, &data, journal.as_deref())?;
+        let scheduler = Self {
+            child,
+            address,
+            data,
+            journal,
+        };
+        wait_open(address)?;
         Ok(scheduler)
+    }
+
+    /// Kills it as a crash would.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be killed.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.child
+            .kill()
+            .and_then(|()| self.child.wait())
+            .context("kill the scheduler")?;
+        Ok(())
+    }
+
+    /// Starts it again on its data and waits until its port is open, which is when it has recovered its state.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub(crate) fn start_again(&mut self) -> Result<()> {
+        self.child = launch(self.address, &self.data, self.journal.as_deref())?;
+        wait_open(self.address)
+    }
+
+    /// How often it has logged the text since its start.
+    ///
+    /// # Errors
+    ///
+    /// If its log cannot be read.
+    pub(crate) fn logged(&self, text: &str) -> Result<usize> {
+        let log = std::fs::read_to_string(self.data.join(LOG)).context("read the scheduler's log")?;
+        Ok(log.matches(text).count())
+    }
+
+    /// MiB of its journal's file.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    #[expect(clippy::cast_precision_loss, reason = "a few gigabytes")]
+    pub(crate) fn journal_mib(&self) -> Result<f64> {
+        let file = self.data.join("journal.redb");
+        let size = file
+            .metadata()
+            .with_context(|| format!("look at {}", file.display()))?
+            .len();
+        Ok(size as f64 / 1024.0 / 1024.0)
     }
 
     /// Where it serves.
@@ -55,6 +100,21 @@ impl Scheduler {
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
+}
+
+const LOG: &str = "log";
+
+fn launch(address: SocketAddr, data: &Path, journal: Option<&str>) -> Result<Child> {
+    let log = File::create(data.join(LOG)).context("make a log")?;
+    Command::new(binaries::path("berth-scheduler")?)
+        .args(["--listen", &address.to_string(), "--data-dir"])
+        .arg(data)
+        .args(journal.map(|journal| ["--journal", journal]).iter().flatten())
+        .env("BERTH_LOG", "warn,berth_scheduler::drive=info")
+        .stdin(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .context("start berth-scheduler")
 }
 
 impl Drop for Scheduler {

@@ -16,6 +16,11 @@ impl Table {
             .push([what.to_owned(), figure, unit.to_owned(), bar.to_owned()]);
     }
 
+    /// Whether nothing was measured.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// Prints all of it.
     pub(crate) fn print(&self) {
         let heads = ["what", "measured", "unit", "bar"].map(str::to_owned);
