@@ -1,14 +1,17 @@
 //! The ECS API, and that of Application Auto Scaling: one list of operations with two thin mouths, gRPC and the ECS JSON protocol.
 //!
-//! An operation checks its request, submits at most one command, and describes the result from the published state.
+//! An operation checks its request, submits at most one command, and describes the result from the published state; one
+//! that only reads sees one state from its beginning to its end, which may be one of the past.
 //! It decides nothing. Only `faults` turns faults into wire errors.
 
 mod autoscaling;
+mod call;
 mod clusters;
 mod definitions;
 pub(crate) mod describe;
 mod faults;
 mod grpc;
+mod history;
 mod instances;
 mod json;
 mod network;
@@ -33,11 +36,11 @@ use berth_scheduler_core::command::{Command, Principal};
 
 pub use grpc::{Additions, GrpcApi, name_fault};
 pub use json::answer;
-
 use tokio::sync::Semaphore;
 
+use self::call::Moment;
 use crate::drive::scaling::Watch;
-use crate::engine::Engine;
+use crate::engine::{Engine, Past};
 use crate::nodes::Registry;
 
 /// What every operation works with.
@@ -47,8 +50,11 @@ pub struct Api {
     registry: Arc<Registry>,
     namespace: Arc<Namespace>,
     scaling: Arc<Watch>,
-    /// Turns to make plans.
+    /// Turns for what takes long: plans, and reading the journal for histories.
     planning: Arc<Semaphore>,
+    past: Past,
+    /// What a read sees; a change sees the newest state.
+    moment: Option<Moment>,
 }
 
 /// Who calls, as far as the mouth can tell.
@@ -61,13 +67,21 @@ pub struct Caller {
 impl Api {
     /// The API over an engine.
     #[must_use]
-    pub fn new(engine: Engine, registry: Arc<Registry>, namespace: Arc<Namespace>, scaling: Arc<Watch>) -> Self {
+    pub fn new(
+        engine: Engine,
+        registry: Arc<Registry>,
+        namespace: Arc<Namespace>,
+        scaling: Arc<Watch>,
+        past: Past,
+    ) -> Self {
         Self {
             engine,
             registry,
             namespace,
             scaling,
             planning: Arc::new(Semaphore::new(plan::AT_ONCE)),
+            past,
+            moment: None,
         }
     }
 

@@ -9,6 +9,7 @@
 mod appender;
 mod error;
 mod follower;
+mod past;
 mod pending;
 mod recovery;
 
@@ -26,6 +27,7 @@ use tokio::time::timeout;
 use crate::journal::{Journal, Trouble};
 use appender::Appender;
 pub use error::EngineError;
+pub use past::Past;
 use pending::{Submitted, Waiting};
 pub use recovery::{RecoveryError, recover, recover_at, recover_measured, write_snapshot};
 

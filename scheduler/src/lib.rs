@@ -36,7 +36,7 @@ use crate::drive::scaling::{Sources, Watch, prometheus};
 use crate::drive::schedules::Alarm;
 use crate::drive::services::Wakes;
 use crate::drive::waiting::Wakeups;
-use crate::engine::{Engine, Observer, RecoveryError, recover_measured};
+use crate::engine::{Engine, Observer, Past, RecoveryError, recover_measured};
 use crate::journal::embedded::Embedded;
 use crate::journal::etcd::Etcd;
 use crate::journal::{Journal, JournalError};
@@ -136,6 +136,8 @@ async fn serve<J: Journal>(
         others(),
     ));
     tokio::spawn(drive::waiting::admit(engine.clone(), wakeups, others()));
+    let past = Past::new(engine.clone(), Arc::clone(&journal));
+    tokio::spawn(past.clone().tidy_up());
     tokio::spawn(history::keep_short(engine.clone(), journal, growth, keep, others()));
 
     let listener = TcpListener::bind(options.listen)
@@ -146,6 +148,7 @@ async fn serve<J: Journal>(
         Arc::clone(&registry),
         Arc::clone(&namespace),
         scaling,
+        past,
     ));
     let links = Links {
         agents: nodes::Link::new(

@@ -44,7 +44,7 @@ pub(super) async fn register(
             scheduled_suspended: suspended.scheduled_scaling_suspended,
         };
         let key = api.submit(command, caller).await?;
-        let state = api.engine.view();
+        let state = api.view();
         let scaling = state.service(&key).and_then(|service| service.scaling.as_ref());
         Ok(wire::RegisterScalableTargetResponse {
             scalable_target_arn: scaling.map(|scaling| api.namespace.scalable_target(scaling.id)),
@@ -108,7 +108,7 @@ pub(super) async fn put_policy(
             tracking,
         };
         let key = api.submit(command, caller).await?;
-        let state = api.engine.view();
+        let state = api.view();
         let scaling = state.service(&key).and_then(|service| service.scaling.as_ref());
         let policy = scaling.and_then(|scaling| scaling.policy(&name));
         Ok(wire::PutScalingPolicyResponse {
@@ -139,7 +139,7 @@ pub(super) async fn delete_policy(
 }
 
 /// A fault as Application Auto Scaling classes it: it has one class for all that is wrong with a request.
-fn in_its_words(fault: Fault) -> Fault {
+pub(super) fn in_its_words(fault: Fault) -> Fault {
     const CALLERS: [FaultClass; 3] = [
         FaultClass::InvalidParameter,
         FaultClass::Client,
@@ -237,7 +237,7 @@ fn check_label(
     if metric != PredefinedMetric::Requests {
         return Err(Fault::invalid(format!("ResourceLabel must not be given for {metric}.")));
     }
-    let state = api.engine.view();
+    let state = api.view();
     let known = state.active_cluster(cluster).ok().and_then(|cluster| {
         let (cluster, service) = (cluster.key, service.clone());
         state.service(&ServiceKey { cluster, service })

@@ -36,7 +36,7 @@ pub(super) async fn create(
     };
     api.submit(command, caller).await?;
     Ok(ecs::CreateClusterResponse {
-        cluster: one(api, &api.engine.view(), &name),
+        cluster: one(api, &api.view(), &name),
     })
 }
 
@@ -51,7 +51,7 @@ pub(super) async fn describe(
         true => vec![ClusterName::DEFAULT.to_owned()],
         false => request.clusters,
     };
-    let state = api.engine.view();
+    let state = api.view();
     let mut response = ecs::DescribeClustersResponse::default();
     for text in asked {
         let name = api.cluster(Some(&text))?;
@@ -74,7 +74,7 @@ pub(super) async fn list(
     _caller: &Caller,
 ) -> Result<ecs::ListClustersResponse, Fault> {
     let page = Page::read(request.max_results, request.next_token.as_ref())?;
-    let state = api.engine.view();
+    let state = api.view();
     let after = page.after.clone();
     let rest = state
         .clusters()
@@ -99,7 +99,7 @@ pub(super) async fn delete(
     let name = api.cluster(Some(cluster))?;
     api.submit(DeleteCluster { name: name.clone() }, caller).await?;
     Ok(ecs::DeleteClusterResponse {
-        cluster: one(api, &api.engine.view(), &name),
+        cluster: one(api, &api.view(), &name),
     })
 }
 

@@ -28,7 +28,7 @@ pub(super) async fn register(
         tags,
     };
     let id = api.submit(command, caller).await?;
-    let state = api.engine.view();
+    let state = api.view();
     let registered = state.definition(&id);
     Ok(ecs::RegisterTaskDefinitionResponse {
         task_definition: registered.map(|registered| describe::task_definition(registered, &api.namespace)),
@@ -45,7 +45,7 @@ pub(super) async fn describe(
         .namespace
         .parse_definition(required("taskDefinition", request.task_definition.as_ref())?)?;
     let with_tags = includes(&request.include, &["TAGS"], "TAGS")?;
-    let state = api.engine.view();
+    let state = api.view();
     let registered = find(&state, &reference).ok_or_else(|| Fault::client("Unable to describe task definition."))?;
     Ok(ecs::DescribeTaskDefinitionResponse {
         task_definition: Some(describe::task_definition(registered, &api.namespace)),
@@ -65,7 +65,7 @@ pub(super) async fn deregister(
         .namespace
         .parse_definition(required("taskDefinition", request.task_definition.as_ref())?)?;
     let id = api.submit(DeregisterDefinition { reference }, caller).await?;
-    let state = api.engine.view();
+    let state = api.view();
     Ok(ecs::DeregisterTaskDefinitionResponse {
         task_definition: state
             .definition(&id)
@@ -102,7 +102,7 @@ pub(super) async fn list(
         .as_deref()
         .map(|key| api.namespace.parse_definition(key))
         .transpose()?;
-    let state = api.engine.view();
+    let state = api.view();
     let mut ids: Vec<&DefinitionId> = definitions(&state, given(request.family_prefix.as_ref()))
         .filter(|registered| registered.status == status)
         .map(|registered| &registered.id)
@@ -142,7 +142,7 @@ pub(super) async fn list_families(
     one_of("status", status, &["ACTIVE", "INACTIVE", "ALL"])?;
     let page = Page::read(request.max_results, request.next_token.as_ref())?;
     let prefix = given(request.family_prefix.as_ref()).unwrap_or_default();
-    let state = api.engine.view();
+    let state = api.view();
     let after = page.after.clone();
     let rest: BTreeMap<&Family, bool> = state
         .families()

@@ -1,5 +1,6 @@
 //! The gRPC mouth: each method of the generated services calls the operation of its name.
 
+use std::convert;
 use std::sync::Arc;
 
 use berth_model::fault::Fault;
@@ -14,13 +15,15 @@ use berth_proto::v1::{
     PlanResponse,
 };
 use http::HeaderValue;
+use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Request, Response, Status};
 
-use super::operations::{for_each_operation, for_each_scaling_operation, unserved};
+use super::call::{self, At};
+use super::operations::{as_seen, for_each_operation, for_each_scaling_operation, unserved};
 use super::{
-    Api, Caller, autoscaling, clusters, definitions, faults, instances, plan, protection, schedules, services, tags,
-    targets, tasks, usage,
+    Api, Caller, autoscaling, clusters, definitions, faults, history, instances, plan, protection, schedules, services,
+    tags, targets, tasks, usage,
 };
 
 /// ECS's operations over gRPC.
@@ -44,8 +47,8 @@ fn caller<T>(request: &Request<T>) -> Caller {
 
 macro_rules! grpc_mouth {
     (
-        $service:ident $mouth:ident $wire:ident;
-        served { $($name:literal $rpc:ident $request:ident $response:ident = $serve:path;)+ }
+        $service:ident $mouth:ident $wire:ident $words:path;
+        served { $($name:literal $kind:ident $rpc:ident $request:ident $response:ident = $serve:path;)+ }
         unserved { $($no_name:literal $no_rpc:ident $no_request:ident $no_response:ident;)* }
     ) => {
         #[tonic::async_trait]
@@ -53,8 +56,11 @@ macro_rules! grpc_mouth {
             $(
                 async fn $rpc(&self, request: Request<$wire::$request>) -> Result<Response<$wire::$response>, Status> {
                     let caller = caller(&request);
-                    let served = $serve(&self.0, request.into_inner(), &caller).await;
-                    served.map(Response::new).map_err(|fault| faults::status(&fault))
+                    let refused = |fault| faults::status(&$words(fault));
+                    let at = at(&request).map_err(refused)?;
+                    let api = as_seen!($kind self.0, $name, at).map_err(refused)?;
+                    let served = $serve(&api, request.into_inner(), &caller).await;
+                    answer(&api, served)
                 }
             )+
             $(
@@ -66,8 +72,8 @@ macro_rules! grpc_mouth {
     };
 }
 
-for_each_operation!(grpc_mouth Ecs GrpcApi ecs;);
-for_each_scaling_operation!(grpc_mouth AutoScaling Additions wire;);
+for_each_operation!(grpc_mouth Ecs GrpcApi ecs convert::identity;);
+for_each_scaling_operation!(grpc_mouth AutoScaling Additions wire autoscaling::in_its_words;);
 
 #[tonic::async_trait]
 impl Berth for Additions {
@@ -75,32 +81,41 @@ impl Berth for Additions {
         &self,
         request: Request<DescribeUsageRequest>,
     ) -> Result<Response<DescribeUsageResponse>, Status> {
-        let api = Arc::clone(&self.0);
-        let described = tokio::task::spawn_blocking(move || usage::describe(&api, request.into_inner()));
+        let api = self.only_now("DescribeUsage", "usage figures are", &request).await?;
+        let seen = api.clone();
+        let described = tokio::task::spawn_blocking(move || usage::describe(&seen, request.into_inner()));
         let described = described
             .await
             .unwrap_or_else(|error| Err(Fault::server(format!("usage is not described: {error}"))));
-        described.map(Response::new).map_err(|fault| faults::status(&fault))
+        answer(&api, described)
     }
 
     async fn plan(&self, request: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
-        let planned = plan::answer(&self.0, request.into_inner()).await;
-        planned.map(Response::new).map_err(|fault| faults::status(&fault))
+        let api = self.read(&request).await?;
+        answer(&api, plan::answer(&api, request.into_inner()).await)
     }
 
     async fn describe_targets(
         &self,
         request: Request<DescribeTargetsRequest>,
     ) -> Result<Response<DescribeTargetsResponse>, Status> {
-        let described = targets::describe(&self.0, &request.into_inner());
-        described.map(Response::new).map_err(|fault| faults::status(&fault))
+        let api = self.read(&request).await?;
+        answer(&api, targets::describe(&api, &request.into_inner()))
     }
 
     async fn describe_service_scaling(
         &self,
         request: Request<wire::DescribeServiceScalingRequest>,
     ) -> Result<Response<wire::DescribeServiceScalingResponse>, Status> {
-        answer(autoscaling::describe::service(&self.0, &request.into_inner()))
+        let api = self
+            .only_now("DescribeServiceScaling", "measured figures are", &request)
+            .await?;
+        answer(&api, autoscaling::describe::service(&api, &request.into_inner()))
+    }
+
+    async fn history(&self, request: Request<wire::HistoryRequest>) -> Result<Response<wire::HistoryResponse>, Status> {
+        let api = self.read(&request).await?;
+        answer(&api, history::tell(&api, request.into_inner()).await)
     }
 }
 
@@ -110,51 +125,93 @@ impl Schedules for Additions {
         &self,
         request: Request<wire::CreateScheduleRequest>,
     ) -> Result<Response<wire::CreateScheduleResponse>, Status> {
+        let api = self.write("CreateSchedule", &request)?;
         let caller = caller(&request);
-        answer(schedules::create(&self.0, request.into_inner(), &caller).await)
+        answer(api, schedules::create(api, request.into_inner(), &caller).await)
     }
 
     async fn update_schedule(
         &self,
         request: Request<wire::UpdateScheduleRequest>,
     ) -> Result<Response<wire::UpdateScheduleResponse>, Status> {
+        let api = self.write("UpdateSchedule", &request)?;
         let caller = caller(&request);
-        answer(schedules::update(&self.0, request.into_inner(), &caller).await)
+        answer(api, schedules::update(api, request.into_inner(), &caller).await)
     }
 
     async fn delete_schedule(
         &self,
         request: Request<wire::DeleteScheduleRequest>,
     ) -> Result<Response<wire::DeleteScheduleResponse>, Status> {
+        let api = self.write("DeleteSchedule", &request)?;
         let caller = caller(&request);
-        answer(schedules::delete(&self.0, request.into_inner(), &caller).await)
+        answer(api, schedules::delete(api, request.into_inner(), &caller).await)
     }
 
     async fn describe_schedule(
         &self,
         request: Request<wire::DescribeScheduleRequest>,
     ) -> Result<Response<wire::DescribeScheduleResponse>, Status> {
-        answer(schedules::describe(&self.0, &request.into_inner()))
+        let api = self.read(&request).await?;
+        answer(&api, schedules::describe(&api, &request.into_inner()))
     }
 
     async fn list_schedules(
         &self,
         request: Request<wire::ListSchedulesRequest>,
     ) -> Result<Response<wire::ListSchedulesResponse>, Status> {
-        answer(schedules::list(&self.0, &request.into_inner()))
+        let api = self.read(&request).await?;
+        answer(&api, schedules::list(&api, &request.into_inner()))
     }
 
     async fn run_schedule(
         &self,
         request: Request<wire::RunScheduleRequest>,
     ) -> Result<Response<wire::RunScheduleResponse>, Status> {
+        let api = self.write("RunSchedule", &request)?;
         let caller = caller(&request);
-        answer(schedules::run(&self.0, request.into_inner(), &caller).await)
+        answer(api, schedules::run(api, request.into_inner(), &caller).await)
     }
 }
 
-fn answer<T>(served: Result<T, Fault>) -> Result<Response<T>, Status> {
-    served.map(Response::new).map_err(|fault| faults::status(&fault))
+impl Additions {
+    async fn read<T>(&self, request: &Request<T>) -> Result<Api, Status> {
+        let seen = async || self.0.read(at(request)?).await;
+        seen().await.map_err(|fault| faults::status(&fault))
+    }
+
+    async fn only_now<T>(&self, operation: &str, what: &str, request: &Request<T>) -> Result<Api, Status> {
+        let seen = async || self.0.only_now(operation, what, at(request)?).await;
+        seen().await.map_err(|fault| faults::status(&fault))
+    }
+
+    fn write<T>(&self, operation: &str, request: &Request<T>) -> Result<&Api, Status> {
+        let seen = at(request).and_then(|at| self.0.write(operation, at));
+        seen.map_err(|fault| faults::status(&fault))
+    }
+}
+
+/// The moment that the request asks for.
+fn at<T>(request: &Request<T>) -> Result<Option<At>, Fault> {
+    let metadata = request.metadata();
+    At::read(metadata.get(call::AT).map(AsciiMetadataValue::as_bytes))
+}
+
+/// The answer, or the refusal, with the revision of what the call has seen.
+fn answer<T>(api: &Api, served: Result<T, Fault>) -> Result<Response<T>, Status> {
+    let revision = AsciiMetadataValue::from(api.view().revision().0);
+    match served {
+        Ok(answer) => {
+            let mut response = Response::new(answer);
+            response.metadata_mut().insert(call::REVISION, revision);
+            Ok(response)
+        }
+        Err(fault) => {
+            let mut status = faults::status(&fault);
+            status.metadata_mut().insert(call::REVISION, revision);
+            Err(status)
+        }
+    }
 }
 
 /// Gives an error that the gRPC library made by itself (bytes that are no message, an unknown method, a message that

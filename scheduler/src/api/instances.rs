@@ -14,6 +14,7 @@ use berth_scheduler_core::keys::InstanceKey;
 use berth_scheduler_core::place;
 use berth_scheduler_core::state::Instance;
 
+use super::call::AT;
 use super::page::Page;
 use super::request::{at_most, given, includes, one_of, required};
 use super::{Api, Caller, describe};
@@ -50,7 +51,7 @@ pub(super) async fn list(
         .as_deref()
         .map(|key| api.namespace.parse_instance(&name, key))
         .transpose()?;
-    let state = api.engine.view();
+    let state = api.view();
     let cluster = state.active_cluster(&name)?;
     let listed = |instance: &&Arc<Instance>| match status {
         None => instance.status != InstanceStatus::Inactive,
@@ -83,7 +84,12 @@ pub(super) async fn describe(
     at_most("containerInstances", &request.container_instances, MAX_DESCRIBED)?;
     includes(&request.include, &["TAGS", HEALTH], "TAGS")?;
     let with_health = request.include.iter().any(|part| part == HEALTH);
-    let state = api.engine.view();
+    if with_health && api.is_past() {
+        return Err(Fault::invalid(format!(
+            "include {HEALTH}: health is not in the journal, so that only that of now is known: leave it or {AT} out."
+        )));
+    }
+    let state = api.view();
     let cluster = state.active_cluster(&name)?.key;
     let mut response = ecs::DescribeContainerInstancesResponse::default();
     for text in &request.container_instances {
@@ -162,7 +168,7 @@ pub(super) async fn update_state(
         status,
     };
     let outcome = api.submit(command, caller).await?;
-    let state = api.engine.view();
+    let state = api.view();
     let cluster = outcome.cluster;
     let described = outcome
         .set
@@ -193,7 +199,7 @@ pub(super) async fn deregister(
         force: request.force.unwrap_or(false),
     };
     let key = api.submit(command, caller).await?;
-    let state = api.engine.view();
+    let state = api.view();
     Ok(ecs::DeregisterContainerInstanceResponse {
         container_instance: state
             .instance(key)

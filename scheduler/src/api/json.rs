@@ -11,6 +11,7 @@ use axum::response::Response;
 use berth_model::fault::{Fault, FaultClass};
 use berth_proto::ecs::v1 as ecs;
 use berth_proto::v1 as berth;
+use berth_scheduler_core::keys::Revision;
 use http::request::Parts;
 use http::{HeaderValue, Method, header};
 use http_body_util::BodyExt;
@@ -18,7 +19,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::operations::{self, for_each_operation, for_each_scaling_operation, unserved};
+use super::call::{self, At};
+use super::operations::{self, as_seen, for_each_operation, for_each_scaling_operation, unserved};
 use super::{Api, Caller, autoscaling, clusters, definitions, faults, instances, protection, services, tags, tasks};
 
 /// Bytes of a request body: far above the 64 KiB of a task definition, the largest thing that ECS takes.
@@ -32,7 +34,9 @@ const SCALING_PREFIX: &str = "AnyScaleFrontendService.";
 /// Answers one request of the protocol; `peer` is the caller's address.
 pub async fn answer(api: Arc<Api>, peer: &str, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let mut response = match attempt(&api, peer, &parts, body).await {
+    let attempted = attempt(&api, peer, &parts, body).await;
+    let (answered, revision) = attempted.unwrap_or_else(|fault| (Err(fault), None));
+    let mut response = match answered {
         Ok(body) => {
             let mut response = Response::new(Body::from(body));
             response.headers_mut().insert(header::CONTENT_TYPE, faults::AMZ_JSON);
@@ -40,6 +44,11 @@ pub async fn answer(api: Arc<Api>, peer: &str, request: Request) -> Response {
         }
         Err(fault) => faults::json(&fault),
     };
+    if let Some(Revision(revision)) = revision {
+        response
+            .headers_mut()
+            .insert(call::REVISION, HeaderValue::from(revision));
+    }
     // SDKs show it in their errors; the caller's own id is the one it can search for.
     if let Some(id) = parts.headers.get("amz-sdk-invocation-id") {
         response
@@ -49,18 +58,33 @@ pub async fn answer(api: Arc<Api>, peer: &str, request: Request) -> Response {
     response
 }
 
-async fn attempt(api: &Api, peer: &str, parts: &Parts, body: Body) -> Result<Vec<u8>, Fault> {
+/// What an operation said, and the revision that it is of.
+type Answered = (Result<Vec<u8>, Fault>, Option<Revision>);
+
+async fn attempt(api: &Api, peer: &str, parts: &Parts, body: Body) -> Result<Answered, Fault> {
     let body = collect(body).await?;
     let target = target(parts)?;
-    let caller = caller(peer, parts);
+    let asked = Asked {
+        body: &body,
+        at: At::read(parts.headers.get(call::AT).map(HeaderValue::as_bytes)),
+        caller: caller(peer, parts),
+    };
     if let Some(operation) = target.strip_prefix(ECS_PREFIX) {
-        return dispatch_ecs(api, operation, &body, &caller).await;
+        return dispatch_ecs(api, operation, asked).await;
     }
     if let Some(operation) = target.strip_prefix(SCALING_PREFIX) {
-        return dispatch_scaling(api, operation, &body, &caller).await;
+        let answered = dispatch_scaling(api, operation, asked).await;
+        return answered.map_err(autoscaling::in_its_words);
     }
     let text = format!("X-Amz-Target '{target}' must begin with {ECS_PREFIX} or {SCALING_PREFIX}");
     Err(Fault::new(FaultClass::UnknownOperation, text))
+}
+
+/// A request to an operation.
+struct Asked<'a> {
+    body: &'a [u8],
+    at: Result<Option<At>, Fault>,
+    caller: Caller,
 }
 
 fn target(parts: &Parts) -> Result<&str, Fault> {
@@ -165,12 +189,17 @@ fn write<T: Serialize>(response: &T) -> Result<Vec<u8>, Fault> {
 macro_rules! json_mouth {
     (
         $dispatch:ident $wire:ident $api:path;
-        served { $($name:literal $rpc:ident $request:ident $response:ident = $serve:path;)+ }
+        served { $($name:literal $kind:ident $rpc:ident $request:ident $response:ident = $serve:path;)+ }
         unserved { $($no_name:literal $no_rpc:ident $no_request:ident $no_response:ident;)* }
     ) => {
-        async fn $dispatch(api: &Api, operation: &str, body: &[u8], caller: &Caller) -> Result<Vec<u8>, Fault> {
+        async fn $dispatch(api: &Api, operation: &str, asked: Asked<'_>) -> Result<Answered, Fault> {
             match operation {
-                $($name => write(&$serve(api, read::<$wire::$request>(body)?, caller).await?),)+
+                $($name => {
+                    let request = read::<$wire::$request>(asked.body)?;
+                    let api = as_seen!($kind api, $name, asked.at?)?;
+                    let served = $serve(&api, request, &asked.caller).await;
+                    Ok((served.and_then(|answer| write(&answer)), Some(api.view().revision())))
+                })+
                 $($no_name => Err(unserved($no_name)),)*
                 other => Err(operations::unknown($api, other)),
             }

@@ -2,45 +2,45 @@
 
 use berth_model::fault::{Fault, FaultClass};
 
-/// Calls the macro `$mouth`, with what it is given, with every ECS operation: those that are served, with the function
-/// that serves them, and those that ECS has and this scheduler has not yet.
+/// Calls the macro `$mouth`, with what it is given, with every ECS operation: those that are served, with whether they
+/// only read and the function that serves them, and those that ECS has and this scheduler has not yet.
 macro_rules! for_each_operation {
     ($mouth:ident $($with:tt)*) => {
         $mouth! {
             $($with)*
             served {
-                "CreateCluster" create_cluster CreateClusterRequest CreateClusterResponse = clusters::create;
-                "DescribeClusters" describe_clusters DescribeClustersRequest DescribeClustersResponse = clusters::describe;
-                "ListClusters" list_clusters ListClustersRequest ListClustersResponse = clusters::list;
-                "DeleteCluster" delete_cluster DeleteClusterRequest DeleteClusterResponse = clusters::delete;
-                "RegisterTaskDefinition" register_task_definition RegisterTaskDefinitionRequest RegisterTaskDefinitionResponse = definitions::register;
-                "DescribeTaskDefinition" describe_task_definition DescribeTaskDefinitionRequest DescribeTaskDefinitionResponse = definitions::describe;
-                "DeregisterTaskDefinition" deregister_task_definition DeregisterTaskDefinitionRequest DeregisterTaskDefinitionResponse = definitions::deregister;
-                "ListTaskDefinitions" list_task_definitions ListTaskDefinitionsRequest ListTaskDefinitionsResponse = definitions::list;
-                "ListTaskDefinitionFamilies" list_task_definition_families ListTaskDefinitionFamiliesRequest ListTaskDefinitionFamiliesResponse = definitions::list_families;
-                "RunTask" run_task RunTaskRequest RunTaskResponse = tasks::run;
-                "StartTask" start_task StartTaskRequest StartTaskResponse = tasks::start;
-                "StopTask" stop_task StopTaskRequest StopTaskResponse = tasks::stop;
-                "DescribeTasks" describe_tasks DescribeTasksRequest DescribeTasksResponse = tasks::describe;
-                "ListTasks" list_tasks ListTasksRequest ListTasksResponse = tasks::list;
-                "UpdateTaskProtection" update_task_protection UpdateTaskProtectionRequest UpdateTaskProtectionResponse = protection::update;
-                "GetTaskProtection" get_task_protection GetTaskProtectionRequest GetTaskProtectionResponse = protection::get;
-                "CreateService" create_service CreateServiceRequest CreateServiceResponse = services::create;
-                "UpdateService" update_service UpdateServiceRequest UpdateServiceResponse = services::update;
-                "DeleteService" delete_service DeleteServiceRequest DeleteServiceResponse = services::delete;
-                "DescribeServices" describe_services DescribeServicesRequest DescribeServicesResponse = services::describe;
-                "ListServices" list_services ListServicesRequest ListServicesResponse = services::list;
-                "ListServiceDeployments" list_service_deployments ListServiceDeploymentsRequest ListServiceDeploymentsResponse = services::deployments::list;
-                "DescribeServiceDeployments" describe_service_deployments DescribeServiceDeploymentsRequest DescribeServiceDeploymentsResponse = services::deployments::describe;
-                "DescribeServiceRevisions" describe_service_revisions DescribeServiceRevisionsRequest DescribeServiceRevisionsResponse = services::deployments::describe_revisions;
-                "StopServiceDeployment" stop_service_deployment StopServiceDeploymentRequest StopServiceDeploymentResponse = services::deployments::stop;
-                "ListContainerInstances" list_container_instances ListContainerInstancesRequest ListContainerInstancesResponse = instances::list;
-                "DescribeContainerInstances" describe_container_instances DescribeContainerInstancesRequest DescribeContainerInstancesResponse = instances::describe;
-                "UpdateContainerInstancesState" update_container_instances_state UpdateContainerInstancesStateRequest UpdateContainerInstancesStateResponse = instances::update_state;
-                "DeregisterContainerInstance" deregister_container_instance DeregisterContainerInstanceRequest DeregisterContainerInstanceResponse = instances::deregister;
-                "TagResource" tag_resource TagResourceRequest TagResourceResponse = tags::tag;
-                "UntagResource" untag_resource UntagResourceRequest UntagResourceResponse = tags::untag;
-                "ListTagsForResource" list_tags_for_resource ListTagsForResourceRequest ListTagsForResourceResponse = tags::list;
+                "CreateCluster" write create_cluster CreateClusterRequest CreateClusterResponse = clusters::create;
+                "DescribeClusters" read describe_clusters DescribeClustersRequest DescribeClustersResponse = clusters::describe;
+                "ListClusters" read list_clusters ListClustersRequest ListClustersResponse = clusters::list;
+                "DeleteCluster" write delete_cluster DeleteClusterRequest DeleteClusterResponse = clusters::delete;
+                "RegisterTaskDefinition" write register_task_definition RegisterTaskDefinitionRequest RegisterTaskDefinitionResponse = definitions::register;
+                "DescribeTaskDefinition" read describe_task_definition DescribeTaskDefinitionRequest DescribeTaskDefinitionResponse = definitions::describe;
+                "DeregisterTaskDefinition" write deregister_task_definition DeregisterTaskDefinitionRequest DeregisterTaskDefinitionResponse = definitions::deregister;
+                "ListTaskDefinitions" read list_task_definitions ListTaskDefinitionsRequest ListTaskDefinitionsResponse = definitions::list;
+                "ListTaskDefinitionFamilies" read list_task_definition_families ListTaskDefinitionFamiliesRequest ListTaskDefinitionFamiliesResponse = definitions::list_families;
+                "RunTask" write run_task RunTaskRequest RunTaskResponse = tasks::run;
+                "StartTask" write start_task StartTaskRequest StartTaskResponse = tasks::start;
+                "StopTask" write stop_task StopTaskRequest StopTaskResponse = tasks::stop;
+                "DescribeTasks" read describe_tasks DescribeTasksRequest DescribeTasksResponse = tasks::describe;
+                "ListTasks" read list_tasks ListTasksRequest ListTasksResponse = tasks::list;
+                "UpdateTaskProtection" write update_task_protection UpdateTaskProtectionRequest UpdateTaskProtectionResponse = protection::update;
+                "GetTaskProtection" read get_task_protection GetTaskProtectionRequest GetTaskProtectionResponse = protection::get;
+                "CreateService" write create_service CreateServiceRequest CreateServiceResponse = services::create;
+                "UpdateService" write update_service UpdateServiceRequest UpdateServiceResponse = services::update;
+                "DeleteService" write delete_service DeleteServiceRequest DeleteServiceResponse = services::delete;
+                "DescribeServices" read describe_services DescribeServicesRequest DescribeServicesResponse = services::describe;
+                "ListServices" read list_services ListServicesRequest ListServicesResponse = services::list;
+                "ListServiceDeployments" read list_service_deployments ListServiceDeploymentsRequest ListServiceDeploymentsResponse = services::deployments::list;
+                "DescribeServiceDeployments" read describe_service_deployments DescribeServiceDeploymentsRequest DescribeServiceDeploymentsResponse = services::deployments::describe;
+                "DescribeServiceRevisions" read describe_service_revisions DescribeServiceRevisionsRequest DescribeServiceRevisionsResponse = services::deployments::describe_revisions;
+                "StopServiceDeployment" write stop_service_deployment StopServiceDeploymentRequest StopServiceDeploymentResponse = services::deployments::stop;
+                "ListContainerInstances" read list_container_instances ListContainerInstancesRequest ListContainerInstancesResponse = instances::list;
+                "DescribeContainerInstances" read describe_container_instances DescribeContainerInstancesRequest DescribeContainerInstancesResponse = instances::describe;
+                "UpdateContainerInstancesState" write update_container_instances_state UpdateContainerInstancesStateRequest UpdateContainerInstancesStateResponse = instances::update_state;
+                "DeregisterContainerInstance" write deregister_container_instance DeregisterContainerInstanceRequest DeregisterContainerInstanceResponse = instances::deregister;
+                "TagResource" write tag_resource TagResourceRequest TagResourceResponse = tags::tag;
+                "UntagResource" write untag_resource UntagResourceRequest UntagResourceResponse = tags::untag;
+                "ListTagsForResource" read list_tags_for_resource ListTagsForResourceRequest ListTagsForResourceResponse = tags::list;
             }
             unserved {
                 "UpdateCluster" update_cluster UpdateClusterRequest UpdateClusterResponse;
@@ -79,17 +79,27 @@ macro_rules! for_each_scaling_operation {
         $mouth! {
             $($with)*
             served {
-                "RegisterScalableTarget" register_scalable_target RegisterScalableTargetRequest RegisterScalableTargetResponse = autoscaling::register;
-                "DeregisterScalableTarget" deregister_scalable_target DeregisterScalableTargetRequest DeregisterScalableTargetResponse = autoscaling::deregister;
-                "DescribeScalableTargets" describe_scalable_targets DescribeScalableTargetsRequest DescribeScalableTargetsResponse = autoscaling::describe::targets;
-                "PutScalingPolicy" put_scaling_policy PutScalingPolicyRequest PutScalingPolicyResponse = autoscaling::put_policy;
-                "DeleteScalingPolicy" delete_scaling_policy DeleteScalingPolicyRequest DeleteScalingPolicyResponse = autoscaling::delete_policy;
-                "DescribeScalingPolicies" describe_scaling_policies DescribeScalingPoliciesRequest DescribeScalingPoliciesResponse = autoscaling::describe::policies;
-                "DescribeScalingActivities" describe_scaling_activities DescribeScalingActivitiesRequest DescribeScalingActivitiesResponse = autoscaling::describe::activities;
-                "ListTagsForResource" list_tags_for_resource ListTagsForScalableTargetRequest ListTagsForScalableTargetResponse = autoscaling::describe::tags;
+                "RegisterScalableTarget" write register_scalable_target RegisterScalableTargetRequest RegisterScalableTargetResponse = autoscaling::register;
+                "DeregisterScalableTarget" write deregister_scalable_target DeregisterScalableTargetRequest DeregisterScalableTargetResponse = autoscaling::deregister;
+                "DescribeScalableTargets" read describe_scalable_targets DescribeScalableTargetsRequest DescribeScalableTargetsResponse = autoscaling::describe::targets;
+                "PutScalingPolicy" write put_scaling_policy PutScalingPolicyRequest PutScalingPolicyResponse = autoscaling::put_policy;
+                "DeleteScalingPolicy" write delete_scaling_policy DeleteScalingPolicyRequest DeleteScalingPolicyResponse = autoscaling::delete_policy;
+                "DescribeScalingPolicies" read describe_scaling_policies DescribeScalingPoliciesRequest DescribeScalingPoliciesResponse = autoscaling::describe::policies;
+                "DescribeScalingActivities" read describe_scaling_activities DescribeScalingActivitiesRequest DescribeScalingActivitiesResponse = autoscaling::describe::activities;
+                "ListTagsForResource" read list_tags_for_resource ListTagsForScalableTargetRequest ListTagsForScalableTargetResponse = autoscaling::describe::tags;
             }
             unserved {}
         }
+    };
+}
+
+/// The API as an operation of the kind sees it.
+macro_rules! as_seen {
+    (read $api:expr, $name:expr, $at:expr) => {
+        $api.read($at).await
+    };
+    (write $api:expr, $name:expr, $at:expr) => {
+        $api.write($name, $at)
     };
 }
 
@@ -103,7 +113,7 @@ const UNSCALED: [&str; 6] = [
     "UntagResource",
 ];
 
-pub(super) use {for_each_operation, for_each_scaling_operation};
+pub(super) use {as_seen, for_each_operation, for_each_scaling_operation};
 
 /// The fault of an operation of the name that is in no list.
 pub(super) fn unknown(api: &str, operation: &str) -> Fault {

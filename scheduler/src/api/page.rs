@@ -48,6 +48,11 @@ impl Page {
         Ok(Self { after, limit })
     }
 
+    /// After how many items it ends.
+    pub(super) const fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Takes the page's items from those after its beginning; gives the token of the next page where there is one.
     pub(super) fn take<T>(
         self,
@@ -62,7 +67,8 @@ impl Page {
     }
 }
 
-fn encode(key: &str) -> String {
+/// The token of a page that begins with the key, or behind it.
+pub(super) fn encode(key: &str) -> String {
     key.bytes().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -27,14 +27,14 @@ const MAX_ZONES: usize = 100;
 pub(super) const AT_ONCE: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(5);
 
-pub(super) async fn answer(api: &Arc<Api>, request: wire::PlanRequest) -> Result<wire::PlanResponse, Fault> {
+pub(super) async fn answer(api: &Api, request: wire::PlanRequest) -> Result<wire::PlanResponse, Fault> {
     let question = read(api, request)?;
     let turn = tokio::time::timeout(PATIENCE, Arc::clone(&api.planning).acquire_owned()).await;
     let turn = turn.map_err(|_elapsed| Fault::new(FaultClass::Throttling, "Rate exceeded"))?;
     let turn = turn.map_err(|error| Fault::server(format!("nothing is planned: {error}")))?;
-    let api = Arc::clone(api);
+    let api = api.clone();
     let planned = tokio::task::spawn_blocking(move || {
-        let state = api.engine.view();
+        let state = api.view();
         let planned = question.answer(&state).map(|planned| {
             let name = &question.run.call.cluster;
             View { api: &api, name }.response(planned)

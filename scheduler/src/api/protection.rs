@@ -7,7 +7,6 @@ use berth_scheduler_core::decide::protection::{self, SetProtection};
 
 use super::request::{at_most, given};
 use super::{Api, Caller, describe};
-use crate::clock;
 
 /// Limits of the ECS API on these operations.
 const MAX_UPDATED: usize = 10;
@@ -42,9 +41,9 @@ pub(super) async fn get(
 ) -> Result<ecs::GetTaskProtectionResponse, Fault> {
     let name = api.cluster(given(request.cluster.as_ref()))?;
     let tasks = tasks(api, &name, &request.tasks, MAX_LOOKED_AT)?;
-    let state = api.engine.view();
+    let state = api.view();
     let cluster = state.active_cluster(&name)?.key;
-    let protections = protection::look(&state, cluster, &tasks, clock::now());
+    let protections = protection::look(&state, cluster, &tasks, api.time().await?);
     let (protected_tasks, failures) = describe::protections(protections, &name, &api.namespace);
     Ok(ecs::GetTaskProtectionResponse {
         protected_tasks,

@@ -125,7 +125,7 @@ pub(super) fn describe(
     let (cluster, name) = named(api, request.cluster.as_ref(), request.name.as_ref())?;
     let runs = at_most("maxRuns", request.max_runs, MOST)?;
     let upcoming = at_most("maxUpcoming", request.max_upcoming, UPCOMING)?;
-    let state = api.engine.view();
+    let state = api.view();
     let schedule = find(&state, &cluster, &name)?;
     let view = View::new(&api.namespace, &cluster);
     Ok(wire::DescribeScheduleResponse {
@@ -141,7 +141,7 @@ pub(super) fn list(api: &Api, request: &wire::ListSchedulesRequest) -> Result<wi
     let prefix = given(request.name_prefix.as_ref()).unwrap_or_default();
     let page = Page::read(request.max_results, request.next_token.as_ref())?;
     let after = page.after.as_deref().map(ScheduleName::parse).transpose()?;
-    let state = api.engine.view();
+    let state = api.view();
     let key = state.active_cluster(&cluster)?.key;
     let schedules = state.schedules().of(key, after.as_ref()).filter(|schedule| {
         let is_wanted = wanted.is_none_or(|wanted| schedule.spec.state == wanted);
@@ -166,7 +166,7 @@ pub(super) async fn run(
         name,
     };
     let (key, number) = api.submit(command, caller).await?;
-    let state = api.engine.view();
+    let state = api.view();
     let run = state.schedules().get(&key).and_then(|schedule| schedule.run(number));
     Ok(wire::RunScheduleResponse {
         run: run.map(|run| View::new(&api.namespace, &cluster).run(run)),
@@ -175,7 +175,7 @@ pub(super) async fn run(
 
 /// The schedule as it is now; nothing where it was deleted meanwhile.
 fn shown(api: &Api, cluster: &ClusterName, key: &ScheduleKey) -> Option<wire::Schedule> {
-    let state = api.engine.view();
+    let state = api.view();
     let schedule = state.schedules().get(key)?;
     Some(View::new(&api.namespace, cluster).schedule(schedule))
 }

@@ -273,7 +273,7 @@ pub(super) async fn describe(
     }
     at_most("services", &request.services, MAX_DESCRIBED)?;
     let with_tags = includes(&request.include, &["TAGS"], "TAGS")?;
-    let state = api.engine.view();
+    let state = api.view();
     let cluster = state.active_cluster(&name)?.key;
     let mut response = ecs::DescribeServicesResponse::default();
     for text in &request.services {
@@ -315,7 +315,7 @@ pub(super) async fn list(
     one_of("resourceManagementType", managed, &["CUSTOMER", "ECS"])?;
     let page = Page::of_at_most(request.max_results, request.next_token.as_ref(), LISTED)?;
     let after = page.after.clone();
-    let state = api.engine.view();
+    let state = api.view();
     let cluster = state.active_cluster(&name)?.key;
     let selects = |strategy: SchedulingStrategy| scheduling.is_none_or(|wanted| wanted == strategy);
     let rest = state
@@ -335,7 +335,7 @@ pub(super) async fn list(
 }
 
 fn one(api: &Api, cluster: &ClusterName, key: &ServiceKey) -> Option<ecs::Service> {
-    let state = api.engine.view();
+    let state = api.view();
     let service = state.service(key)?;
     Some(show::service(&state, service, cluster, &api.namespace))
 }

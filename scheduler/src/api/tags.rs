@@ -69,7 +69,7 @@ pub(super) async fn list(
 ) -> Result<ecs::ListTagsForResourceResponse, Fault> {
     let arn = required("resourceArn", request.resource_arn.as_ref())?;
     let resource = api.namespace.parse_resource(arn)?;
-    let state = api.engine.view();
+    let state = api.view();
     let tags = of(&state, &resource)?.ok_or_else(|| {
         Fault::new(
             FaultClass::ResourceNotFound,

@@ -15,7 +15,7 @@ pub(super) fn describe(api: &Api, request: &DescribeTargetsRequest) -> Result<De
     let name = api.cluster(given(request.cluster.as_ref()))?;
     let service = required("service", Some(&request.service))?;
     let service = api.namespace.parse_service(&name, service)?;
-    let state = api.engine.view();
+    let state = api.view();
     let cluster = state.active_cluster(&name)?.key;
     let known = state.service(&ServiceKey { cluster, service });
     let service = known.ok_or_else(Fault::service_not_found)?;

@@ -257,7 +257,7 @@ pub(super) fn token(token: &str, fingerprint: u64) -> Result<ClientToken, Fault>
 }
 
 fn answer(api: &Api, cluster: &ClusterName, launched: Launched) -> (Vec<ecs::Task>, Vec<ecs::Failure>) {
-    let state = api.engine.view();
+    let state = api.view();
     let tasks = launched
         .tasks
         .iter()
@@ -319,7 +319,7 @@ pub(super) async fn stop(
         reason: short("reason", request.reason, MAX_REASON)?,
     };
     let key = api.submit(command, caller).await?;
-    let state = api.engine.view();
+    let state = api.view();
     Ok(ecs::StopTaskResponse {
         task: describe::task_of(&state, key, &name, &api.namespace),
     })
@@ -336,7 +336,7 @@ pub(super) async fn describe(
     }
     at_most("tasks", &request.tasks, MAX_DESCRIBED)?;
     let with_tags = includes(&request.include, &["TAGS"], "TAGS")?;
-    let state = api.engine.view();
+    let state = api.view();
     let cluster = state.active_cluster(&name)?.key;
     let mut response = ecs::DescribeTasksResponse::default();
     for text in &request.tasks {
@@ -374,7 +374,7 @@ pub(super) async fn list(
         .as_deref()
         .map(|key| api.namespace.parse_task(&name, key))
         .transpose()?;
-    let state = api.engine.view();
+    let state = api.view();
     let cluster = state.active_cluster(&name)?.key;
     let (tasks, next_token) = match service {
         None => page.take(

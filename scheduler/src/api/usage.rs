@@ -42,7 +42,7 @@ struct Question {
 
 /// Answers in time that grows with the containers of the instances that are asked for: not for an asynchronous thread.
 pub(super) fn describe(api: &Api, request: DescribeUsageRequest) -> Result<DescribeUsageResponse, Fault> {
-    let state = api.engine.view();
+    let state = api.view();
     let question = Question::read(api, &state, request)?;
     let (selected, mut failures) = select(api, &state, &question);
     let mut rows = Rows::default();

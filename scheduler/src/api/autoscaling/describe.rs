@@ -35,7 +35,7 @@ pub(in super::super) async fn targets(
         check(request.service_namespace.as_ref(), request.scalable_dimension.as_ref())?;
         at_most("ResourceIds", &request.resource_ids, MAX_RESULTS)?;
         let page = Page::of_at_most(request.max_results, request.next_token.as_ref(), MAX_RESULTS)?;
-        let state = api.engine.view();
+        let state = api.view();
         let after = page.after.clone();
         let wanted = services(&state).filter_map(|one| {
             let scaling = one.service.scaling.as_ref()?;
@@ -63,7 +63,7 @@ pub(in super::super) async fn policies(
         at_most("PolicyNames", &request.policy_names, MAX_RESULTS)?;
         let resource = resource(request.resource_id.as_ref())?;
         let page = Page::of_at_most(request.max_results, request.next_token.as_ref(), MAX_RESULTS)?;
-        let state = api.engine.view();
+        let state = api.view();
         let after = page.after.clone();
         let all = services(&state).filter(|one| one.is(resource.as_ref()));
         let all = all.flat_map(|one| {
@@ -102,7 +102,7 @@ pub(in super::super) async fn activities(
         check(request.service_namespace.as_ref(), request.scalable_dimension.as_ref())?;
         let resource = resource(request.resource_id.as_ref())?;
         let page = Page::of_at_most(request.max_results, request.next_token.as_ref(), MAX_RESULTS)?;
-        let state = api.engine.view();
+        let state = api.view();
         let mut all: Vec<(Reverse<i64>, u64, Scaled<'_>, usize)> = Vec::new();
         for one in services(&state).filter(|one| one.is(resource.as_ref())) {
             for (at, activity) in one.service.activities.iter().enumerate() {
@@ -137,7 +137,7 @@ pub(in super::super) async fn tags(
     _: &Caller,
 ) -> Result<wire::ListTagsForScalableTargetResponse, Fault> {
     let arn = required("ResourceARN", request.resource_arn.as_ref()).map_err(in_its_words)?;
-    let state = api.engine.view();
+    let state = api.view();
     let is_it = |scaling: &Scaling| api.namespace.scalable_target(scaling.id) == arn;
     let known = services(&state).any(|one| one.service.scaling.as_deref().is_some_and(is_it));
     if !known {
@@ -155,7 +155,7 @@ pub(in super::super) fn service(
     let cluster = api.cluster(given(request.cluster.as_ref()))?;
     let service = required("service", Some(&request.service))?;
     let service = api.namespace.parse_service(&cluster, service)?;
-    let state = api.engine.view();
+    let state = api.view();
     let key = ServiceKey {
         cluster: state.active_cluster(&cluster)?.key,
         service,

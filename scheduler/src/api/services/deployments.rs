@@ -44,7 +44,7 @@ pub(crate) async fn list(
         one_of("status", status, &STATUSES)?;
     }
     let page = Page::of_at_most(request.max_results, request.next_token.as_ref(), LISTED)?;
-    let state = api.engine.view();
+    let state = api.view();
     let cluster = state.active_cluster(&name)?.key;
     let key = ServiceKey { cluster, service };
     let known = state.service(&key).ok_or_else(Fault::service_not_found)?;
@@ -156,7 +156,7 @@ fn named<T>(
     is: impl Fn(&Deployment, &str) -> bool,
     describe: impl Fn(&State, &Service, &Deployment, &ClusterName, &Namespace) -> T,
 ) -> Result<(Vec<T>, Vec<ecs::Failure>), Fault> {
-    let state = api.engine.view();
+    let state = api.view();
     let (mut described, mut failures) = (Vec::new(), Vec::new());
     for arn in arns {
         let named = Named::read(api, kind, &arn)?;
@@ -187,7 +187,7 @@ pub(crate) async fn stop(
         return Err(Fault::unsupported("stopType ABORT is not supported by this scheduler."));
     }
     let named = Named::read(api, "service-deployment", arn)?;
-    let state = api.engine.view();
+    let state = api.view();
     let found = named.find(&state, has_name).map(|(_, deployment)| deployment.id);
     let deployment =
         found.ok_or_else(|| Fault::new(FaultClass::ServiceDeploymentNotFound, "Service deployment not found."))?;
