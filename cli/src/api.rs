@@ -4,6 +4,7 @@
 
 mod autoscaling;
 mod clusters;
+mod history;
 mod instances;
 mod plan;
 mod schedules;
@@ -13,15 +14,21 @@ mod tasks;
 mod usage;
 
 use std::error::Error;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use berth_proto::ecs::v1::ecs_client::EcsClient;
 use berth_proto::v1::berth_client::BerthClient;
+use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 
 use crate::args::GlobalArgs;
 
+/// Request metadata that asks for the state of then, and response metadata that says which state it was.
+const AT_KEY: &str = "berth-at";
+const REVISION_KEY: &str = "berth-revision";
 /// Response metadata that carries the ECS class of a fault.
 const FAULT_KEY: &str = "berth-fault";
 /// The most ids that ECS takes in one Describe call.
@@ -56,6 +63,10 @@ pub(crate) struct Api {
     url: String,
     cluster: Option<String>,
     timeout: Duration,
+    /// The moment that is asked for, where that is not now.
+    at: Option<AsciiMetadataValue>,
+    /// The revision that the last answer was of; 0 where none has said so.
+    revision: Arc<AtomicU64>,
 }
 
 impl Api {
@@ -77,7 +88,22 @@ impl Api {
             url: url.clone(),
             cluster: global.cluster.clone(),
             timeout: global.timeout,
+            at: global
+                .at
+                .as_ref()
+                .and_then(|at| at.value(SystemTime::now()).parse().ok()),
+            revision: Arc::default(),
         })
+    }
+
+    /// Whether the past is asked for, of which is not known what the journal has not.
+    pub(crate) const fn is_past(&self) -> bool {
+        self.at.is_some()
+    }
+
+    /// The revision that the last answer was of.
+    pub(crate) fn revision(&self) -> Option<u64> {
+        Some(self.revision.load(Ordering::Relaxed)).filter(|revision| *revision > 0)
     }
 
     /// The cluster that was named; absent where the API's default is meant.
@@ -118,8 +144,16 @@ impl Api {
         let mut request = Request::new(request);
         // Tells the scheduler, so that it does not work for a caller that went away.
         request.set_timeout(self.timeout);
+        if let Some(at) = &self.at {
+            request.metadata_mut().insert(AT_KEY, AsciiMetadataValue::clone(at));
+        }
         match tokio::time::timeout(self.timeout, send(request)).await {
-            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Ok(response)) => {
+                let revision = response.metadata().get(REVISION_KEY);
+                let revision = revision.and_then(|value| value.to_str().ok()?.parse().ok());
+                self.revision.store(revision.unwrap_or(0), Ordering::Relaxed);
+                Ok(response.into_inner())
+            }
             Ok(Err(status)) => Err(self.failed(operation, &status)),
             Err(_elapsed) => Err(self.late(operation)),
         }

@@ -1,7 +1,8 @@
 //! What may be written on the command line, in common for all commands; each command's own words are beside it.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use berth_model::time::Timestamp;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, ValueEnum};
 
@@ -25,6 +26,7 @@ Examples:
   berth task-definitions register web.json
   berth run web --count 3 --wait
   berth ps
+  berth ps --at 2h                              how it was two hours ago
 
 The AWS CLI speaks to the same address: aws ecs list-tasks --endpoint-url http://127.0.0.1:7700
 
@@ -69,6 +71,32 @@ pub(crate) struct GlobalArgs {
         value_parser = duration
     )]
     pub(crate) timeout: Duration,
+    /// Show how it was then: a revision, a time such as 2026-11-21T06:30:00Z, or an age such as 2h
+    #[arg(long, global = true, value_name = "REVISION|TIME|AGE", value_parser = at)]
+    pub(crate) at: Option<At>,
+}
+
+/// A moment of the past.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    /// A revision, or a time as in RFC 3339, as it was written.
+    Written(String),
+    /// So long ago.
+    Ago(Duration),
+}
+
+impl At {
+    /// As the scheduler reads it.
+    pub(crate) fn value(&self, now: SystemTime) -> String {
+        match self {
+            Self::Written(text) => text.clone(),
+            Self::Ago(span) => {
+                let then = now.checked_sub(*span).unwrap_or(SystemTime::UNIX_EPOCH);
+                let since = then.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                Timestamp::from_epoch_seconds(since.as_secs_f64()).to_rfc3339()
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -95,6 +123,31 @@ fn scheduler_url(text: &str) -> Result<String, String> {
     }
 }
 
+/// `1234`, `2026-11-21T06:30:00Z`, `90s`, `10m`, `2h` or `3d`, the latter also with `ago` behind.
+fn at(text: &str) -> Result<At, String> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number || Timestamp::from_rfc3339(text).is_some() {
+        return Ok(At::Written(text.to_owned()));
+    }
+    let age = text.strip_suffix("ago").unwrap_or(text).trim_end();
+    let span = age
+        .char_indices()
+        .next_back()
+        .and_then(|(end, unit)| {
+            let seconds: u64 = match unit {
+                's' => 1,
+                'm' => 60,
+                'h' => 3600,
+                'd' => 86_400,
+                _ => return None,
+            };
+            age.get(..end)?.parse::<u64>().ok()?.checked_mul(seconds)
+        })
+        .map(Duration::from_secs);
+    let wrong = || "it must be a revision such as 1234, a time such as 2026-11-21T06:30:00Z, or an age such as 2h";
+    span.map(At::Ago).ok_or_else(|| wrong().to_owned())
+}
+
 /// `90`, `90s`, `10m` or `1h`; at least one second.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -114,11 +167,11 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     use clap::CommandFactory;
 
-    use super::{Cli, duration, scheduler_url};
+    use super::{At, Cli, at, duration, scheduler_url};
 
     #[test]
     fn the_definition_of_the_command_line_is_sound() {
@@ -133,6 +186,37 @@ mod tests {
         for text in ["", "s", "0", "-1", "1.5s", "5d", "8000h", "1 s", "99999999999999999999"] {
             assert!(duration(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn moments_are_revisions_times_and_ages() {
+        let ago = |seconds| At::Ago(Duration::from_secs(seconds));
+        for (text, moment) in [
+            ("1234", At::Written("1234".to_owned())),
+            ("2026-11-21T06:30:00Z", At::Written("2026-11-21T06:30:00Z".to_owned())),
+            ("90s", ago(90)),
+            ("10m ago", ago(600)),
+            ("2h", ago(7200)),
+            ("3d", ago(259_200)),
+        ] {
+            assert_eq!(at(text), Ok(moment), "{text}");
+        }
+        for text in [
+            "",
+            "ago",
+            "h",
+            "-1",
+            "1.5h",
+            "2w",
+            "yesterday",
+            "2026-11-21",
+            "99999999999999999999d",
+        ] {
+            assert!(at(text).is_err(), "{text}");
+        }
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
+        assert_eq!(ago(90).value(now), "1970-01-01T00:00:10.000Z");
+        assert_eq!(ago(1000).value(now), "1970-01-01T00:00:00.000Z");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod clusters;
 mod completions;
 mod deploy;
 mod drain;
+mod history;
 mod instances;
 mod plan;
 mod ps;
@@ -15,12 +16,14 @@ mod stop;
 mod task_definitions;
 mod top;
 
+use std::cell::OnceCell;
+
 use anyhow::bail;
 use berth_proto::ecs::v1::Failure;
 use clap::Subcommand;
 
 use crate::Ending;
-use crate::api::Api;
+use crate::api::{Api, CallError};
 use crate::args::Cli;
 use crate::dev;
 use crate::output::Output;
@@ -35,6 +38,9 @@ pub(crate) enum Command {
     Ps(ps::PsArgs),
     /// Show what hosts and tasks use now, live
     Top(top::TopArgs),
+    /// Tell what happened to a task, a service or a container instance: when, who asked, what, why
+    #[command(subcommand)]
+    History(history::HistoryCommand),
     /// Stop tasks
     Stop(stop::StopArgs),
     /// Register, list and show task definitions
@@ -70,12 +76,20 @@ pub(crate) enum Command {
 /// The command did not happen; what it printed before stands.
 pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending> {
     let Cli { global, command } = cli;
-    let api = async || Api::connect(&global).await;
-    match command {
+    if global.at.is_some() && matches!(command, Command::Dev(_) | Command::Completions(_)) {
+        bail!("--at asks a scheduler how things were: this command asks none");
+    }
+    let asked = OnceCell::new();
+    let api = async || {
+        let api = Api::connect(&global).await?;
+        Ok::<_, CallError>(asked.get_or_init(|| api).clone())
+    };
+    let ending = match command {
         Command::Run(args) => run::run(args, &api().await?, output).await,
         Command::Plan(args) => plan::run(args, &api().await?, output).await,
         Command::Ps(args) => ps::run(args, &api().await?, output).await,
         Command::Top(args) => top::run(args, &api().await?, output).await,
+        Command::History(command) => history::run(command, &api().await?, output).await,
         Command::Stop(args) => stop::run(args, &api().await?, output).await,
         Command::TaskDefinitions(command) => task_definitions::run(command, &api().await?, output).await,
         Command::Deploy(args) => deploy::run(args, &api().await?, output).await,
@@ -87,7 +101,11 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending>
         Command::Clusters(command) => clusters::run(command, &api().await?, output).await,
         Command::Dev(args) => dev::run(&args, &global, output).await,
         Command::Completions(args) => completions::run(&args, output),
+    }?;
+    if let Some(revision) = asked.get().filter(|api| api.is_past()).and_then(Api::revision) {
+        output.progress(&format!("as of revision {revision}"))?;
     }
+    Ok(ending)
 }
 
 /// The failure of a call that was about one thing, as an error: `container instance ID: MISSING`.

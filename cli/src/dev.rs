@@ -340,6 +340,7 @@ mod tests {
             output: Format::Table,
             color: Color::Never,
             timeout: Duration::from_secs(1),
+            at: None,
         };
         for (listen, url) in [
             ("127.0.0.1:7700", "http://127.0.0.1:7700"),

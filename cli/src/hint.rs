@@ -51,6 +51,9 @@ fn for_fault(class: &str, message: &str, cluster: Option<&str>) -> Option<String
         "ClientException" if message.contains("while it has Schedules") => Some(
             "delete them first: `berth schedules list` lists them, `berth schedules delete` deletes them".to_owned(),
         ),
+        "InvalidParameterException" | "ValidationException" if message.contains("leave berth-at out") => {
+            Some("leave --at out".to_owned())
+        }
         "InvalidParameterException" if message.contains("while it is scaled above 0") => {
             Some("`berth services delete --force` stops its tasks".to_owned())
         }

@@ -42,7 +42,11 @@ impl Api {
             let request = DescribeContainerInstancesRequest {
                 cluster: self.cluster.clone(),
                 container_instances: chunk.to_vec(),
-                include: vec!["CONTAINER_INSTANCE_HEALTH".to_owned()],
+                include: match self.is_past() {
+                    // It is not in the journal.
+                    true => Vec::new(),
+                    false => vec!["CONTAINER_INSTANCE_HEALTH".to_owned()],
+                },
             };
             let part = self
                 .ecs("DescribeContainerInstances", request, async |mut ecs, request| {

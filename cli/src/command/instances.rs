@@ -112,8 +112,11 @@ pub(super) async fn named(api: &Api, name: String) -> anyhow::Result<String> {
     select::by_prefix("container instance", &name, &arns)
 }
 
-/// What the hosts use now; nothing where the scheduler does not tell.
+/// What the hosts use now; nothing where the scheduler does not tell, or the past is asked for.
 async fn usage(api: &Api, instances: &[String]) -> Result<UsageByArn, CallError> {
+    if api.is_past() {
+        return Ok(UsageByArn::new());
+    }
     let usage = match api.usage_of_instances(instances).await {
         Ok(usage) => usage,
         Err(CallError::Refused {

@@ -204,9 +204,9 @@ async fn targets(api: &Api, service: Option<&Service>) -> anyhow::Result<Vec<Tar
     }
 }
 
-/// How the service is scaled, in short, where it is.
+/// How the service is scaled, in short, where it is; of the past that is not known.
 async fn scaling(api: &Api, service: Option<&Service>) -> anyhow::Result<Option<String>> {
-    match service {
+    match service.filter(|_| !api.is_past()) {
         Some(service) => {
             let answer = api.service_scaling(service.service_arn().to_owned()).await?;
             Ok(autoscaling::in_short(&answer))

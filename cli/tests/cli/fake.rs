@@ -155,6 +155,7 @@ impl Service<http::Request<Body>> for Berth {
         Box::pin(async move {
             Ok(match operation.as_str() {
                 "Plan" => serve(request, state, State::plan).await,
+                "History" => serve(request, state, State::history).await,
                 "DescribeServiceScaling" => serve(request, state, State::describe_service_scaling).await,
                 "DescribeTargets" => serve(request, state, State::describe_targets).await,
                 _ => serve(request, state, State::describe_usage).await,
@@ -243,7 +244,11 @@ where
         let state = Arc::clone(&state);
         async move {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            operation(&mut state, request.into_inner()).map(Response::new)
+            let at = request.metadata().get("berth-at").and_then(|at| at.to_str().ok());
+            state.at.extend(at.map(str::to_owned));
+            let mut answer = operation(&mut state, request.into_inner()).map(Response::new)?;
+            answer.metadata_mut().insert("berth-revision", 17.into());
+            Ok(answer)
         }
     });
     Grpc::new(ProstCodec::<A, Q>::default()).unary(service, request).await

@@ -6,6 +6,7 @@ mod clusters;
 mod dev;
 mod drain;
 mod fake;
+mod history;
 mod instances;
 mod plan;
 mod process;

@@ -6,7 +6,9 @@
 )]
 
 use berth_proto::ecs::v1::*;
-use berth_proto::v1::{DescribeUsageRequest, DescribeUsageResponse, PlanRequest, PlanResponse};
+use berth_proto::v1::{
+    DescribeUsageRequest, DescribeUsageResponse, HistoryRequest, HistoryResponse, PlanRequest, PlanResponse,
+};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
@@ -341,6 +343,13 @@ impl State {
     pub(super) fn describe_usage(&mut self, request: DescribeUsageRequest) -> Answer<DescribeUsageResponse> {
         self.usage_calls.push(request);
         self.usage.clone().ok_or_else(|| Status::unimplemented("no usage"))
+    }
+
+    pub(super) fn history(&mut self, request: HistoryRequest) -> Answer<HistoryResponse> {
+        self.history_calls.push(request);
+        self.history
+            .pop_front()
+            .ok_or_else(|| Status::unimplemented("no history"))
     }
 
     pub(super) fn plan(&mut self, request: PlanRequest) -> Answer<PlanResponse> {

@@ -8,9 +8,9 @@ use berth_proto::ecs::v1::{
     VersionInfo,
 };
 use berth_proto::v1::{
-    CreateScheduleRequest, DescribeServiceScalingResponse, DescribeUsageRequest, DescribeUsageResponse, PlanRequest,
-    PlanResponse, PutScalingPolicyRequest, RegisterScalableTargetRequest, Schedule, ScheduleRun, TargetDescription,
-    UpdateScheduleRequest,
+    CreateScheduleRequest, DescribeServiceScalingResponse, DescribeUsageRequest, DescribeUsageResponse, HistoryRequest,
+    HistoryResponse, PlanRequest, PlanResponse, PutScalingPolicyRequest, RegisterScalableTargetRequest, Schedule,
+    ScheduleRun, TargetDescription, UpdateScheduleRequest,
 };
 
 pub(super) const ARN: &str = "arn:aws:ecs:us-east-1:000000000000";
@@ -68,6 +68,11 @@ pub(crate) struct State {
     /// Calls of CreateSchedule and UpdateSchedule, as they came.
     pub(crate) new_schedules: Vec<CreateScheduleRequest>,
     pub(crate) schedule_updates: Vec<UpdateScheduleRequest>,
+    /// The pages of any history, and the calls for them.
+    pub(crate) history: VecDeque<HistoryResponse>,
+    pub(crate) history_calls: Vec<HistoryRequest>,
+    /// The moments of the past that calls have asked for.
+    pub(crate) at: Vec<String>,
     /// Whether calls are never answered.
     pub(crate) silent: bool,
 }
