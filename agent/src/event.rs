@@ -76,6 +76,8 @@ pub(crate) struct ProtectionAsked {
 pub(crate) struct Session {
     /// Told apart from streams before it.
     pub(crate) number: u64,
+    /// How many schedulers it could have led to.
+    pub(crate) schedulers: u32,
     /// Under which other hosts reach this one, as found out with the stream.
     pub(crate) address: Option<IpAddr>,
     /// To the scheduler.

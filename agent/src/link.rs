@@ -8,7 +8,7 @@ pub(crate) mod wire;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use berth_daemon::{Backoff, chain};
+use berth_daemon::{Backoff, any_of, chain};
 use berth_proto::agent::v1::agent_link_client::AgentLinkClient;
 use berth_proto::agent::v1::{
     AgentMessage, Heartbeat, Refusal, SchedulerMessage, Welcome, agent_message, scheduler_message,
@@ -66,7 +66,7 @@ enum Ended {
 /// To whom the streams lead, and who begins them.
 #[derive(Debug)]
 pub(crate) struct Ends {
-    /// Tried in turn.
+    /// Tried in turn, from any of them on.
     pub(crate) schedulers: Vec<Endpoint>,
     /// Under which other hosts reach this one, where the operator says so.
     pub(crate) address: Option<IpAddr>,
@@ -76,12 +76,13 @@ pub(crate) struct Ends {
 pub(crate) async fn run(ends: Ends, events: mpsc::Sender<Event>, stop: CancellationToken) {
     let Ends { schedulers, address } = ends;
     let mut backoff = Backoff::default();
-    for (number, endpoint) in (1_u64..).zip(schedulers.iter().cycle()) {
+    let in_turn = schedulers.iter().cycle().skip(any_of(schedulers.len()));
+    for (number, endpoint) in (1_u64..).zip(in_turn) {
         let scheduler = endpoint.uri().to_string();
         let close = stop.child_token();
         let session = tokio::select! {
             () = stop.cancelled() => return,
-            session = open(endpoint, address, number, (&events, &close)) => session,
+            session = open(endpoint, address, (number, schedulers.len()), (&events, &close)) => session,
         };
         let ended = match session {
             Ok(stream) => converse(stream, number, &scheduler, &events, &close).await,
@@ -136,7 +137,7 @@ struct Open {
 async fn open(
     endpoint: &Endpoint,
     address: Option<IpAddr>,
-    number: u64,
+    (number, schedulers): (u64, usize),
     (events, close): (&mpsc::Sender<Event>, &CancellationToken),
 ) -> Result<Open, LinkError> {
     let channel: Channel = endpoint
@@ -155,6 +156,7 @@ async fn open(
     let (outbound, receiver) = mpsc::channel(OUTBOUND);
     let session = Session {
         number,
+        schedulers: u32::try_from(schedulers).unwrap_or(u32::MAX),
         address,
         outbound: outbound.clone(),
         close: close.clone(),

@@ -34,9 +34,29 @@ pub fn fraction() -> f64 {
     }
 }
 
+/// One of so many, drawn at random: those that are given the same list do not all begin with the same entry. 0 of none.
+#[must_use]
+pub fn any_of(count: usize) -> usize {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the fraction is from 0 to 1"
+    )]
+    let drawn = (fraction() * f64::from(count)) as u32;
+    drawn.min(count.saturating_sub(1)) as usize
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_of_several_is_drawn_some_time_and_no_other() {
+        let drawn: std::collections::BTreeSet<usize> = (0..1000).map(|_| any_of(3)).collect();
+        assert_eq!(drawn, [0, 1, 2].into());
+        assert_eq!((any_of(1), any_of(0)), (0, 0));
+    }
 
     #[test]
     fn pauses_are_bounded_and_not_all_alike() {

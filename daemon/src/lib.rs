@@ -7,5 +7,5 @@ mod cause;
 pub mod log;
 pub mod service;
 
-pub use backoff::{Backoff, fraction};
+pub use backoff::{Backoff, any_of, fraction};
 pub use cause::chain;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_daemon::{Backoff, chain};
+use berth_daemon::{Backoff, any_of, chain};
 use berth_proto::gateway::v1::gateway_link_client::GatewayLinkClient;
 use berth_proto::gateway::v1::{
     Endpoints, GatewayMessage, Goodbye, Heartbeat, Hello, SchedulerMessage, TargetReports, gateway_message,
@@ -75,7 +75,8 @@ impl Link {
     /// Keeps a stream to one of the schedulers until told to stop, and says goodbye then.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut backoff = Backoff::default();
-        for endpoint in self.schedulers.clone().iter().cycle() {
+        let schedulers = self.schedulers.clone();
+        for endpoint in schedulers.iter().cycle().skip(any_of(schedulers.len())) {
             let scheduler = endpoint.uri().to_string();
             let mut joined = false;
             let Err(ended) = self.session(endpoint, &scheduler, &mut joined, &stop).await else {
@@ -182,6 +183,7 @@ impl Link {
             cluster: self.cluster.clone(),
             gateway_id: self.gateway_id.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            schedulers: u32::try_from(self.schedulers.len()).unwrap_or(u32::MAX),
         };
         let hello = GatewayMessage {
             message: Some(gateway_message::Message::Hello(hello)),

@@ -1,11 +1,12 @@
 //! The options of `berth-scheduler`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use berth_daemon::log::LogFormat;
 use clap::Parser;
+use http::uri::Authority;
 
 use crate::drive::history::History;
 use crate::drive::scaling::prometheus::Prometheus;
@@ -27,6 +28,11 @@ pub struct Options {
     /// user, password-file and deadline. Without it this scheduler is alone with a file in its data directory
     #[arg(long, env = "BERTH_JOURNAL", value_name = "URL")]
     pub journal: Option<Address>,
+
+    /// Where other schedulers on the same journal reach this one: HOST:PORT [default: what it listens on, unless that is
+    /// every address]
+    #[arg(long, env = "BERTH_ADVERTISE", value_name = "HOST:PORT", value_parser = advertised)]
+    pub advertise: Option<Authority>,
 
     /// Directory of the journal, where it is a file; made if it is missing
     #[arg(
@@ -90,6 +96,22 @@ impl Options {
             bytes: self.history_size.unwrap_or(default),
         }
     }
+
+    /// Where other schedulers reach this one.
+    ///
+    /// # Errors
+    /// When it is not said, and what is listened on does not say it either.
+    pub fn reached_at(&self) -> anyhow::Result<String> {
+        if let Some(authority) = &self.advertise {
+            return Ok(authority.to_string());
+        }
+        let listen = self.listen;
+        anyhow::ensure!(
+            !listen.ip().is_unspecified() && listen.port() != 0,
+            "--advertise HOST:PORT must be given with --journal: --listen {listen} does not say where other schedulers reach this one"
+        );
+        Ok(listen.to_string())
+    }
 }
 
 const EXIT_CODES: &str = "\
@@ -102,6 +124,23 @@ fn seconds(text: &str) -> Result<Duration, String> {
     text.parse()
         .map(Duration::from_secs)
         .map_err(|_| format!("'{text}' is no number of seconds"))
+}
+
+fn advertised(text: &str) -> Result<Authority, String> {
+    let authority = text.parse::<Authority>().ok();
+    let usable = |authority: &Authority| {
+        authority.port_u16().is_some_and(|port| port != 0)
+            && !authority.host().is_empty()
+            && !text.contains('@')
+            && authority
+                .host()
+                .trim_matches(['[', ']'])
+                .parse::<IpAddr>()
+                .map_or(true, |ip| !ip.is_unspecified())
+    };
+    authority.filter(usable).ok_or_else(|| {
+        format!("'{text}' is no HOST:PORT under which others reach this scheduler, such as 10.0.0.5:7700")
+    })
 }
 
 fn period(text: &str) -> Result<Duration, String> {
@@ -141,6 +180,10 @@ fn days(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
+    fn read(arguments: &[&str]) -> Result<Options, clap::Error> {
+        Options::try_parse_from(std::iter::once("berth-scheduler").chain(arguments.iter().copied()))
+    }
+
     #[test]
     fn sizes_are_whole_numbers_of_binary_units() {
         assert_eq!(size("128MiB"), Ok(134_217_728));
@@ -149,6 +192,40 @@ mod tests {
         for wrong in ["", "MiB", "1.5GiB", "1GB", "-1KiB", "99999999999TiB", "1 MiB"] {
             let refused = size(wrong).unwrap_err();
             assert!(refused.contains(wrong) && refused.contains("whole number"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn others_reach_a_scheduler_where_it_says_or_listens() {
+        let at = |arguments| read(arguments).unwrap().reached_at().ok();
+        for (arguments, expected) in [
+            (&["--listen=10.0.0.5:7700"][..], Some("10.0.0.5:7700")),
+            (&["--listen=[2001:db8::1]:7700"], Some("[2001:db8::1]:7700")),
+            (&["--listen=0.0.0.0:7700"], None),
+            (&["--listen=[::]:7700"], None),
+            (&["--listen=10.0.0.5:0"], None),
+            (
+                &["--listen=0.0.0.0:7700", "--advertise=a.example:80"],
+                Some("a.example:80"),
+            ),
+        ] {
+            assert_eq!(at(arguments).as_deref(), expected, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_that_nobody_can_dial_is_refused_by_its_value() {
+        for value in [
+            "a.example",
+            "a.example:0",
+            ":7700",
+            "0.0.0.0:7700",
+            "[::]:7700",
+            "me@a:7700",
+            "a b:1",
+        ] {
+            let error = read(&[&format!("--advertise={value}")]).unwrap_err().to_string();
+            assert!(error.contains(value), "{error}");
         }
     }
 }

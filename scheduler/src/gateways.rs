@@ -1,23 +1,27 @@
 //! The gateways' streams: who is there, which endpoints each is told, what each says of the targets.
 //!
 //! One task a stream. Each record says which services it touched, and what the published state has of them goes out.
-//! What gateways say is weighed together (`targets`); what follows from it is recorded by [`crate::drive::targets`].
+//! What gateways say, those at other schedulers included (`sharing`), is weighed together (`targets`); what follows from it
+//! is recorded by [`crate::drive::targets`].
 
 pub(crate) mod endpoints;
-mod loads;
+mod hearing;
+pub(crate) mod loads;
 mod session;
+pub(crate) mod sharing;
+mod streams;
 pub(crate) mod targets;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use berth_model::arn::Namespace;
 use berth_model::id::{ServiceName, TaskId};
 use berth_proto::gateway::v1::gateway_link_server::GatewayLink;
 use berth_proto::gateway::v1::{GatewayMessage, SchedulerMessage};
 use berth_scheduler_core::change::{Change, Record};
-use berth_scheduler_core::keys::{ClusterKey, InstanceKey, ServiceKey, TaskKey};
+use berth_scheduler_core::keys::{ClusterKey, InstanceKey, ReplicaId, ServiceKey, TaskKey};
 use berth_scheduler_core::state::State;
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -25,10 +29,17 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::engine::{Engine, Observer};
+use crate::replicas::Replicas;
+use hearing::Hearing;
+use loads::GroupLoads;
+pub(crate) use loads::Load;
 use loads::Loads;
-pub(crate) use loads::{GroupLoad, GroupLoads, Load};
+use sharing::Listeners;
+use streams::Via;
 use targets::{Said, Targets, Verdict};
 
+/// How long a gateway stays that was let go and came back: the others would not have it.
+const STAYS: Duration = Duration::from_secs(3600);
 /// Messages that may wait for one gateway.
 const OUTBOX: usize = 16;
 
@@ -38,23 +49,28 @@ pub struct Registry {
     inner: Mutex<Inner>,
     /// Something was said, or a target is to leave.
     pub(crate) wake: Notify,
-    started: Instant,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     sessions: HashMap<GatewayKey, Handle>,
     targets: Targets,
     loads: Loads,
     /// Targets of which something was said since that was last looked at.
     dirty: BTreeMap<ClusterKey, BTreeSet<TaskId>>,
+    /// Other schedulers that this one tells.
+    listeners: Listeners,
+    /// Other schedulers that this one hears.
+    hearing: Hearing,
+    /// When gateways were let go last, for other schedulers to have.
+    let_go: HashMap<GatewayKey, Instant>,
 }
 
 /// A gateway: its cluster, and the id that it chose.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct GatewayKey {
-    cluster: ClusterKey,
-    id: Arc<str>,
+    pub(crate) cluster: ClusterKey,
+    pub(crate) id: Arc<str>,
 }
 
 /// A live stream, seen from outside.
@@ -63,6 +79,8 @@ struct Handle {
     changes: Arc<Changes>,
     /// Ends the session: another stream has taken its place.
     end: CancellationToken,
+    /// Ends the session so that another scheduler has it; none where the gateway knows no other.
+    let_go: Option<CancellationToken>,
 }
 
 /// The services that have changed since a session last looked.
@@ -98,10 +116,18 @@ impl Inner {
 
 impl Default for Registry {
     fn default() -> Self {
+        let inner = Inner {
+            sessions: HashMap::new(),
+            targets: Targets::default(),
+            loads: Loads::default(),
+            dirty: BTreeMap::new(),
+            listeners: Listeners::default(),
+            hearing: Hearing::since(Instant::now()),
+            let_go: HashMap::new(),
+        };
         Self {
-            inner: Mutex::default(),
+            inner: Mutex::new(inner),
             wake: Notify::new(),
-            started: Instant::now(),
         }
     }
 }
@@ -114,8 +140,9 @@ impl Registry {
     /// Puts the new stream of a gateway in the place of an old one, which ends.
     fn arrive(&self, key: &GatewayKey, handle: Handle) {
         let mut inner = self.lock();
-        inner.targets.arrive(key);
-        inner.loads.arrive(key);
+        inner.targets.streams.arrive(key, Via::Here);
+        inner.loads.streams.arrive(key, Via::Here);
+        inner.listeners.moved(key);
         if let Some(old) = inner.sessions.insert(key.clone(), handle) {
             old.end.cancel();
         }
@@ -126,8 +153,9 @@ impl Registry {
         let mut inner = self.lock();
         if inner.remove(key, handle) {
             let now = Instant::now();
-            inner.targets.leave(key, now);
-            inner.loads.leave(key, now);
+            inner.targets.streams.leave(key, Via::Here, now);
+            inner.loads.streams.leave(key, Via::Here, now);
+            inner.listeners.moved(key);
         }
     }
 
@@ -138,6 +166,7 @@ impl Registry {
             inner.loads.part(key);
             let lapsed = inner.targets.part(key);
             inner.dirty.entry(key.cluster).or_default().extend(lapsed);
+            inner.listeners.moved(key);
             self.wake.notify_one();
         }
     }
@@ -145,19 +174,24 @@ impl Registry {
     /// Takes in what a gateway says.
     fn hear(&self, key: &GatewayKey, said: Vec<Said>) {
         let mut inner = self.lock();
+        let tasks: BTreeSet<TaskId> = said.iter().map(|one| one.task).collect();
         for one in said {
-            inner.dirty.entry(key.cluster).or_default().insert(one.task);
-            inner.targets.hear(key, one);
+            inner.targets.hear(key, Via::Here, one);
         }
+        inner.listeners.said(key, &tasks);
+        inner.dirty.entry(key.cluster).or_default().extend(tasks);
         self.wake.notify_one();
     }
 
     /// Takes in what goes through a gateway.
     fn hear_load(&self, key: &GatewayKey, loads: GroupLoads) {
-        self.lock().loads.hear(key, loads);
+        let mut inner = self.lock();
+        inner.loads.hear(key, Via::Here, loads);
+        inner.listeners.loaded(key);
     }
 
-    /// What goes to the targets of these groups; nothing where no gateway has told.
+    /// What goes to the targets of these groups; nothing where no gateway has told. Whether all gateways are known is for
+    /// [`Self::hears_all`] to say.
     pub(crate) fn load(&self, cluster: ClusterKey, groups: &[&str]) -> Option<Load> {
         self.lock().loads.of(cluster, groups)
     }
@@ -174,9 +208,46 @@ impl Registry {
         std::mem::take(&mut inner.dirty)
     }
 
-    /// What all gateways together say of a task, as a target of these groups.
+    /// What all gateways that are known say together of a task, as a target of these groups.
     pub(crate) fn verdict<'g>(&self, key: TaskKey, groups: impl Iterator<Item = &'g str>) -> Verdict {
-        self.lock().targets.verdict(key, groups, self.started, Instant::now())
+        self.lock().targets.verdict(key, groups)
+    }
+
+    /// Ends all streams.
+    pub(crate) fn end_all(&self) {
+        for handle in self.lock().sessions.values() {
+            handle.end.cancel();
+        }
+    }
+
+    /// How many streams are here.
+    pub(crate) fn streams(&self) -> u32 {
+        u32::try_from(self.lock().sessions.len()).unwrap_or(u32::MAX)
+    }
+
+    /// How many each other scheduler has that is heard.
+    pub(crate) fn streams_of_others(&self) -> BTreeMap<ReplicaId, u32> {
+        self.lock().hearing.gateways()
+    }
+
+    /// Ends some streams, for others to have: of those that have not come back from that.
+    pub(crate) fn let_go(&self, count: u32) {
+        let mut inner = self.lock();
+        let Inner { sessions, let_go, .. } = &mut *inner;
+        let_go.retain(|_, at| at.elapsed() < STAYS);
+        let mut left = count;
+        for (key, handle) in sessions.iter() {
+            if left == 0 {
+                return;
+            }
+            if let Some(go) = &handle.let_go
+                && !let_go.contains_key(key)
+            {
+                go.cancel();
+                let_go.insert(key.clone(), Instant::now());
+                left -= 1;
+            }
+        }
     }
 
     /// Drops what was said of targets that are none any more.
@@ -295,6 +366,7 @@ pub struct Link {
     registry: Arc<Registry>,
     namespace: Arc<Namespace>,
     shutdown: CancellationToken,
+    replicas: Arc<Replicas>,
 }
 
 impl Link {
@@ -305,12 +377,14 @@ impl Link {
         registry: Arc<Registry>,
         namespace: Arc<Namespace>,
         shutdown: CancellationToken,
+        replicas: Arc<Replicas>,
     ) -> Self {
         Self {
             engine,
             registry,
             namespace,
             shutdown,
+            replicas,
         }
     }
 }

@@ -77,6 +77,15 @@ pub struct Snapshot {
     pub chunks: Vec<Vec<u8>>,
 }
 
+/// A scheduler's word that it lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beat {
+    /// Moves with every word.
+    pub count: u64,
+    /// `HOST:PORT` under which other schedulers reach it.
+    pub address: String,
+}
+
 /// What a journal's storage said.
 type Cause = Box<dyn Error + Send + Sync>;
 
@@ -222,11 +231,11 @@ pub trait Journal: Send + Sync + 'static {
     fn announce(
         &self,
         replica: ReplicaId,
-        beat: u64,
+        beat: &Beat,
         dead: &[ReplicaId],
-    ) -> impl Future<Output = Result<Vec<(ReplicaId, u64)>, JournalError>> + Send {
+    ) -> impl Future<Output = Result<Vec<(ReplicaId, Beat)>, JournalError>> + Send {
         debug_assert!(dead.is_empty(), "nobody else is there");
-        std::future::ready(Ok(vec![(replica, beat)]))
+        std::future::ready(Ok(vec![(replica, beat.clone())]))
     }
 
     /// Why nothing comes of what is asked, while that is so.

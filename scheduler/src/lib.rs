@@ -42,6 +42,8 @@ use crate::journal::etcd::Etcd;
 use crate::journal::{Journal, JournalError};
 use crate::nodes::Registry;
 use crate::replicas::Replicas;
+use crate::replicas::listen::{Ears, listen_to_others};
+use crate::replicas::shed::even_out;
 use crate::server::Links;
 
 /// How long a start waits for a journal that cannot be reached.
@@ -57,9 +59,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let namespace = Arc::new(namespace);
     if let Some(address) = &options.journal {
         let own = seed()?;
+        let reached_at = options.reached_at()?;
         let journal = Etcd::open(address, own)?;
         journal.warn_of_old_versions().await;
-        let replicas = Replicas::among_others(ReplicaId(own));
+        let replicas = Replicas::among_others(ReplicaId(own), reached_at);
         return serve(options, namespace, Arc::new(journal), replicas).await;
     }
     let directory = &options.data_dir;
@@ -102,6 +105,12 @@ async fn serve<J: Journal>(
     let others = || Arc::clone(&replicas);
     tokio::spawn(replicas::keep(Arc::clone(&journal), others()));
     tokio::spawn(nodes::watch_presence(engine.clone(), Arc::clone(&registry), others()));
+    let ears = Ears {
+        nodes: Arc::clone(&registry),
+        gateways: Arc::clone(&gateways),
+    };
+    tokio::spawn(listen_to_others(others(), ears.clone()));
+    tokio::spawn(even_out(engine.clone(), others(), ears));
     let timing = Timing {
         lost_grace: options.lost_instance_grace,
         ..Timing::default()
@@ -153,12 +162,19 @@ async fn serve<J: Journal>(
     let links = Links {
         agents: nodes::Link::new(
             engine.clone(),
-            registry,
+            Arc::clone(&registry),
             Arc::clone(&namespace),
             shutdown.clone(),
             replicas.own(),
         ),
-        gateways: gateways::Link::new(engine, gateways, namespace, shutdown.clone()),
+        replicas: replicas::tell::Link::new(
+            engine.clone(),
+            registry,
+            Arc::clone(&gateways),
+            replicas.own(),
+            shutdown.clone(),
+        ),
+        gateways: gateways::Link::new(engine, gateways, namespace, shutdown.clone(), replicas),
     };
     tracing::info!(address = %listener.local_addr()?, "serving");
     service::tell(&[NotifyState::Ready]);

@@ -5,6 +5,7 @@
 //! goes to the engine as commands.
 
 mod assignments;
+pub(crate) mod others;
 mod session;
 mod usage;
 mod wire;
@@ -32,6 +33,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::clock;
 use crate::engine::{Engine, Observer};
 use crate::replicas::Replicas;
+use others::Others;
 pub(crate) use usage::{Container as ContainerTold, Sum, Told};
 
 /// How often each side of a stream says something.
@@ -40,6 +42,8 @@ pub const HEARTBEAT: Duration = Duration::from_secs(4);
 const SILENCE: Duration = Duration::from_secs(12);
 /// How long a closed stream may take to come back before its instance is recorded as disconnected.
 const RETURN: Duration = Duration::from_secs(2);
+/// How long an agent stays that was let go and came back: the others would not have it.
+const STAYS: Duration = Duration::from_secs(3600);
 /// Messages that may wait for one agent.
 const OUTBOX: usize = 16;
 
@@ -47,6 +51,8 @@ const OUTBOX: usize = 16;
 #[derive(Debug, Default)]
 pub struct Registry {
     sessions: Mutex<HashMap<InstanceKey, Presence>>,
+    /// What agents elsewhere say.
+    others: Mutex<Others>,
 }
 
 /// What is known of an instance's stream.
@@ -58,6 +64,19 @@ struct Presence {
     usage: Option<(Arc<Told>, Instant)>,
     /// How the host is, and when its agent said so.
     conditions: Option<(Conditions, Timestamp)>,
+    /// When it was let go last, for another scheduler to have.
+    let_go: Option<Instant>,
+}
+
+impl Presence {
+    fn conditions(&self) -> Option<(Conditions, Timestamp)> {
+        self.stream.is_ok().then(|| self.conditions.clone()).flatten()
+    }
+
+    fn usage(&self) -> Option<(Arc<Told>, Duration)> {
+        let (told, at) = self.usage.as_ref()?;
+        Some((Arc::clone(told), at.elapsed()))
+    }
 }
 
 /// A live stream, seen from outside.
@@ -66,6 +85,8 @@ struct Handle {
     changes: Arc<Changes>,
     /// Ends the session: another stream has taken its place.
     end: CancellationToken,
+    /// Ends the session so that another scheduler has it; none where the agent knows no other.
+    let_go: Option<CancellationToken>,
 }
 
 /// What has changed for an instance since its session last looked.
@@ -92,6 +113,10 @@ impl Registry {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn others(&self) -> MutexGuard<'_, Others> {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Puts the new stream of an instance in the place of an old one, which ends.
     fn arrive(&self, key: InstanceKey, handle: Handle) {
         let mut sessions = self.lock();
@@ -99,6 +124,7 @@ impl Registry {
             stream: Ok(handle),
             usage: None,
             conditions: None,
+            let_go: sessions.get(&key).and_then(|before| before.let_go),
         };
         if let Some(Presence { stream: Ok(old), .. }) = sessions.insert(key, presence) {
             old.end.cancel();
@@ -138,16 +164,14 @@ impl Registry {
     /// How the host of a connected instance is, and when its agent said so.
     #[must_use]
     pub fn conditions(&self, key: InstanceKey) -> Option<(Conditions, Timestamp)> {
-        let sessions = self.lock();
-        let presence = sessions.get(&key).filter(|presence| presence.stream.is_ok())?;
-        presence.conditions.clone()
+        let here = self.lock().get(&key).and_then(Presence::conditions);
+        here.or_else(|| self.others().conditions(key))
     }
 
     /// The newest usage figures of a connected instance, and how old they are.
     pub(crate) fn usage(&self, key: InstanceKey) -> Option<(Arc<Told>, Duration)> {
-        let sessions = self.lock();
-        let (told, at) = sessions.get(&key)?.usage.as_ref()?;
-        Some((Arc::clone(told), at.elapsed()))
+        let here = self.lock().get(&key).and_then(Presence::usage);
+        here.or_else(|| self.others().usage(key))
     }
 
     fn tell(&self, touches: impl Iterator<Item = (InstanceKey, Touch)>) {
@@ -171,6 +195,29 @@ impl Registry {
         for presence in self.lock().values() {
             if let Ok(handle) = &presence.stream {
                 handle.end.cancel();
+            }
+        }
+    }
+
+    /// How many streams are here.
+    pub(crate) fn streams(&self) -> u32 {
+        let here = self.lock().values().filter(|presence| presence.stream.is_ok()).count();
+        u32::try_from(here).unwrap_or(u32::MAX)
+    }
+
+    /// Ends some streams, for others to have: of those that have not come back from that.
+    pub(crate) fn let_go(&self, count: u32) {
+        let mut sessions = self.lock();
+        let may_go = |presence: &&mut Presence| presence.let_go.is_none_or(|at| at.elapsed() >= STAYS);
+        let mut left = count;
+        for presence in sessions.values_mut().filter(may_go) {
+            if left == 0 {
+                return;
+            }
+            if let Ok(Handle { let_go: Some(go), .. }) = &presence.stream {
+                go.cancel();
+                presence.let_go = Some(Instant::now());
+                left -= 1;
             }
         }
     }

@@ -2,7 +2,13 @@
 //!
 //! Each says every few seconds that it lives; one whose word has not moved for a while is gone. Services, schedules and
 //! upkeep each have one owner among those that live, so that writers seldom meet. Nothing that must be right rests on
-//! it: every decision is the journal's, and two owners at a time cost a look each.
+//! it: every decision is the journal's, and two owners at a time cost a look each. What agents and gateways say to one of
+//! them, which no journal has, it tells the others (`tell`, `listen`).
+
+pub mod listen;
+pub mod shed;
+pub mod tell;
+mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,9 +17,9 @@ use std::time::Duration;
 
 use berth_scheduler_core::keys::ReplicaId;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use crate::journal::Journal;
+use crate::journal::{Beat, Journal};
 
 /// How often a scheduler says that it lives.
 const BEAT: Duration = Duration::from_secs(3);
@@ -26,29 +32,35 @@ const FORGOTTEN: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub struct Replicas {
     own: Option<ReplicaId>,
+    /// Where others reach this one.
+    address: String,
     census: Mutex<Census>,
     /// Counts the times that somebody came or went.
     moves: watch::Sender<u64>,
+    /// From when on all others know of this one.
+    known_from: watch::Sender<Option<Instant>>,
 }
 
 impl Replicas {
     /// A scheduler that has its journal alone.
     #[must_use]
     pub fn alone() -> Self {
-        Self::of(None)
+        Self::of(None, String::new())
     }
 
-    /// A scheduler of its own number among others.
+    /// A scheduler of its own number among others, which reach it at `HOST:PORT`.
     #[must_use]
-    pub fn among_others(own: ReplicaId) -> Self {
-        Self::of(Some(own))
+    pub fn among_others(own: ReplicaId, address: String) -> Self {
+        Self::of(Some(own), address)
     }
 
-    fn of(own: Option<ReplicaId>) -> Self {
+    fn of(own: Option<ReplicaId>, address: String) -> Self {
         Self {
             own,
+            address,
             census: Mutex::default(),
             moves: watch::channel(0).0,
+            known_from: watch::channel(None).0,
         }
     }
 
@@ -81,6 +93,47 @@ impl Replicas {
         own != replica && census.settled && !census.live.contains(&replica)
     }
 
+    /// The other schedulers that live, as far as is known, and where they are reached.
+    #[must_use]
+    pub fn others(&self) -> BTreeMap<ReplicaId, String> {
+        let census = self.census();
+        let others = census.live.iter().filter(|live| Some(**live) != self.own);
+        let address = |other: &ReplicaId| Some((*other, census.heard.get(other)?.beat.address.clone()));
+        others.filter_map(address).collect()
+    }
+
+    /// All other schedulers that may have gateways by now; none where that is not known. One that starts lets none in before
+    /// everybody who knows it here knows of it ([`Self::is_known_to_others`]).
+    #[must_use]
+    pub fn certain_others(&self) -> Option<BTreeSet<ReplicaId>> {
+        let Some(own) = self.own else {
+            return Some(BTreeSet::new());
+        };
+        let census = self.census();
+        let fresh = census.at.is_some_and(|at| at.elapsed() <= 2 * BEAT);
+        fresh.then(|| census.live.iter().copied().filter(|live| *live != own).collect())
+    }
+
+    /// Waits until each other scheduler knows of this one, or knows that it does not know. Cancellation safe.
+    pub async fn is_known_to_others(&self) {
+        if self.own.is_none() {
+            return;
+        }
+        let mut known_from = self.known_from.subscribe();
+        // The sender is ours.
+        if let Ok(from) = known_from.wait_for(Option::is_some).await.map(|from| *from) {
+            sleep_until(from.unwrap_or_else(Instant::now)).await;
+        }
+    }
+
+    /// How long nobody has come or gone; nothing while that is not known.
+    #[must_use]
+    pub fn calm_for(&self) -> Option<Duration> {
+        let census = self.census();
+        let moved = census.moved.filter(|_| census.settled)?;
+        Some(moved.elapsed())
+    }
+
     /// Hears of each time that somebody comes or goes, from now on.
     #[must_use]
     pub fn moves(&self) -> watch::Receiver<u64> {
@@ -95,8 +148,7 @@ impl Replicas {
 /// What was heard of each scheduler.
 #[derive(Debug, Default)]
 struct Census {
-    /// The last beat of each, and when it was first seen.
-    heard: BTreeMap<ReplicaId, (u64, Instant)>,
+    heard: BTreeMap<ReplicaId, Heard>,
     live: BTreeSet<ReplicaId>,
     /// When all was heard last.
     at: Option<Instant>,
@@ -104,37 +156,49 @@ struct Census {
     since: Option<Instant>,
     /// It was heard for long enough to know who is silent.
     settled: bool,
+    /// When somebody came or went last.
+    moved: Option<Instant>,
+}
+
+/// The last word of a scheduler, and when it was heard first.
+#[derive(Debug)]
+struct Heard {
+    beat: Beat,
+    at: Instant,
 }
 
 impl Census {
     /// Takes in what all have said; tells whether somebody has come or gone.
-    fn hear(&mut self, beats: Vec<(ReplicaId, u64)>, now: Instant) -> bool {
+    fn hear(&mut self, beats: Vec<(ReplicaId, Beat)>, now: Instant) -> bool {
         let broken = self.at.is_none_or(|at| now.duration_since(at) > 2 * BEAT);
         if broken {
             // Who was silent meanwhile, and who was not heard, cannot be told apart.
             self.since = Some(now);
-            self.heard.values_mut().for_each(|(_, at)| *at = now);
+            self.heard.values_mut().for_each(|heard| heard.at = now);
         }
         self.at = Some(now);
         let before = std::mem::take(&mut self.heard);
         for (replica, beat) in beats {
             let at = match before.get(&replica) {
-                Some((last, at)) if *last == beat => *at,
+                Some(last) if last.beat.count == beat.count => last.at,
                 Some(_) | None => now,
             };
-            self.heard.insert(replica, (beat, at));
+            self.heard.insert(replica, Heard { beat, at });
         }
         self.settled = self.since.is_some_and(|since| now.duration_since(since) >= GONE);
         let live = self.silent_for(now, |silence| silence < GONE);
         let moved = live != self.live;
         self.live = live;
+        if moved {
+            self.moved = Some(now);
+        }
         moved
     }
 
     fn silent_for(&self, now: Instant, matches: impl Fn(Duration) -> bool) -> BTreeSet<ReplicaId> {
         let heard = self.heard.iter();
         heard
-            .filter(|(_, (_, at))| matches(now.duration_since(*at)))
+            .filter(|(_, heard)| matches(now.duration_since(heard.at)))
             .map(|(replica, _)| *replica)
             .collect()
     }
@@ -145,13 +209,17 @@ pub async fn keep<J: Journal>(journal: Arc<J>, replicas: Arc<Replicas>) {
     let Some(own) = replicas.own else { return };
     let mut ticks = interval(BEAT);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for beat in 0.. {
+    for count in 0.. {
         ticks.tick().await;
         let dead = replicas
             .census()
             .silent_for(Instant::now(), |silence| silence >= FORGOTTEN);
         let dead: Vec<ReplicaId> = dead.into_iter().collect();
-        let beats = match journal.announce(own, beat, &dead).await {
+        let beat = Beat {
+            count,
+            address: replicas.address.clone(),
+        };
+        let beats = match journal.announce(own, &beat, &dead).await {
             Ok(beats) => beats,
             Err(error) => {
                 let error = anyhow::Error::new(error);
@@ -159,6 +227,13 @@ pub async fn keep<J: Journal>(journal: Arc<J>, replicas: Arc<Replicas>) {
                 continue;
             }
         };
+        replicas.known_from.send_if_modified(|from| {
+            // Who is silent now hears of this one as soon as it hears of anybody.
+            let wait = if beats.len() > 1 { 2 * BEAT } else { Duration::ZERO };
+            let first = from.is_none();
+            from.get_or_insert(Instant::now() + wait);
+            first
+        });
         let mut census = replicas.census();
         if census.hear(beats, Instant::now()) {
             let live = census.live.len();
@@ -186,14 +261,22 @@ mod tests {
     impl Rounds {
         fn begin() -> Self {
             Self {
-                replicas: Replicas::among_others(A),
+                replicas: Replicas::among_others(A, String::new()),
                 now: Instant::now(),
             }
         }
 
         fn hear(&mut self, beats: &[(ReplicaId, u64)]) -> bool {
             self.now += BEAT;
-            self.replicas.census().hear(beats.to_vec(), self.now)
+            let beat = |(replica, count): &(ReplicaId, u64)| {
+                let beat = Beat {
+                    count: *count,
+                    address: format!("{replica}:7700"),
+                };
+                (*replica, beat)
+            };
+            let beats = beats.iter().map(beat).collect();
+            self.replicas.census().hear(beats, self.now)
         }
     }
 
@@ -208,9 +291,11 @@ mod tests {
         assert!(rounds.hear(&[(A, 4), (B, 7)]));
         assert!(rounds.replicas.is_gone(B));
         assert!(!rounds.replicas.is_gone(A), "it is here");
+        assert!(rounds.replicas.others().is_empty());
         assert!(rounds.replicas.is_gone(C), "it never was");
         assert!(rounds.hear(&[(A, 5), (B, 8)]));
         assert!(!rounds.replicas.is_gone(B));
+        assert_eq!(rounds.replicas.others(), [(B, format!("{B}:7700"))].into());
     }
 
     #[test]
@@ -227,7 +312,7 @@ mod tests {
     fn everything_has_exactly_one_owner_and_moves_only_when_it_must() {
         let all = [A, B, C];
         let known = |own: ReplicaId, live: &[ReplicaId]| {
-            let replicas = Replicas::among_others(own);
+            let replicas = Replicas::among_others(own, String::new());
             replicas.census().live.extend(live);
             replicas
         };

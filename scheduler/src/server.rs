@@ -11,6 +11,7 @@ use axum::response::Response;
 use berth_proto::agent::v1::agent_link_server::AgentLinkServer;
 use berth_proto::ecs::v1::ecs_server::EcsServer;
 use berth_proto::gateway::v1::gateway_link_server::GatewayLinkServer;
+use berth_proto::replica::v1::replica_link_server::ReplicaLinkServer;
 use berth_proto::v1::auto_scaling_server::AutoScalingServer;
 use berth_proto::v1::berth_server::BerthServer;
 use berth_proto::v1::schedules_server::SchedulesServer;
@@ -27,6 +28,7 @@ use tower::{ServiceExt, service_fn};
 use crate::api::{self, Additions, Api, GrpcApi};
 use crate::gateways;
 use crate::nodes::{self, HEARTBEAT};
+use crate::replicas;
 
 /// How long a client may take to send the head of an HTTP/1 request.
 const HEADER_DEADLINE: Duration = Duration::from_secs(30);
@@ -44,6 +46,8 @@ pub struct Links {
     pub agents: nodes::Link,
     /// By gateways.
     pub gateways: gateways::Link,
+    /// By other schedulers.
+    pub replicas: replicas::tell::Link,
 }
 
 /// Serves until `shutdown` is cancelled and open requests have ended, or their time is up.
@@ -81,6 +85,7 @@ fn grpc(api: &Arc<Api>, links: Links) -> Router {
     routes.add_service(AutoScalingServer::new(Additions(Arc::clone(api))));
     routes.add_service(AgentLinkServer::new(links.agents).max_decoding_message_size(MAX_STREAM_MESSAGE));
     routes.add_service(GatewayLinkServer::new(links.gateways).max_decoding_message_size(MAX_STREAM_MESSAGE));
+    routes.add_service(ReplicaLinkServer::new(links.replicas));
     routes.routes().prepare().into_axum_router()
 }
 

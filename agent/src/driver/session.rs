@@ -86,6 +86,7 @@ impl Driver {
             }),
             tasks: self.tasks.values().map(|task| wire::task_report(&task.told)).collect(),
             drain: self.notice.as_ref().map(drain::message),
+            schedulers: session.schedulers,
         };
         let connected = Connected {
             session,

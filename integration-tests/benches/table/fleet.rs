@@ -129,6 +129,7 @@ impl Instance {
             }),
             tasks: Vec::new(),
             drain: None,
+            schedulers: 1,
         };
         say(&outbox, ToScheduler::Hello(hello)).await?;
         let stream = AgentLinkClient::new(channel)

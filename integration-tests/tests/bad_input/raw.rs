@@ -200,6 +200,7 @@ pub(super) fn agents(client: &Client) -> Result<()> {
             }),
             tasks: Vec::new(),
             drain: None,
+            schedulers: 1,
         })
     };
     let id = "0123456789abcdef0123456789abcdef";

@@ -22,6 +22,7 @@ pub mod scale;
 pub mod scaling;
 pub mod schedule;
 pub mod service;
+pub mod shed;
 pub mod snapshot;
 pub mod state;
 pub mod target;

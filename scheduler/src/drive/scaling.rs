@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use berth_model::scaling::{Metric, PredefinedMetric};
 use berth_scheduler_core::decide::scaling::scale::{ScaleService, running, verdict};
-use berth_scheduler_core::keys::ServiceKey;
+use berth_scheduler_core::keys::{Revision, ServiceKey};
 use berth_scheduler_core::scale::Sample;
 use berth_scheduler_core::state::{Service, State};
 
@@ -45,7 +45,9 @@ pub async fn keep_scaling(engine: Engine, sources: Sources, watch: Arc<Watch>, r
     loop {
         tokio::select! {
             _ = ticks.tick() => {
-                sample(&engine.view(), &sources, &watch).await;
+                // Gateways that are not heard count as not measured.
+                let hears_all = sources.gateways.hears_all(replicas.certain_others().as_ref(), Revision::default());
+                sample(&engine.view(), (&sources, hears_all), &watch).await;
                 taken += 1;
                 if taken < SAMPLES {
                     continue;
@@ -78,7 +80,7 @@ fn metrics(service: &Service) -> BTreeSet<&Metric> {
 }
 
 /// Takes a sample of everything that the scheduler measures by itself.
-async fn sample(state: &State, sources: &Sources, watch: &Watch) {
+async fn sample(state: &State, (sources, hears_all): (&Sources, bool), watch: &Watch) {
     watch.keep(scaled(state).map(|service| (service.key(), metrics(service))));
     for service in scaled(state) {
         let key = service.key();
@@ -92,10 +94,9 @@ async fn sample(state: &State, sources: &Sources, watch: &Watch) {
             let figure = match predefined {
                 PredefinedMetric::Cpu => used.get_or_insert_with(sum).cpu(),
                 PredefinedMetric::Memory => used.get_or_insert_with(sum).memory(),
-                PredefinedMetric::Connections => {
-                    load(state, sources, service).and_then(|load| measure::connections(&load, running(state, service)))
-                }
-                PredefinedMetric::Requests => load(state, sources, service)
+                PredefinedMetric::Connections => load(state, (sources, hears_all), service)
+                    .and_then(|load| measure::connections(&load, running(state, service))),
+                PredefinedMetric::Requests => load(state, (sources, hears_all), service)
                     .and_then(|load| Ok((watch.requests(&key, load.requests)?, load.whole)))
                     .and_then(|(per_minute, whole)| measure::requests(per_minute, whole, running(state, service))),
             };
@@ -114,14 +115,16 @@ fn taken_now(figure: Figure) -> Sample {
     }
 }
 
-fn load(state: &State, sources: &Sources, service: &Service) -> Result<gateways::Load, Problem> {
+fn load(state: &State, (sources, hears_all): (&Sources, bool), service: &Service) -> Result<gateways::Load, Problem> {
     let listeners = state.listeners_of(service);
     let groups: Vec<&str> = listeners.iter().map(|one| one.target_group_arn.as_str()).collect();
     if groups.is_empty() {
         return Err("The service has no load balancer.".into());
     }
     let load = sources.gateways.load(service.cluster, &groups);
-    load.ok_or_else(|| "No gateway has told what it forwards.".into())
+    let mut load = load.ok_or("No gateway has told what it forwards.")?;
+    load.whole &= hears_all;
+    Ok(load)
 }
 
 /// Finds out how many tasks a service should have, and asks for that.

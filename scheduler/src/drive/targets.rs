@@ -10,7 +10,7 @@ use std::time::Duration;
 use berth_model::id::TaskId;
 use berth_model::time::Timestamp;
 use berth_scheduler_core::decide::target::RecordTargets;
-use berth_scheduler_core::keys::{ClusterKey, TaskKey};
+use berth_scheduler_core::keys::{ClusterKey, Revision, TaskKey};
 use berth_scheduler_core::state::State;
 
 use super::every;
@@ -30,6 +30,7 @@ const AT_ONCE: usize = 1000;
 pub async fn keep_targets(engine: Engine, registry: Arc<Registry>, replicas: Arc<Replicas>) {
     let mut tick = every(TICK);
     let mut sweep = every(SWEEP);
+    let mut leaving = Leaving::default();
     loop {
         tokio::select! {
             () = registry.wake.notified() => {}
@@ -39,12 +40,17 @@ pub async fn keep_targets(engine: Engine, registry: Arc<Registry>, replicas: Arc
                 registry.retain(|key| state.task(key).is_some_and(|task| task.target.is_some()));
             }
         }
+        if engine.cut_off().is_some() {
+            // What gateways say cannot be recorded here, nor what they should know be told. Another scheduler may do better.
+            registry.end_all();
+            continue;
+        }
         let said = registry.take_dirty();
         let state = engine.view();
-        // Gateways at other schedulers are not heard here: a target may have connections that nobody here knows of, and
-        // only its time tells.
-        let hears_all = replicas.own().is_none();
-        for command in commands(&state, (&registry, hears_all), said, clock::now()) {
+        leaving.observe(&state);
+        let live = replicas.certain_others();
+        let hears_all = |key| registry.hears_all(live.as_ref(), leaving.since(key));
+        for command in commands(&state, (&registry, &hears_all), said, clock::now()) {
             let cluster = command.cluster;
             if let Err(fault) = engine.submit(command, "scheduler".into()).await {
                 tracing::warn!(cluster = cluster.0, error = %fault, "targets not recorded");
@@ -53,10 +59,27 @@ pub async fn keep_targets(engine: Engine, registry: Arc<Registry>, replicas: Arc
     }
 }
 
-/// What there is to record.
+/// Targets that leave, and in which state that was seen first.
+#[derive(Debug, Default)]
+struct Leaving(BTreeMap<TaskKey, Revision>);
+
+impl Leaving {
+    fn observe(&mut self, state: &State) {
+        let known = std::mem::take(&mut self.0);
+        let since = |key| known.get(&key).copied().unwrap_or_else(|| state.revision());
+        self.0.extend(state.deregistering().map(|(_, key)| (key, since(key))));
+    }
+
+    /// A scheduler that has seen this tells no gateway to send it anything.
+    fn since(&self, key: TaskKey) -> Revision {
+        self.0.get(&key).copied().unwrap_or(Revision(u64::MAX))
+    }
+}
+
+/// What there is to record. `hears_all` says whether all gateways are known that ever sent something to the target.
 fn commands(
     state: &State,
-    (registry, hears_all): (&Registry, bool),
+    (registry, hears_all): (&Registry, &dyn Fn(TaskKey) -> bool),
     said: BTreeMap<ClusterKey, BTreeSet<TaskId>>,
     now: Timestamp,
 ) -> Vec<RecordTargets> {
@@ -88,7 +111,7 @@ fn commands(
 /// Adds to the command what there is to record of the task.
 fn look(
     state: &State,
-    (registry, hears_all): (&Registry, bool),
+    (registry, hears_all): (&Registry, &dyn Fn(TaskKey) -> bool),
     key: TaskKey,
     now: Timestamp,
     command: &mut RecordTargets,
@@ -104,7 +127,7 @@ fn look(
     match target.deregister_by {
         // What leaves is not judged any more.
         Some(by) => {
-            if (verdict.drained && hears_all) || by <= now {
+            if by <= now || (verdict.drained && hears_all(key)) {
                 command.drained.push(key.task);
             }
         }
@@ -113,5 +136,21 @@ fn look(
                 command.health.push((key.task, health, reason));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_target_that_nobody_saw_leave_is_not_let_go_of() {
+        let mut leaving = Leaving::default();
+        leaving.observe(&State::default());
+        let key = TaskKey {
+            cluster: ClusterKey(1),
+            task: TaskId::from_bits(1),
+        };
+        assert_eq!(leaving.since(key), Revision(u64::MAX));
     }
 }

@@ -176,14 +176,14 @@ async fn what_changes_nothing_is_answered_of_the_journals_newest_state() {
     let journal = Arc::new(Memory::default());
     let engine = start(&journal);
     engine.submit(create("ours"), "test".into()).await.unwrap();
-    journal.append_untold(rival(2, vec![Change::ClusterDeleted { name: name("ours") }]));
+    journal.append_untold(&rival(2, vec![Change::ClusterDeleted { name: name("ours") }]));
     // As far as this engine knows it is there.
     engine.submit(create("ours"), "test".into()).await.unwrap();
     let state = engine.view();
     assert_eq!(state.revision(), Revision(3), "theirs, then ours anew");
     assert!(state.active_cluster(&name("ours")).is_ok());
 
-    journal.append_untold(rival(4, vec![Change::ClusterDeleted { name: name("ours") }]));
+    journal.append_untold(&rival(4, vec![Change::ClusterDeleted { name: name("ours") }]));
     let refused = engine
         .submit(DeleteCluster { name: name("other") }, "test".into())
         .await;

@@ -8,9 +8,7 @@ use berth_model::fault::Fault;
 use berth_model::id::ClusterName;
 use berth_proto::gateway::v1::gateway_message::Message as FromGateway;
 use berth_proto::gateway::v1::scheduler_message::Message as ToGateway;
-use berth_proto::gateway::v1::{
-    GatewayMessage, Heartbeat, Hello, LoadReport, SchedulerMessage, TargetReport, TargetState,
-};
+use berth_proto::gateway::v1::{GatewayMessage, Heartbeat, Hello, SchedulerMessage, TargetReport};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -18,8 +16,10 @@ use tonic::{Status, Streaming};
 
 use super::endpoints::{Place, Sent};
 use super::targets::{Said, Saying};
-use super::{Changes, GatewayKey, GroupLoad, GroupLoads, Handle, Link, Registry};
+use super::{Changes, GatewayKey, Handle, Link, Registry, loads};
 use crate::engine::Engine;
+use crate::replicas::Replicas;
+use crate::replicas::shed::LET_GO;
 
 /// How often each side says something, and the silence after which a gateway counts as gone (gateway.proto).
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -30,10 +30,6 @@ const INTRODUCTION: Duration = Duration::from_secs(10);
 const DELIVERY: Duration = Duration::from_secs(10);
 /// Changes that come together are told together; the first after a pause goes at once.
 const GATHER: Duration = Duration::from_millis(20);
-/// Target groups of a gateway whose load is kept: twice as many as a cluster has services.
-const MAX_GROUPS: usize = 10_000;
-/// Characters of a reason that are kept.
-const MAX_REASON: usize = 200;
 
 /// The end of a stream, and whose doing it was.
 enum End {
@@ -47,6 +43,8 @@ enum End {
     Goodbye,
     /// A newer stream took its place, or the scheduler stops.
     Superseded,
+    /// Another scheduler is to have it.
+    LetGo,
 }
 
 pub(super) struct Session {
@@ -54,6 +52,7 @@ pub(super) struct Session {
     registry: Arc<Registry>,
     namespace: Arc<Namespace>,
     shutdown: CancellationToken,
+    replicas: Arc<Replicas>,
     inbox: Streaming<GatewayMessage>,
     outbox: mpsc::Sender<Result<SchedulerMessage, Status>>,
 }
@@ -77,6 +76,7 @@ impl Session {
             registry: Arc::clone(&link.registry),
             namespace: Arc::clone(&link.namespace),
             shutdown: link.shutdown.clone(),
+            replicas: Arc::clone(&link.replicas),
             inbox,
             outbox,
         }
@@ -93,6 +93,18 @@ impl Session {
             }
             Ok(Err(_)) | Err(_) => return,
         };
+        if let Some(reason) = self.engine.cut_off() {
+            return self.refuse(Status::unavailable(reason)).await;
+        }
+        // Others let go of targets when all gateways have, those here included: they must know of this scheduler first.
+        tokio::select! {
+            () = self.shutdown.cancelled() => return,
+            () = self.outbox.closed() => return,
+            known = timeout(INTRODUCTION, self.replicas.is_known_to_others()) => if known.is_err() {
+                let reason = "This scheduler has not told others that it is there.";
+                return self.refuse(Status::unavailable(reason)).await;
+            }
+        }
         match self.receive(&hello) {
             Ok(mut guest) => {
                 tracing::info!(gateway = hello.gateway_id, cluster = %guest.cluster, version = hello.version, "gateway connected");
@@ -100,7 +112,7 @@ impl Session {
                 let end = self.attend(&mut guest).await;
                 match end {
                     End::Goodbye => self.registry.part(&guest.key, &guest.handle),
-                    End::Closed | End::Silent | End::Stuck | End::Superseded => {
+                    End::Closed | End::Silent | End::Stuck | End::Superseded | End::LetGo => {
                         self.registry.leave(&guest.key, &guest.handle);
                     }
                 }
@@ -109,6 +121,9 @@ impl Session {
                     reason = end.reason(),
                     "gateway's stream ended"
                 );
+                if let End::LetGo = end {
+                    self.refuse(Status::unavailable(LET_GO)).await;
+                }
             }
             Err(fault) => {
                 tracing::warn!(gateway = hello.gateway_id, error = %fault, "gateway refused");
@@ -146,6 +161,7 @@ impl Session {
             handle: Handle {
                 changes: Arc::new(Changes::default()),
                 end: self.shutdown.child_token(),
+                let_go: (hello.schedulers > 1).then(CancellationToken::new),
             },
             sent: Sent::default(),
         })
@@ -154,6 +170,7 @@ impl Session {
     async fn attend(&mut self, guest: &mut Guest) -> End {
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let let_go = guest.handle.let_go.clone().unwrap_or_default();
         let mut heard = Instant::now();
         let mut next_update = Some(Instant::now());
         let mut earliest = Instant::now();
@@ -161,6 +178,7 @@ impl Session {
             let due = next_update.unwrap_or_else(|| Instant::now() + SILENCE);
             let step = tokio::select! {
                 () = guest.handle.end.cancelled() => Err(End::Superseded),
+                () = let_go.cancelled() => Err(End::LetGo),
                 message = self.inbox.message() => match message {
                     Ok(Some(message)) => {
                         heard = Instant::now();
@@ -217,7 +235,7 @@ impl Session {
                 Ok(())
             }
             Some(FromGateway::Load(report)) => {
-                self.registry.hear_load(&guest.key, loads(report));
+                self.registry.hear_load(&guest.key, loads::read(report));
                 Ok(())
             }
             Some(FromGateway::Goodbye(_)) => Err(End::Goodbye),
@@ -227,22 +245,13 @@ impl Session {
 
     /// What one report says. One that cannot be read must not keep the others from being heard.
     fn read(&self, guest: &Guest, report: TargetReport) -> Option<Said> {
-        let saying = match report.state() {
-            TargetState::Initial => Saying::Initial,
-            TargetState::Healthy => Saying::Healthy,
-            TargetState::Unhealthy => {
-                Saying::Unhealthy(report.reason.chars().take(MAX_REASON).collect::<String>().into())
-            }
-            TargetState::Draining => Saying::Draining,
-            TargetState::Drained => Saying::Drained,
-            TargetState::Unspecified => {
-                tracing::warn!(
-                    gateway = &*guest.key.id,
-                    state = report.state,
-                    "report of an unknown state ignored"
-                );
-                return None;
-            }
+        let Some(saying) = Saying::read(report.state(), &report.reason) else {
+            tracing::warn!(
+                gateway = &*guest.key.id,
+                state = report.state,
+                "report of an unknown state ignored"
+            );
+            return None;
         };
         match self.namespace.parse_task(&guest.cluster, &report.task) {
             Ok(task) => Some(Said {
@@ -267,19 +276,6 @@ impl Session {
     }
 }
 
-/// What a gateway says that goes to its target groups.
-fn loads(report: LoadReport) -> GroupLoads {
-    let groups = report.groups.into_iter().take(MAX_GROUPS);
-    let read = |group: berth_proto::gateway::v1::TargetGroupLoad| {
-        let load = GroupLoad {
-            open: group.open,
-            requests: group.requests,
-        };
-        (group.target_group.into(), load)
-    };
-    groups.map(read).collect()
-}
-
 impl End {
     const fn reason(&self) -> &'static str {
         match self {
@@ -288,6 +284,7 @@ impl End {
             Self::Stuck => "does not read",
             Self::Goodbye => "goodbye",
             Self::Superseded => "superseded",
+            Self::LetGo => "another scheduler is to have it",
         }
     }
 }

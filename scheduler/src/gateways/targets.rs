@@ -1,19 +1,19 @@
 //! What gateways say of targets, weighed together. Pure: time is an argument.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use berth_model::id::TaskId;
+use berth_proto::gateway::v1::TargetState;
 use berth_scheduler_core::keys::{ClusterKey, TaskKey};
 use berth_scheduler_core::target::TargetHealth;
 
 use super::GatewayKey;
+use super::streams::{Stream, Streams, Via};
 
-/// How long a gateway whose stream has ended is believed to go on with what it knows.
-pub(super) const REMEMBERED: Duration = Duration::from_secs(60);
-/// How long gateways have to find a scheduler that has just started.
-const RETURN: Duration = Duration::from_secs(15);
+/// Characters of a reason that are kept.
+const MAX_REASON: usize = 200;
 
 /// What one gateway says of one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,23 @@ pub(crate) enum Saying {
     Drained,
 }
 
+impl Saying {
+    /// What is said on the wire; nothing where that is a state of a newer version.
+    pub(crate) fn read(state: TargetState, reason: &str) -> Option<Self> {
+        match state {
+            TargetState::Initial => Some(Self::Initial),
+            TargetState::Healthy => Some(Self::Healthy),
+            TargetState::Unhealthy => {
+                let reason: String = reason.chars().take(MAX_REASON).collect();
+                Some(Self::Unhealthy(reason.into()))
+            }
+            TargetState::Draining => Some(Self::Draining),
+            TargetState::Drained => Some(Self::Drained),
+            TargetState::Unspecified => None,
+        }
+    }
+}
+
 /// What gateways say of a target together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verdict {
@@ -50,95 +67,77 @@ pub(crate) struct Verdict {
 /// What all gateways have said.
 #[derive(Debug, Default)]
 pub(super) struct Targets {
-    gateways: BTreeMap<GatewayKey, Gateway>,
+    pub(super) streams: Streams<Sayings>,
 }
 
-#[derive(Debug, Default)]
-struct Gateway {
-    /// When its stream ended; none while it is there.
-    left: Option<Instant>,
-    said: HashMap<TaskId, BTreeMap<Arc<str>, Saying>>,
-}
+/// What one gateway says, by task and target group.
+pub(super) type Sayings = HashMap<TaskId, BTreeMap<Arc<str>, Saying>>;
 
 impl Targets {
-    /// A gateway is there. It tells everything again, so that what it said before is put right.
-    pub(super) fn arrive(&mut self, key: &GatewayKey) {
-        self.gateways.entry(key.clone()).or_default().left = None;
+    /// A gateway forwards nothing any more; gives the targets of which it had said something.
+    pub(super) fn part(&mut self, key: &GatewayKey) -> BTreeSet<TaskId> {
+        self.streams
+            .part(key)
+            .into_iter()
+            .flat_map(HashMap::into_keys)
+            .collect()
     }
 
-    /// Its stream has ended; it may go on forwarding.
-    pub(super) fn leave(&mut self, key: &GatewayKey, now: Instant) {
-        if let Some(gateway) = self.gateways.get_mut(key) {
-            gateway.left = Some(now);
+    pub(super) fn hear(&mut self, key: &GatewayKey, via: Via, said: Said) {
+        if let Some(sayings) = self.streams.said_mut(key, via) {
+            sayings.entry(said.task).or_default().insert(said.group, said.saying);
         }
     }
 
-    /// It forwards nothing any more; gives the targets of which it had said something.
-    pub(super) fn part(&mut self, key: &GatewayKey) -> Vec<TaskId> {
-        let gateway = self.gateways.remove(key).unwrap_or_default();
-        gateway.said.into_keys().collect()
-    }
-
-    pub(super) fn hear(&mut self, key: &GatewayKey, said: Said) {
-        if let Some(gateway) = self.gateways.get_mut(key) {
-            gateway
-                .said
-                .entry(said.task)
-                .or_default()
-                .insert(said.group, said.saying);
-        }
+    /// What a gateway says of some targets by one way.
+    pub(super) fn said(&self, key: &GatewayKey, via: Via, tasks: impl Iterator<Item = TaskId>) -> Vec<Said> {
+        let Some(sayings) = self.streams.said(key, via) else {
+            return Vec::new();
+        };
+        let groups = tasks.filter_map(|task| Some((task, sayings.get(&task)?)));
+        let said = groups.flat_map(|(task, groups)| {
+            groups.iter().map(move |(group, saying)| Said {
+                task,
+                group: Arc::clone(group),
+                saying: saying.clone(),
+            })
+        });
+        said.collect()
     }
 
     /// Drops gateways that have been away for too long; gives the targets of which they had said something.
     pub(super) fn forget(&mut self, now: Instant) -> Vec<(ClusterKey, TaskId)> {
-        let is_gone = |gateway: &Gateway| gateway.left.is_some_and(|left| now.duration_since(left) >= REMEMBERED);
-        let gone: Vec<GatewayKey> = self
-            .gateways
-            .iter()
-            .filter(|(_, gateway)| is_gone(gateway))
-            .map(|(key, _)| key.clone())
-            .collect();
-        let mut targets = Vec::new();
-        for key in gone {
-            let gateway = self.gateways.remove(&key).unwrap_or_default();
-            targets.extend(gateway.said.into_keys().map(|task| (key.cluster, task)));
-        }
-        targets
+        let gone = self.streams.forget(now).into_iter();
+        gone.flat_map(|(key, sayings)| sayings.into_keys().map(move |task| (key.cluster, task)))
+            .collect()
     }
 
     /// Keeps what was said of these targets alone.
     pub(super) fn retain(&mut self, is_target: impl Fn(TaskKey) -> bool) {
-        for (key, gateway) in &mut self.gateways {
+        for (key, sayings) in self.streams.iter_mut() {
             let cluster = key.cluster;
-            gateway
-                .said
-                .retain(|task, _| is_target(TaskKey { cluster, task: *task }));
+            sayings.retain(|task, _| is_target(TaskKey { cluster, task: *task }));
         }
     }
 
     /// What the gateways say together of a task as a target of these groups: it is well in a group where any says so,
     /// and not well where none does and one says that it is not; it is well where it is in all of them.
     ///
-    /// `started` is when the scheduler began to listen: before gateways could find it nobody can say that there is none.
-    pub(super) fn verdict<'g>(
-        &self,
-        key: TaskKey,
-        groups: impl Iterator<Item = &'g str>,
-        started: Instant,
-        now: Instant,
-    ) -> Verdict {
-        let gateways: Vec<&Gateway> = self
-            .gateways
+    /// Without a gateway it is drained: whether all are known is for the caller to say.
+    pub(super) fn verdict<'g>(&self, key: TaskKey, groups: impl Iterator<Item = &'g str>) -> Verdict {
+        let streams: Vec<&Stream<Sayings>> = self
+            .streams
             .iter()
             .filter(|(gateway, _)| gateway.cluster == key.cluster)
-            .map(|(_, gateway)| gateway)
+            .flat_map(|(_, streams)| streams)
             .collect();
-        let mut drained = now.duration_since(started) >= RETURN;
+        // One that is away may still forward to it.
+        let mut drained = streams.iter().all(|stream| stream.is_there());
         let mut well = true;
         let mut problem: Option<Arc<str>> = None;
         for group in groups {
             let sayings = || {
-                let said = gateways.iter().map(|gateway| gateway.said.get(&key.task));
+                let said = streams.iter().map(|stream| stream.said.get(&key.task));
                 said.map(|said| said.and_then(|groups| groups.get(group)))
             };
             drained &= sayings().all(|saying| saying == Some(&Saying::Drained));
@@ -152,8 +151,6 @@ impl Targets {
             });
             problem = problem.or(bad);
         }
-        // One that is away may still forward to it.
-        drained &= gateways.iter().all(|gateway| gateway.left.is_none());
         let health = match (problem, well) {
             (Some(reason), _) => Some((TargetHealth::Unhealthy, reason)),
             (None, true) => Some((TargetHealth::Healthy, Arc::default())),

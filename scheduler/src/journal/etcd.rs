@@ -26,7 +26,7 @@ pub use address::{Address, AddressError};
 use keys::{Keys, read_head, write_head, write_record};
 
 use super::reach::{Reach, Trouble};
-use super::{Appended, Followed, Found, Journal, JournalError, Kept, Snapshot, kept};
+use super::{Appended, Beat, Followed, Found, Journal, JournalError, Kept, Snapshot, kept};
 
 /// Bytes of a record. etcd takes requests of 1.5 MiB and is at its best with a sixth of that.
 const MAX_RECORD: usize = 1024 * 1024;
@@ -296,9 +296,9 @@ impl Journal for Etcd {
     async fn announce(
         &self,
         replica: ReplicaId,
-        beat: u64,
+        beat: &Beat,
         dead: &[ReplicaId],
-    ) -> Result<Vec<(ReplicaId, u64)>, JournalError> {
+    ) -> Result<Vec<(ReplicaId, Beat)>, JournalError> {
         let (begin, end) = self.keys.replicas();
         let all = RangeRequest {
             key: begin,
@@ -306,7 +306,7 @@ impl Journal for Etcd {
             ..RangeRequest::default()
         };
         let forget = dead.iter().map(|dead| berth_etcd::delete_one(self.keys.replica(*dead)));
-        let beat = put(self.keys.replica(replica), beat.to_string().into());
+        let beat = put(self.keys.replica(replica), keys::write_beat(beat));
         let txn = TxnRequest {
             success: forget.chain([beat, berth_etcd::range(all)]).collect(),
             ..TxnRequest::default()

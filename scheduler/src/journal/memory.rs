@@ -149,8 +149,8 @@ impl Memory {
     }
 
     /// Appends another writer's record of which those who follow are not told yet.
-    pub fn append_untold(&self, record: Vec<u8>) {
-        self.log().push(&record);
+    pub fn append_untold(&self, record: &[u8]) {
+        self.log().push(record);
     }
 
     /// Damages a byte of what is stored: of the checksum, or what comes after it.

@@ -29,6 +29,7 @@ use super::{Changes, HEARTBEAT, Handle, Link, Registry, SILENCE, assignments, wi
 use crate::api::describe;
 use crate::clock;
 use crate::engine::Engine;
+use crate::replicas::shed::LET_GO;
 
 /// How long an agent may take to say who it is.
 const INTRODUCTION: Duration = Duration::from_secs(10);
@@ -55,6 +56,8 @@ enum End {
     Stuck,
     /// A newer stream took its place, or the scheduler stops.
     Superseded,
+    /// Another scheduler is to have it.
+    LetGo,
     /// The agent was refused.
     Refused(Fault),
 }
@@ -114,6 +117,14 @@ impl Session {
                 let end = self.attend(&mut guest).await;
                 self.registry.leave(guest.key, &guest.handle);
                 tracing::info!(%instance, reason = end.reason(), "agent's stream ended");
+                if let End::LetGo = end
+                    && let Err(error) = self
+                        .outbox
+                        .send_timeout(Err(Status::unavailable(LET_GO)), DELIVERY)
+                        .await
+                {
+                    tracing::debug!(%instance, %error, "agent not told that it is let go");
+                }
             }
             Err((fault, retry)) => {
                 tracing::warn!(%instance, error = %fault, "agent refused");
@@ -167,6 +178,7 @@ impl Session {
         let handle = Handle {
             changes: Arc::new(Changes::default()),
             end: self.shutdown.child_token(),
+            let_go: (hello.schedulers > 1).then(CancellationToken::new),
         };
         let guest = Guest {
             key,
@@ -210,6 +222,7 @@ impl Session {
     async fn attend(&mut self, guest: &mut Guest) -> End {
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let let_go = guest.handle.let_go.clone().unwrap_or_default();
         let mut heard = Instant::now();
         let mut next_update = Some(Instant::now());
         let mut earliest = Instant::now();
@@ -217,6 +230,7 @@ impl Session {
             let due = next_update.unwrap_or_else(|| Instant::now() + SILENCE);
             let step = tokio::select! {
                 () = guest.handle.end.cancelled() => Err(End::Superseded),
+                () = let_go.cancelled() => Err(End::LetGo),
                 message = self.inbox.message() => match message {
                     Ok(Some(message)) => {
                         heard = Instant::now();
@@ -425,6 +439,7 @@ impl End {
             Self::Silent => "silent",
             Self::Stuck => "does not read",
             Self::Superseded => "superseded",
+            Self::LetGo => "another scheduler is to have it",
             Self::Refused(_) => "refused",
         }
     }

@@ -59,7 +59,7 @@ pub(crate) struct Sum {
 
 impl Told {
     /// Takes in a message. What is in it beyond the bounds is left out; containers of no task are too.
-    pub(super) fn read(mut usage: Usage) -> Self {
+    pub(crate) fn read(mut usage: Usage) -> Self {
         usage.tcp_ports.truncate(PORTS);
         usage.udp_ports.truncate(PORTS);
         let told = usage.containers.into_iter().take(CONTAINERS);
@@ -77,6 +77,20 @@ impl Told {
             udp_ports: usage.udp_ports.into(),
             containers: containers.into(),
             sum,
+        }
+    }
+
+    /// As the agent's message was, as far as it is kept.
+    pub(crate) fn tell(&self) -> Usage {
+        Usage {
+            cpu_units: self.cpu_units,
+            memory_mib: 0,
+            tcp_ports: self.tcp_ports.to_vec(),
+            udp_ports: self.udp_ports.to_vec(),
+            containers: self.containers.iter().map(Container::tell).collect(),
+            containers_left_out: 0,
+            host: Some(self.host),
+            interval_ms: self.interval_ms,
         }
     }
 
@@ -118,6 +132,22 @@ impl Container {
             block_written_bytes: usage.block_written_bytes,
             pids: usage.pids,
         })
+    }
+
+    fn tell(&self) -> ContainerUsage {
+        ContainerUsage {
+            task_id: self.task.to_string(),
+            name: self.name.to_string(),
+            cpu_ns: self.cpu_ns,
+            cpu_units: self.cpu_units.map(f64::from),
+            memory_bytes: self.memory_bytes,
+            memory_limit_bytes: self.memory_limit_bytes,
+            network: self.network.as_deref().copied(),
+            network_shared: self.network_shared,
+            block_read_bytes: self.block_read_bytes,
+            block_written_bytes: self.block_written_bytes,
+            pids: self.pids,
+        }
     }
 
     /// All that it uses.
@@ -209,6 +239,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_told_on_is_read_as_it_was() {
+        let read = Told::read(Usage {
+            cpu_units: 700,
+            containers: vec![
+                container(2, "a", false),
+                container(1, "b", true),
+                container(1, "new", false),
+            ],
+            tcp_ports: vec![80, 443],
+            udp_ports: vec![53],
+            interval_ms: 10_000,
+            ..Usage::default()
+        });
+        assert_eq!(Told::read(read.tell()), read);
+    }
+
+    #[test]
     fn what_is_no_container_of_a_task_or_too_much_is_left_out() {
         let stranger = ContainerUsage {
             task_id: "no id".to_owned(),
@@ -234,6 +281,7 @@ mod tests {
         let handle = || Handle {
             changes: Arc::default(),
             end: CancellationToken::new(),
+            let_go: None,
         };
         let tell = || {
             registry.put_usage(key, Usage::default());

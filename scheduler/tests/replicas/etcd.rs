@@ -1,5 +1,6 @@
 //! A real etcd of three members on loopback, any of which can be killed and started again.
 
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ const STARTS_WITHIN: Duration = Duration::from_secs(60);
 
 pub(crate) struct Cluster {
     data: TempDir,
+    options: Vec<String>,
     members: Vec<Member>,
 }
 
@@ -21,6 +23,11 @@ struct Member {
 
 impl Cluster {
     pub(crate) fn start(members: usize) -> Self {
+        Self::with(members, &[])
+    }
+
+    /// Members with these options.
+    pub(crate) fn with(members: usize, options: &[&str]) -> Self {
         let member = |_| Member {
             client: free(),
             peer: free(),
@@ -28,6 +35,7 @@ impl Cluster {
         };
         let mut cluster = Self {
             data: tempfile::tempdir().unwrap(),
+            options: options.iter().map(ToString::to_string).collect(),
             members: (0..members).map(member).collect(),
         };
         for nth in 0..members {
@@ -50,6 +58,35 @@ impl Cluster {
         }
     }
 
+    /// Sends a signal to all members: STOP, and they answer nobody, or CONT.
+    pub(crate) fn signal(&self, signal: &str) {
+        let members = self.members.iter().filter_map(|member| member.child.as_ref());
+        let pids = members.map(|child| child.id().to_string());
+        let sent = Command::new("kill").arg(format!("-{signal}")).args(pids).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// What `etcdctl` puts out that is given these words, and this to read; its complaint where it fails.
+    pub(crate) fn etcdctl(&self, words: &str, input: &[u8]) -> Result<String, String> {
+        let mut child = Command::new("etcdctl")
+            .env("ETCDCTL_API", "3")
+            .args(["--endpoints", &self.members[0].client.to_string()])
+            .args(words.split(' '))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("etcdctl is there; if not: apt-get install etcd-client");
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(text(&output.stderr))
+        }
+    }
+
     pub(crate) fn restart(&mut self, nth: usize) {
         self.launch(nth);
         self.wait(nth);
@@ -68,6 +105,7 @@ impl Cluster {
             .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
             .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
             .args(["--initial-cluster", &peers.join(",")])
+            .args(&self.options)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())

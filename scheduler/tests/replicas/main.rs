@@ -9,13 +9,17 @@
 
 mod agent;
 mod etcd;
+mod gateway;
 mod scheduler;
+mod sharing;
+mod trouble;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use agent::Agent;
 use berth_proto::ecs::v1 as ecs;
 use scheduler::Scheduler;
 
@@ -23,6 +27,7 @@ const SCHEDULERS: usize = 3;
 const AGENTS: usize = 5;
 const CLIENTS: usize = 3;
 const TASK_MIB: u32 = 16;
+const TASK_CPU: i32 = 100;
 /// Tasks that an instance holds: the cluster is full before the end.
 const TASKS_EACH: u32 = 300;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -41,6 +46,11 @@ async fn prepare(scheduler: &Scheduler) {
         name: Some("app".to_owned()),
         image: Some("busybox".to_owned()),
         memory: Some(i32::try_from(TASK_MIB).unwrap()),
+        cpu: Some(TASK_CPU),
+        port_mappings: vec![ecs::PortMapping {
+            container_port: Some(8080),
+            ..ecs::PortMapping::default()
+        }],
         ..ecs::ContainerDefinition::default()
     };
     let definition = ecs::RegisterTaskDefinitionRequest {
@@ -54,6 +64,15 @@ async fn prepare(scheduler: &Scheduler) {
         ..ecs::CreateClusterRequest::default()
     };
     client.create_cluster(cluster).await.unwrap();
+}
+
+/// Waits until it is so.
+async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so().await {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 /// Runs tasks until told to stop, at one scheduler after the other; gives the ARNs that were acknowledged.
@@ -129,8 +148,9 @@ async fn schedulers_and_members_of_etcd_may_die_and_nothing_acknowledged_is_lost
     let given = agent::Given::default();
     let mut agents = tokio::task::JoinSet::new();
     for number in 0..AGENTS {
-        let memory = TASK_MIB * TASKS_EACH;
-        agents.spawn(agent::run(number, memory, urls.clone(), Arc::clone(&given)));
+        let agent = Agent::new(number, TASK_MIB * TASKS_EACH, urls.clone());
+        let given = Arc::clone(&given);
+        agents.spawn(Agent { given, ..agent }.run());
     }
     let stop = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..CLIENTS)

@@ -1,5 +1,6 @@
 //! A scheduler process on a journal in etcd.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -38,6 +39,24 @@ impl Scheduler {
         client(&self.url()).await
     }
 
+    /// A connection for the operations that ECS does not have.
+    pub(crate) async fn channel(&self) -> Channel {
+        channel(&self.url()).await.unwrap()
+    }
+
+    /// The status and the text of `/healthz`.
+    pub(crate) fn health(&self) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(CALL)).unwrap();
+        stream
+            .write_all(b"GET /healthz HTTP/1.1\r\nHost: scheduler\r\nConnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer.split("\r\n\r\n").nth(1).unwrap().to_owned())
+    }
+
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -49,6 +68,7 @@ impl Scheduler {
     pub(crate) fn restart(&mut self) {
         let child = Command::new(env!("CARGO_BIN_EXE_berth-scheduler"))
             .args(["--listen", &self.address.to_string(), "--journal", &self.journal])
+            .args(["--scaling-period", "1"])
             .env(
                 "BERTH_LOG",
                 std::env::var("BERTH_TEST_LOG").unwrap_or_else(|_| "error".to_owned()),
@@ -75,7 +95,11 @@ impl Drop for Scheduler {
 
 /// A client of the scheduler there, if there is one.
 pub(crate) async fn client(url: &str) -> Option<EcsClient<Channel>> {
+    channel(url).await.map(EcsClient::new)
+}
+
+async fn channel(url: &str) -> Option<Channel> {
     let endpoint = Endpoint::from_shared(url.to_owned()).unwrap();
     let endpoint = endpoint.connect_timeout(Duration::from_secs(2)).timeout(CALL);
-    endpoint.connect().await.ok().map(EcsClient::new)
+    endpoint.connect().await.ok()
 }

@@ -1,3 +1,6 @@
+use std::time::Instant;
+
+use super::super::streams::REMEMBERED;
 use super::*;
 
 const GROUP: &str = "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/web/http-80";
@@ -23,16 +26,15 @@ fn unhealthy() -> Saying {
 
 /// Gateways that say so of the task in the first group, and what follows.
 fn verdict(says: &[Option<Saying>]) -> Verdict {
-    let start = Instant::now();
     let mut targets = Targets::default();
     for (nth, saying) in says.iter().enumerate() {
         let key = gateway(&nth.to_string());
-        targets.arrive(&key);
+        targets.streams.arrive(&key, Via::Here);
         if let Some(saying) = saying {
             hear(&mut targets, &key, GROUP, saying);
         }
     }
-    targets.verdict(task(), [GROUP].into_iter(), start, start + RETURN)
+    targets.verdict(task(), [GROUP].into_iter())
 }
 
 fn hear(targets: &mut Targets, key: &GatewayKey, group: &str, saying: &Saying) {
@@ -41,7 +43,7 @@ fn hear(targets: &mut Targets, key: &GatewayKey, group: &str, saying: &Saying) {
         group: group.into(),
         saying: saying.clone(),
     };
-    targets.hear(key, said);
+    targets.hear(key, Via::Here, said);
 }
 
 fn health(verdict: &Verdict) -> Option<TargetHealth> {
@@ -70,12 +72,11 @@ fn a_target_is_well_where_any_gateway_says_so() {
 
 #[test]
 fn a_target_of_two_groups_is_well_where_it_is_in_both() {
-    let start = Instant::now();
     let mut targets = Targets::default();
     let key = gateway("a");
-    targets.arrive(&key);
+    targets.streams.arrive(&key, Via::Here);
     hear(&mut targets, &key, GROUP, &Saying::Healthy);
-    let look = |targets: &Targets| health(&targets.verdict(task(), [GROUP, OTHER].into_iter(), start, start));
+    let look = |targets: &Targets| health(&targets.verdict(task(), [GROUP, OTHER].into_iter()));
     assert_eq!(look(&targets), None);
     hear(&mut targets, &key, OTHER, &unhealthy());
     assert_eq!(look(&targets), Some(TargetHealth::Unhealthy));
@@ -96,59 +97,74 @@ fn a_target_is_drained_when_every_gateway_says_so() {
 
 #[test]
 fn a_gateway_that_is_away_may_still_forward_for_a_while() {
-    let start = Instant::now();
+    let left = Instant::now();
     let mut targets = Targets::default();
     let (here, away) = (gateway("here"), gateway("away"));
     for key in [&here, &away] {
-        targets.arrive(key);
+        targets.streams.arrive(key, Via::Here);
         hear(&mut targets, key, GROUP, &Saying::Drained);
     }
-    let drained = |targets: &Targets, now| targets.verdict(task(), [GROUP].into_iter(), start, now).drained;
-    let left = start + RETURN;
-    assert!(drained(&targets, left));
-    targets.leave(&away, left);
-    assert!(!drained(&targets, left));
+    let drained = |targets: &Targets| targets.verdict(task(), [GROUP].into_iter()).drained;
+    assert!(drained(&targets));
+    targets.streams.leave(&away, Via::Here, left);
+    assert!(!drained(&targets));
     assert_eq!(targets.forget(left + REMEMBERED / 2), []);
     assert_eq!(targets.forget(left + REMEMBERED), [(ClusterKey(1), task().task)]);
-    assert!(drained(&targets, left + REMEMBERED));
-}
-
-#[test]
-fn a_gateway_that_said_goodbye_holds_nobody_up() {
-    let start = Instant::now();
-    let mut targets = Targets::default();
-    let (here, parted) = (gateway("here"), gateway("parted"));
-    for (key, saying) in [(&here, Saying::Drained), (&parted, Saying::Draining)] {
-        targets.arrive(key);
-        hear(&mut targets, key, GROUP, &saying);
-    }
-    let drained = |targets: &Targets| {
-        let now = start + RETURN;
-        targets.verdict(task(), [GROUP].into_iter(), start, now).drained
-    };
-    assert!(!drained(&targets));
-    assert_eq!(targets.part(&parted), [task().task]);
     assert!(drained(&targets));
 }
 
 #[test]
-fn after_a_start_gateways_have_time_to_find_the_scheduler() {
-    let start = Instant::now();
-    let targets = Targets::default();
-    let drained = |now| targets.verdict(task(), [GROUP].into_iter(), start, now).drained;
-    assert!(!drained(start + RETURN / 2));
-    assert!(drained(start + RETURN));
+fn a_gateway_that_said_goodbye_holds_nobody_up() {
+    let mut targets = Targets::default();
+    let (here, parted) = (gateway("here"), gateway("parted"));
+    for (key, saying) in [(&here, Saying::Drained), (&parted, Saying::Draining)] {
+        targets.streams.arrive(key, Via::Here);
+        hear(&mut targets, key, GROUP, &saying);
+    }
+    let drained = |targets: &Targets| targets.verdict(task(), [GROUP].into_iter()).drained;
+    assert!(!drained(&targets));
+    assert_eq!(targets.part(&parted), [task().task].into());
+    assert!(drained(&targets));
+}
+
+#[test]
+fn what_a_gateway_says_counts_by_whatever_way_it_is_heard() {
+    let now = Instant::now();
+    let other = Via::Other(berth_scheduler_core::keys::ReplicaId(2));
+    let mut targets = Targets::default();
+    let (here, there) = (gateway("here"), gateway("there"));
+    targets.streams.arrive(&here, Via::Here);
+    hear(&mut targets, &here, GROUP, &Saying::Drained);
+    targets.streams.arrive(&there, other);
+    let say = |targets: &mut Targets, via, saying: &Saying| {
+        let said = Said {
+            task: task().task,
+            group: GROUP.into(),
+            saying: saying.clone(),
+        };
+        targets.hear(&there, via, said);
+    };
+    say(&mut targets, other, &Saying::Draining);
+    let drained = |targets: &Targets| targets.verdict(task(), [GROUP].into_iter()).drained;
+    assert!(!drained(&targets));
+    say(&mut targets, other, &Saying::Drained);
+    assert!(drained(&targets));
+    // It moves here, and has not said yet what it knows.
+    targets.streams.leave(&there, other, now);
+    targets.streams.arrive(&there, Via::Here);
+    assert!(!drained(&targets));
+    say(&mut targets, Via::Here, &Saying::Drained);
+    assert!(drained(&targets));
 }
 
 #[test]
 fn what_was_said_of_tasks_that_are_no_targets_is_dropped() {
-    let start = Instant::now();
     let mut targets = Targets::default();
     let key = gateway("a");
-    targets.arrive(&key);
+    targets.streams.arrive(&key, Via::Here);
     hear(&mut targets, &key, GROUP, &Saying::Healthy);
     targets.retain(|key| key == task());
-    let look = |targets: &Targets| health(&targets.verdict(task(), [GROUP].into_iter(), start, start));
+    let look = |targets: &Targets| health(&targets.verdict(task(), [GROUP].into_iter()));
     assert_eq!(look(&targets), Some(TargetHealth::Healthy));
     targets.retain(|_| false);
     assert_eq!(look(&targets), None);

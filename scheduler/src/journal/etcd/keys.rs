@@ -6,7 +6,7 @@
 //! PREFIX/snapshot                      the complete snapshots that are kept, oldest first: a line for each,
 //!                                      NAME REVISION CHUNKS BYTES BEHIND
 //! PREFIX/snapshots/NAME/PLACE          a chunk of a snapshot, sealed; NAME begins with its revision
-//! PREFIX/replicas/REPLICA              a counter that moves for as long as the scheduler lives
+//! PREFIX/replicas/REPLICA              COUNT ADDRESS of a scheduler: the count moves for as long as it lives
 //! ```
 //! Revisions in keys have sixteen hexadecimal digits, so that keys sort as revisions do. What is sealed begins with its
 //! checksum.
@@ -16,7 +16,7 @@ use berth_scheduler_core::keys::{ReplicaId, Revision};
 use bytes::Bytes;
 
 use super::super::frame::{seal, unseal};
-use super::super::{JournalError, Kept, Subject, kept};
+use super::super::{Beat, JournalError, Kept, Subject, kept};
 use super::unexpected;
 
 /// The keys of one journal.
@@ -81,11 +81,16 @@ impl Keys {
         (begin.into(), end)
     }
 
-    pub(super) fn read_replica(&self, kv: &wire::KeyValue) -> Option<(ReplicaId, u64)> {
+    pub(super) fn read_replica(&self, kv: &wire::KeyValue) -> Option<(ReplicaId, Beat)> {
         let name = std::str::from_utf8(&kv.key).ok()?;
         let digits = name.strip_prefix(&self.prefix)?.strip_prefix("/replicas/")?;
         let id = u64::from_str_radix(digits, 16).ok()?;
-        Some((ReplicaId(id), std::str::from_utf8(&kv.value).ok()?.parse().ok()?))
+        let (count, address) = std::str::from_utf8(&kv.value).ok()?.split_once(' ')?;
+        let beat = Beat {
+            count: count.parse().ok()?,
+            address: address.to_owned(),
+        };
+        Some((ReplicaId(id), beat))
     }
 
     /// All chunks of snapshots before the newest of these, but for their own.
@@ -175,6 +180,10 @@ pub(super) fn read_head(answer: Option<&wire::KeyValue>) -> Option<Revision> {
     std::str::from_utf8(&found.value).ok()?.parse().ok().map(Revision)
 }
 
+pub(super) fn write_beat(beat: &Beat) -> Bytes {
+    format!("{} {}", beat.count, beat.address).into()
+}
+
 pub(super) fn write_record(revision: Revision, id: &str, record: &[u8]) -> Bytes {
     seal(Subject::Record(revision), &[id.as_bytes(), b"\n", record]).into()
 }
@@ -207,6 +216,17 @@ mod tests {
         assert_eq!(read, (&b"a.1"[..], &b"x\ny"[..]));
         let error = keys.read_record(Revision(8), &stored).unwrap_err().to_string();
         assert!(error.contains("record 8 in berth/records/0000000000000008"), "{error}");
+        let id = ReplicaId(7);
+        let beat = Beat {
+            count: 3,
+            address: "10.0.0.5:7700".to_owned(),
+        };
+        let kv = wire::KeyValue {
+            key: keys.replica(id),
+            value: write_beat(&beat),
+            ..wire::KeyValue::default()
+        };
+        assert_eq!(keys.read_replica(&kv), Some((id, beat)));
         assert_eq!(read_head(None), Some(Revision(0)));
     }
 
