@@ -1,6 +1,6 @@
 # The repository's tasks. What is more than a line or two is written in Rust, in xtask.
 
-.PHONY: demo demo-stop test lint bench soak traffic fuzz simulate
+.PHONY: demo demo-stop test lint bench soak traffic replicas fuzz simulate
 
 ## A cluster of this one machine that runs a task, from nothing.
 demo:
@@ -38,6 +38,12 @@ soak:
 traffic:
 	cargo xtask prepare
 	cargo bench --package berth-integration-tests --bench traffic
+
+## Three schedulers on an etcd of three members under load for five minutes, while schedulers and members are killed, stopped
+## and cut off, and disks slow. Fails where something that was promised did not hold.
+replicas:
+	cargo xtask prepare
+	cargo bench --package berth-integration-tests --bench replicas
 
 ## Parsers of outside input against inputs made from their corpus, SECONDS long: make fuzz SECONDS=600.
 SECONDS = 60

@@ -94,6 +94,18 @@ impl Daemon {
         }
     }
 
+    /// How the process ended by itself; none while it runs, and where it was killed from here or never started.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be waited for.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        match &mut self.child {
+            None => Ok(None),
+            Some(child) => child.try_wait().context("wait"),
+        }
+    }
+
     /// An error with the end of the log if the process is gone.
     ///
     /// # Errors

@@ -35,32 +35,43 @@ pub struct Look {
 ///
 /// If there is no journal, or it does not begin with its first record.
 pub fn of_service(data_dir: &Path, name: &str) -> Result<Vec<Look>> {
+    let mut state = State::default();
+    let mut looks = Vec::new();
+    each_record(data_dir, |record| {
+        fold_record(&mut state, record);
+        let millis = record.entries.iter().map(|entry| entry.at.as_millis()).max();
+        let since = Duration::from_millis(millis.and_then(|at| u64::try_from(at).ok()).unwrap_or(0));
+        looks.extend(look(&state, name, UNIX_EPOCH + since));
+    })?;
+    Ok(looks)
+}
+
+/// All records, in order, from the journal of a scheduler that does not run.
+///
+/// # Errors
+///
+/// If there is no journal, or it does not begin with its first record.
+pub fn each_record(data_dir: &Path, mut tell: impl FnMut(&Record)) -> Result<()> {
     // Whoever opens the file itself may hold it for a moment longer, and the scheduler could not start.
     let copy = data_dir.join("journal-to-read.redb");
     fs::copy(data_dir.join("journal.redb"), &copy).context("copy the journal")?;
     let journal = Embedded::open(&copy)?;
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    runtime.block_on(read(&journal, name))
-}
-
-async fn read(journal: &Embedded, name: &str) -> Result<Vec<Look>> {
-    let mut state = State::default();
-    let mut looks = Vec::new();
-    loop {
-        let Found::Records(records) = journal.read(state.revision().next(), READ_AT_ONCE).await? else {
-            bail!("the journal does not begin with its first record");
-        };
-        if records.is_empty() {
-            return Ok(looks);
+    runtime.block_on(async {
+        let mut next = Revision(1);
+        loop {
+            let Found::Records(records) = journal.read(next, READ_AT_ONCE).await? else {
+                bail!("the journal does not begin with its first record");
+            };
+            if records.is_empty() {
+                return Ok(());
+            }
+            for (revision, bytes) in records {
+                tell(&serde_json::from_slice(&bytes)?);
+                next = revision.next();
+            }
         }
-        for (_, bytes) in records {
-            let record: Record = serde_json::from_slice(&bytes)?;
-            fold_record(&mut state, &record);
-            let millis = record.entries.iter().map(|entry| entry.at.as_millis()).max();
-            let since = Duration::from_millis(millis.and_then(|at| u64::try_from(at).ok()).unwrap_or(0));
-            looks.extend(look(&state, name, UNIX_EPOCH + since));
-        }
-    }
+    })
 }
 
 fn look(state: &State, name: &str, at: SystemTime) -> Option<Look> {

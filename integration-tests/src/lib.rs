@@ -32,6 +32,7 @@ pub mod network;
 pub mod process;
 pub mod prometheus;
 pub mod registry;
+pub mod replicas;
 pub mod scheduler;
 pub mod storm;
 pub mod suite;

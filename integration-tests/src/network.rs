@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use anyhow::{Context, Result, anyhow};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::command::run;
+use crate::daemon::in_namespace;
 use crate::lane::Lane;
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -134,6 +136,32 @@ impl Link {
     /// If `ip` fails.
     pub fn mend(&self) -> Result<()> {
         ip(&["-n", &self.switch, "link", "set", &self.port, "up"])
+    }
+
+    /// Loses everything that comes from an address; what is sent there arrives. Neither side is told.
+    ///
+    /// # Errors
+    ///
+    /// If `iptables` fails.
+    pub fn block(&self, from: Ipv4Addr) -> Result<()> {
+        self.filter("--append", from)
+    }
+
+    /// Takes what comes from a blocked address again.
+    ///
+    /// # Errors
+    ///
+    /// If `iptables` fails, also where the address was not blocked.
+    pub fn unblock(&self, from: Ipv4Addr) -> Result<()> {
+        self.filter("--delete", from)
+    }
+
+    fn filter(&self, change: &str, from: Ipv4Addr) -> Result<()> {
+        let mut iptables = in_namespace(&self.namespace, Path::new("iptables"));
+        iptables
+            .args(["--wait", change, "INPUT", "--jump", "DROP", "--source"])
+            .arg(from.to_string());
+        run(&mut iptables, DEADLINE).map(drop)
     }
 }
 

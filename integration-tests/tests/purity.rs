@@ -70,7 +70,13 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ),
     (
         "berth-integration-tests",
-        &["berth-model", "berth-scheduler", "berth-scheduler-core"],
+        &[
+            "berth-agent-core",
+            "berth-model",
+            "berth-proto",
+            "berth-scheduler",
+            "berth-scheduler-core",
+        ],
     ),
     ("xtask", &[]),
 ];

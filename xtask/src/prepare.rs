@@ -8,14 +8,16 @@ use crate::steps::Steps;
 /// What builds the gateway's proxy. A C compiler is there wherever Rust can link.
 const FOR_BUILDING: [Need; 1] = [("cmake", "cmake")];
 
-/// A Docker Engine for each host of the test bed, its network, the images made on the spot, and clocks that are set.
-const FOR_TESTS: [Need; 7] = [
+/// A Docker Engine for each host of the test bed, its network, the images made on the spot, clocks that are set, and disks
+/// that are made slow.
+const FOR_TESTS: [Need; 8] = [
     ("dockerd", "docker.io"),
     ("iptables", "iptables"),
     ("ip", "iproute2"),
     ("nsenter", "util-linux"),
     ("busybox", "busybox-static"),
     ("faketime", "faketime"),
+    ("mkfs.ext4", "e2fsprogs"),
     ("etcdctl", "etcd-client"),
 ];
 

@@ -12,12 +12,13 @@ const FIRST: [&str; 2] = ["--test services", "--test aws_cli"];
 
 /// Those of [`BEDS`] that measure what the machine does for them: no request may fail or wait, nothing may grow,
 /// deadlines of seconds are kept, tasks use what CPU they want.
-const ALONE: [&str; 5] = [
+const ALONE: [&str; 6] = [
     "--test autoscaling",
     "--test draining",
     "--test load",
     "--test load_balancing",
     "--test recovery",
+    "--test replicas",
 ];
 
 /// What is run.
