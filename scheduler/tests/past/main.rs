@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 
+use agent::Agent;
 use scheduler::Scheduler;
 
 const TASK_MIB: u32 = 100;
@@ -30,12 +31,7 @@ async fn with_instance(scheduler: &Scheduler, tasks: u32) -> String {
     let definition = json!({"family": "app", "containerDefinitions": [container]});
     assert_eq!(scheduler.json("RegisterTaskDefinition", None, &definition).status, 200);
     assert_eq!(scheduler.json("CreateCluster", None, &json!({})).status, 200);
-    tokio::spawn(agent::run(
-        1,
-        TASK_MIB * tasks,
-        vec![scheduler.url()],
-        agent::Given::default(),
-    ));
+    tokio::spawn(Agent::new(1, TASK_MIB * tasks, vec![scheduler.url()]).run());
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let listed = scheduler.json("ListContainerInstances", None, &json!({})).body;
