@@ -4,6 +4,7 @@
 
 mod autoscaling;
 mod clusters;
+mod events;
 mod history;
 mod instances;
 mod plan;

@@ -5,6 +5,7 @@ mod clusters;
 mod completions;
 mod deploy;
 mod drain;
+mod events;
 mod history;
 mod instances;
 mod plan;
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Ps(ps::PsArgs),
     /// Show what hosts and tasks use now, live
     Top(top::TopArgs),
+    /// Show what happens to tasks, hosts and services, and why
+    Events(events::EventsArgs),
     /// Tell what happened to a task, a service or a container instance: when, who asked, what, why
     #[command(subcommand)]
     History(history::HistoryCommand),
@@ -89,6 +92,7 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending>
         Command::Plan(args) => plan::run(args, &api().await?, output).await,
         Command::Ps(args) => ps::run(args, &api().await?, output).await,
         Command::Top(args) => top::run(args, &api().await?, output).await,
+        Command::Events(args) => events::run(args, &api().await?, output).await,
         Command::History(command) => history::run(command, &api().await?, output).await,
         Command::Stop(args) => stop::run(args, &api().await?, output).await,
         Command::TaskDefinitions(command) => task_definitions::run(command, &api().await?, output).await,

@@ -2,6 +2,7 @@
 
 pub(crate) mod autoscaling;
 pub(crate) mod clusters;
+pub(crate) mod events;
 pub(crate) mod history;
 pub(crate) mod ids;
 pub(crate) mod instances;

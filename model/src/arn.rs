@@ -57,6 +57,18 @@ impl Namespace {
         })
     }
 
+    /// The region.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// The account: twelve digits.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
     fn write(&self, resource: fmt::Arguments<'_>) -> String {
         format!("arn:aws:ecs:{}:{}:{resource}", self.region, self.account)
     }

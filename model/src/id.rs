@@ -263,7 +263,8 @@ fn check_name(field: &str, text: &str) -> Result<(), String> {
 }
 
 /// The text for an error message: cut where it would drown the message.
-pub(crate) fn shortened(text: &str) -> String {
+#[must_use]
+pub fn shortened(text: &str) -> String {
     const LONGEST: usize = 128;
     if text.chars().count() <= LONGEST {
         return text.to_owned();

@@ -9,6 +9,7 @@ mod call;
 mod clusters;
 mod definitions;
 pub(crate) mod describe;
+mod events;
 mod faults;
 mod grpc;
 mod history;
@@ -34,6 +35,7 @@ use berth_model::fault::Fault;
 use berth_model::id::ClusterName;
 use berth_scheduler_core::command::{Command, Principal};
 
+pub use events::server_sent;
 pub use grpc::{Additions, GrpcApi, name_fault};
 pub use json::answer;
 use tokio::sync::Semaphore;
@@ -41,6 +43,7 @@ use tokio::sync::Semaphore;
 use self::call::Moment;
 use crate::drive::scaling::Watch;
 use crate::engine::{Engine, Past};
+use crate::events::Events;
 use crate::nodes::Registry;
 
 /// What every operation works with.
@@ -50,6 +53,7 @@ pub struct Api {
     registry: Arc<Registry>,
     namespace: Arc<Namespace>,
     scaling: Arc<Watch>,
+    events: Arc<Events>,
     /// Turns for what takes long: plans, and reading the journal for histories.
     planning: Arc<Semaphore>,
     past: Past,
@@ -73,12 +77,14 @@ impl Api {
         namespace: Arc<Namespace>,
         scaling: Arc<Watch>,
         past: Past,
+        events: Arc<Events>,
     ) -> Self {
         Self {
             engine,
             registry,
             namespace,
             scaling,
+            events,
             planning: Arc::new(Semaphore::new(plan::AT_ONCE)),
             past,
             moment: None,

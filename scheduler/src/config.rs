@@ -67,6 +67,10 @@ pub struct Options {
     #[arg(long, env = "BERTH_PROMETHEUS_URL", value_name = "URL")]
     pub prometheus_url: Option<Prometheus>,
 
+    /// File to which all events are appended, one JSON object a line
+    #[arg(long, env = "BERTH_EVENTS_FILE", value_name = "PATH")]
+    pub events_file: Option<PathBuf>,
+
     /// Days for which the journal keeps what happened
     #[arg(long, env = "BERTH_HISTORY_DAYS", default_value = "7", value_name = "DAYS", value_parser = days)]
     pub history_days: Duration,

@@ -20,6 +20,7 @@ use arc_swap::ArcSwap;
 use berth_model::fault::{Fault, FaultClass};
 use berth_scheduler_core::change::Record;
 use berth_scheduler_core::command::{Command, Principal};
+use berth_scheduler_core::keys::Revision;
 use berth_scheduler_core::state::State;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -176,6 +177,14 @@ impl Engine {
             )
         })
     }
+}
+
+/// The record in the bytes, if this build knows its format.
+///
+/// # Errors
+/// [`RecoveryError::Record`] where it does not.
+pub(crate) fn decode(revision: Revision, bytes: &[u8]) -> Result<Record, RecoveryError> {
+    recovery::decode(revision, bytes)
 }
 
 /// The exit code of a process whose journal failed.

@@ -8,6 +8,7 @@ mod clock;
 pub mod config;
 pub mod drive;
 pub mod engine;
+pub mod events;
 pub mod gateways;
 pub mod journal;
 pub mod nodes;
@@ -37,6 +38,7 @@ use crate::drive::schedules::Alarm;
 use crate::drive::services::Wakes;
 use crate::drive::waiting::Wakeups;
 use crate::engine::{Engine, Observer, Past, RecoveryError, recover_measured};
+use crate::events::Events;
 use crate::journal::embedded::Embedded;
 use crate::journal::etcd::Etcd;
 use crate::journal::{Journal, JournalError};
@@ -147,6 +149,15 @@ async fn serve<J: Journal>(
     tokio::spawn(drive::waiting::admit(engine.clone(), wakeups, others()));
     let past = Past::new(engine.clone(), Arc::clone(&journal));
     tokio::spawn(past.clone().tidy_up());
+    let events = Arc::new(Events::new(
+        engine.clone(),
+        Arc::clone(&journal),
+        Arc::clone(&namespace),
+        shutdown.clone(),
+    ));
+    if let Some(path) = options.events_file {
+        tokio::spawn(events::keep_file(Arc::clone(&events), path));
+    }
     tokio::spawn(history::keep_short(engine.clone(), journal, growth, keep, others()));
 
     let listener = TcpListener::bind(options.listen)
@@ -158,6 +169,7 @@ async fn serve<J: Journal>(
         Arc::clone(&namespace),
         scaling,
         past,
+        events,
     ));
     let links = Links {
         agents: nodes::Link::new(

@@ -15,7 +15,7 @@ use berth_proto::replica::v1::replica_link_server::ReplicaLinkServer;
 use berth_proto::v1::auto_scaling_server::AutoScalingServer;
 use berth_proto::v1::berth_server::BerthServer;
 use berth_proto::v1::schedules_server::SchedulesServer;
-use http::{Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -136,6 +136,9 @@ async fn lead(request: Request<Body>, peer: SocketAddr, grpc: Router, api: Arc<A
     }
     if request.uri().path() == "/healthz" {
         return Ok(health(&api));
+    }
+    if request.uri().path() == "/events" && request.method() == Method::GET {
+        return Ok(api::server_sent(api, request).await);
     }
     Ok(api::answer(api, &peer.ip().to_string(), request).await)
 }

@@ -15,6 +15,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
+use berth_proto::v1::{WatchRequest, WatchResponse};
 use prost::Message;
 use tokio::runtime::Runtime;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -157,6 +158,7 @@ impl Service<http::Request<Body>> for Berth {
                 "Plan" => serve(request, state, State::plan).await,
                 "History" => serve(request, state, State::history).await,
                 "DescribeServiceScaling" => serve(request, state, State::describe_service_scaling).await,
+                "Watch" => watch(request, state).await,
                 "DescribeTargets" => serve(request, state, State::describe_targets).await,
                 _ => serve(request, state, State::describe_usage).await,
             })
@@ -252,4 +254,19 @@ where
         }
     });
     Grpc::new(ProstCodec::<A, Q>::default()).unary(service, request).await
+}
+
+/// Answers a call of Watch with the next of the streams.
+async fn watch(request: http::Request<Body>, state: Arc<Mutex<State>>) -> http::Response<Body> {
+    let service = tower::service_fn(move |request: Request<WatchRequest>| {
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.watches.push(request.into_inner());
+        let told = state.streams.pop_front();
+        std::future::ready(match told {
+            Some(told) => Ok(Response::new(tokio_stream::iter(told))),
+            None => Err(Status::unavailable("no more streams")),
+        })
+    });
+    let codec = ProstCodec::<WatchResponse, WatchRequest>::default();
+    Grpc::new(codec).server_streaming(service, request).await
 }

@@ -5,6 +5,7 @@ mod berth;
 mod clusters;
 mod dev;
 mod drain;
+mod events;
 mod fake;
 mod history;
 mod instances;

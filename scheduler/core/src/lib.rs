@@ -1,6 +1,6 @@
 //! What the scheduler decides, as pure functions: a [`command`] and the [`state`] give [`change`]s or a refusal
 //! (`decide`), and [`fold`] adds changes to the state. [`commit`] says which commands share a record and [`assign`] what each
-//! agent must be told. [`place`] chooses instances and says why it could not.
+//! agent must be told, [`event`] what watchers are. [`place`] chooses instances and says why it could not.
 //!
 //! No I/O, no clock, no randomness, no async, no wire types: time, ids and seeds come in through [`command::Env`].
 
@@ -9,6 +9,7 @@ pub mod change;
 pub mod command;
 pub mod commit;
 pub mod decide;
+pub mod event;
 pub mod fold;
 pub mod history;
 pub mod invariant;

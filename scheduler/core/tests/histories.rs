@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
+#[path = "histories/events.rs"]
+mod events;
 #[path = "histories/queue.rs"]
 mod queue;
 #[path = "histories/request.rs"]
@@ -401,6 +403,7 @@ proptest! {
         }
         prop_assert!(replayed == history.state, "a replay of the journal gives another state");
 
+        events::check(&history.records, &history.state);
         prop_assert_eq!(restored(&history.state), history.state);
     }
 }

@@ -122,7 +122,7 @@ pub(crate) fn overrides(overrides: &TaskOverride) -> ecs::TaskOverride {
     convert(overrides).unwrap_or_default()
 }
 
-pub(super) fn instance(instance: &Instance, cluster: &ClusterName, namespace: &Namespace) -> ecs::ContainerInstance {
+pub(crate) fn instance(instance: &Instance, cluster: &ClusterName, namespace: &Namespace) -> ecs::ContainerInstance {
     let facts = &instance.facts;
     let ports = |protocol: Protocol, used: bool| -> Vec<String> {
         let reserved = facts.reserved_ports.iter();
@@ -204,7 +204,7 @@ fn string_set(name: &str, values: Vec<String>) -> ecs::Resource {
 }
 
 /// A task, with an instance or without; nothing where it is not known.
-pub(super) fn task_of(state: &State, key: TaskKey, cluster: &ClusterName, namespace: &Namespace) -> Option<ecs::Task> {
+pub(crate) fn task_of(state: &State, key: TaskKey, cluster: &ClusterName, namespace: &Namespace) -> Option<ecs::Task> {
     match state.task(key) {
         Some(known) => Some(task(state, known, key.cluster, cluster, namespace)),
         None => {

@@ -14,6 +14,8 @@ use berth_proto::v1::{
     DescribeTargetsRequest, DescribeTargetsResponse, DescribeUsageRequest, DescribeUsageResponse, PlanRequest,
     PlanResponse,
 };
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use http::HeaderValue;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::server::TcpConnectInfo;
@@ -22,8 +24,8 @@ use tonic::{Code, Request, Response, Status};
 use super::call::{self, At};
 use super::operations::{as_seen, for_each_operation, for_each_scaling_operation, unserved};
 use super::{
-    Api, Caller, autoscaling, clusters, definitions, faults, history, instances, plan, protection, schedules, services,
-    tags, targets, tasks, usage,
+    Api, Caller, autoscaling, clusters, definitions, events, faults, history, instances, plan, protection, schedules,
+    services, tags, targets, tasks, usage,
 };
 
 /// ECS's operations over gRPC.
@@ -116,6 +118,21 @@ impl Berth for Additions {
     async fn history(&self, request: Request<wire::HistoryRequest>) -> Result<Response<wire::HistoryResponse>, Status> {
         let api = self.read(&request).await?;
         answer(&api, history::tell(&api, request.into_inner()).await)
+    }
+
+    type WatchStream = BoxStream<'static, Result<wire::WatchResponse, Status>>;
+
+    async fn watch(&self, request: Request<wire::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let watching = match at(&request) {
+            Ok(None) => events::watch(&self.0, request.into_inner()).await,
+            Ok(Some(_)) => Err(Fault::invalid(format!(
+                "Watch: leave {} out: from, after and last say where to begin.",
+                call::AT
+            ))),
+            Err(fault) => Err(fault),
+        };
+        let watching = watching.map(|told| told.map(|told| told.map_err(|fault| faults::status(&fault))).boxed());
+        answer(&self.0, watching)
     }
 }
 

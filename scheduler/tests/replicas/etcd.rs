@@ -62,7 +62,11 @@ impl Cluster {
     pub(crate) fn signal(&self, signal: &str) {
         let members = self.members.iter().filter_map(|member| member.child.as_ref());
         let pids = members.map(|child| child.id().to_string());
-        let sent = Command::new("kill").arg(format!("-{signal}")).args(pids).status().unwrap();
+        let sent = Command::new("kill")
+            .arg(format!("-{signal}"))
+            .args(pids)
+            .status()
+            .unwrap();
         assert!(sent.success());
     }
 

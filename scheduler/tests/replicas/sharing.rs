@@ -34,7 +34,11 @@ async fn create_service(scheduler: &Scheduler, count: i32, load_balancers: Vec<e
         service_name: Some("web".to_owned()),
         task_definition: Some("app".to_owned()),
         desired_count: Some(count),
-        tags: if load_balancers.is_empty() { Vec::new() } else { vec![delay] },
+        tags: if load_balancers.is_empty() {
+            Vec::new()
+        } else {
+            vec![delay]
+        },
         load_balancers,
         ..ecs::CreateServiceRequest::default()
     };
@@ -73,7 +77,10 @@ async fn only(scheduler: &Scheduler, states: &[&str], which: &str) -> String {
         let targets = targets(scheduler).await;
         let mut now: Vec<&str> = targets.values().map(String::as_str).collect();
         now.sort_unstable();
-        found = targets.iter().find(|(_, state)| *state == which).map(|(task, _)| task.clone());
+        found = targets
+            .iter()
+            .find(|(_, state)| *state == which)
+            .map(|(task, _)| task.clone());
         now == states
     })
     .await;
@@ -229,5 +236,9 @@ async fn agents_spread_over_schedulers_again_after_one_was_away() {
     eventually("the other has about half", async || at(1) >= COUNT / 2 - 2).await;
     // And it stays so.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    assert!(at(0) >= COUNT / 2 && at(0) + at(1) == COUNT, "{:?}", places.lock().unwrap());
+    assert!(
+        at(0) >= COUNT / 2 && at(0) + at(1) == COUNT,
+        "{:?}",
+        places.lock().unwrap()
+    );
 }

@@ -10,8 +10,9 @@ use berth_proto::ecs::v1::{
 use berth_proto::v1::{
     CreateScheduleRequest, DescribeServiceScalingResponse, DescribeUsageRequest, DescribeUsageResponse, HistoryRequest,
     HistoryResponse, PlanRequest, PlanResponse, PutScalingPolicyRequest, RegisterScalableTargetRequest, Schedule,
-    ScheduleRun, TargetDescription, UpdateScheduleRequest,
+    ScheduleRun, TargetDescription, UpdateScheduleRequest, WatchRequest, WatchResponse,
 };
+use tonic::Status;
 
 pub(super) const ARN: &str = "arn:aws:ecs:us-east-1:000000000000";
 
@@ -73,6 +74,10 @@ pub(crate) struct State {
     pub(crate) history_calls: Vec<HistoryRequest>,
     /// The moments of the past that calls have asked for.
     pub(crate) at: Vec<String>,
+    /// What each call of Watch is told; a stream without an error at its end is cut off there. More are refused.
+    pub(crate) streams: VecDeque<Vec<Result<WatchResponse, Status>>>,
+    /// The calls of it.
+    pub(crate) watches: Vec<WatchRequest>,
     /// Whether calls are never answered.
     pub(crate) silent: bool,
 }

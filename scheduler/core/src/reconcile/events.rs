@@ -49,14 +49,26 @@ pub fn unplaced(service: &ServiceName, obstacle: Obstacle<'_>) -> String {
     )
 }
 
+/// The reasons of ECS's placement failures that have words of their own.
+const LACKS: [(&str, &str); 4] = [
+    ("RESOURCE:CPU", "has insufficient CPU units available"),
+    ("RESOURCE:MEMORY", "has insufficient memory available"),
+    ("RESOURCE:PORTS", "is already using a port required by your task"),
+    ("ATTRIBUTE", "is missing an attribute required by your task"),
+];
+
 fn lack(reason: &str) -> String {
-    match reason {
-        "RESOURCE:CPU" => "has insufficient CPU units available".to_owned(),
-        "RESOURCE:MEMORY" => "has insufficient memory available".to_owned(),
-        "RESOURCE:PORTS" => "is already using a port required by your task".to_owned(),
-        "ATTRIBUTE" => "is missing an attribute required by your task".to_owned(),
-        other => format!("encountered error \"{}\"", other.trim_end_matches('.')),
+    match LACKS.iter().find(|(known, _)| *known == reason) {
+        Some((_, words)) => (*words).to_owned(),
+        None => format!("encountered error \"{}\"", reason.trim_end_matches('.')),
     }
+}
+
+/// The reason that a text of [`unplaced`] tells in words; nothing where it has none of [`LACKS`].
+pub(crate) fn obstacle(message: &str) -> Option<&'static str> {
+    let (_, closest) = message.split_once("The closest matching (container-instance ")?;
+    let lack = LACKS.iter().find(|(_, words)| closest.contains(words));
+    lack.map(|(reason, _)| *reason)
 }
 
 /// What is said of tasks that a launch has started; nothing where it has started none.

@@ -87,9 +87,7 @@ fn what_a_gateway_says_to_one_scheduler_another_knows() {
     let handle = arrive(&world.teller, "a");
     say(&world.teller, "a", 1, Saying::Draining);
     let load = GroupLoad { open: 7, requests: 0 };
-    world
-        .teller
-        .hear_load(&key("a"), [(Arc::from(GROUP), load)].into());
+    world.teller.hear_load(&key("a"), [(Arc::from(GROUP), load)].into());
     assert_eq!(world.tell(), 1);
     assert_eq!((world.drained(1), world.open()), (false, Some(7)));
     say(&world.teller, "a", 1, Saying::Drained);
