@@ -6,7 +6,9 @@
 //! * what changes something is where the journal has it, behind everything that had been answered by *any* scheduler;
 //! * what asks for a change and finds it made is answered of a state that has everything that had been answered by any
 //!   scheduler;
-//! * a read is a state that was the journal's at one revision, with everything that *its* scheduler had answered.
+//! * a read is a state that was the journal's at one revision, with everything that *its* scheduler had answered, or the
+//!   state at the revision that was asked for;
+//! * the revision that an answer names is that of the read, or has the change.
 //!
 //! An operation without an answer may be in the journal or not, at any time after it began.
 
@@ -72,7 +74,8 @@ pub fn check(history: &[Operation], witness: &Witness) -> Verdict {
             under_way.pop();
             checker.known.learn(history[which].scheduler, revision, ended);
         }
-        match checker.place(operation) {
+        let placed = checker.place(operation);
+        match placed.and_then(|least| Checker::named(operation, least)) {
             Ok(None) => {}
             Ok(Some(revision)) => under_way.push(Reverse((operation.ended, at, revision))),
             Err(what) => checker.verdict.violations.push(Violation { operation: at, what }),
@@ -148,10 +151,37 @@ impl Checker<'_> {
         match &operation.call {
             Call::Run { token, answer } => self.run(operation, *token, answer),
             Call::Stop { task, answer } => self.stop(*task, answer),
-            Call::Describe { answer } => answer
-                .acknowledged()
-                .map(|shown| self.read(operation, shown))
-                .transpose(),
+            Call::Describe { at, answer } => {
+                let Some(shown) = answer.acknowledged() else {
+                    return Ok(None);
+                };
+                let least = match at {
+                    Some(at) => *at,
+                    None => self.read(operation, shown)?,
+                };
+                let named = operation.revision.unwrap_or(least);
+                if at.is_some_and(|at| at != named) {
+                    return Err(format!("revision {least} was asked for, {named} was answered"));
+                }
+                let other = |(task, shown): &&(TaskId, Shown)| self.witness.shows(*task, *shown, named) != Some(named);
+                match shown.iter().find(other) {
+                    Some((task, shown)) => Err(format!(
+                        "task {task} was shown as {shown:?}, which it was not at revision {named}"
+                    )),
+                    None => Ok(Some(least)),
+                }
+            }
+        }
+    }
+
+    /// The revision that the answer names, which is not before the earliest of which it can be.
+    fn named(operation: &Operation, least: Option<Revision>) -> Result<Option<Revision>, String> {
+        match (operation.revision, least) {
+            (Some(named), Some(least)) if named < least => Err(format!(
+                "the answer is said to be of revision {named}, and is of {least} or later"
+            )),
+            (Some(named), Some(_)) => Ok(Some(named)),
+            (_, least) => Ok(least),
         }
     }
 

@@ -15,10 +15,11 @@ use berth_model::status::{DesiredStatus, TaskStatus};
 use berth_proto::ecs::v1 as ecs;
 use berth_proto::ecs::v1::ecs_client::EcsClient;
 use berth_scheduler_core::command::nth_draw;
+use berth_scheduler_core::keys::Revision;
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
-use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Response, Status};
 
 use super::history::{Answer, Call, Look, Operation, Shown};
 use super::replay::token_text;
@@ -31,6 +32,10 @@ pub(super) const CONTAINER: &str = "app";
 pub(super) const SHORT: &str = "short";
 /// The family of those that run until they are told to stop.
 pub(super) const FOR_EVER: &str = "for-ever";
+
+/// Metadata of requests and of answers (docs/history.md).
+const AT: &str = "berth-at";
+const REVISION: &str = "berth-revision";
 
 /// How long a client waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -57,13 +62,27 @@ pub struct Rates {
     pub reads: u32,
 }
 
-/// The tasks that clients were told of last.
+/// What clients were told of last.
 #[derive(Debug, Default)]
-struct Recent(Mutex<VecDeque<TaskId>>);
+struct Recent {
+    tasks: Mutex<VecDeque<TaskId>>,
+    /// The newest revision that an answer has named.
+    revision: AtomicU64,
+}
 
 impl Recent {
     fn tasks(&self) -> MutexGuard<'_, VecDeque<TaskId>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hear(&self, operation: &Operation) {
+        if let Some(revision) = operation.revision {
+            self.revision.fetch_max(revision.0, Ordering::Relaxed);
+        }
+    }
+
+    fn revision(&self) -> Revision {
+        Revision(self.revision.load(Ordering::Relaxed))
     }
 
     fn add(&self, tasks: &[TaskId]) {
@@ -196,6 +215,7 @@ async fn make(client: Client, rates: Rates, recent: Arc<Recent>, token: u64, dra
             {
                 recent.add(tasks);
             }
+            recent.hear(&operation);
             history.push(operation);
             if !again {
                 break;
@@ -204,7 +224,9 @@ async fn make(client: Client, rates: Rates, recent: Arc<Recent>, token: u64, dra
         }
     } else if kind < rates.runs + rates.stops {
         if let Some(task) = recent.choose(draw >> 16) {
-            history.push(client.stop(first, task).await);
+            let operation = client.stop(first, task).await;
+            recent.hear(&operation);
+            history.push(operation);
         }
     } else {
         let count = 1 + (draw >> 20) % LOOKED_AT;
@@ -214,7 +236,9 @@ async fn make(client: Client, rates: Rates, recent: Arc<Recent>, token: u64, dra
         tasks.sort_unstable();
         tasks.dedup();
         if !tasks.is_empty() {
-            history.push(client.describe(first, &tasks).await);
+            // One in four asks any scheduler for what another may just have told.
+            let at = (draw >> 28).is_multiple_of(4).then(|| recent.revision());
+            history.push(client.describe(first, &tasks, at.filter(|at| at.0 > 0)).await);
         }
     }
     history
@@ -253,11 +277,12 @@ impl Client {
         (scheduler, self.schedulers[scheduler].clone())
     }
 
-    fn noted(&self, scheduler: usize, began: Instant, call: Call) -> Operation {
+    fn noted(&self, scheduler: usize, began: Instant, revision: Option<Revision>, call: Call) -> Operation {
         Operation {
             scheduler,
             began: began.duration_since(self.begun),
             ended: self.begun.elapsed(),
+            revision,
             call,
         }
     }
@@ -273,7 +298,9 @@ impl Client {
             ..ecs::RunTaskRequest::default()
         };
         let began = Instant::now();
-        let answer = match client.run_task(request).await {
+        let answered = client.run_task(request).await;
+        let revision = revision_of(&answered);
+        let answer = match answered {
             Ok(answer) => {
                 let tasks = answer.into_inner().tasks;
                 let ids = tasks.iter().filter_map(|task| task_of(task.task_arn.as_deref()?));
@@ -282,7 +309,10 @@ impl Client {
             Err(status) => failed(&status),
         };
         let again = answer.acknowledged().is_none();
-        (self.noted(scheduler, began, Call::Run { token, answer }), again)
+        (
+            self.noted(scheduler, began, revision, Call::Run { token, answer }),
+            again,
+        )
     }
 
     async fn stop(&self, nth: usize, task: TaskId) -> Operation {
@@ -293,26 +323,33 @@ impl Client {
             ..ecs::StopTaskRequest::default()
         };
         let began = Instant::now();
-        let answer = match client.stop_task(request).await {
+        let answered = client.stop_task(request).await;
+        let revision = revision_of(&answered);
+        let answer = match answered {
             Ok(answer) => Answer::Acknowledged(answer.into_inner().task.as_ref().and_then(look)),
             Err(status) if status.message().starts_with("The referenced task was not found") => {
                 Answer::Acknowledged(None)
             }
             Err(status) => failed(&status),
         };
-        self.noted(scheduler, began, Call::Stop { task, answer })
+        self.noted(scheduler, began, revision, Call::Stop { task, answer })
     }
 
-    /// DescribeTasks of a hundred tasks at most.
-    pub(super) async fn describe(&self, nth: usize, tasks: &[TaskId]) -> Operation {
+    /// DescribeTasks of a hundred tasks at most, as of a revision or the newest.
+    pub(super) async fn describe(&self, nth: usize, tasks: &[TaskId], at: Option<Revision>) -> Operation {
         let (scheduler, mut client) = self.at(nth);
-        let request = ecs::DescribeTasksRequest {
+        let mut request = Request::new(ecs::DescribeTasksRequest {
             cluster: Some(self.cluster.clone()),
             tasks: tasks.iter().map(ToString::to_string).collect(),
             ..ecs::DescribeTasksRequest::default()
-        };
+        });
+        if let Some(at) = at {
+            request.metadata_mut().insert(AT, at.0.into());
+        }
         let began = Instant::now();
-        let answer = match client.describe_tasks(request).await {
+        let answered = client.describe_tasks(request).await;
+        let revision = revision_of(&answered);
+        let answer = match answered {
             Ok(answer) => {
                 let answer = answer.into_inner();
                 let known = answer.tasks.iter().filter_map(|task| {
@@ -327,7 +364,7 @@ impl Client {
             }
             Err(status) => failed(&status),
         };
-        self.noted(scheduler, began, Call::Describe { answer })
+        self.noted(scheduler, began, revision, Call::Describe { at, answer })
     }
 }
 
@@ -342,6 +379,12 @@ fn look(task: &ecs::Task) -> Shown {
         desired: DesiredStatus::from_name(task.desired_status.as_deref()?)?,
         version: u64::try_from(task.version?).ok()?,
     })
+}
+
+/// The revision that an answer names.
+fn revision_of<T>(answered: &Result<Response<T>, Status>) -> Option<Revision> {
+    let named = answered.as_ref().ok()?.metadata().get(REVISION)?;
+    named.to_str().ok()?.parse().ok().map(Revision)
 }
 
 /// What a client knows after an error: only where the scheduler itself says that nothing was changed is that certain.

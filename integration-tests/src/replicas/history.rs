@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use berth_model::id::TaskId;
 use berth_model::status::{DesiredStatus, TaskStatus};
+use berth_scheduler_core::keys::Revision;
 
 /// One call of one client. Times are those of one clock, since the start of the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub struct Operation {
     pub began: Duration,
     /// After all of the answer was there, or the client gave up.
     pub ended: Duration,
+    /// The revision that the answer names; none where it names none, or there is none.
+    pub revision: Option<Revision>,
     /// What was asked and answered.
     pub call: Call,
 }
@@ -37,6 +40,8 @@ pub enum Call {
     },
     /// DescribeTasks: a read, which changes nothing.
     Describe {
+        /// The revision that was asked for; none where it was the newest.
+        at: Option<Revision>,
         /// Each task as it was shown.
         answer: Answer<Vec<(TaskId, Shown)>>,
     },

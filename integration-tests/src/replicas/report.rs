@@ -143,22 +143,27 @@ impl fmt::Display for Report {
         }
         let (mut runs, mut stops, mut reads) = (Tally::default(), Tally::default(), Tally::default());
         let mut requests = BTreeSet::new();
-        let mut attempts = 0;
+        let (mut attempts, mut full) = (0, 0);
         for operation in &self.history {
             match &operation.call {
                 Call::Run { token, answer } => {
                     runs.add(answer);
                     requests.insert(*token);
                     attempts += 1;
+                    full += usize::from(answer.acknowledged().is_some_and(Vec::is_empty));
                 }
                 Call::Stop { answer, .. } => stops.add(answer),
-                Call::Describe { answer } => reads.add(answer),
+                Call::Describe { answer, .. } => reads.add(answer),
             }
         }
         let seconds = self.working.as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "some thousands")]
         let per_second = |count: usize| count as f64 / seconds;
-        writeln!(f, "RunTask: {runs}; {} of them retries", attempts - requests.len())?;
+        writeln!(
+            f,
+            "RunTask: {runs}; {} of them retries; {full} found no room",
+            attempts - requests.len()
+        )?;
         writeln!(
             f,
             "StopTask: {stops}; DescribeTasks: {reads}; {} calls not made, too many waited",

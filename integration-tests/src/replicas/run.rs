@@ -214,7 +214,7 @@ impl<'a> Run<'a> {
             let mut looks = Vec::new();
             for scheduler in 0..bed.schedulers.len() {
                 for tasks in tasks.chunks(LOOKED_AT) {
-                    let look = client.describe(scheduler, tasks).await;
+                    let look = client.describe(scheduler, tasks, None).await;
                     ensure!(
                         is_answered(&look),
                         "scheduler {scheduler} does not show its tasks: {look:?}"
@@ -229,7 +229,7 @@ impl<'a> Run<'a> {
 
 fn is_answered(operation: &Operation) -> bool {
     match &operation.call {
-        Call::Describe { answer } => answer.acknowledged().is_some(),
+        Call::Describe { answer, .. } => answer.acknowledged().is_some(),
         Call::Run { .. } | Call::Stop { .. } => false,
     }
 }

@@ -34,7 +34,16 @@ fn at(scheduler: usize, began: u64, ended: u64, call: Call) -> Operation {
         scheduler,
         began: Duration::from_millis(began),
         ended: Duration::from_millis(ended),
+        revision: None,
         call,
+    }
+}
+
+/// The same with a revision that the answer names.
+fn named(revision: u64, operation: Operation) -> Operation {
+    Operation {
+        revision: Some(Revision(revision)),
+        ..operation
     }
 }
 
@@ -55,6 +64,7 @@ fn stop(task: TaskId, shown: Shown) -> Call {
 
 fn read(shown: &[(TaskId, Shown)]) -> Call {
     Call::Describe {
+        at: None,
         answer: Answer::Acknowledged(shown.to_vec()),
     }
 }
@@ -236,4 +246,44 @@ fn a_stop_that_finds_it_done_has_seen_everything_that_was_answered() {
         at(1, 5, 6, read(&[(B, None)])),
     ];
     assert!(violation(&history).contains("scheduler 1 showed revision 0 after it had answered of 20"));
+}
+
+#[test]
+fn the_revision_that_an_answer_names_is_held_to() {
+    let sound = [
+        named(11, at(0, 1, 2, ran(1, A))),
+        named(13, at(0, 3, 4, read(&[(A, RUNNING)]))),
+        named(14, at(1, 5, 6, stop(A, STOPPING))),
+    ];
+    assert_eq!(verdict(&sound), Verdict::default());
+    let told = violation(&[named(9, at(0, 1, 2, ran(1, A)))]);
+    assert!(
+        told.contains("said to be of revision 9, and is of 10 or later"),
+        "{told}"
+    );
+    let told = violation(&[named(15, at(0, 1, 2, read(&[(A, RUNNING)])))]);
+    assert!(told.contains("which it was not at revision 15"), "{told}");
+    // What one answer named its scheduler has, whatever was shown.
+    let back = [
+        named(17, at(0, 1, 2, read(&[(B, None)]))),
+        named(15, at(0, 3, 4, read(&[(A, STOPPING)]))),
+    ];
+    assert!(violation(&back).contains("scheduler 0 showed revision 14 after it had answered of 17"));
+}
+
+#[test]
+fn a_read_of_the_past_is_of_the_revision_that_was_asked_for() {
+    let past = |revision: u64, shown| Call::Describe {
+        at: Some(Revision(revision)),
+        answer: Answer::Acknowledged(vec![(A, shown)]),
+    };
+    let sound = [
+        named(17, at(0, 1, 2, read(&[(A, STOPPED)]))),
+        named(13, at(0, 3, 4, past(13, RUNNING))),
+    ];
+    assert_eq!(verdict(&sound), Verdict::default());
+    let told = violation(&[named(13, at(0, 1, 2, past(12, RUNNING)))]);
+    assert!(told.contains("revision 12 was asked for, 13 was answered"), "{told}");
+    let told = violation(&[named(13, at(0, 1, 2, past(13, STOPPED)))]);
+    assert!(told.contains("which it was not at revision 13"), "{told}");
 }
