@@ -46,7 +46,7 @@ pub async fn keep_scaling(engine: Engine, sources: Sources, watch: Arc<Watch>, r
         tokio::select! {
             _ = ticks.tick() => {
                 // Gateways that are not heard count as not measured.
-                let hears_all = sources.gateways.hears_all(replicas.certain_others().as_ref(), Revision::default());
+                let hears_all = sources.gateways.hears_all(Revision::default());
                 sample(&engine.view(), (&sources, hears_all), &watch).await;
                 taken += 1;
                 if taken < SAMPLES {

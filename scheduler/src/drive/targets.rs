@@ -40,6 +40,7 @@ pub async fn keep_targets(engine: Engine, registry: Arc<Registry>, replicas: Arc
                 registry.retain(|key| state.task(key).is_some_and(|task| task.target.is_some()));
             }
         }
+        registry.observe_others(replicas.certain_others().as_ref());
         if engine.cut_off().is_some() {
             // What gateways say cannot be recorded here, nor what they should know be told. Another scheduler may do better.
             registry.end_all();
@@ -48,8 +49,7 @@ pub async fn keep_targets(engine: Engine, registry: Arc<Registry>, replicas: Arc
         let said = registry.take_dirty();
         let state = engine.view();
         leaving.observe(&state);
-        let live = replicas.certain_others();
-        let hears_all = |key| registry.hears_all(live.as_ref(), leaving.since(key));
+        let hears_all = |key| registry.hears_all(leaving.since(key));
         for command in commands(&state, (&registry, &hears_all), said, clock::now()) {
             let cluster = command.cluster;
             if let Err(fault) = engine.submit(command, "scheduler".into()).await {

@@ -20,6 +20,8 @@ const NOTICED: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(super) struct Hearing {
     started: Instant,
+    /// Whether it is known who lives.
+    knows_others: bool,
     others: BTreeMap<ReplicaId, Other>,
 }
 
@@ -48,6 +50,7 @@ impl Hearing {
     pub(super) fn since(started: Instant) -> Self {
         Self {
             started,
+            knows_others: false,
             others: BTreeMap::new(),
         }
     }
@@ -66,8 +69,10 @@ impl Hearing {
         }
     }
 
-    /// These live.
-    pub(super) fn observe(&mut self, live: &BTreeSet<ReplicaId>, now: Instant) {
+    /// These live; none where that is not known. To be told every second, so that who is gone is since then.
+    pub(super) fn observe(&mut self, live: Option<&BTreeSet<ReplicaId>>, now: Instant) {
+        self.knows_others = live.is_some();
+        let Some(live) = live else { return };
         for other in live {
             self.others.entry(*other).or_default().gone = None;
         }
@@ -82,7 +87,8 @@ impl Hearing {
     /// Whether no gateway can be there that is not known here, and each has been looked at when its scheduler had seen
     /// `since`.
     pub(super) fn is_whole(&self, since: Revision, now: Instant) -> bool {
-        now.duration_since(self.started) >= RETURN && self.others.values().all(|other| other.has_told(since, now))
+        let returned = now.duration_since(self.started) >= RETURN;
+        returned && self.knows_others && self.others.values().all(|other| other.has_told(since, now))
     }
 
     /// How many streams of gateways each other scheduler has that is heard.
@@ -135,7 +141,7 @@ mod tests {
         }
 
         fn live(&mut self, live: &[ReplicaId]) {
-            self.hearing.observe(&live.iter().copied().collect(), self.now);
+            self.hearing.observe(Some(&live.iter().copied().collect()), self.now);
         }
 
         fn hear(&mut self, revision: u64) {
@@ -155,7 +161,8 @@ mod tests {
     #[test]
     fn after_a_start_gateways_have_time_to_find_the_scheduler() {
         let started = Instant::now();
-        let hearing = Hearing::since(started);
+        let mut hearing = Hearing::since(started);
+        hearing.observe(Some(&BTreeSet::new()), started);
         assert!(!hearing.is_whole(Revision(0), started + RETURN / 2));
         assert!(hearing.is_whole(Revision(0), started + RETURN));
     }
@@ -169,6 +176,8 @@ mod tests {
         assert!(!world.is_whole(8));
         world.hear(8);
         assert!(world.is_whole(8));
+        world.hearing.observe(None, world.now);
+        assert!(!world.is_whole(8), "there may be others by now");
         assert_eq!(world.hearing.gateways(), [(B, 2)].into());
     }
 

@@ -253,14 +253,14 @@ impl Registry {
         inner.loads.streams.leave_all(Via::Other(other), now);
     }
 
-    /// Takes in which other schedulers live, and tells whether all gateways are known that any of them had when it had
-    /// seen `since`.
-    pub(crate) fn hears_all(&self, live: Option<&BTreeSet<ReplicaId>>, since: Revision) -> bool {
-        let Some(live) = live else { return false };
-        let now = Instant::now();
-        let mut inner = self.lock();
-        inner.hearing.observe(live, now);
-        inner.hearing.is_whole(since, now)
+    /// Takes in which other schedulers live; none where that is not known.
+    pub(crate) fn observe_others(&self, live: Option<&BTreeSet<ReplicaId>>) {
+        self.lock().hearing.observe(live, Instant::now());
+    }
+
+    /// Whether all gateways are known that any scheduler had when it had seen `since`.
+    pub(crate) fn hears_all(&self, since: Revision) -> bool {
+        self.lock().hearing.is_whole(since, Instant::now())
     }
 }
 
