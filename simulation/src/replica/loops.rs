@@ -14,6 +14,7 @@ use berth_scheduler_core::decide::upkeep::ForgetStoppedTasks;
 use berth_scheduler_core::keys::{InstanceKey, ReplicaId, ScheduleKey, ServiceKey};
 use berth_scheduler_core::presence::{Correction, correction};
 use berth_scheduler_core::reconcile::Timing;
+use berth_scheduler_core::shed::surplus;
 use berth_scheduler_core::state::State;
 use berth_scheduler_core::wake::Hints;
 
@@ -40,13 +41,16 @@ pub(super) struct Agenda {
 
 impl Replica {
     /// Once a second: brings what the state says of connections to what is the case, and drops what is old. `is_away` says
-    /// whether a stream that is not here has been away for long, `is_gone` whether another scheduler has been silent.
+    /// whether a stream that is not here has been away for long, `is_gone` whether another scheduler has been silent, `others`
+    /// which live.
     pub(crate) fn tick(
         &mut self,
         is_away: impl Fn(InstanceKey) -> bool,
         is_gone: impl Fn(ReplicaId) -> bool,
+        others: &[ReplicaId],
         now: Timestamp,
     ) {
+        self.let_go(others);
         let mut wrong = Vec::new();
         for (key, instance) in self.commit.published().instances() {
             let is_here = match self.sessions.contains_key(&key) {
@@ -97,6 +101,24 @@ impl Replica {
             }
             self.submit(ask);
         }
+    }
+
+    /// Lets agents go that are far more than its share, for others to have.
+    fn let_go(&mut self, others: &[ReplicaId]) {
+        let mut counts: BTreeMap<ReplicaId, u32> = others.iter().map(|other| (*other, 0)).collect();
+        let connected = self
+            .commit
+            .published()
+            .instances()
+            .filter(|(_, instance)| instance.connected);
+        for via in connected.filter_map(|(_, instance)| instance.via) {
+            counts.entry(via).and_modify(|count| *count += 1);
+        }
+        let own = u32::try_from(self.sessions.len()).unwrap_or(u32::MAX);
+        let counts: Vec<u32> = counts.into_values().collect();
+        let count = usize::try_from(surplus(own, &counts)).unwrap_or(usize::MAX);
+        let streams = self.sessions.values().map(|session| session.stream);
+        self.effects.extend(streams.take(count).map(Effect::Close));
     }
 
     /// Wakes the services that the change may concern.

@@ -183,9 +183,12 @@ impl World {
             .filter(|(_, at)| now - **at >= SILENCE)
             .map(|(id, _)| *id)
             .collect();
+        let seats = self.seats.iter().enumerate();
+        let living = seats.filter(|(index, seat)| *index != replica.0 && seat.process.is_some());
+        let others: Vec<ReplicaId> = living.map(|(index, seat)| number(index, seat.epoch)).collect();
         let is_away = move |key: InstanceKey| away.get(&key.instance).copied().unwrap_or(false);
         self.with_replica(replica, |process, now| {
-            process.tick(is_away, |other| gone.contains(&other), now);
+            process.tick(is_away, |other| gone.contains(&other), &others, now);
         })?;
         if self.seats[replica.0].epoch == replica.1 {
             self.after(1_000, Event::ReplicaTicks { replica });
