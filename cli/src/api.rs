@@ -30,6 +30,8 @@ use crate::args::GlobalArgs;
 /// Request metadata that asks for the state of then, and response metadata that says which state it was.
 const AT_KEY: &str = "berth-at";
 const REVISION_KEY: &str = "berth-revision";
+/// No revision: there will never be so many.
+const NONE: u64 = u64::MAX;
 /// Response metadata that carries the ECS class of a fault.
 const FAULT_KEY: &str = "berth-fault";
 /// The most ids that ECS takes in one Describe call.
@@ -66,7 +68,7 @@ pub(crate) struct Api {
     timeout: Duration,
     /// The moment that is asked for, where that is not now.
     at: Option<AsciiMetadataValue>,
-    /// The revision that the last answer was of; 0 where none has said so.
+    /// The revision that the last answer was of; [`NONE`] where none has said so.
     revision: Arc<AtomicU64>,
 }
 
@@ -93,7 +95,7 @@ impl Api {
                 .at
                 .as_ref()
                 .and_then(|at| at.value(SystemTime::now()).parse().ok()),
-            revision: Arc::default(),
+            revision: Arc::new(AtomicU64::new(NONE)),
         })
     }
 
@@ -104,7 +106,7 @@ impl Api {
 
     /// The revision that the last answer was of.
     pub(crate) fn revision(&self) -> Option<u64> {
-        Some(self.revision.load(Ordering::Relaxed)).filter(|revision| *revision > 0)
+        Some(self.revision.load(Ordering::Relaxed)).filter(|revision| *revision != NONE)
     }
 
     /// The cluster that was named; absent where the API's default is meant.
@@ -152,7 +154,7 @@ impl Api {
             Ok(Ok(response)) => {
                 let revision = response.metadata().get(REVISION_KEY);
                 let revision = revision.and_then(|value| value.to_str().ok()?.parse().ok());
-                self.revision.store(revision.unwrap_or(0), Ordering::Relaxed);
+                self.revision.store(revision.unwrap_or(NONE), Ordering::Relaxed);
                 Ok(response.into_inner())
             }
             Ok(Err(status)) => Err(self.failed(operation, &status)),

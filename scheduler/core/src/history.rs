@@ -78,7 +78,8 @@ impl Subject {
         match self {
             Self::Task(key) => format!("\"{}\"", key.task),
             Self::Service(key) => format!("\"{}\"", key.service),
-            Self::Instance(key) => format!("\"{}\"", key.instance),
+            // Without quotes: its agent bears it in its name.
+            Self::Instance(key) => key.instance.to_string(),
         }
     }
 
@@ -98,7 +99,7 @@ impl Subject {
         match self {
             Self::Task(key) => task::concerns(*key, change),
             Self::Service(key) => service::concerns(key, change, entry),
-            Self::Instance(key) => instance::concerns(*key, change),
+            Self::Instance(key) => instance::concerns(*key, change, entry),
         }
     }
 }

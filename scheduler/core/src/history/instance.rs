@@ -1,14 +1,17 @@
 //! The story of a container instance.
 
-use berth_model::id::TaskId;
+use std::collections::BTreeMap;
 
-use super::{Told, launch_words, told};
-use crate::change::Change;
+use berth_model::id::TaskId;
+use berth_model::status::TaskStatus;
+
+use super::{Told, launch_words, stop_words, told};
+use crate::change::{Change, Entry};
 use crate::keys::{ClusterKey, InstanceKey};
 use crate::launch::Placement;
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "other changes are of other subjects")]
-pub(super) fn concerns(key: InstanceKey, change: &Change) -> bool {
+pub(super) fn concerns(key: InstanceKey, change: &Change, entry: &Entry) -> bool {
     let among = |cluster: &ClusterKey, placements: &[Placement]| {
         *cluster == key.cluster && placements.iter().any(|placement| placement.instance == key.instance)
     };
@@ -20,22 +23,32 @@ pub(super) fn concerns(key: InstanceKey, change: &Change) -> bool {
             cluster, placements, ..
         }
         | Change::QueuedTasksPlaced { cluster, placements } => among(cluster, placements),
+        // Of tasks on it only its own agent speaks.
+        Change::TaskObserved { cluster, .. } => {
+            let agent = entry.by.strip_prefix("agent ");
+            *cluster == key.cluster && agent.is_some_and(|agent| *agent == key.instance.to_string())
+        }
         _ => false,
     }
 }
 
+/// Remembers how far its tasks were.
 #[derive(Debug)]
 pub(super) struct Teller {
     key: InstanceKey,
+    tasks: BTreeMap<TaskId, TaskStatus>,
 }
 
 impl Teller {
     pub(super) const fn of(key: InstanceKey) -> Self {
-        Self { key }
+        Self {
+            key,
+            tasks: BTreeMap::new(),
+        }
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "other changes are of other subjects")]
-    pub(super) fn tell(&self, change: &Change) -> Option<Told> {
+    pub(super) fn tell(&mut self, change: &Change) -> Option<Told> {
         let tasks = |placements: &[Placement]| {
             let here = placements
                 .iter()
@@ -75,6 +88,15 @@ impl Teller {
             }
             Change::TasksPlaced { launch, placements, .. } => Some(told(tasks(placements), launch_words(launch))),
             Change::QueuedTasksPlaced { placements, .. } => Some(told(tasks(placements), "waited for room")),
+            Change::TaskObserved { task, observed, .. } => {
+                let status = observed.last_status;
+                let before = self.tasks.insert(*task, status);
+                let is_news = matches!(status, TaskStatus::Running | TaskStatus::Stopped) && before != Some(status);
+                is_news.then(|| {
+                    let reason = observed.stopped_reason.as_deref().unwrap_or_default();
+                    told(format!("task {task} {status}"), stop_words(observed.stop_code, reason))
+                })
+            }
             _ => None,
         }
     }

@@ -286,12 +286,30 @@ fn an_instance_is_told_with_its_agent_and_the_tasks_that_it_gets() {
         leaving: Some("Spot interruption".into()),
         at: None,
     };
+    let agent = format!("agent {INSTANCE}");
     let elsewhere = Change::ClusterDeleted {
         name: ClusterName::parse("a").unwrap(),
     };
     let records = [
         record(1, vec![("ecs", vec![elsewhere, placed(&[TASK, OTHER], None)])]),
         record(2, vec![("agent", vec![connection(false), draining])]),
+        record(
+            3,
+            vec![
+                (
+                    agent.as_str(),
+                    vec![
+                        observed(TASK, TaskStatus::Running, ContainerStatus::Running, None),
+                        observed(TASK, TaskStatus::Running, ContainerStatus::Running, None),
+                        observed(TASK, TaskStatus::Stopped, ContainerStatus::Stopped, Some(1)),
+                    ],
+                ),
+                (
+                    "agent of another",
+                    vec![observed(OTHER, TaskStatus::Running, ContainerStatus::Running, None)],
+                ),
+            ],
+        ),
     ];
     assert_eq!(
         story(&instance(), &records),
@@ -299,6 +317,8 @@ fn an_instance_is_told_with_its_agent_and_the_tasks_that_it_gets() {
             format!("1 ecs: got 2 tasks: {TASK}, {OTHER} (web:3 with 256 CPU units and 400 MiB, group family:web)"),
             "2 agent: its agent is away ()".to_owned(),
             "2 agent: became DRAINING (Spot interruption)".to_owned(),
+            format!("3 {agent}: task {TASK} RUNNING ()"),
+            format!("3 {agent}: task {TASK} STOPPED (EssentialContainerExited: Essential container in task exited)"),
         ]
     );
 }
@@ -309,6 +329,13 @@ fn what_concerns_a_subject_bears_its_mark() {
         record(1, vec![("ecs", vec![placed(&[TASK], Some(name()))])]),
         record(2, vec![("ops", vec![stopped(TASK, StopCode::UserInitiated, "")])]),
         record(3, vec![("ops", vec![stopped(OTHER, StopCode::UserInitiated, "")])]),
+        record(
+            4,
+            vec![(
+                format!("agent {INSTANCE}").as_str(),
+                vec![observed(OTHER, TaskStatus::Running, ContainerStatus::Running, None)],
+            )],
+        ),
     ];
     for subject in [task(), service(), instance()] {
         for record in &records {

@@ -65,6 +65,18 @@ async fn a_state_that_was_named_is_at_hand_when_the_journal_has_gone_on() {
 }
 
 #[tokio::test]
+async fn a_revision_that_another_scheduler_has_just_told_is_waited_for() {
+    let (engine, journal, _past) = with_clusters(1).await;
+    let other = Engine::start(State::default(), Arc::clone(&journal), Arc::new(Nobody), 2).unwrap();
+    let past = Past::new(other, journal);
+    for _ in 0..10 {
+        create(&engine, 1).await;
+        let told = engine.view();
+        assert_eq!(*past.at(told.revision()).await.unwrap(), *told);
+    }
+}
+
+#[tokio::test]
 async fn callers_that_ask_at_once_share_one_making() {
     let (_engine, _journal, past) = with_clusters(4).await;
     let asking = (0..WAITING).map(|_| {
