@@ -10,6 +10,7 @@ use http::uri::Authority;
 
 use crate::drive::history::History;
 use crate::drive::scaling::prometheus::Prometheus;
+use crate::events::Webhook;
 use crate::journal::etcd::Address;
 
 /// Berth's scheduler: keeps the state of the clusters, places tasks, serves the ECS API and the agents.
@@ -70,6 +71,19 @@ pub struct Options {
     /// File to which all events are appended, one JSON object a line
     #[arg(long, env = "BERTH_EVENTS_FILE", value_name = "PATH")]
     pub events_file: Option<PathBuf>,
+
+    /// URL to which all events are sent, in batches, by one of the schedulers: http://HOST:PORT/PATH or https://...
+    #[arg(long, env = "BERTH_EVENTS_WEBHOOK", value_name = "URL", hide_env_values = true)]
+    pub events_webhook: Option<Webhook>,
+
+    /// PEM file of the authorities that vouch for an https:// receiver of events
+    #[arg(
+        long,
+        env = "BERTH_EVENTS_WEBHOOK_CA",
+        default_value = "/etc/ssl/certs/ca-certificates.crt",
+        value_name = "PATH"
+    )]
+    pub events_webhook_ca: PathBuf,
 
     /// Days for which the journal keeps what happened
     #[arg(long, env = "BERTH_HISTORY_DAYS", default_value = "7", value_name = "DAYS", value_parser = days)]

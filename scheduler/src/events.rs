@@ -12,6 +12,7 @@ mod filter;
 mod records;
 mod ring;
 mod watcher;
+mod webhook;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -33,6 +34,7 @@ pub use file::keep_file;
 pub use filter::Filter;
 use records::{Derivation, Records};
 use watcher::Watcher;
+pub use webhook::{Sender, Webhook, keep_webhook};
 
 /// How often a watcher is told how far it is.
 pub const HEARTBEAT: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });

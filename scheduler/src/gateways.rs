@@ -355,7 +355,8 @@ fn touched(state: &State, change: &Change) -> Vec<ServiceKey> {
         | Change::ScheduleUpdated { .. }
         | Change::ScheduleRan { .. }
         | Change::ScheduleRetried { .. }
-        | Change::ScheduleDeleted { .. } => Vec::new(),
+        | Change::ScheduleDeleted { .. }
+        | Change::EventsDelivered { .. } => Vec::new(),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod drive;
 pub mod engine;
 pub mod events;
 pub mod gateways;
+mod http_client;
 pub mod journal;
 pub mod nodes;
 pub mod replicas;
@@ -157,6 +158,15 @@ async fn serve<J: Journal>(
     ));
     if let Some(path) = options.events_file {
         tokio::spawn(events::keep_file(Arc::clone(&events), path));
+    }
+    if let Some(webhook) = options.events_webhook {
+        let sender = webhook.trust(&options.events_webhook_ca)?;
+        tokio::spawn(events::keep_webhook(
+            engine.clone(),
+            Arc::clone(&events),
+            sender,
+            others(),
+        ));
     }
     tokio::spawn(history::keep_short(engine.clone(), journal, growth, keep, others()));
 

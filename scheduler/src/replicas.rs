@@ -54,6 +54,14 @@ impl Replicas {
         Self::of(Some(own), address)
     }
 
+    /// A scheduler that knows who lives.
+    #[cfg(test)]
+    pub(crate) fn knowing(own: ReplicaId, live: &[ReplicaId]) -> Self {
+        let replicas = Self::among_others(own, String::new());
+        replicas.census().live.extend(live);
+        replicas
+    }
+
     fn of(own: Option<ReplicaId>, address: String) -> Self {
         Self {
             own,
@@ -311,14 +319,9 @@ mod tests {
     #[test]
     fn everything_has_exactly_one_owner_and_moves_only_when_it_must() {
         let all = [A, B, C];
-        let known = |own: ReplicaId, live: &[ReplicaId]| {
-            let replicas = Replicas::among_others(own, String::new());
-            replicas.census().live.extend(live);
-            replicas
-        };
         let owners = |live: &[ReplicaId], what: u32| -> Vec<ReplicaId> {
             let mut owners = live.to_vec();
-            owners.retain(|own| known(*own, live).owns(what));
+            owners.retain(|own| Replicas::knowing(*own, live).owns(what));
             owners
         };
         let mut counts = BTreeMap::<ReplicaId, u32>::new();

@@ -214,7 +214,8 @@ pub fn touched(state: &State, change: &Change) -> Vec<(InstanceKey, Touch)> {
         | Change::ScheduleUpdated { .. }
         | Change::ScheduleRan { .. }
         | Change::ScheduleRetried { .. }
-        | Change::ScheduleDeleted { .. } => Vec::new(),
+        | Change::ScheduleDeleted { .. }
+        | Change::EventsDelivered { .. } => Vec::new(),
     }
 }
 

@@ -13,6 +13,7 @@ use berth_model::task_definition::TaskDefinition;
 use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::event::Position;
 use crate::keys::{ClusterKey, ReplicaId, Revision};
 use crate::launch::{ClientToken, Launch, Placement, Wait};
 use crate::observation::{InstanceFacts, Observation};
@@ -394,6 +395,13 @@ pub enum Change {
         retry: Option<Retry>,
         /// When.
         at: Timestamp,
+    },
+    /// A receiver of events was told what happened.
+    EventsDelivered {
+        /// By what it is known.
+        receiver: Arc<str>,
+        /// Behind what it was told.
+        position: Position,
     },
     /// A schedule was deleted: its tasks go on.
     ScheduleDeleted {

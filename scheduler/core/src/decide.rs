@@ -4,6 +4,7 @@
 
 pub mod cluster;
 pub mod definition;
+pub mod delivery;
 pub mod instance;
 pub mod plan;
 pub mod protection;

@@ -225,6 +225,10 @@ pub fn fold(state: &mut State, change: &Change) {
                 );
             }
         }
+        Change::EventsDelivered { receiver, position } => {
+            let known = state.deliveries.entry(Arc::clone(receiver)).or_insert(*position);
+            *known = (*known).max(*position);
+        }
         Change::ServiceCreated { .. }
         | Change::ServiceUpdated { .. }
         | Change::ServiceStepped { .. }

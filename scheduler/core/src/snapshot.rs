@@ -13,6 +13,7 @@ use berth_model::time::Timestamp;
 use imbl::OrdSet;
 use serde::{Deserialize, Serialize};
 
+use crate::event::Position;
 use crate::fold;
 use crate::keys::Revision;
 use crate::keys::{ClusterKey, InstanceKey, ReplicaId, ServiceKey, TaskKey};
@@ -102,6 +103,13 @@ pub enum Piece {
     Service(Arc<Service>),
     /// A schedule.
     Schedule(Arc<Schedule>),
+    /// How far a receiver of events is.
+    Delivery {
+        /// By what it is known.
+        receiver: Arc<str>,
+        /// Behind what it was told.
+        position: Position,
+    },
 }
 
 /// A task without what it shares with the others of its call.
@@ -179,6 +187,10 @@ pub fn pieces(state: &State) -> impl Iterator<Item = Piece> + '_ {
     let services = services.map(|service| Piece::Service(Arc::clone(service)));
     let schedules = state.schedules.iter();
     let schedules = schedules.map(|schedule| Piece::Schedule(Arc::clone(schedule)));
+    let deliveries = state.deliveries.iter().map(|(receiver, position)| Piece::Delivery {
+        receiver: Arc::clone(receiver),
+        position: *position,
+    });
     clusters
         .chain(definitions)
         .chain(instances)
@@ -187,6 +199,7 @@ pub fn pieces(state: &State) -> impl Iterator<Item = Piece> + '_ {
         .chain(tasks(state))
         .chain(queued(state))
         .chain(tokens)
+        .chain(deliveries)
 }
 
 /// The tasks; those of one call that lie side by side share a piece.
@@ -309,6 +322,7 @@ impl Restoration {
                 fold::add_service(state, Service::clone(&service));
             }
             Piece::Schedule(schedule) => state.schedules.put(Schedule::clone(&schedule)),
+            Piece::Delivery { receiver, position } => drop(state.deliveries.insert(receiver, position)),
             Piece::ClientToken { cluster, token, tasks } => {
                 state.client_tokens.insert((cluster, token), tasks);
             }

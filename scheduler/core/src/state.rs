@@ -19,6 +19,7 @@ use berth_model::status::ClusterStatus;
 use berth_model::time::Timestamp;
 use imbl::{OrdMap, OrdSet, Vector};
 
+use crate::event::Position;
 use crate::keys::{ClusterKey, InstanceKey, Revision, ServiceKey, TaskKey};
 use crate::launch::Launch;
 pub use cluster::Cluster;
@@ -51,6 +52,8 @@ pub struct State {
     pub(crate) deregistering: OrdSet<(Timestamp, TaskKey)>,
     /// The tasks that a client token has started.
     pub(crate) client_tokens: OrdMap<(ClusterKey, Arc<str>), Arc<[TaskId]>>,
+    /// Behind what receivers of events were told.
+    pub(crate) deliveries: OrdMap<Arc<str>, Position>,
     /// How often any instance has changed: who remembers it knows whether instances are still as they were.
     pub(crate) instance_changes: u64,
     /// Which instances changed last, the latest last.
@@ -241,6 +244,12 @@ impl State {
     pub fn tasks_of_token(&self, cluster: ClusterKey, token: &Arc<str>) -> Option<&Arc<[TaskId]>> {
         self.client_tokens.get(&(cluster, Arc::clone(token)))
     }
+
+    /// Behind what a receiver of events was told; nothing where there is no such receiver.
+    #[must_use]
+    pub fn delivered(&self, receiver: &str) -> Option<Position> {
+        self.deliveries.get(receiver).copied()
+    }
 }
 
 /// Two states are equal when they know the same, however they came to know it.
@@ -258,5 +267,6 @@ impl PartialEq for State {
             && self.stopped == other.stopped
             && self.deregistering == other.deregistering
             && self.client_tokens == other.client_tokens
+            && self.deliveries == other.deliveries
     }
 }

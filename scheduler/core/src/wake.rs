@@ -225,7 +225,8 @@ fn hint(change: &Change) -> Option<(ClusterKey, Hint, Place<'_>)> {
         | Change::ScheduleUpdated { .. }
         | Change::ScheduleRan { .. }
         | Change::ScheduleRetried { .. }
-        | Change::ScheduleDeleted { .. } => None,
+        | Change::ScheduleDeleted { .. }
+        | Change::EventsDelivered { .. } => None,
     }
 }
 

@@ -118,7 +118,8 @@ impl Heard {
             | Change::ScheduleUpdated { .. }
             | Change::ScheduleRan { .. }
             | Change::ScheduleRetried { .. }
-            | Change::ScheduleDeleted { .. } => {}
+            | Change::ScheduleDeleted { .. }
+            | Change::EventsDelivered { .. } => {}
         }
     }
 }

@@ -136,7 +136,8 @@ impl<'c> Before<'c> {
             | Change::ScheduleUpdated { .. }
             | Change::ScheduleRan { .. }
             | Change::ScheduleRetried { .. }
-            | Change::ScheduleDeleted { .. } => Self::default(),
+            | Change::ScheduleDeleted { .. }
+            | Change::EventsDelivered { .. } => Self::default(),
         }
     }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::keys::Revision;
 
 /// A place in the order of all events: an event's own, and, of who was told of it, how far that was.
@@ -69,6 +71,20 @@ impl FromStr for Position {
             revision: Revision(revision),
             place: place.map_err(|_| InvalidPosition)?,
         })
+    }
+}
+
+/// As its text.
+impl Serialize for Position {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Position {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -98,7 +98,8 @@ pub(super) fn fold(state: &mut State, change: &Change) {
             });
         }),
         Change::ScheduleDeleted { cluster, schedule } => state.schedules.remove(&key(cluster, schedule)),
-        Change::ClusterCreated { .. }
+        Change::EventsDelivered { .. }
+        | Change::ClusterCreated { .. }
         | Change::ClusterDeleted { .. }
         | Change::DefinitionRegistered { .. }
         | Change::DefinitionDeregistered { .. }

@@ -122,7 +122,8 @@ pub(super) fn fold(state: &mut State, change: &Change) {
         | Change::ScheduleUpdated { .. }
         | Change::ScheduleRan { .. }
         | Change::ScheduleRetried { .. }
-        | Change::ScheduleDeleted { .. } => {}
+        | Change::ScheduleDeleted { .. }
+        | Change::EventsDelivered { .. } => {}
     }
 }
 

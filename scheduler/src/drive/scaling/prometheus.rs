@@ -4,35 +4,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use axum::body::Bytes;
 use berth_model::scaling::Metric;
 use berth_scheduler_core::keys::ServiceKey;
 use futures_util::StreamExt;
-use http::{Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::rt::TokioIo;
+use http::{Request, StatusCode, header};
+use http_body_util::Full;
 use serde::Deserialize;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::measure::Figure;
 use super::{Watch, between_samples, metrics, scaled, taken_now};
 use crate::drive::every;
 use crate::engine::Engine;
+use crate::http_client::{self, HttpServer};
 
 /// How long a query may take, with the connection that it needs.
 const DEADLINE: Duration = Duration::from_secs(5);
 /// Queries that are asked at once.
 const AT_ONCE: usize = 8;
-/// Bytes of an answer: one number is asked for.
-const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// A Prometheus server, or what answers like one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prometheus {
-    authority: String,
-    /// Where it is connected to.
-    address: (String, u16),
+    server: HttpServer,
     /// What stands before `/api/v1/query`.
     path: String,
 }
@@ -41,18 +35,12 @@ impl std::str::FromStr for Prometheus {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let uri: Uri = text.parse().map_err(|error| format!("'{text}' is no URL: {error}"))?;
-        if uri.scheme_str() != Some("http") {
-            return Err(format!("'{text}' must begin with http://"));
-        }
-        let authority = uri.authority().ok_or_else(|| format!("'{text}' names no host"))?;
-        if authority.as_str().contains('@') || uri.query().is_some() {
+        let (uri, authority, _) = http_client::parse(text, &["http"])?;
+        if uri.query().is_some() {
             return Err(format!("'{text}' must be http://HOST:PORT/PATH and nothing else"));
         }
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         Ok(Self {
-            authority: authority.to_string(),
-            address: (host.to_owned(), authority.port_u16().unwrap_or(80)),
+            server: HttpServer::of(&authority, 80),
             path: uri.path().trim_end_matches('/').to_owned(),
         })
     }
@@ -91,27 +79,12 @@ pub async fn keep_asking(engine: Engine, prometheus: Prometheus, watch: Arc<Watc
 impl Prometheus {
     /// The one value of a query.
     async fn ask(&self, query: &str) -> anyhow::Result<f64> {
-        let exchange = timeout(DEADLINE, self.exchange(query)).await;
+        let request = Request::get(format!("{}/api/v1/query?query={}", self.path, encoded(query)))
+            .header(header::ACCEPT, "application/json")
+            .body(Full::default())?;
+        let exchange = timeout(DEADLINE, self.server.exchange(request, None)).await;
         let (status, body) = exchange.with_context(|| format!("no answer within {} s", DEADLINE.as_secs()))??;
         value(status, &body)
-    }
-
-    async fn exchange(&self, query: &str) -> anyhow::Result<(StatusCode, Bytes)> {
-        let (host, port) = &self.address;
-        let stream = TcpStream::connect((host.as_str(), *port)).await;
-        let stream = stream.with_context(|| format!("connect to {}", self.authority))?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        // It ends with the sender, at the end of this call.
-        drop(tokio::spawn(connection));
-        let request = Request::get(format!("{}/api/v1/query?query={}", self.path, encoded(query)))
-            .header(header::HOST, &self.authority)
-            .header(header::ACCEPT, "application/json")
-            .body(Empty::<Bytes>::new())?;
-        let response = sender.send_request(request).await.context("ask")?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
-        let body = body.map_err(|error| anyhow::anyhow!("read the answer: {error}"))?;
-        Ok((status, body.to_bytes()))
     }
 }
 
@@ -220,14 +193,11 @@ mod tests {
     fn a_server_is_named_by_its_url() {
         let read = |text: &str| text.parse::<Prometheus>();
         let plain = read("http://localhost:9090").unwrap();
-        assert_eq!(
-            (plain.address, plain.path.as_str()),
-            (("localhost".to_owned(), 9090), "")
-        );
+        assert_eq!((plain.server.address(), plain.path.as_str()), (("localhost", 9090), ""));
         let below = read("http://[::1]/prometheus/").unwrap();
         assert_eq!(
-            (below.address, below.path.as_str()),
-            (("::1".to_owned(), 80), "/prometheus")
+            (below.server.address(), below.path.as_str()),
+            (("::1", 80), "/prometheus")
         );
         for bad in ["localhost:9090", "https://x", "http://a@b", "http://a/?q=1", "/x"] {
             assert!(read(bad).is_err(), "{bad}");
