@@ -5,17 +5,18 @@ use std::error::Error;
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "berth/ecs/v1/ecs.proto",
     "berth/agent/v1/agent.proto",
     "berth/gateway/v1/gateway.proto",
+    "berth/journal/v1/journal.proto",
     "berth/replica/v1/replica.proto",
     "berth/v1/autoscaling.proto",
     "berth/v1/berth.proto",
     "berth/v1/schedules.proto",
 ];
 
-/// Packages whose messages have a form in JSON; those of the streams of agents, gateways and schedulers have none.
+/// Packages whose messages have a form in JSON; those of streams have none.
 const WITH_JSON: [&str; 2] = ["berth.ecs.v1", "berth.v1"];
 
 /// Shapes of answers: ECS sends their lists also when they are empty.

@@ -8,6 +8,7 @@ mod drain;
 mod events;
 mod history;
 mod instances;
+mod journal;
 mod plan;
 mod ps;
 mod run;
@@ -67,6 +68,8 @@ pub(crate) enum Command {
     /// Create, list and delete clusters
     #[command(subcommand)]
     Clusters(clusters::ClustersCommand),
+    /// Copy, back up, restore, verify and show the journals of schedulers
+    Journal(journal::JournalArgs),
     /// Run a scheduler and an agent on this machine until Ctrl-C
     Dev(dev::DevArgs),
     /// Print the completion script for a shell
@@ -103,6 +106,7 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending>
         Command::Drain(args) => drain::run(args, &api().await?, output).await,
         Command::Instances(args) => instances::run(args, &api().await?, output).await,
         Command::Clusters(command) => clusters::run(command, &api().await?, output).await,
+        Command::Journal(args) => journal::run(args),
         Command::Dev(args) => dev::run(&args, &global, output).await,
         Command::Completions(args) => completions::run(&args, output),
     }?;

@@ -1,5 +1,5 @@
 //! The wire, and nothing else: ECS's operations and shapes (`ecs`), the streams of agents (`agent`), gateways (`gateway`)
-//! and schedulers (`replica`) and what Berth's gRPC API adds (`v1`), generated from `proto/`.
+//! and schedulers (`replica`), the journal (`journal`) and what Berth's gRPC API adds (`v1`), generated from `proto/`.
 //!
 //! The ECS messages carry serde attributes so that their JSON is the ECS JSON protocol's: member names as ECS spells
 //! them, absent members left out. No logic lives here; the cores do not know this crate.
@@ -35,6 +35,14 @@ pub mod replica {
     /// The stream's first version.
     pub mod v1 {
         tonic::include_proto!("berth.replica.v1");
+    }
+}
+
+/// The journal of a running scheduler, for those who copy it.
+pub mod journal {
+    /// Its first version.
+    pub mod v1 {
+        tonic::include_proto!("berth.journal.v1");
     }
 }
 

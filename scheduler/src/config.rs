@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use berth_daemon::log::LogFormat;
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 use http::uri::Authority;
 
 use crate::drive::history::History;
 use crate::drive::scaling::prometheus::Prometheus;
 use crate::events::Webhook;
 use crate::journal::etcd::Address;
+use crate::journals::JournalCommand;
 
 /// Berth's scheduler: keeps the state of the clusters, places tasks, serves the ECS API and the agents.
 ///
@@ -19,7 +20,31 @@ use crate::journal::etcd::Address;
 /// the agents' streams. Everything it knows lies in the data directory; stopped at any moment, in any way, it goes on
 /// from there.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "berth-scheduler", version, after_help = EXIT_CODES)]
+#[command(
+    name = "berth-scheduler",
+    version,
+    after_help = EXIT_CODES,
+    args_conflicts_with_subcommands = true
+)]
+pub struct Arguments {
+    /// What the scheduler is run with.
+    #[command(flatten)]
+    pub options: Options,
+    /// What is done instead.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What is done instead of running the scheduler.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Command {
+    /// Copy, back up, restore, verify and show journals
+    #[command(subcommand)]
+    Journal(JournalCommand),
+}
+
+/// The options of the scheduler.
+#[derive(Debug, Clone, Args)]
 pub struct Options {
     /// Address to serve on. There is no authentication yet: keep it on loopback or in a network that you trust
     #[arg(long, env = "BERTH_LISTEN", default_value = "127.0.0.1:7700", value_name = "ADDRESS")]
@@ -136,7 +161,7 @@ const EXIT_CODES: &str = "\
 Log level: BERTH_LOG, e.g. BERTH_LOG=berth_scheduler=debug (default: info).
 
 Exit codes: 0 stopped as asked, 1 could not start, 2 wrong options, 4 the journal failed (start it again: it goes on
-from what is on disk).";
+from what is on disk), 5 the journal is damaged (it says where; put a backup in its place).";
 
 fn seconds(text: &str) -> Result<Duration, String> {
     text.parse()
@@ -199,7 +224,8 @@ mod tests {
     use super::*;
 
     fn read(arguments: &[&str]) -> Result<Options, clap::Error> {
-        Options::try_parse_from(std::iter::once("berth-scheduler").chain(arguments.iter().copied()))
+        let read = Arguments::try_parse_from(std::iter::once("berth-scheduler").chain(arguments.iter().copied()));
+        read.map(|arguments| arguments.options)
     }
 
     #[test]

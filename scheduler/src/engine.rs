@@ -31,6 +31,7 @@ pub use error::EngineError;
 pub use past::Past;
 use pending::{Submitted, Waiting};
 pub use recovery::{RecoveryError, recover, recover_at, recover_measured, write_snapshot};
+pub(crate) use recovery::{chunks, restore};
 
 /// Commands that may wait.
 const QUEUE: usize = 4096;
@@ -105,9 +106,10 @@ impl Engine {
                 appender.run(news).await
             };
             if let Err(error) = runtime.block_on(run) {
+                let code = if error.is_damage() { DAMAGED } else { JOURNAL_FAILED };
                 let error = anyhow::Error::new(error);
                 tracing::error!(error = format!("{error:#}"), "journal failed, ending");
-                std::process::exit(JOURNAL_FAILED);
+                std::process::exit(code.into());
             }
         })?;
         Ok(Self {
@@ -188,7 +190,9 @@ pub(crate) fn decode(revision: Revision, bytes: &[u8]) -> Result<Record, Recover
 }
 
 /// The exit code of a process whose journal failed.
-const JOURNAL_FAILED: i32 = 4;
+const JOURNAL_FAILED: u8 = 4;
+/// The exit code of a process whose journal is damaged: to be started again only with another.
+pub(crate) const DAMAGED: u8 = 5;
 
 fn closed() -> Fault {
     Fault::unavailable("The scheduler is shutting down. Try again later.")

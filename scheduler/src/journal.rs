@@ -13,6 +13,7 @@ mod frame;
 mod kept;
 pub mod memory;
 mod reach;
+pub mod transfer;
 
 use std::error::Error;
 use std::future::Future;
@@ -153,6 +154,9 @@ pub enum JournalError {
         /// What is.
         found: String,
     },
+    /// Its oldest records were deleted while it was read from its beginning.
+    #[error("the journal was truncated while it was read: try again")]
+    Overtaken,
     /// The journal's thread is gone.
     #[error("the journal is closed")]
     Closed,

@@ -12,11 +12,13 @@ pub mod events;
 pub mod gateways;
 mod http_client;
 pub mod journal;
+pub mod journals;
 pub mod nodes;
 pub mod replicas;
 pub mod server;
 
 use std::io::Read;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,11 +54,37 @@ use crate::server::Links;
 /// How long a start waits for a journal that cannot be reached.
 const REACHED_WITHIN: Duration = Duration::from_secs(30);
 
+/// What is to be done about a journal that is damaged.
+const DAMAGED: &str = "the journal is damaged and nothing of it is served. Keep the file for whoever finds out why; put a \
+                       backup in its place, or copy the journal of another scheduler";
+
+/// With which code a process ends that could not do what it was to, as `--help` lists them.
+#[must_use]
+pub fn exit_code(error: &anyhow::Error) -> ExitCode {
+    ExitCode::from(if is_damage(error) { engine::DAMAGED } else { 1 })
+}
+
+fn is_damage(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<JournalError>());
+    causes.any(|cause| matches!(cause, JournalError::Damaged { .. }))
+}
+
 /// Runs the scheduler until it is told to stop.
 ///
 /// # Errors
 /// When it cannot start: a wrong option, a journal that cannot be opened or read, a port that is taken.
 pub async fn run(options: Options) -> anyhow::Result<()> {
+    let ended = run_on_journal(options).await;
+    ended.map_err(|error| {
+        if is_damage(&error) {
+            error.context(DAMAGED)
+        } else {
+            error
+        }
+    })
+}
+
+async fn run_on_journal(options: Options) -> anyhow::Result<()> {
     log::begin_by_environment(options.log_format, "info");
     let namespace = Namespace::new(&options.region, &options.account).map_err(anyhow::Error::msg)?;
     let namespace = Arc::new(namespace);
@@ -70,7 +98,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     }
     let directory = &options.data_dir;
     std::fs::create_dir_all(directory).with_context(|| format!("cannot make --data-dir {}", directory.display()))?;
-    let journal = Embedded::open(&directory.join("journal.redb"))?;
+    let journal = Embedded::open(&directory.join(journals::FILE))?;
     serve(options, namespace, Arc::new(journal), Replicas::alone()).await
 }
 
@@ -168,6 +196,7 @@ async fn serve<J: Journal>(
             others(),
         ));
     }
+    let copies = journals::Link::new(Arc::clone(&journal));
     tokio::spawn(history::keep_short(engine.clone(), journal, growth, keep, others()));
 
     let listener = TcpListener::bind(options.listen)
@@ -197,6 +226,7 @@ async fn serve<J: Journal>(
             shutdown.clone(),
         ),
         gateways: gateways::Link::new(engine, gateways, namespace, shutdown.clone(), replicas),
+        journal: copies,
     };
     tracing::info!(address = %listener.local_addr()?, "serving");
     service::tell(&[NotifyState::Ready]);

@@ -11,6 +11,7 @@ use axum::response::Response;
 use berth_proto::agent::v1::agent_link_server::AgentLinkServer;
 use berth_proto::ecs::v1::ecs_server::EcsServer;
 use berth_proto::gateway::v1::gateway_link_server::GatewayLinkServer;
+use berth_proto::journal::v1::journal_server::JournalServer;
 use berth_proto::replica::v1::replica_link_server::ReplicaLinkServer;
 use berth_proto::v1::auto_scaling_server::AutoScalingServer;
 use berth_proto::v1::berth_server::BerthServer;
@@ -27,6 +28,7 @@ use tower::{ServiceExt, service_fn};
 
 use crate::api::{self, Additions, Api, GrpcApi};
 use crate::gateways;
+use crate::journals;
 use crate::nodes::{self, HEARTBEAT};
 use crate::replicas;
 
@@ -39,7 +41,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Bytes of one gRPC message from an agent or a gateway: its first names every task or target that it has.
 const MAX_STREAM_MESSAGE: usize = 16 * 1024 * 1024;
 
-/// What is dialled by those that keep a stream.
+/// What is dialled by those that keep, or read, a stream.
 #[derive(Debug)]
 pub struct Links {
     /// By agents.
@@ -48,6 +50,8 @@ pub struct Links {
     pub gateways: gateways::Link,
     /// By other schedulers.
     pub replicas: replicas::tell::Link,
+    /// By those who copy the journal.
+    pub journal: journals::Link,
 }
 
 /// Serves until `shutdown` is cancelled and open requests have ended, or their time is up.
@@ -86,6 +90,7 @@ fn grpc(api: &Arc<Api>, links: Links) -> Router {
     routes.add_service(AgentLinkServer::new(links.agents).max_decoding_message_size(MAX_STREAM_MESSAGE));
     routes.add_service(GatewayLinkServer::new(links.gateways).max_decoding_message_size(MAX_STREAM_MESSAGE));
     routes.add_service(ReplicaLinkServer::new(links.replicas));
+    routes.add_service(JournalServer::new(links.journal));
     routes.routes().prepare().into_axum_router()
 }
 

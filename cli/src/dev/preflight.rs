@@ -25,23 +25,25 @@ pub(super) struct Programs {
     pub(super) gateway: Option<PathBuf>,
 }
 
-/// Finds the daemons beside this program, else in PATH; the gateway only where it is wanted.
+/// Finds the daemons; the gateway only where it is wanted.
 pub(super) fn find_programs(wants_gateway: bool) -> anyhow::Result<Programs> {
+    Ok(Programs {
+        scheduler: find_program("berth-scheduler")?,
+        agent: find_program("berth-agent")?,
+        gateway: wants_gateway.then(|| find_program("berth-gateway").ok()).flatten(),
+    })
+}
+
+/// Finds a program of Berth's beside this one, else in PATH.
+pub(crate) fn find_program(name: &str) -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("cannot tell where berth itself is")?;
     let beside = own.parent().map(Path::to_owned);
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let places: Vec<PathBuf> = beside.into_iter().chain(std::env::split_paths(&path)).collect();
-    let find = |name: &str| {
-        let found = places.iter().map(|place| place.join(name)).find(|it| it.is_file());
-        found.ok_or_else(|| {
-            let beside = own.parent().unwrap_or(Path::new("/")).display();
-            anyhow!("{name} is neither in {beside}, beside berth, nor in PATH: install it there")
-        })
-    };
-    Ok(Programs {
-        scheduler: find("berth-scheduler")?,
-        agent: find("berth-agent")?,
-        gateway: wants_gateway.then(|| find("berth-gateway").ok()).flatten(),
+    let mut places = beside.into_iter().chain(std::env::split_paths(&path));
+    let found = places.find_map(|place| Some(place.join(name)).filter(|it| it.is_file()));
+    found.ok_or_else(|| {
+        let beside = own.parent().unwrap_or(Path::new("/")).display();
+        anyhow!("{name} is neither in {beside}, beside berth, nor in PATH: install it there")
     })
 }
 

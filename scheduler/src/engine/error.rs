@@ -26,3 +26,14 @@ pub enum EngineError {
     #[error("the journal is not followed any more")]
     NotFollowed,
 }
+
+impl EngineError {
+    /// Whether the journal is not as it was written, so that another start would find the same.
+    pub(super) fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Journal(JournalError::Damaged { .. })
+                | Self::Record(RecoveryError::Journal(JournalError::Damaged { .. }))
+        )
+    }
+}

@@ -160,7 +160,7 @@ pub(super) fn follows(newest: Revision, found: Revision) -> Result<(), RecoveryE
 }
 
 /// The record in the bytes, if this build knows its format.
-pub(super) fn decode(revision: Revision, bytes: &[u8]) -> Result<Record, RecoveryError> {
+pub(crate) fn decode(revision: Revision, bytes: &[u8]) -> Result<Record, RecoveryError> {
     let wrong = |reason: String| RecoveryError::Record { revision, reason };
     let record: Record = serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;
     if record.v != Record::FORMAT || record.revision != revision {
@@ -174,7 +174,8 @@ pub(super) fn decode(revision: Revision, bytes: &[u8]) -> Result<Record, Recover
     Ok(record)
 }
 
-fn restore(revision: Revision, chunks: &[Vec<u8>]) -> Result<State, RecoveryError> {
+/// The state that a snapshot holds.
+pub(crate) fn restore(revision: Revision, chunks: &[Vec<u8>]) -> Result<State, RecoveryError> {
     let mut restoration = Restoration::default();
     for chunk in chunks {
         for piece in serde_json::Deserializer::from_slice(chunk).into_iter::<Piece>() {
@@ -195,18 +196,22 @@ fn restore(revision: Revision, chunks: &[Vec<u8>]) -> Result<State, RecoveryErro
 /// The journal's.
 pub async fn write_snapshot(journal: &impl Journal, state: &State, behind: u64) -> Result<usize, JournalError> {
     let mut size = 0;
+    let chunks = chunks(state).inspect(|chunk| size += chunk.len());
+    journal.put_snapshot(state.revision(), behind, chunks).await?;
+    Ok(size)
+}
+
+/// The chunks of a snapshot of the state.
+pub(crate) fn chunks(state: &State) -> impl Iterator<Item = Vec<u8>> + Send {
     let mut pieces = pieces(state);
-    let chunks = std::iter::from_fn(|| {
+    std::iter::from_fn(move || {
         let mut chunk = Vec::new();
         while chunk.len() < CHUNK {
             let Some(piece) = pieces.next() else { break };
             write_piece(&mut chunk, &piece);
         }
-        size += chunk.len();
         (!chunk.is_empty()).then_some(chunk)
-    });
-    journal.put_snapshot(state.revision(), behind, chunks).await?;
-    Ok(size)
+    })
 }
 
 #[expect(clippy::expect_used, reason = "plain data with string keys always has a JSON form")]

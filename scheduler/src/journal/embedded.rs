@@ -3,6 +3,7 @@
 //! A record is durable when its answer is sent: each append is one transaction with one fsync. The file is locked by
 //! the process that has it open.
 
+mod import;
 mod store;
 mod tables;
 mod writer;
@@ -15,6 +16,7 @@ use futures_util::Stream;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Appended, Followed, Found, Journal, JournalError, Kept, Snapshot, follow, kept};
+pub use import::FileImport;
 use store::Store;
 use writer::{Write, Writer};
 

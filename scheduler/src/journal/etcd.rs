@@ -9,6 +9,7 @@
 
 mod address;
 mod follow;
+mod import;
 mod keys;
 mod snapshot;
 mod version;
@@ -23,7 +24,8 @@ use futures_util::Stream;
 use tokio::time::sleep;
 
 pub use address::{Address, AddressError};
-use keys::{Keys, read_head, write_head, write_record};
+pub use import::EtcdImport;
+use keys::{Head, Keys, read_head, write_head, write_record};
 
 use super::reach::{Reach, Trouble};
 use super::{Appended, Beat, Followed, Found, Journal, JournalError, Kept, Snapshot, kept};
@@ -48,6 +50,8 @@ pub struct Etcd {
     appending: Reach,
     /// The store's revision at the last [`Journal::tidy`].
     tidied: AtomicI64,
+    /// Whether it is read though it is not whole yet.
+    unfinished: bool,
 }
 
 impl Etcd {
@@ -71,6 +75,7 @@ impl Etcd {
             reach: Reach::default(),
             appending: Reach::default(),
             tidied: AtomicI64::new(0),
+            unfinished: false,
         })
     }
 
@@ -87,6 +92,25 @@ impl Etcd {
                 Err(error) => tracing::warn!(endpoint, error = %error, "etcd does not say its version"),
             }
         }
+    }
+
+    /// The newest revision that an answer tells.
+    fn head_of(&self, answer: Option<&wire::KeyValue>) -> Result<Revision, JournalError> {
+        match read_head(answer).ok_or_else(|| unexpected("the head"))? {
+            Head::At(head) => Ok(head),
+            Head::Unfinished(head) if self.unfinished => Ok(head),
+            Head::Unfinished(_) => Err(unfinished(&self.keys)),
+        }
+    }
+
+    /// Whether a copy into it has begun and not ended.
+    async fn is_unfinished(&self) -> Result<bool, JournalError> {
+        let txn = TxnRequest {
+            success: vec![get(self.keys.head())],
+            ..TxnRequest::default()
+        };
+        let [head] = answers(self.txn("read the head", txn).await?)?;
+        Ok(matches!(read_head(head.first()), Some(Head::Unfinished(_))))
     }
 
     fn next_id(&self) -> String {
@@ -144,7 +168,7 @@ impl Etcd {
         let answer = self.txn("read records", txn).await?;
         let store = answer.header.as_ref().map_or(0, |header| header.revision);
         let [records, head, complete] = answers(answer)?;
-        let head = read_head(head.first()).ok_or_else(|| unexpected("the head"))?;
+        let head = self.head_of(head.first())?;
         let truncated = kept::oldest(&snapshot::read_complete(&complete)?.kept());
         let mut found: Vec<(Revision, Vec<u8>)> = Vec::with_capacity(records.len());
         for kv in &records {
@@ -211,7 +235,7 @@ impl Journal for Etcd {
             return Ok(Appended::Committed(revision));
         }
         let [head, there] = answers(answer)?;
-        let head = read_head(head.first()).ok_or_else(|| unexpected("the head"))?;
+        let head = self.head_of(head.first())?;
         if head < expected {
             return Err(JournalError::Rewound { head, expected });
         }
@@ -238,7 +262,7 @@ impl Journal for Etcd {
         let answer = self
             .steadily("read the head", || self.client.range(range.clone()))
             .await?;
-        read_head(answer.kvs.first()).ok_or_else(|| unexpected("the head"))
+        self.head_of(answer.kvs.first())
     }
 
     fn follow(&self, from: Revision) -> impl Stream<Item = Result<Followed, JournalError>> + Send {
@@ -349,6 +373,14 @@ fn answers<const N: usize>(answer: TxnResponse) -> Result<[Vec<wire::KeyValue>; 
         .collect();
     read.and_then(|read| read.try_into().ok())
         .ok_or_else(|| unexpected("an answer"))
+}
+
+/// Nobody may use it yet.
+fn unfinished(keys: &Keys) -> JournalError {
+    JournalError::Open {
+        path: keys.name(),
+        source: "a copy into it has begun and not ended: let it end, or copy again with --afresh".into(),
+    }
 }
 
 /// Something in etcd is not as this journal writes it.

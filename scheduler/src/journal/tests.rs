@@ -1,6 +1,7 @@
 //! What every journal holds to: one list of tests, run against each.
 
 mod access;
+mod damage;
 mod disk;
 mod etcd;
 mod server;

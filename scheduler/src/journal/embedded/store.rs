@@ -3,6 +3,7 @@
 //! redb takes for granted what it has written, and panics on much of what is damaged. Nothing of that leaves this module.
 
 use std::cell::Cell;
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Once;
@@ -43,11 +44,21 @@ impl Failure {
     fn tell(self, name: &str, otherwise: impl FnOnce(redb::Error) -> JournalError) -> JournalError {
         match self {
             Self::Journal(error) => error,
-            Self::Redb(redb::Error::Corrupted(found)) => damaged(name, "what redb has written", found),
+            Self::Redb(redb::Error::Corrupted(found)) => damaged(name, WHOLE, found),
+            // None was ever written in another.
+            Self::Redb(redb::Error::UpgradeRequired(format)) => damaged(name, WHOLE, format!("redb's format {format}")),
+            Self::Redb(redb::Error::Io(error))
+                if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
+            {
+                damaged(name, WHOLE, error.to_string())
+            }
             Self::Redb(error) => otherwise(error),
         }
     }
 }
+
+/// What should be in a file.
+const WHOLE: &str = "what redb has written";
 
 /// The file as a whole is not what it was.
 pub(super) fn damaged(name: &str, expected: impl Into<String>, found: impl Into<String>) -> JournalError {
@@ -84,7 +95,7 @@ impl Store {
         let new = Path::new(&new);
         // One that was begun when the process ended has nothing in it.
         match std::fs::remove_file(new) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
             Ok(()) | Err(_) => {}
         }
         let store = Self::begin(new, &name)?;
@@ -183,7 +194,7 @@ impl Drop for Store {
 }
 
 /// Makes a new name in a directory durable.
-fn sync_directory_of(path: &Path) -> std::io::Result<()> {
+pub(super) fn sync_directory_of(path: &Path) -> std::io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     std::fs::File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }

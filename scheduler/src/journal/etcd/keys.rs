@@ -1,7 +1,7 @@
 //! Where things lie in etcd, and how their values read.
 //!
 //! ```text
-//! PREFIX/head                          the newest revision, in decimal
+//! PREFIX/head                          the newest revision, in decimal; after "copying " while a journal is copied here
 //! PREFIX/records/REVISION              the id of the append, a line feed, the record; sealed
 //! PREFIX/snapshot                      the complete snapshots that are kept, oldest first: a line for each,
 //!                                      NAME REVISION CHUNKS BYTES BEHIND
@@ -19,6 +19,9 @@ use super::super::frame::{seal, unseal};
 use super::super::{Beat, JournalError, Kept, Subject, kept};
 use super::unexpected;
 
+/// Before the head of a journal that is not whole.
+const COPYING: &str = "copying ";
+
 /// The keys of one journal.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
@@ -32,6 +35,16 @@ pub(super) struct Complete(pub(super) Vec<(Kept, String)>);
 impl Keys {
     pub(super) fn new(prefix: String) -> Self {
         Self { prefix }
+    }
+
+    /// What all keys of the journal begin with.
+    pub(super) fn all(&self) -> Bytes {
+        format!("{}/", self.prefix).into()
+    }
+
+    /// The journal, in messages.
+    pub(super) fn name(&self) -> String {
+        format!("{}/ in etcd", self.prefix)
     }
 
     pub(super) fn head(&self) -> Bytes {
@@ -172,12 +185,30 @@ pub(super) fn write_head(head: Revision) -> Bytes {
     head.to_string().into()
 }
 
-/// The head that an answer tells; 0 when there is none.
-pub(super) fn read_head(answer: Option<&wire::KeyValue>) -> Option<Revision> {
+/// The head of a journal that is being copied.
+pub(super) fn write_unfinished_head(head: Revision) -> Bytes {
+    format!("{COPYING}{head}").into()
+}
+
+/// What a head says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Head {
+    /// The newest revision; 0 when there is none.
+    At(Revision),
+    /// The journal is being copied here, or was, and is not whole.
+    Unfinished(Revision),
+}
+
+/// The head that an answer tells.
+pub(super) fn read_head(answer: Option<&wire::KeyValue>) -> Option<Head> {
     let Some(found) = answer else {
-        return Some(Revision::default());
+        return Some(Head::At(Revision::default()));
     };
-    std::str::from_utf8(&found.value).ok()?.parse().ok().map(Revision)
+    let text = std::str::from_utf8(&found.value).ok()?;
+    match text.strip_prefix(COPYING) {
+        None => text.parse().ok().map(|head| Head::At(Revision(head))),
+        Some(head) => head.parse().ok().map(|head| Head::Unfinished(Revision(head))),
+    }
 }
 
 pub(super) fn write_beat(beat: &Beat) -> Bytes {
@@ -227,7 +258,19 @@ mod tests {
             ..wire::KeyValue::default()
         };
         assert_eq!(keys.read_replica(&kv), Some((id, beat)));
-        assert_eq!(read_head(None), Some(Revision(0)));
+        let head = |value: Bytes| {
+            read_head(Some(&wire::KeyValue {
+                value,
+                ..wire::KeyValue::default()
+            }))
+        };
+        assert_eq!(read_head(None), Some(Head::At(Revision(0))));
+        assert_eq!(head(write_head(Revision(7))), Some(Head::At(Revision(7))));
+        assert_eq!(
+            head(write_unfinished_head(Revision(7))),
+            Some(Head::Unfinished(Revision(7)))
+        );
+        assert_eq!(head("seven".into()), None);
     }
 
     fn complete(revisions: std::ops::RangeInclusive<u64>) -> Complete {

@@ -1,0 +1,72 @@
+//! The journal of a running scheduler, from outside.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use berth_proto::journal::v1 as wire;
+use berth_proto::journal::v1::journal_client::JournalClient;
+use berth_proto::journal::v1::read_response::Part as Sent;
+use berth_scheduler_core::keys::Revision;
+use tokio::sync::mpsc;
+use tonic::transport::Endpoint;
+
+use crate::journal::transfer::{Part, Parts};
+use crate::journal::{JournalError, Kept};
+
+/// How long the scheduler may take to be reached.
+const CONNECTS_WITHIN: Duration = Duration::from_secs(10);
+/// Bytes of a message: a record may be large where it lies in a file.
+const MAX_MESSAGE: usize = 1 << 30;
+
+/// Begins to read.
+pub(super) async fn parts(url: &str) -> anyhow::Result<Parts> {
+    let endpoint = Endpoint::from_shared(url.to_owned()).with_context(|| format!("'{url}' is no URL"))?;
+    let endpoint = endpoint
+        .connect_timeout(CONNECTS_WITHIN)
+        .http2_keep_alive_interval(Duration::from_secs(10));
+    let channel = endpoint.connect().await;
+    let channel = channel.with_context(|| format!("cannot reach the scheduler at {url}"))?;
+    let mut client = JournalClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
+    let answer = client.read(wire::ReadRequest {}).await;
+    let mut stream = answer
+        .with_context(|| format!("the scheduler at {url} gives no journal"))?
+        .into_inner();
+    let (out, parts) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            let part = match stream.message().await {
+                Ok(None) => return,
+                Ok(Some(message)) => message.part.map(read).ok_or_else(|| failed("an empty part".into())),
+                Err(status) => Err(failed(status.into())),
+            };
+            let ends = part.is_err();
+            if out.send(part).await.is_err() || ends {
+                return;
+            }
+        }
+    });
+    Ok(parts)
+}
+
+fn failed(source: Box<dyn std::error::Error + Send + Sync>) -> JournalError {
+    JournalError::Unreachable {
+        operation: "read it from its scheduler",
+        source,
+    }
+}
+
+fn read(part: Sent) -> Part {
+    match part {
+        Sent::Snapshot(sent) => Part::Snapshot(Kept {
+            revision: Revision(sent.revision),
+            chunks: sent.chunks,
+            bytes: sent.bytes,
+            behind: sent.behind,
+        }),
+        Sent::Chunk(chunk) => Part::Chunk(chunk),
+        Sent::Records(sent) => Part::Records((sent.first..).map(Revision).zip(sent.records).collect()),
+        Sent::End(sent) => Part::End {
+            head: Revision(sent.head),
+        },
+    }
+}
