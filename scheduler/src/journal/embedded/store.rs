@@ -12,6 +12,10 @@ use redb::{Database, Durability, ReadTransaction, ReadableDatabase, StorageError
 
 use super::super::JournalError;
 
+/// Bytes of the file that are kept in memory, read or yet to be written; redb takes a gigabyte where nothing is said. What
+/// is appended is hardly ever read again, and a start reads everything once.
+const CACHE: usize = 64 * 1024 * 1024;
+
 /// An open file.
 #[derive(Debug)]
 pub(super) struct Store {
@@ -107,6 +111,7 @@ impl Store {
 
     fn begin(path: &Path, name: &str) -> Result<Self, JournalError> {
         let mut builder = Database::builder();
+        builder.set_cache_size(CACHE);
         let file = name.to_owned();
         builder.set_repair_callback(move |session| {
             // The first of three scans has ended, and not well.
