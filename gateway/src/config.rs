@@ -15,7 +15,7 @@ use tonic::transport::Endpoint;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "berth-gateway", version, after_help = EXIT_CODES)]
 pub struct Options {
-    /// Scheduler to connect to, such as http://10.0.0.5:7700; several, separated by commas, are tried in turn
+    /// Scheduler to connect to, such as http://10.0.0.5:7700; several, separated by commas, are tried one after the other, beginning with any
     #[arg(long = "scheduler", env = "BERTH_SCHEDULER", value_name = "URL", required = true, value_delimiter = ',', value_parser = scheduler)]
     pub schedulers: Vec<Endpoint>,
 

@@ -95,7 +95,7 @@ const fn ecs(variable: &'static str, read: fn(&str) -> Result<Vec<String>, Strin
 
 settings! {
     "The cluster" {
-        /// Scheduler to connect to, such as http://10.0.0.5:7700; several are tried in turn
+        /// Scheduler to connect to, such as http://10.0.0.5:7700; several are tried one after the other, beginning with any
         schedulers: Vec<Endpoint> {
             name: "scheduler", value: "URL", form: Form::Many,
             default: Default::Required("the URL of a scheduler, such as http://10.0.0.5:7700"),
