@@ -49,7 +49,7 @@ fn replicas() -> Result<Report> {
         schedulers: 3,
         members: 3,
         agents: 100,
-        room: 16,
+        room: 32,
         task: Duration::from_secs(8),
         rates: Rates {
             runs: 200,
