@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use berth_model::time::Timestamp;
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, ValueEnum};
 
 use crate::command::Command;
 
@@ -72,8 +73,29 @@ pub(crate) struct GlobalArgs {
     )]
     pub(crate) timeout: Duration,
     /// Show how it was then: a revision, a time such as 2026-11-21T06:30:00Z, or an age such as 2h
-    #[arg(long, global = true, value_name = "REVISION|TIME|AGE", value_parser = at)]
+    #[arg(id = "at", long = "at", global = true, value_name = "REVISION|TIME|AGE")]
+    pub(crate) at_text: Option<String>,
+    /// The same, read.
+    #[arg(skip)]
     pub(crate) at: Option<At>,
+}
+
+impl Cli {
+    /// Reads the command line; one that is wrong ends the process.
+    pub(crate) fn read() -> Self {
+        Self::parse().with_moment().unwrap_or_else(|error| error.exit())
+    }
+
+    /// Reads `--at`, which is a schedule's own option where one is made or changed.
+    fn with_moment(mut self) -> Result<Self, clap::Error> {
+        let text = self.global.at_text.as_deref();
+        if let Some(text) = text.filter(|_| !self.command.has_a_time_of_its_own()) {
+            let wrong = |rule| format!("invalid value '{text}' for '--at <REVISION|TIME|AGE>': {rule}");
+            let moment = at(text).map_err(|rule| Self::command().error(ErrorKind::ValueValidation, wrong(rule)))?;
+            self.global.at = Some(moment);
+        }
+        Ok(self)
+    }
 }
 
 /// A moment of the past.

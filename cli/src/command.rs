@@ -76,13 +76,21 @@ pub(crate) enum Command {
     Completions(completions::CompletionsArgs),
 }
 
+impl Command {
+    /// Whether `--at` is its own, and says when a schedule is due.
+    pub(crate) const fn has_a_time_of_its_own(&self) -> bool {
+        use schedules::SchedulesCommand::{Create, Update};
+        matches!(self, Self::Schedules(Create(_) | Update(_)))
+    }
+}
+
 /// Does what the command line says.
 ///
 /// # Errors
 /// The command did not happen; what it printed before stands.
 pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending> {
     let Cli { global, command } = cli;
-    if global.at.is_some() && matches!(command, Command::Dev(_) | Command::Completions(_)) {
+    if global.at.is_some() && matches!(command, Command::Dev(_) | Command::Completions(_) | Command::Journal(_)) {
         bail!("--at asks a scheduler how things were: this command asks none");
     }
     let asked = OnceCell::new();

@@ -341,6 +341,7 @@ mod tests {
             output: Format::Table,
             color: Color::Never,
             timeout: Duration::from_secs(1),
+            at_text: None,
             at: None,
         };
         for (listen, url) in [

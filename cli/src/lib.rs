@@ -18,7 +18,6 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
 
 use crate::args::{Cli, Color};
 use crate::output::Output;
@@ -48,7 +47,7 @@ impl From<Ending> for ExitCode {
 /// 141 where the reader of its output went away.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let color = cli.global.color;
     let cluster = cli.global.cluster.clone();
     match run(cli) {

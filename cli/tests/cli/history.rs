@@ -124,3 +124,15 @@ fn what_asks_no_scheduler_takes_no_moment() -> anyhow::Result<()> {
     assert!(ran.stderr.contains("--at asks a scheduler how things were"), "{ran:?}");
     Ok(())
 }
+
+#[test]
+fn a_moment_that_is_none_is_wrong_usage() -> anyhow::Result<()> {
+    let ran = berth("http://127.0.0.1:1", &["ps", "--at", "yesterday"])?;
+    assert_eq!(ran.code, Some(2), "{ran:?}");
+    assert!(
+        ran.stderr
+            .contains("invalid value 'yesterday' for '--at <REVISION|TIME|AGE>': it must be a revision such as 1234"),
+        "{ran:?}"
+    );
+    Ok(())
+}
