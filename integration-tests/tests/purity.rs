@@ -147,7 +147,9 @@ fn only_the_docker_module_names_bollard() {
 
 #[test]
 fn only_the_engine_appends_to_the_journal() {
-    for file in files_with(".append(", &workspace().join("scheduler/src")) {
+    // Which way a plain file is opened is nothing that a journal is asked.
+    let appends = |content: &str| content.replace(".append(true)", "").contains(".append(");
+    for file in files_where(&appends, &workspace().join("scheduler/src")) {
         let inside = file.components().any(|part| {
             ["engine.rs", "engine", "journal.rs", "journal"]
                 .iter()
@@ -158,12 +160,16 @@ fn only_the_engine_appends_to_the_journal() {
 }
 
 fn files_with(text: &str, folder: &Path) -> Vec<PathBuf> {
+    files_where(&|content| content.contains(text), folder)
+}
+
+fn files_where(is_it: &impl Fn(&str) -> bool, folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            found.extend(files_with(text, &path));
-        } else if fs::read_to_string(&path).is_ok_and(|content| content.contains(text)) {
+            found.extend(files_where(is_it, &path));
+        } else if fs::read_to_string(&path).is_ok_and(|content| is_it(&content)) {
             found.push(path);
         }
     }

@@ -101,7 +101,7 @@ async fn append(
     let mut told = std::pin::pin!(told);
     while let Some(batch) = told.next().await {
         match batch {
-            Ok(batch) => log = blocking(move || log.append(&batch)).await?,
+            Ok(batch) => log = blocking(move || log.write(&batch)).await?,
             Err(error) => return Ok((log, error)),
         }
         *backoff = Backoff::default();
@@ -135,7 +135,7 @@ impl Log {
         })
     }
 
-    fn append(mut self, batch: &Batch) -> io::Result<Self> {
+    fn write(mut self, batch: &Batch) -> io::Result<Self> {
         if !batch.events.is_empty() {
             self.follow_rotation()?;
             let lines: String = batch.events.iter().map(|event| format!("{}\n", event.json)).collect();
