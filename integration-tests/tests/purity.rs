@@ -10,7 +10,12 @@ use std::process::Command;
 
 use berth_integration_tests::files::workspace;
 
-const PURE: [&str; 3] = ["berth-model", "berth-scheduler-core", "berth-agent-core"];
+const PURE: [&str; 4] = [
+    "berth-model",
+    "berth-signature",
+    "berth-scheduler-core",
+    "berth-agent-core",
+];
 
 /// Async runtimes, I/O, clocks, entropy, wires and engines.
 const IMPURE: [&str; 24] = [
@@ -41,11 +46,12 @@ const IMPURE: [&str; 24] = [
 ];
 
 /// Who may know whom, directly.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("berth-model", &[]),
     ("berth-proto", &[]),
     ("berth-daemon", &[]),
     ("berth-etcd", &[]),
+    ("berth-signature", &["berth-model"]),
     ("berth-scheduler-core", &["berth-model"]),
     ("berth-agent-core", &["berth-model"]),
     (
@@ -56,6 +62,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "berth-model",
             "berth-proto",
             "berth-scheduler-core",
+            "berth-signature",
         ],
     ),
     (
@@ -63,7 +70,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
         &["berth-daemon", "berth-model", "berth-proto", "berth-agent-core"],
     ),
     ("berth-gateway", &["berth-daemon", "berth-model", "berth-proto"]),
-    ("berth-cli", &["berth-model", "berth-proto"]),
+    ("berth-cli", &["berth-model", "berth-proto", "berth-signature"]),
     (
         "berth-simulation",
         &["berth-agent-core", "berth-model", "berth-scheduler-core"],
@@ -76,6 +83,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "berth-proto",
             "berth-scheduler",
             "berth-scheduler-core",
+            "berth-signature",
         ],
     ),
     ("xtask", &[]),
@@ -128,6 +136,7 @@ fn packages_know_only_those_below_them() {
 #[test]
 fn pure_packages_have_the_same_bans() {
     let bans = |folder: &str| fs::read_to_string(workspace().join(folder).join("clippy.toml")).unwrap();
+    assert_eq!(bans("model"), bans("signature"));
     assert_eq!(bans("model"), bans("scheduler/core"));
     assert_eq!(bans("model"), bans("agent/core"));
     assert_eq!(bans("model"), bans("simulation"));

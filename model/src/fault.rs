@@ -53,6 +53,18 @@ pub enum FaultClass {
     UnknownOperation,
     /// Too many requests wait; try again later.
     Throttling,
+    /// The caller presents nothing that says who it is.
+    MissingAuthenticationToken,
+    /// Something is missing in what it presents.
+    IncompleteSignature,
+    /// The request was not signed with the secret of its access key, or not now.
+    InvalidSignature,
+    /// Nobody has the access key, or it is not to be used.
+    UnrecognizedClient,
+    /// The session is over.
+    ExpiredToken,
+    /// The caller may not do it.
+    AccessDenied,
 }
 
 impl FaultClass {
@@ -79,6 +91,12 @@ impl FaultClass {
             Self::Serialization => "SerializationException",
             Self::UnknownOperation => "UnknownOperationException",
             Self::Throttling => "ThrottlingException",
+            Self::MissingAuthenticationToken => "MissingAuthenticationTokenException",
+            Self::IncompleteSignature => "IncompleteSignatureException",
+            Self::InvalidSignature => "InvalidSignatureException",
+            Self::UnrecognizedClient => "UnrecognizedClientException",
+            Self::ExpiredToken => "ExpiredTokenException",
+            Self::AccessDenied => "AccessDeniedException",
         }
     }
 }

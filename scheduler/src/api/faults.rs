@@ -62,6 +62,12 @@ pub(super) fn status(fault: &Fault) -> Status {
         FaultClass::Conflict => Code::AlreadyExists,
         FaultClass::LimitExceeded | FaultClass::Throttling => Code::ResourceExhausted,
         FaultClass::UnsupportedFeature | FaultClass::UnknownOperation => Code::Unimplemented,
+        FaultClass::MissingAuthenticationToken
+        | FaultClass::IncompleteSignature
+        | FaultClass::InvalidSignature
+        | FaultClass::UnrecognizedClient
+        | FaultClass::ExpiredToken => Code::Unauthenticated,
+        FaultClass::AccessDenied => Code::PermissionDenied,
     };
     let mut status = Status::new(code, fault.message.clone());
     let metadata = status.metadata_mut();
