@@ -9,6 +9,7 @@ pub mod id;
 pub mod load_balancer;
 pub mod overrides;
 pub mod placement;
+pub mod policy;
 pub mod quantity;
 pub mod query;
 pub mod queueing;
