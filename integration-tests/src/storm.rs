@@ -16,6 +16,9 @@ pub const INSTANCE_LABEL: &str = "berth.instance";
 /// Strangers at a time; more only wait for each other inside the engine.
 const AT_ONCE: usize = 2;
 
+/// How often a container is frozen that the kernel did not freeze in time.
+const FREEZE_ATTEMPTS: usize = 10;
+
 /// What a storm is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Storm<'a> {
@@ -56,7 +59,8 @@ impl Storm<'_> {
         let signals = || each(self.signalled, &|target| engine.signal(target, "USR1"));
         let freezes = || {
             each(self.frozen, &|target| {
-                engine.pause(target).and_then(|()| engine.unpause(target))
+                freeze(engine, target)?;
+                engine.unpause(target)
             })
         };
         thread::scope(|scope| {
@@ -81,6 +85,18 @@ impl Storm<'_> {
         let id = engine.create(&format!("stranger-{number}"), &spec)?;
         engine.remove(&id)
     }
+}
+
+/// Pauses a container. The kernel may not stop all its processes in the time that runc gives it, on a machine that is busy;
+/// runc then lets them go on and says so, and nothing has happened to the container.
+fn freeze(engine: &Engine, target: &str) -> Result<()> {
+    for _ in 1..FREEZE_ATTEMPTS {
+        match engine.pause(target) {
+            Err(error) if error.to_string().contains("unable to freeze") => {}
+            outcome => return outcome,
+        }
+    }
+    engine.pause(target)
 }
 
 /// The labels of a task of an instance that no scheduler has ever heard of.
