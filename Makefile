@@ -40,7 +40,7 @@ traffic:
 	cargo bench --package berth-integration-tests --bench traffic
 
 ## Three schedulers on an etcd of three members under load for five minutes, while schedulers and members are killed, stopped
-## and cut off, and disks slow. Fails where something that was promised did not hold.
+## and cut off, and disks slow or full. Fails where something that was promised did not hold.
 replicas:
 	cargo xtask prepare
 	cargo bench --package berth-integration-tests --bench replicas

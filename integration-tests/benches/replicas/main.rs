@@ -1,5 +1,5 @@
 //! `make replicas`: three schedulers on an etcd of three members under load for five minutes, while schedulers and members
-//! are killed, stopped in their tracks and cut off, and disks slow. Prints what became of the calls, and fails where
+//! are killed, stopped in their tracks and cut off, and disks slow or full. Prints what became of the calls, and fails where
 //! something that was promised did not hold.
 //!
 //! Arguments: for how many seconds, and the seed.

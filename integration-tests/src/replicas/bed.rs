@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
+use super::disk::Disk;
 use super::etcd::{self, Member};
 use super::fault::Targets;
 use crate::lane::Lane;
@@ -39,6 +40,14 @@ pub(super) struct Bed {
 pub(super) struct Seat {
     pub(super) link: Link,
     pub(super) process: Scheduler,
+    disk: Option<Disk>,
+}
+
+impl Seat {
+    /// The disk that its journal is on, where that is a file.
+    pub(super) fn disk(&self) -> Result<&Disk> {
+        self.disk.as_ref().context("this scheduler has no disk of its own")
+    }
 }
 
 impl Bed {
@@ -59,14 +68,17 @@ impl Bed {
         for (nth, index) in (0..targets.schedulers).zip(SCHEDULERS_FROM..) {
             let name = format!("sched{nth}");
             let link = network.plug_in(&lane, &name, index)?;
+            let data = lane.data_dir().join(&name);
+            let own_disk = members.is_empty() && targets.disks;
+            let disk = own_disk.then(|| Disk::mount(&lane, &name, &data)).transpose()?;
             let process = Scheduler::start(
                 link.namespace(),
                 SocketAddr::from((link.address(), PORT)),
-                &lane.data_dir().join(&name),
+                &data,
                 &lane.log_dir().join(format!("{name}.log")),
                 &options,
             )?;
-            schedulers.push(Seat { link, process });
+            schedulers.push(Seat { link, process, disk });
         }
         let hosts = |kind: &str, first: u8| -> Result<Vec<Link>> {
             let hosts = (0..HOSTS).zip(first..);

@@ -1,4 +1,4 @@
-//! etcd on hosts of its own, whose members can be killed, stopped, cut off and given a slow disk.
+//! etcd on hosts of its own, whose members can be killed, stopped, cut off and given a slow disk or a full one.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -59,7 +59,7 @@ impl Member {
     fn start(lane: &Lane, link: Link, nth: usize, peers: &str) -> Result<Self> {
         let name = name(nth);
         let data = lane.data_dir().join(&name);
-        let disk = Disk::can_be_slow()
+        let disk = Disk::can_be_had()
             .then(|| Disk::mount(lane, &name, &data))
             .transpose()?;
         let address = link.address();
@@ -104,14 +104,9 @@ impl Member {
         }
     }
 
-    /// Makes its disk slow.
-    pub(super) fn slow_down(&self) -> Result<()> {
-        self.disk.as_ref().context("no disk can be slow here")?.slow_down()
-    }
-
-    /// Makes its disk as fast as it was.
-    pub(super) fn speed_up(&self) -> Result<()> {
-        self.disk.as_ref().context("no disk can be slow here")?.speed_up()
+    /// Its disk, where it has one of its own.
+    pub(super) fn disk(&self) -> Result<&Disk> {
+        self.disk.as_ref().context("this member has no disk of its own")
     }
 
     fn wait_ready(&self) -> Result<()> {

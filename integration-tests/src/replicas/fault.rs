@@ -27,6 +27,10 @@ pub enum Fault {
     CutMember(usize),
     /// A member has a slow disk.
     SlowDisk(usize),
+    /// A member has no room left on its disk; it is killed if that has not ended it, and started when there is room.
+    FullDiskOfMember(usize),
+    /// The same for the disk of a scheduler with a file.
+    FullDiskOfScheduler(usize),
 }
 
 /// Faults at the same time.
@@ -47,7 +51,7 @@ pub struct Targets {
     pub schedulers: usize,
     /// Members of etcd; none where the journal is a file.
     pub members: usize,
-    /// Whether disks can be made slow.
+    /// Whether disks can be made slow and full.
     pub disks: bool,
 }
 
@@ -66,6 +70,8 @@ impl Fault {
             Self::FreezeMember(_) => "member stopped",
             Self::CutMember(_) => "member cut off from members",
             Self::SlowDisk(_) => "member with a slow disk",
+            Self::FullDiskOfMember(_) => "member with a full disk",
+            Self::FullDiskOfScheduler(_) => "scheduler with a full disk",
         }
     }
 }
@@ -114,6 +120,8 @@ fn of_schedulers(targets: Targets) -> Vec<Make> {
     let mut kinds: Vec<Make> = vec![Fault::KillScheduler, Fault::FreezeScheduler];
     if targets.members > 0 {
         kinds.extend([Fault::CutJournal as Make, Fault::DeafenScheduler]);
+    } else if targets.disks {
+        kinds.push(Fault::FullDiskOfScheduler);
     }
     if targets.schedulers > 1 {
         kinds.extend([Fault::CutClients as Make, Fault::CutAgents]);
@@ -124,7 +132,7 @@ fn of_schedulers(targets: Targets) -> Vec<Make> {
 fn of_members(targets: Targets) -> Vec<Make> {
     let mut kinds: Vec<Make> = vec![Fault::KillMember, Fault::FreezeMember, Fault::CutMember];
     if targets.disks {
-        kinds.push(Fault::SlowDisk);
+        kinds.extend([Fault::SlowDisk as Make, Fault::FullDiskOfMember]);
     }
     kinds
 }
@@ -206,19 +214,27 @@ mod tests {
             let episodes = plan(seed, ALL, span);
             let takes: Duration = episodes.iter().map(|episode| episode.after + episode.lasts).sum();
             assert!(takes <= span, "{seed}: {takes:?}");
-            assert_eq!(kinds(&episodes).len(), 10, "{seed}: {:?}", kinds(&episodes));
+            assert_eq!(kinds(&episodes).len(), 11, "{seed}: {:?}", kinds(&episodes));
             assert!(episodes.iter().any(|episode| episode.faults.len() == 2));
         }
     }
 
     #[test]
-    fn a_scheduler_alone_is_killed_and_stopped_and_no_more() {
-        let alone = Targets {
-            schedulers: 1,
-            members: 0,
-            disks: false,
+    fn a_scheduler_alone_is_killed_and_stopped_and_its_disk_fills() {
+        let kinds = |disks| {
+            let alone = Targets {
+                schedulers: 1,
+                members: 0,
+                disks,
+            };
+            kinds(&plan(1, alone, Duration::from_secs(60)))
+                .into_iter()
+                .collect::<Vec<_>>()
         };
-        let kinds: Vec<_> = kinds(&plan(1, alone, Duration::from_secs(60))).into_iter().collect();
-        assert_eq!(kinds, ["scheduler killed", "scheduler stopped"]);
+        assert_eq!(kinds(false), ["scheduler killed", "scheduler stopped"]);
+        assert_eq!(
+            kinds(true),
+            ["scheduler killed", "scheduler stopped", "scheduler with a full disk"]
+        );
     }
 }

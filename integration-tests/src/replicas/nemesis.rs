@@ -94,7 +94,9 @@ fn befall(bed: &mut Bed, fault: Fault) -> Result<()> {
         Fault::FreezeScheduler(nth) => freeze(scheduler(bed, nth)),
         Fault::KillMember(nth) => bed.members[nth].daemon.kill(),
         Fault::FreezeMember(nth) => freeze(&mut bed.members[nth].daemon),
-        Fault::SlowDisk(nth) => bed.members[nth].slow_down(),
+        Fault::SlowDisk(nth) => bed.members[nth].disk()?.slow_down(),
+        Fault::FullDiskOfMember(nth) => bed.members[nth].disk()?.fill(),
+        Fault::FullDiskOfScheduler(nth) => bed.schedulers[nth].disk()?.fill(),
         Fault::CutJournal(_)
         | Fault::DeafenScheduler(_)
         | Fault::CutClients(_)
@@ -111,7 +113,18 @@ fn undo(bed: &mut Bed, fault: Fault) -> Result<()> {
         Fault::FreezeScheduler(nth) => resume(scheduler(bed, nth)),
         Fault::KillMember(nth) => bed.members[nth].start_again(),
         Fault::FreezeMember(nth) => resume(&mut bed.members[nth].daemon),
-        Fault::SlowDisk(nth) => bed.members[nth].speed_up(),
+        Fault::SlowDisk(nth) => bed.members[nth].disk()?.speed_up(),
+        Fault::FullDiskOfMember(nth) => {
+            let member = &mut bed.members[nth];
+            member.daemon.kill()?;
+            member.disk()?.make_room()?;
+            member.start_again()
+        }
+        Fault::FullDiskOfScheduler(nth) => {
+            scheduler(bed, nth).kill()?;
+            bed.schedulers[nth].disk()?.make_room()?;
+            start_again(scheduler(bed, nth))
+        }
         Fault::CutJournal(_)
         | Fault::DeafenScheduler(_)
         | Fault::CutClients(_)
@@ -162,7 +175,9 @@ fn blocked(bed: &Bed, fault: Fault) -> Vec<(&Link, &Link)> {
         | Fault::FreezeScheduler(_)
         | Fault::KillMember(_)
         | Fault::FreezeMember(_)
-        | Fault::SlowDisk(_) => Vec::new(),
+        | Fault::SlowDisk(_)
+        | Fault::FullDiskOfMember(_)
+        | Fault::FullDiskOfScheduler(_) => Vec::new(),
     }
 }
 

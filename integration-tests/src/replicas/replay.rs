@@ -14,8 +14,10 @@ use berth_scheduler_core::state::State;
 use super::history::Look;
 use super::witness::Witness;
 
-/// Every invariant is checked after so many records: it takes as long as all tasks together.
+/// Every invariant is checked after so many records, and after one more for so many tasks: it takes as long as all tasks
+/// together.
 const CHECKED_EVERY: u64 = 64;
+const TASKS_A_RECORD: u64 = 16;
 /// What is told at most: the rest follows from the first.
 const TOLD: usize = 20;
 
@@ -25,6 +27,7 @@ pub struct Replay {
     state: State,
     witness: Witness,
     placed: BTreeSet<TaskId>,
+    checked: Revision,
     problems: Vec<String>,
 }
 
@@ -55,7 +58,8 @@ impl Replay {
                 &format!("instance {} is over-committed", instance.instance),
             );
         }
-        if record.revision.0.is_multiple_of(CHECKED_EVERY) {
+        let tasks = u64::try_from(self.placed.len()).unwrap_or(u64::MAX);
+        if record.revision.0 - self.checked.0 >= CHECKED_EVERY + tasks / TASKS_A_RECORD {
             self.check();
         }
     }
@@ -120,6 +124,7 @@ impl Replay {
 
     fn check(&mut self) {
         let revision = self.state.revision();
+        self.checked = revision;
         for violation in invariant::violations(&self.state) {
             self.problem(revision, &violation);
         }

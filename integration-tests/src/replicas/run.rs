@@ -76,7 +76,7 @@ pub fn run(settings: &Settings) -> Result<Report> {
     let targets = Targets {
         schedulers: settings.schedulers,
         members: settings.members,
-        disks: settings.members > 0 && Disk::can_be_slow(),
+        disks: Disk::can_be_had(),
     };
     let mut bed = Bed::start(settings.name, targets)?;
     let ran = Run::new(settings).through(&mut bed, targets);
