@@ -95,14 +95,13 @@ impl Engine {
     ) -> std::io::Result<Self> {
         let (queue, commands) = mpsc::channel(QUEUE);
         let view = Arc::new(ArcSwap::from_pointee(state));
-        let reach: Arc<dyn Reach> = Arc::<J>::clone(&journal);
-        let next = view.load().revision().next();
+        let (reach, followed): (Arc<dyn Reach>, _) = (Arc::<J>::clone(&journal), Arc::clone(&view));
         let appender = Appender::new((Arc::clone(&view), Arc::clone(&journal)), observer, commands, seed);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
             let run = async {
                 // Where nobody else writes there is nothing to hear.
-                let news = Journal::is_shared(&*journal).then(|| follower::follow(journal, next));
+                let news = Journal::is_shared(&*journal).then(|| follower::follow(journal, followed));
                 appender.run(news).await
             };
             if let Err(error) = runtime.block_on(run) {
