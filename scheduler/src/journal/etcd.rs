@@ -14,7 +14,7 @@ mod keys;
 mod snapshot;
 mod version;
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use berth_etcd::wire::{RangeRequest, TxnRequest, TxnResponse, response_op::Response};
@@ -50,6 +50,8 @@ pub struct Etcd {
     appending: Reach,
     /// The store's revision at the last [`Journal::tidy`].
     tidied: AtomicI64,
+    /// etcd has refused to compact, and the log says so.
+    may_not_compact: AtomicBool,
     /// Whether it is read though it is not whole yet.
     unfinished: bool,
 }
@@ -75,6 +77,7 @@ impl Etcd {
             reach: Reach::default(),
             appending: Reach::default(),
             tidied: AtomicI64::new(0),
+            may_not_compact: AtomicBool::new(false),
             unfinished: false,
         })
     }
@@ -310,6 +313,19 @@ impl Journal for Etcd {
             Err(berth_etcd::Error::Failed {
                 code: Code::OutOfRange, ..
             }) => Ok(()),
+            // Newer patches of etcd let nobody compact but who has the role `root`.
+            Err(berth_etcd::Error::Failed {
+                code: Code::PermissionDenied,
+                ..
+            }) => {
+                if !self.may_not_compact.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        "etcd does not let this user compact it: run etcd with --auto-compaction-retention=5m, or its room \
+                         runs out"
+                    );
+                }
+                Ok(())
+            }
             other => other.map_err(|error| JournalError::Unreachable {
                 operation: "compact",
                 source: error.into(),
