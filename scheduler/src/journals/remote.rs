@@ -8,6 +8,7 @@ use berth_proto::journal::v1::journal_client::JournalClient;
 use berth_proto::journal::v1::read_response::Part as Sent;
 use berth_scheduler_core::keys::Revision;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tonic::transport::Endpoint;
 
 use crate::journal::transfer::{Part, Parts};
@@ -15,6 +16,8 @@ use crate::journal::{JournalError, Kept};
 
 /// How long the scheduler may take to be reached.
 const CONNECTS_WITHIN: Duration = Duration::from_secs(10);
+/// How long it may take to begin: nothing of its journal is read before.
+const BEGINS_WITHIN: Duration = Duration::from_secs(10);
 /// Bytes of a message: a record may be large where it lies in a file.
 const MAX_MESSAGE: usize = 1 << 30;
 
@@ -27,8 +30,14 @@ pub(super) async fn parts(url: &str) -> anyhow::Result<Parts> {
     let channel = endpoint.connect().await;
     let channel = channel.with_context(|| format!("cannot reach the scheduler at {url}"))?;
     let mut client = JournalClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
-    let answer = client.read(wire::ReadRequest {}).await;
+    let answer = timeout(BEGINS_WITHIN, client.read(wire::ReadRequest {})).await;
     let mut stream = answer
+        .with_context(|| {
+            format!(
+                "the scheduler at {url} has not answered in {} s",
+                BEGINS_WITHIN.as_secs()
+            )
+        })?
         .with_context(|| format!("the scheduler at {url} gives no journal"))?
         .into_inner();
     let (out, parts) = mpsc::channel(1);
