@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 
 use crate::fleet::Fleet;
 use crate::load::{self, Load};
-use crate::process::{self, Scheduler};
+use crate::process::{self, Scheduler, Usage};
 use crate::table::Table;
 
 const INSTANCES: usize = 10_000;
@@ -21,6 +21,8 @@ const CLIENTS: usize = 32;
 const COUNT: i32 = 10;
 /// How long the calls that are measured go on, where nothing else ends them.
 const SPAN: Duration = Duration::from_secs(10);
+/// How long a scheduler is left alone before its memory is looked at.
+const SETTLES: Duration = Duration::from_secs(3);
 /// How long what was run takes to be recorded as running, and a snapshot to come, at most.
 const PATIENCE: Duration = Duration::from_secs(300);
 const SNAPSHOT: &str = "snapshot written";
@@ -34,8 +36,17 @@ pub(crate) async fn measure(table: &mut Table) -> Result<()> {
     let mut scheduler = Scheduler::start(None)?;
     let url = [scheduler.url()];
     load::prepare(&url[0]).await?;
+    let empty = process::watch(scheduler.pid(), SETTLES).await?;
     eprintln!("connecting {INSTANCES} simulated instances");
     let fleet = Fleet::connect(&url, 0..INSTANCES, ROOM, true).await?;
+    let joined = process::watch(scheduler.pid(), SETTLES).await?;
+    table.add("10,000 instances connected: resident", joined.resident_mib(), "MiB", "");
+    table.add(
+        "  of an instance, with its stream",
+        kib_each(&empty, &joined, INSTANCES),
+        "KiB",
+        "",
+    );
     eprintln!("running {TASKS} tasks");
     let calls = TASKS / CLIENTS / usize::try_from(COUNT)?;
     let filled = load::so_many(&url[0], CLIENTS, COUNT, calls).await?;
@@ -53,6 +64,7 @@ pub(crate) async fn measure(table: &mut Table) -> Result<()> {
         "MiB",
         "under 1536",
     );
+    table.add("  of a task", kib_each(&joined, &rest, TASKS), "KiB", "");
     table.add("a million tasks: scheduler, CPU", rest.cpu_percent(), "% of a core", "");
     table.add("a million tasks: journal", scheduler.journal_mib()?, "MiB", "");
     add_calls(
@@ -84,6 +96,12 @@ pub(crate) async fn measure(table: &mut Table) -> Result<()> {
     add_calls(table, "while a snapshot of them is written: RunTask", &beside);
     drop(fleet);
     Ok(())
+}
+
+/// What each of so many has added.
+#[expect(clippy::cast_precision_loss, reason = "a million")]
+fn kib_each(before: &Usage, after: &Usage, count: usize) -> f64 {
+    (after.resident_mib() - before.resident_mib()) * 1024.0 / count as f64
 }
 
 fn add_calls(table: &mut Table, what: &str, load: &Load) {
