@@ -1,6 +1,6 @@
 # The repository's tasks. What is more than a line or two is written in Rust, in xtask.
 
-.PHONY: demo demo-stop test lint bench soak traffic replicas fuzz simulate
+.PHONY: demo demo-stop test lint bench soak traffic replicas fuzz simulate compatibility
 
 ## A cluster of this one machine that runs a task, from nothing.
 demo:
@@ -45,13 +45,19 @@ replicas:
 	cargo xtask prepare
 	cargo bench --package berth-integration-tests --bench replicas
 
-## Parsers of outside input against inputs made from their corpus, SECONDS long: make fuzz SECONDS=600.
+## Parsers of outside input, and the API over both wires, against inputs made from others, SECONDS long each: make fuzz SECONDS=600.
 SECONDS = 60
 fuzz:
 	BERTH_FUZZ_SECONDS=$(SECONDS) cargo test --package berth-integration-tests --test fuzz -- --nocapture
+	cargo xtask prepare
+	BERTH_FUZZ_SECONDS=$(SECONDS) cargo test --package berth-integration-tests --test bad_input -- hostile --nocapture
 
 ## The whole control plane from one seed each: make simulate SEEDS=10000. One that fails is shown again, event by event, by
 ## cargo run --release -p berth-simulation -- --trace --from SEED.
 SEEDS = 10000
 simulate:
 	cargo run --release --package berth-simulation -- --seeds $(SEEDS)
+
+## docs/compatibility.md anew, from the lists of the scheduler.
+compatibility:
+	BERTH_WRITE_DOCS=1 cargo test --package berth-scheduler --lib compatibility

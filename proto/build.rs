@@ -35,6 +35,9 @@ const ALWAYS_LISTS: [&str; 8] = [
 /// Lists of a container definition that ECS sends also when they are empty.
 const ALWAYS_LISTS_OF_CONTAINER_DEFINITION: [&str; 4] = ["environment", "mountPoints", "portMappings", "volumesFrom"];
 
+/// The field that holds what JSON has beside the known members.
+const UNKNOWN_MEMBERS: &str = "unknown_members";
+
 /// Messages that only tell an empty list from one that is absent, which proto3 does not: in JSON they are their list.
 const TRANSPARENT: [&str; 1] = ["berth.ecs.v1.LoadBalancerList"];
 
@@ -84,7 +87,9 @@ fn field_attributes(message: &DescriptorProto) -> Vec<(String, String)> {
         .iter()
         .map(|field| {
             let json = field.json_name();
-            let attribute = if field.label() == Label::Repeated {
+            let attribute = if field.name() == UNKNOWN_MEMBERS {
+                "#[serde(flatten, with = \"crate::unknown\")]".to_owned()
+            } else if field.label() == Label::Repeated {
                 let map = field.r#type() == Type::Message && is_map(field.type_name());
                 let keep_empty = !map
                     && (always

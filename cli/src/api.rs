@@ -10,6 +10,7 @@ mod instances;
 mod plan;
 mod schedules;
 mod services;
+mod settings;
 mod task_definitions;
 mod tasks;
 mod usage;

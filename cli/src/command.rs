@@ -14,6 +14,7 @@ mod ps;
 mod run;
 mod schedules;
 mod services;
+mod settings;
 mod stop;
 mod task_definitions;
 mod top;
@@ -68,6 +69,8 @@ pub(crate) enum Command {
     /// Create, list and delete clusters
     #[command(subcommand)]
     Clusters(clusters::ClustersCommand),
+    /// Show and change account settings
+    Settings(settings::SettingsArgs),
     /// Copy, back up, restore, verify and show the journals of schedulers
     Journal(journal::JournalArgs),
     /// Run a scheduler and an agent on this machine until Ctrl-C
@@ -114,6 +117,7 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending>
         Command::Drain(args) => drain::run(args, &api().await?, output).await,
         Command::Instances(args) => instances::run(args, &api().await?, output).await,
         Command::Clusters(command) => clusters::run(command, &api().await?, output).await,
+        Command::Settings(args) => settings::run(args, &api().await?, output).await,
         Command::Journal(args) => journal::run(args),
         Command::Dev(args) => dev::run(&args, &global, output).await,
         Command::Completions(args) => completions::run(&args, output),

@@ -10,6 +10,7 @@ pub(crate) mod placement;
 pub(crate) mod plan;
 pub(crate) mod schedules;
 pub(crate) mod services;
+pub(crate) mod settings;
 mod size;
 mod table;
 pub(crate) mod task_definitions;

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::ScheduleName;
+use crate::id::{ScheduleName, shortened};
 
 /// The class of a fault, as ECS names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,14 @@ pub enum FaultClass {
     ServiceNotActive,
     /// The deployment of a service does not exist.
     ServiceDeploymentNotFound,
+    /// The target of attributes does not exist.
+    TargetNotFound,
+    /// The target has as many attributes as it may.
+    AttributeLimitExceeded,
+    /// There is no namespace of the name.
+    NamespaceNotFound,
+    /// The agent of a container instance cannot be updated.
+    NoUpdateAvailable,
     /// What the request names does not exist.
     ResourceNotFound,
     /// A `clientToken` was used before with other parameters, or what is to be made or changed is not as the request
@@ -82,6 +90,10 @@ impl FaultClass {
             Self::ServiceNotFound => "ServiceNotFoundException",
             Self::ServiceNotActive => "ServiceNotActiveException",
             Self::ServiceDeploymentNotFound => "ServiceDeploymentNotFoundException",
+            Self::TargetNotFound => "TargetNotFoundException",
+            Self::AttributeLimitExceeded => "AttributeLimitExceededException",
+            Self::NamespaceNotFound => "NamespaceNotFoundException",
+            Self::NoUpdateAvailable => "NoUpdateAvailableException",
             Self::ResourceNotFound => "ResourceNotFoundException",
             Self::Conflict => "ConflictException",
             Self::LimitExceeded => "LimitExceededException",
@@ -164,6 +176,13 @@ impl Fault {
     #[must_use]
     pub fn cluster_inactive() -> Self {
         Self::new(FaultClass::ClusterNotFound, "The referenced cluster was inactive.")
+    }
+
+    /// `TargetNotFoundException` for what attributes cannot be of.
+    #[must_use]
+    pub fn target_not_found(target: &str) -> Self {
+        let text = format!("Could not find {}", shortened(target));
+        Self::new(FaultClass::TargetNotFound, text)
     }
 
     /// `ServiceNotFoundException`.

@@ -2,7 +2,10 @@
 //!
 //! Pure: no I/O, no clock, no randomness, no async. Everything else stands on it; it stands on nothing of ours.
 
+pub mod account;
 pub mod arn;
+pub mod attribute;
+pub mod cluster;
 pub mod fault;
 pub mod gpu;
 pub mod id;

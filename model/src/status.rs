@@ -147,6 +147,8 @@ named! {
         Active = "ACTIVE",
         /// It was deregistered; what runs on it goes on.
         Inactive = "INACTIVE",
+        /// It goes as soon as nothing uses it any more.
+        DeleteInProgress = "DELETE_IN_PROGRESS",
     }
 }
 

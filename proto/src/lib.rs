@@ -4,6 +4,8 @@
 //! The ECS messages carry serde attributes so that their JSON is the ECS JSON protocol's: member names as ECS spells
 //! them, absent members left out. No logic lives here; the cores do not know this crate.
 
+mod unknown;
+
 use serde::{Deserialize, Deserializer};
 
 /// ECS's operations and shapes.

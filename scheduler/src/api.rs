@@ -4,9 +4,13 @@
 //! that only reads sees one state from its beginning to its end, which may be one of the past.
 //! It decides nothing. Only `faults` turns faults into wire errors.
 
+mod account;
+mod attributes;
 mod autoscaling;
 mod call;
 mod clusters;
+#[cfg(test)]
+mod compatibility;
 mod definitions;
 pub(crate) mod describe;
 mod events;
@@ -20,6 +24,7 @@ mod operations;
 mod page;
 mod plan;
 mod protection;
+mod refused;
 mod request;
 mod schedules;
 mod services;
@@ -36,7 +41,7 @@ use berth_model::id::ClusterName;
 use berth_scheduler_core::command::{Command, Principal};
 
 pub use events::server_sent;
-pub use grpc::{Additions, GrpcApi, name_fault};
+pub use grpc::{Additions, GrpcApi, name_fault, refuse};
 pub use json::answer;
 use tokio::sync::Semaphore;
 

@@ -81,6 +81,10 @@ pub struct Options {
     #[arg(long, env = "BERTH_STOPPED_TASK_RETENTION", default_value = "3600", value_name = "SECONDS", value_parser = seconds)]
     pub stopped_task_retention: Duration,
 
+    /// Days after which a task definition that was deregistered is deleted, once nothing uses it [default: never]
+    #[arg(long, env = "BERTH_INACTIVE_DEFINITION_RETENTION", value_name = "DAYS", value_parser = days)]
+    pub inactive_definition_retention: Option<Duration>,
+
     /// Seconds for which an agent may be away before services replace its tasks
     #[arg(long, env = "BERTH_LOST_INSTANCE_GRACE", default_value = "60", value_name = "SECONDS", value_parser = seconds)]
     pub lost_instance_grace: Duration,

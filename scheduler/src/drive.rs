@@ -10,7 +10,9 @@ pub mod waiting;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_scheduler_core::decide::upkeep::{ForgetServices, ForgetStoppedTasks};
+use berth_scheduler_core::decide::upkeep::{
+    ExpireDefinitions, ForgetDefinitions, ForgetServices, ForgetStoppedTasks, unused_definitions,
+};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::engine::Engine;
@@ -48,6 +50,38 @@ pub async fn forget_stopped(engine: Engine, retention: Duration, replicas: Arc<R
                     break;
                 }
             }
+        }
+    }
+}
+
+/// Drops task definitions that are to be deleted once nothing uses them, and has those deleted that have been INACTIVE for
+/// longer than `retention`, where there is one.
+pub async fn forget_definitions(engine: Engine, retention: Option<Duration>, replicas: Arc<Replicas>) {
+    let mut ticks = every(Duration::from_secs(10));
+    loop {
+        ticks.tick().await;
+        if !replicas.owns("forgetting definitions") {
+            continue;
+        }
+        if let Some(retention) = retention {
+            let command = ExpireDefinitions {
+                retention,
+                limit: FORGET_AT_ONCE,
+            };
+            if let Err(fault) = engine.submit(command, "scheduler".into()).await {
+                tracing::warn!(error = %fault, "task definitions not expired");
+            }
+        }
+        let state = engine.view();
+        // It may look at every task.
+        let unused = tokio::task::spawn_blocking(move || unused_definitions(&state)).await;
+        let Ok(mut unused) = unused else { continue };
+        if unused.is_empty() {
+            continue;
+        }
+        unused.truncate(FORGET_AT_ONCE);
+        if let Err(fault) = engine.submit(ForgetDefinitions { unused }, "scheduler".into()).await {
+            tracing::warn!(error = %fault, "task definitions not forgotten");
         }
     }
 }

@@ -338,11 +338,17 @@ fn touched(state: &State, change: &Change) -> Vec<ServiceKey> {
             if deployments.is_empty() { Vec::new() } else { vec![key] }
         }
         Change::ClusterCreated { .. }
+        | Change::ClusterUpdated { .. }
         | Change::ClusterDeleted { .. }
+        | Change::AccountSettingSet { .. }
         | Change::DefinitionRegistered { .. }
         | Change::DefinitionDeregistered { .. }
+        | Change::DefinitionDeletionRequested { .. }
+        | Change::DefinitionsForgotten { .. }
+        | Change::TagsSet { .. }
         | Change::InstanceConnection { .. }
         | Change::InstanceStatusSet { .. }
+        | Change::InstanceAttributesSet { .. }
         | Change::TasksPlaced { .. }
         | Change::TasksQueued { .. }
         | Change::QueuedTasksPlaced { .. }

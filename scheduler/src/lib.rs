@@ -175,6 +175,11 @@ async fn serve<J: Journal>(
         options.stopped_task_retention,
         others(),
     ));
+    tokio::spawn(drive::forget_definitions(
+        engine.clone(),
+        options.inactive_definition_retention,
+        others(),
+    ));
     tokio::spawn(drive::waiting::admit(engine.clone(), wakeups, others()));
     let past = Past::new(engine.clone(), Arc::clone(&journal));
     tokio::spawn(past.clone().tidy_up());

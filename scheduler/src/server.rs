@@ -137,6 +137,9 @@ async fn lead(request: Request<Body>, peer: SocketAddr, grpc: Router, api: Arc<A
         .get(http::header::CONTENT_TYPE)
         .is_some_and(|content| content.as_bytes().starts_with(b"application/grpc"));
     if is_grpc {
+        if let Some(refused) = api::refuse(request.uri().path()) {
+            return Ok(refused);
+        }
         return grpc.oneshot(request).await.map(api::name_fault);
     }
     if request.uri().path() == "/healthz" {

@@ -1,12 +1,8 @@
 //! Attributes that the operator gives the instance.
 
-use super::setting::Invalid;
+use berth_model::attribute;
 
-const LONGEST: usize = 128;
-/// Beginnings of the names under which the agent says what it can do.
-const CAPABILITIES: [&str; 3] = ["ecs.capability.", "com.amazonaws.ecs.", "berth."];
-/// What the agent finds out by itself.
-const FOUND: [&str; 3] = ["ecs.os-type", "ecs.os-family", "ecs.cpu-architecture"];
+use super::setting::Invalid;
 
 /// A name with a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,28 +30,10 @@ pub(super) fn parse_all(texts: &[String]) -> Result<Vec<Attribute>, Invalid> {
     Ok(attributes)
 }
 
-/// ECS API, `Attribute`: the rules of name and value.
 fn parse(text: &str) -> Result<Attribute, String> {
     let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE")?;
-    let name_ok = |c: char| c.is_ascii_alphanumeric() || "_-/\\.".contains(c);
-    let value_ok = |c: char| c.is_ascii_alphanumeric() || "_-/\\.@: ".contains(c);
-    if name.is_empty() || name.len() > LONGEST || !name.chars().all(name_ok) {
-        return Err(format!(
-            "must have a name of 1 to {LONGEST} letters, numbers, hyphens, underscores, slashes, backslashes and periods"
-        ));
-    }
-    if FOUND.contains(&name) || CAPABILITIES.iter().any(|prefix| name.starts_with(prefix)) {
-        return Err(format!(
-            "must not be named {} or begin with {}: the agent itself sets these",
-            FOUND.join(", "),
-            CAPABILITIES.join(", ")
-        ));
-    }
-    if value.is_empty() || value.len() > LONGEST || !value.chars().all(value_ok) || value.trim() != value {
-        return Err(format!(
-            "must have a value of 1 to {LONGEST} letters, numbers, hyphens, underscores, periods, at signs, slashes, backslashes, colons and inner spaces"
-        ));
-    }
+    attribute::check_name(name)?;
+    attribute::check_value(value)?;
     Ok(Attribute {
         name: name.to_owned(),
         value: value.to_owned(),

@@ -1,8 +1,9 @@
 //! Operations on container instances.
 
 use berth_proto::ecs::v1::{
-    DeregisterContainerInstanceRequest, DeregisterContainerInstanceResponse, DescribeContainerInstancesRequest,
-    DescribeContainerInstancesResponse, ListContainerInstancesRequest, UpdateContainerInstancesStateRequest,
+    Attribute, DeleteAttributesRequest, DeleteAttributesResponse, DeregisterContainerInstanceRequest,
+    DeregisterContainerInstanceResponse, DescribeContainerInstancesRequest, DescribeContainerInstancesResponse,
+    ListContainerInstancesRequest, PutAttributesRequest, PutAttributesResponse, UpdateContainerInstancesStateRequest,
     UpdateContainerInstancesStateResponse,
 };
 
@@ -76,6 +77,38 @@ impl Api {
         .await
     }
 
+    /// Gives a container instance attributes, each as `NAME` or `NAME=VALUE`.
+    pub(crate) async fn put_attributes(
+        &self,
+        instance: &str,
+        attributes: &[String],
+    ) -> Result<PutAttributesResponse, CallError> {
+        let request = PutAttributesRequest {
+            cluster: self.cluster.clone(),
+            attributes: attributes.iter().map(|text| attribute(instance, text)).collect(),
+        };
+        self.ecs("PutAttributes", request, async |mut ecs, request| {
+            ecs.put_attributes(request).await
+        })
+        .await
+    }
+
+    /// Takes back attributes of the names, whatever their values.
+    pub(crate) async fn delete_attributes(
+        &self,
+        instance: &str,
+        names: &[String],
+    ) -> Result<DeleteAttributesResponse, CallError> {
+        let request = DeleteAttributesRequest {
+            cluster: self.cluster.clone(),
+            attributes: names.iter().map(|text| attribute(instance, text)).collect(),
+        };
+        self.ecs("DeleteAttributes", request, async |mut ecs, request| {
+            ecs.delete_attributes(request).await
+        })
+        .await
+    }
+
     pub(crate) async fn deregister_instance(
         &self,
         instance: String,
@@ -90,5 +123,19 @@ impl Api {
             ecs.deregister_container_instance(request).await
         })
         .await
+    }
+}
+
+/// An attribute of a container instance, written as `NAME` or `NAME=VALUE`.
+fn attribute(instance: &str, text: &str) -> Attribute {
+    let (name, value) = match text.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        None => (text, None),
+    };
+    Attribute {
+        name: Some(name.to_owned()),
+        value,
+        target_type: Some("container-instance".to_owned()),
+        target_id: Some(instance.to_owned()),
     }
 }

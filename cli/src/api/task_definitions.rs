@@ -1,9 +1,10 @@
 //! Operations on task definitions.
 
 use berth_proto::ecs::v1::{
-    DeregisterTaskDefinitionRequest, DeregisterTaskDefinitionResponse, DescribeTaskDefinitionRequest,
-    DescribeTaskDefinitionResponse, ListTaskDefinitionsRequest, ListTaskDefinitionsResponse,
-    RegisterTaskDefinitionRequest, RegisterTaskDefinitionResponse,
+    DeleteTaskDefinitionsRequest, DeleteTaskDefinitionsResponse, DeregisterTaskDefinitionRequest,
+    DeregisterTaskDefinitionResponse, DescribeTaskDefinitionRequest, DescribeTaskDefinitionResponse,
+    ListTaskDefinitionsRequest, ListTaskDefinitionsResponse, RegisterTaskDefinitionRequest,
+    RegisterTaskDefinitionResponse,
 };
 
 use super::{Api, CallError};
@@ -70,6 +71,18 @@ impl Api {
         };
         self.ecs("DeregisterTaskDefinition", request, async |mut ecs, request| {
             ecs.deregister_task_definition(request).await
+        })
+        .await
+    }
+
+    /// Deletes INACTIVE revisions; those that cannot be are among the failures.
+    pub(crate) async fn delete_task_definitions(
+        &self,
+        task_definitions: Vec<String>,
+    ) -> Result<DeleteTaskDefinitionsResponse, CallError> {
+        let request = DeleteTaskDefinitionsRequest { task_definitions };
+        self.ecs("DeleteTaskDefinitions", request, async |mut ecs, request| {
+            ecs.delete_task_definitions(request).await
         })
         .await
     }

@@ -16,7 +16,8 @@ use crate::show::instances::{self as show, UsageByArn};
 #[command(after_help = "\
 Examples:
   berth instances
-  berth instances drain 7c1e")]
+  berth instances drain 7c1e
+  berth instances attributes 7c1e --set stack=prod")]
 pub(crate) struct InstancesArgs {
     #[command(subcommand)]
     command: Option<InstancesCommand>,
@@ -40,6 +41,25 @@ enum InstancesCommand {
     Activate {
         /// An ARN, an id, or the beginning of one with at least four characters
         id: String,
+    },
+    /// Show the attributes of a container instance, give it some or take some back
+    #[command(after_help = "\
+Examples:
+  berth instances attributes 7c1e
+  berth instances attributes 7c1e --set stack=prod --set fast
+  berth instances attributes 7c1e --remove fast
+
+Placement constraints ask for them: --constraint 'attribute:stack == prod'. What is set here wins over the agent's
+configuration until it is removed.")]
+    Attributes {
+        /// An ARN, an id, or the beginning of one with at least four characters
+        id: String,
+        /// Give it this attribute; may be repeated, up to 10 times
+        #[arg(long, value_name = "NAME[=VALUE]")]
+        set: Vec<String>,
+        /// Take back what was set; may be repeated, up to 10 times
+        #[arg(long, value_name = "NAME")]
+        remove: Vec<String>,
     },
     /// Take a container instance out of its cluster
     #[command(after_help = "\
@@ -75,6 +95,18 @@ pub(super) async fn run(args: InstancesArgs, api: &Api, output: &mut Output) -> 
         }
         InstancesCommand::Drain(args) => return drain::run(args, api, output).await,
         InstancesCommand::Activate { id } => set_status(api, output, id, "ACTIVE").await?,
+        InstancesCommand::Attributes { id, set, remove } => {
+            let arn = named(api, id).await?;
+            if !set.is_empty() {
+                api.put_attributes(&arn, &set).await?;
+            }
+            if !remove.is_empty() {
+                api.delete_attributes(&arn, &remove).await?;
+            }
+            let answer = api.describe_instances(&[arn]).await?;
+            refuse_failures("container instance", &answer.failures)?;
+            output.answer(&answer, |answer| show::attributes(answer.container_instances.first()))?;
+        }
         InstancesCommand::Deregister { id, force } => {
             let arn = named(api, id).await?;
             let answer = api.deregister_instance(arn, force).await?;

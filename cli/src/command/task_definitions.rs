@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Subcommand, ValueEnum};
 
+use super::refuse_failures;
 use crate::Ending;
 use crate::api::Api;
 use crate::output::Output;
@@ -56,12 +57,21 @@ Examples:
         #[arg(value_name = "FAMILY:REVISION")]
         name: String,
     },
+    /// Delete INACTIVE revisions, each as soon as nothing uses it any more
+    #[command(after_help = "Example:\n  berth task-definitions delete web:1 web:2")]
+    Delete {
+        /// FAMILY:REVISION or ARNs, up to 10
+        #[arg(value_name = "FAMILY:REVISION", required = true)]
+        names: Vec<String>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Status {
     Active,
     Inactive,
+    /// Deleted, and still used
+    DeleteInProgress,
 }
 
 impl Status {
@@ -70,6 +80,7 @@ impl Status {
         match self {
             Self::Active => "ACTIVE",
             Self::Inactive => "INACTIVE",
+            Self::DeleteInProgress => "DELETE_IN_PROGRESS",
         }
     }
 }
@@ -93,6 +104,11 @@ pub(super) async fn run(command: TaskDefinitionsCommand, api: &Api, output: &mut
         TaskDefinitionsCommand::Deregister { name } => {
             let answer = api.deregister_task_definition(name).await?;
             output.answer(&answer, |answer| show::one(answer.task_definition.as_ref(), now))?;
+        }
+        TaskDefinitionsCommand::Delete { names } => {
+            let answer = api.delete_task_definitions(names).await?;
+            output.answer(&answer, |answer| show::statuses(&answer.task_definitions))?;
+            refuse_failures("task definition", &answer.failures)?;
         }
     }
     Ok(Ending::Done)

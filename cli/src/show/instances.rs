@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anstyle::AnsiColor;
-use berth_proto::ecs::v1::{ContainerInstance, Resource};
+use berth_proto::ecs::v1::{Attribute, ContainerInstance, Resource};
 use berth_proto::v1::HostFigures;
 
 use super::ids::Short;
@@ -84,11 +84,21 @@ pub(crate) fn one(instance: Option<&ContainerInstance>, usage: &UsageByArn, now:
     if instance.attributes.is_empty() {
         return presentation;
     }
-    let mut attributes = Table::with_headings(["NAME", "VALUE"]);
-    for attribute in &instance.attributes {
-        attributes.row([text(attribute.name()), maybe(attribute.value.as_deref())]);
+    presentation.section("Attributes", &attribute_table(&instance.attributes))
+}
+
+/// What it says of itself, and what operators say of it.
+pub(crate) fn attributes(instance: Option<&ContainerInstance>) -> Presentation {
+    let attributes = instance.map_or(&[][..], |instance| &instance.attributes);
+    Presentation::default().table(&attribute_table(attributes))
+}
+
+fn attribute_table(attributes: &[Attribute]) -> Table {
+    let mut table = Table::with_headings(["NAME", "VALUE"]);
+    for attribute in attributes {
+        table.row([text(attribute.name()), maybe(attribute.value.as_deref())]);
     }
-    presentation.section("Attributes", &attributes)
+    table
 }
 
 /// Under which other hosts reach it, as far as its agent has said.

@@ -14,6 +14,15 @@ pub(crate) fn list(arns: &[String]) -> Presentation {
     Presentation::default().table(&table)
 }
 
+pub(crate) fn statuses(definitions: &[TaskDefinition]) -> Presentation {
+    let mut table = Table::with_headings(["TASK DEFINITION", "STATUS"]);
+    for definition in definitions {
+        let name = format!("{}:{}", definition.family(), definition.revision());
+        table.row([text(name), status(definition.status.as_deref())]);
+    }
+    Presentation::default().table(&table)
+}
+
 pub(crate) fn one(definition: Option<&TaskDefinition>, now: Now) -> Presentation {
     let Some(definition) = definition else {
         return Presentation::default();

@@ -7,6 +7,7 @@ mod autoscaling;
 mod operations;
 mod schedules;
 mod services;
+mod settings;
 mod state;
 
 use std::convert::Infallible;
@@ -112,6 +113,7 @@ async fn dispatch(request: http::Request<Body>, state: Arc<Mutex<State>>) -> htt
         "RegisterTaskDefinition" => serve(request, state, State::register_task_definition).await,
         "DescribeTaskDefinition" => serve(request, state, State::describe_task_definition).await,
         "DeregisterTaskDefinition" => serve(request, state, State::deregister_task_definition).await,
+        "DeleteTaskDefinitions" => serve(request, state, State::delete_task_definitions).await,
         "ListTaskDefinitions" => serve(request, state, State::list_task_definitions).await,
         "RunTask" => serve(request, state, State::run_task).await,
         "StopTask" => serve(request, state, State::stop_task).await,
@@ -121,6 +123,11 @@ async fn dispatch(request: http::Request<Body>, state: Arc<Mutex<State>>) -> htt
         "DescribeContainerInstances" => serve(request, state, State::describe_container_instances).await,
         "UpdateContainerInstancesState" => serve(request, state, State::update_container_instances_state).await,
         "DeregisterContainerInstance" => serve(request, state, State::deregister_container_instance).await,
+        "PutAttributes" => serve(request, state, State::put_attributes).await,
+        "DeleteAttributes" => serve(request, state, State::delete_attributes).await,
+        "ListAccountSettings" => serve(request, state, State::list_account_settings).await,
+        "PutAccountSetting" => serve(request, state, State::put_account_setting).await,
+        "DeleteAccountSetting" => serve(request, state, State::delete_account_setting).await,
         "CreateService" => serve(request, state, State::create_service).await,
         "UpdateService" => serve(request, state, State::update_service).await,
         "DeleteService" => serve(request, state, State::delete_service).await,

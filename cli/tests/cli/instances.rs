@@ -85,6 +85,41 @@ fn an_instance_is_drained_and_activated() -> anyhow::Result<()> {
 }
 
 #[test]
+fn attributes_are_shown_given_and_taken_back() -> anyhow::Result<()> {
+    let fake = with_instances()?;
+    let given = berth(
+        &fake.url,
+        &[
+            "instances",
+            "attributes",
+            "bbbb",
+            "--set",
+            "stack=prod",
+            "--set",
+            "fast",
+        ],
+    )?;
+    assert_eq!(given.stdout, "NAME   VALUE\nstack  prod\nfast   -\n", "{given:?}");
+    let both = berth(
+        &fake.url,
+        &[
+            "instances",
+            "attributes",
+            "bbbb",
+            "--set",
+            "stack=test",
+            "--remove",
+            "fast",
+        ],
+    )?;
+    assert_eq!(both.stdout, "NAME   VALUE\nstack  test\n", "{both:?}");
+    let shown = berth(&fake.url, &["instances", "attributes", "bbbb"])?;
+    assert_eq!(shown.stdout, both.stdout);
+    assert!(fake.state().instances[0].attributes.is_empty());
+    Ok(())
+}
+
+#[test]
 fn an_instance_with_tasks_is_deregistered_only_by_force() -> anyhow::Result<()> {
     let fake = with_instances()?;
     let refused = berth(&fake.url, &["instances", "deregister", "cccc"])?;

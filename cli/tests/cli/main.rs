@@ -14,6 +14,7 @@ mod process;
 mod run;
 mod schedules;
 mod services;
+mod settings;
 mod task_definitions;
 mod tasks;
 mod top;

@@ -88,3 +88,22 @@ fn an_unknown_definition_is_told_with_a_way_out() -> anyhow::Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn only_what_is_inactive_is_deleted() -> anyhow::Result<()> {
+    let fake = Fake::start()?;
+    register(&fake, WEB)?;
+    register(&fake, WEB)?;
+    berth(&fake.url, &["td", "deregister", "web:1"])?;
+    let ran = berth(&fake.url, &["td", "delete", "web:1", "web:2"])?;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(
+        ran.stdout,
+        "TASK DEFINITION  STATUS\nweb:1            DELETE_IN_PROGRESS\n"
+    );
+    assert_eq!(
+        ran.stderr,
+        "error: task definition \"web:2\": The specified task definition is still in ACTIVE status.\n"
+    );
+    Ok(())
+}

@@ -70,6 +70,8 @@ pub(super) fn every_operation_answers_through_the_cli(demo: &Demo) -> Result<()>
         "{described}"
     );
 
+    attributes_are_put_found_and_deleted(demo, &instance)?;
+
     // Tasks.
     let ran = life(&["run-task", "--task-definition", "sleeper", "--count", "2"])?;
     let (one, two) = (text(&ran, "/tasks/0/taskArn")?, text(&ran, "/tasks/1/taskArn")?);
@@ -122,6 +124,34 @@ pub(super) fn every_operation_answers_through_the_cli(demo: &Demo) -> Result<()>
     assert_eq!(text(&deleted, "/cluster/status")?, "INACTIVE");
     let listed = aws.ecs(&["list-clusters"])?;
     ensure!(!strings(&listed["clusterArns"]).contains(&cluster_arn), "{listed}");
+    Ok(())
+}
+
+fn attributes_are_put_found_and_deleted(demo: &Demo, instance: &str) -> Result<()> {
+    let life = |args: &[&str]| demo.aws.ecs(&[args, &["--cluster", LIFE]].concat());
+    let of = |filter: &str| -> Result<usize> {
+        let listed = life(&["list-container-instances", "--filter", filter])?;
+        Ok(strings(&listed["containerInstanceArns"]).len())
+    };
+    let put = format!("name=stack,value=prod,targetId={instance}");
+    let answer = life(&["put-attributes", "--attributes", &put])?;
+    let expected = json!([{"name": "stack", "value": "prod", "targetId": instance}]);
+    assert_eq!(answer["attributes"], expected);
+    let list = [
+        "list-attributes",
+        "--target-type",
+        "container-instance",
+        "--attribute-name",
+        "stack",
+    ];
+    assert_eq!(life(&list)?["attributes"], expected);
+    assert_eq!((of("attribute:stack == prod")?, of("attribute:stack == test")?), (1, 0));
+    let deleted = format!("name=stack,targetId={instance}");
+    assert_eq!(
+        life(&["delete-attributes", "--attributes", &deleted])?["attributes"],
+        expected
+    );
+    assert_eq!(life(&list)?["attributes"], json!([]));
     Ok(())
 }
 

@@ -21,6 +21,7 @@ pub(super) fn cases(here_arn: &str) -> Vec<Case> {
     cases.extend(placement());
     cases.extend(tasks(here_arn));
     cases.extend(instances());
+    cases.extend(attributes());
     cases
 }
 
@@ -143,7 +144,23 @@ fn definitions() -> Vec<Case> {
         case("DescribeTaskDefinition", json!({}), EITHER, "taskDefinition"),
         deregister("good", CLIENT, "Revision is missing."),
         deregister("good:foo", INVALID, "Invalid revision number. Number: foo"),
-        deregister("ghost:1", CLIENT, ""),
+        deregister(
+            "ghost:1",
+            CLIENT,
+            "The specified task definition does not exist. Specify a valid account, family, revision and try again.",
+        ),
+        case(
+            "DeleteTaskDefinitions",
+            json!({"taskDefinitions": []}),
+            INVALID,
+            "size of TaskDefinition references list must be greater than 0",
+        ),
+        case(
+            "DeleteTaskDefinitions",
+            json!({"taskDefinitions": vec!["good:1"; 11]}),
+            INVALID,
+            "Size of TaskDefinition references list cannot exceed 10",
+        ),
     ]
 }
 
@@ -375,4 +392,82 @@ fn instances() -> Vec<Case> {
             "containerInstance",
         ),
     ]
+}
+
+fn attributes() -> Vec<Case> {
+    let one = json!({"name": "stack", "value": "prod", "targetId": NOBODY});
+    let with = |more: Value| {
+        let mut attribute = one.clone();
+        for (member, value) in more.as_object().into_iter().flatten() {
+            attribute[member] = value.clone();
+        }
+        json!({"cluster": "here", "attributes": [attribute]})
+    };
+    let mut cases = Vec::new();
+    for operation in ["PutAttributes", "DeleteAttributes"] {
+        let of = |more: Value, class, says: &str| case(operation, with(more), class, says);
+        cases.extend([
+            of(
+                json!({}),
+                "TargetNotFoundException",
+                &format!("Could not find {NOBODY}"),
+            ),
+            of(
+                json!({"targetId": "no such host"}),
+                "TargetNotFoundException",
+                "Could not find no such host",
+            ),
+            of(
+                json!({"targetType": "cluster"}),
+                INVALID,
+                "targetType must be container-instance",
+            ),
+            of(
+                json!({"name": "two words"}),
+                INVALID,
+                "attributes[0].name 'two words' must have a name",
+            ),
+            of(json!({"name": "ecs.os-type"}), INVALID, "the agent itself sets these"),
+            of(
+                json!({"value": " x"}),
+                INVALID,
+                "attributes[0].value ' x' must have a value",
+            ),
+            case(
+                operation,
+                json!({"cluster": "here", "attributes": []}),
+                INVALID,
+                "attributes can not be empty",
+            ),
+            case(
+                operation,
+                json!({"cluster": "here", "attributes": vec![one.clone(); 11]}),
+                INVALID,
+                "attributes has 11 entries, at most 10 are allowed.",
+            ),
+            case(
+                operation,
+                json!({"cluster": "ghost", "attributes": [one.clone()]}),
+                NO_CLUSTER,
+                "Cluster not found.",
+            ),
+        ]);
+    }
+    let list = |mut input: Value, says: &str| {
+        input["cluster"] = "here".into();
+        case("ListAttributes", input, INVALID, says)
+    };
+    cases.extend([
+        list(json!({}), "targetType must be container-instance"),
+        list(json!({"targetType": "task"}), "targetType must be container-instance"),
+        list(
+            json!({"targetType": "container-instance", "attributeValue": "x"}),
+            "attributeValue is given without attributeName",
+        ),
+        list(
+            json!({"targetType": "container-instance", "nextToken": "made up"}),
+            "nextToken",
+        ),
+    ]);
+    cases
 }

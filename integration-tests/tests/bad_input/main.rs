@@ -2,10 +2,12 @@
 
 mod autoscaling;
 mod cases;
+mod hostile;
 mod raw;
 mod registration;
 mod schedules;
 mod services;
+mod settings;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,8 +64,11 @@ fn main() -> ExitCode {
         bad_registrations_are_refused_over_both_wires,
         bad_requests_are_refused_over_both_wires,
         bad_requests_for_services_are_refused_over_both_wires,
+        bad_requests_for_settings_are_refused_over_both_wires,
+        operations_that_are_not_supported_say_why_over_both_wires,
         bad_requests_for_schedules_are_refused,
         bad_requests_for_auto_scaling_are_refused_over_both_wires,
+        hostile_bodies_do_no_harm,
         bodies_that_are_no_request_are_refused,
         targets_that_are_no_operation_are_refused,
         what_is_not_even_http_does_no_harm,
@@ -118,12 +123,25 @@ fn bad_requests_for_services_are_refused_over_both_wires(alone: &Alone) -> Resul
     refuse_all(alone, &services::cases())
 }
 
+fn bad_requests_for_settings_are_refused_over_both_wires(alone: &Alone) -> Result<()> {
+    refuse_all(alone, &settings::cases())
+}
+
+fn operations_that_are_not_supported_say_why_over_both_wires(alone: &Alone) -> Result<()> {
+    settings::unsupported(&alone.ecs)?;
+    alone.check_serves()
+}
+
 fn bad_requests_for_schedules_are_refused(alone: &Alone) -> Result<()> {
     schedules::refuse_all(alone)
 }
 
 fn bad_requests_for_auto_scaling_are_refused_over_both_wires(alone: &Alone) -> Result<()> {
     autoscaling::refuse_all(alone)
+}
+
+fn hostile_bodies_do_no_harm(alone: &Alone) -> Result<()> {
+    hostile::send(&alone.cluster_arn)
 }
 
 fn bodies_that_are_no_request_are_refused(alone: &Alone) -> Result<()> {
@@ -201,8 +219,11 @@ fn message(operation: &str, input: &Value) -> Result<Vec<u8>> {
     match operation {
         "CreateCluster" => encode::<ecs::CreateClusterRequest>(input),
         "CreateService" => encode::<ecs::CreateServiceRequest>(input),
+        "DeleteAccountSetting" => encode::<ecs::DeleteAccountSettingRequest>(input),
+        "DeleteAttributes" => encode::<ecs::DeleteAttributesRequest>(input),
         "DeleteCluster" => encode::<ecs::DeleteClusterRequest>(input),
         "DeleteService" => encode::<ecs::DeleteServiceRequest>(input),
+        "DeleteTaskDefinitions" => encode::<ecs::DeleteTaskDefinitionsRequest>(input),
         "DeregisterContainerInstance" => encode::<ecs::DeregisterContainerInstanceRequest>(input),
         "DeregisterTaskDefinition" => encode::<ecs::DeregisterTaskDefinitionRequest>(input),
         "DescribeClusters" => encode::<ecs::DescribeClustersRequest>(input),
@@ -212,18 +233,27 @@ fn message(operation: &str, input: &Value) -> Result<Vec<u8>> {
         "DescribeServices" => encode::<ecs::DescribeServicesRequest>(input),
         "DescribeTaskDefinition" => encode::<ecs::DescribeTaskDefinitionRequest>(input),
         "DescribeTasks" => encode::<ecs::DescribeTasksRequest>(input),
+        "ListAccountSettings" => encode::<ecs::ListAccountSettingsRequest>(input),
+        "ListAttributes" => encode::<ecs::ListAttributesRequest>(input),
         "ListClusters" => encode::<ecs::ListClustersRequest>(input),
         "ListContainerInstances" => encode::<ecs::ListContainerInstancesRequest>(input),
         "ListServiceDeployments" => encode::<ecs::ListServiceDeploymentsRequest>(input),
+        "ListServicesByNamespace" => encode::<ecs::ListServicesByNamespaceRequest>(input),
         "ListServices" => encode::<ecs::ListServicesRequest>(input),
         "ListTaskDefinitionFamilies" => encode::<ecs::ListTaskDefinitionFamiliesRequest>(input),
         "ListTaskDefinitions" => encode::<ecs::ListTaskDefinitionsRequest>(input),
         "ListTasks" => encode::<ecs::ListTasksRequest>(input),
+        "PutAccountSetting" => encode::<ecs::PutAccountSettingRequest>(input),
+        "PutAccountSettingDefault" => encode::<ecs::PutAccountSettingDefaultRequest>(input),
+        "PutAttributes" => encode::<ecs::PutAttributesRequest>(input),
         "RegisterTaskDefinition" => encode::<ecs::RegisterTaskDefinitionRequest>(input),
         "RunTask" => encode::<ecs::RunTaskRequest>(input),
         "StartTask" => encode::<ecs::StartTaskRequest>(input),
         "StopServiceDeployment" => encode::<ecs::StopServiceDeploymentRequest>(input),
         "StopTask" => encode::<ecs::StopTaskRequest>(input),
+        "UpdateCluster" => encode::<ecs::UpdateClusterRequest>(input),
+        "UpdateClusterSettings" => encode::<ecs::UpdateClusterSettingsRequest>(input),
+        "UpdateContainerAgent" => encode::<ecs::UpdateContainerAgentRequest>(input),
         "UpdateContainerInstancesState" => encode::<ecs::UpdateContainerInstancesStateRequest>(input),
         "GetTaskProtection" => encode::<ecs::GetTaskProtectionRequest>(input),
         "UpdateService" => encode::<ecs::UpdateServiceRequest>(input),

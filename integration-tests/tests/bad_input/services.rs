@@ -217,7 +217,7 @@ fn percents() -> Vec<Case> {
 
 fn tags() -> Vec<Case> {
     const SERVICE: &str = "arn:aws:ecs:us-east-1:000000000000:service/here/ghost";
-    const CLUSTER: &str = "arn:aws:ecs:us-east-1:000000000000:cluster/here";
+    let of_nobody = |kind: &str| format!("arn:aws:ecs:us-east-1:000000000000:{kind}/here/{}", "0".repeat(32));
     let tag = |arn: &str, tags: Value, class, says| {
         let input = json!({"resourceArn": arn, "tags": tags});
         case("TagResource", input, class, says)
@@ -239,7 +239,30 @@ fn tags() -> Vec<Case> {
             "ClusterNotFoundException",
             "Cluster not found.",
         ),
-        tag(CLUSTER, one(), UNSUPPORTED, "TagResource of a cluster"),
+        tag(
+            "arn:aws:ecs:us-east-1:000000000000:task-definition/good",
+            one(),
+            EITHER,
+            "Revision is missing.",
+        ),
+        tag(
+            "arn:aws:ecs:us-east-1:000000000000:task-definition/good:99",
+            one(),
+            "ResourceNotFoundException",
+            "there is no task definition good:99",
+        ),
+        tag(
+            &of_nobody("task"),
+            one(),
+            "ResourceNotFoundException",
+            "cluster here has no task",
+        ),
+        tag(
+            &of_nobody("container-instance"),
+            one(),
+            "ResourceNotFoundException",
+            "cluster here has no container instance",
+        ),
         tag(SERVICE, json!([]), INVALID, "tags can not be empty"),
         tag(SERVICE, json!([{"key": "aws:x"}]), INVALID, "aws:x"),
         case(

@@ -50,7 +50,7 @@ impl Chance {
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^= z >> 31;
-        usize::try_from(z >> 16).unwrap() % count.max(1)
+        usize::try_from(z >> 16).unwrap_or(usize::MAX) % count.max(1)
     }
 
     fn of<'t>(&mut self, list: &[&'t str]) -> &'t str {

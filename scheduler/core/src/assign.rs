@@ -191,11 +191,17 @@ pub fn touched(state: &State, change: &Change) -> Vec<(InstanceKey, Touch)> {
         }
         Change::InstanceStatusSet { cluster, instance, .. } => vec![(on(*cluster, *instance), Touch::Instance)],
         Change::ClusterCreated { .. }
+        | Change::ClusterUpdated { .. }
         | Change::ClusterDeleted { .. }
+        | Change::AccountSettingSet { .. }
         | Change::DefinitionRegistered { .. }
         | Change::DefinitionDeregistered { .. }
+        | Change::DefinitionDeletionRequested { .. }
+        | Change::DefinitionsForgotten { .. }
+        | Change::TagsSet { .. }
         | Change::InstanceRegistered { .. }
         | Change::InstanceConnection { .. }
+        | Change::InstanceAttributesSet { .. }
         | Change::TasksQueued { .. }
         | Change::QueuedTaskEnded { .. }
         | Change::TaskProtectionSet { .. }

@@ -3,8 +3,11 @@
 //! Changes are facts. They are written once and read for ever, so a variant or a member is only ever added, with a
 //! default, and never given a new meaning.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use berth_model::account::SettingName;
+use berth_model::cluster::ClusterSettings;
 use berth_model::id::{ClusterName, DefinitionId, InstanceId, ScheduleName, ServiceName, TaskId};
 use berth_model::schedule::RunOutcome;
 use berth_model::status::{InstanceStatus, StopCode};
@@ -14,7 +17,7 @@ use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::event::Position;
-use crate::keys::{ClusterKey, ReplicaId, Revision};
+use crate::keys::{ClusterKey, ReplicaId, Revision, Tagged};
 use crate::launch::{ClientToken, Launch, Placement, Wait};
 use crate::observation::{InstanceFacts, Observation};
 use crate::scaling::{Scaling, ScalingActivity};
@@ -62,10 +65,28 @@ pub enum Change {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tags: Vec<Tag>,
     },
+    /// A user changed the settings of a cluster.
+    ClusterUpdated {
+        /// Its name.
+        name: ClusterName,
+        /// All its settings from now on.
+        settings: ClusterSettings,
+    },
     /// A cluster became INACTIVE.
     ClusterDeleted {
         /// Its name.
         name: ClusterName,
+    },
+    /// A user changed an account setting, or took back what was set.
+    AccountSettingSet {
+        /// Which.
+        name: SettingName,
+        /// Whose: none for everybody of whom there is no other word.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        principal: Option<Arc<str>>,
+        /// What it is from now on; none where it is taken back.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        value: Option<Arc<str>>,
     },
     /// A family got a new revision.
     DefinitionRegistered {
@@ -85,6 +106,26 @@ pub enum Change {
         id: DefinitionId,
         /// When.
         at: Timestamp,
+    },
+    /// A revision that is INACTIVE is to be deleted.
+    DefinitionDeletionRequested {
+        /// Family and revision.
+        id: DefinitionId,
+        /// When.
+        at: Timestamp,
+    },
+    /// Revisions that were to be deleted, and that nothing uses any more, were dropped from the state.
+    DefinitionsForgotten {
+        /// Families and revisions.
+        ids: Vec<DefinitionId>,
+    },
+    /// A user changed the tags of something that is no service.
+    TagsSet {
+        /// What it is.
+        of: Tagged,
+        /// All its tags from now on.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tags: Vec<Tag>,
     },
     /// An instance joined, or came back with other facts about itself. It is connected.
     InstanceRegistered {
@@ -126,6 +167,17 @@ pub enum Change {
         /// When.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         at: Option<Timestamp>,
+    },
+    /// Operators gave an instance attributes, or took some back.
+    InstanceAttributesSet {
+        /// Its cluster.
+        cluster: ClusterKey,
+        /// The instance.
+        instance: InstanceId,
+        /// All that it has from them from now on.
+        attributes: Arc<BTreeMap<String, Option<String>>>,
+        /// When.
+        at: Timestamp,
     },
     /// Copies of a definition were placed. This is what assigns a task to an instance.
     TasksPlaced {

@@ -2,6 +2,8 @@
 //!
 //! One module a subject; each command is a struct that implements [`crate::command::Command`].
 
+pub mod account;
+pub mod attribute;
 pub mod cluster;
 pub mod definition;
 pub mod delivery;

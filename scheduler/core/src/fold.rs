@@ -3,22 +3,26 @@
 //! Total: a change that names something the state does not have (which no decision makes) leaves that part alone
 //! rather than failing, so that a journal can always be replayed to its end.
 
+mod definition;
+mod instance;
 pub(crate) mod queue;
 mod schedule;
 mod service;
+mod tag;
 mod target;
 
 use std::sync::Arc;
 
+use berth_model::cluster::ClusterSettings;
 use berth_model::id::TaskId;
-use berth_model::status::{ClusterStatus, DefinitionStatus, DesiredStatus, InstanceStatus, TaskStatus};
+use berth_model::status::{ClusterStatus, DesiredStatus, TaskStatus};
 use berth_model::time::Timestamp;
 
 use crate::change::{Change, Record};
 use crate::keys::{ClusterKey, InstanceKey, TaskKey};
 use crate::launch::{Launch, Placement};
 use crate::observation::{Observation, has_log_tail};
-use crate::state::{Cluster, Instance, RegisteredDefinition, State, Stop, Task};
+use crate::state::{Cluster, Instance, State, Stop, Task};
 
 /// Adds a record: its changes, and its revision.
 pub fn fold_record(state: &mut State, record: &Record) {
@@ -37,6 +41,7 @@ pub fn fold(state: &mut State, change: &Change) {
                 key: *key,
                 status: ClusterStatus::Active,
                 tags: tags.clone(),
+                settings: ClusterSettings::default(),
                 instances: 0,
                 pending: 0,
                 running: 0,
@@ -50,94 +55,32 @@ pub fn fold(state: &mut State, change: &Change) {
             state.clusters.insert(name.clone(), Arc::new(cluster));
             state.cluster_names.insert(*key, name.clone());
         }
+        Change::ClusterUpdated { name, settings } => {
+            if let Some(cluster) = state.clusters.get_mut(name) {
+                Arc::make_mut(cluster).settings = settings.clone();
+            }
+        }
+        Change::AccountSettingSet { name, principal, value } => {
+            let key = (*name, principal.clone());
+            match value {
+                Some(value) => drop(state.account_settings.insert(key, Arc::clone(value))),
+                None => drop(state.account_settings.remove(&key)),
+            }
+        }
         Change::ClusterDeleted { name } => {
             if let Some(cluster) = state.clusters.get_mut(name) {
                 Arc::make_mut(cluster).status = ClusterStatus::Inactive;
             }
         }
-        Change::DefinitionRegistered {
-            id,
-            definition,
-            tags,
-            at,
-        } => {
-            let registered = RegisteredDefinition::new(id.clone(), Arc::clone(definition), tags.clone(), *at);
-            let family = state.families.entry(id.family.clone()).or_default();
-            Arc::make_mut(family)
-                .revisions
-                .insert(id.revision, Arc::new(registered));
-        }
-        Change::DefinitionDeregistered { id, at } => {
-            if let Some(family) = state.families.get_mut(&id.family)
-                && let Some(definition) = Arc::make_mut(family).revisions.get_mut(&id.revision)
-            {
-                let definition = Arc::make_mut(definition);
-                definition.status = DefinitionStatus::Inactive;
-                definition.deregistered_at = Some(*at);
-            }
-        }
-        Change::InstanceRegistered {
-            cluster,
-            instance,
-            facts,
-            at,
-        } => {
-            let key = InstanceKey {
-                cluster: *cluster,
-                instance: *instance,
-            };
-            if state.instances.contains_key(&key) {
-                with_presence(state, key, |known| {
-                    known.facts = Arc::clone(facts);
-                    known.connected = true;
-                    known.disconnected_at = None;
-                });
-            } else {
-                add_instance(state, key, Instance::new(*instance, Arc::clone(facts), *at));
-            }
-            note_room(state, *cluster, Some(*at));
-        }
-        Change::InstanceConnection {
-            cluster,
-            instance,
-            connected,
-            via,
-            at,
-        } => {
-            let key = InstanceKey {
-                cluster: *cluster,
-                instance: *instance,
-            };
-            with_presence(state, key, |known| {
-                known.connected = *connected;
-                known.via = *via;
-                known.disconnected_at = at.filter(|_| !connected);
-            });
-            note_room(state, *cluster, at.filter(|_| *connected));
-        }
-        Change::InstanceStatusSet {
-            cluster,
-            instance,
-            status,
-            leaving,
-            at,
-        } => {
-            let key = InstanceKey {
-                cluster: *cluster,
-                instance: *instance,
-            };
-            let before = state.instances.get(&key).map(|known| known.status);
-            with_presence(state, key, |known| {
-                known.status = *status;
-                known.leaving.clone_from(leaving);
-            });
-            note_room(state, *cluster, at.filter(|_| *status == InstanceStatus::Active));
-            if *status == InstanceStatus::Inactive && before.is_some_and(|before| before != InstanceStatus::Inactive) {
-                with_cluster(state, *cluster, |cluster| {
-                    cluster.instances = cluster.instances.saturating_sub(1)
-                });
-            }
-        }
+        Change::DefinitionRegistered { .. }
+        | Change::DefinitionDeregistered { .. }
+        | Change::DefinitionDeletionRequested { .. }
+        | Change::DefinitionsForgotten { .. } => definition::fold(state, change),
+        Change::TagsSet { of, tags } => tag::set(state, of, tags),
+        Change::InstanceRegistered { .. }
+        | Change::InstanceConnection { .. }
+        | Change::InstanceStatusSet { .. }
+        | Change::InstanceAttributesSet { .. } => instance::fold(state, change),
         Change::TasksPlaced {
             cluster,
             launch,
@@ -245,20 +188,9 @@ pub fn fold(state: &mut State, change: &Change) {
     }
 }
 
-/// Adds an instance that has no tasks yet.
-pub(crate) fn add_instance(state: &mut State, key: InstanceKey, instance: Instance) {
-    let counts = instance.status != InstanceStatus::Inactive;
-    let is_away = instance.is_away();
-    state.note_instance_change(key);
-    state.instances.insert(key, Arc::new(instance));
-    if counts {
-        with_cluster(state, key.cluster, |cluster| {
-            cluster.instances += 1;
-            recount(&mut cluster.disconnected, false, is_away);
-        });
-    }
-}
-
+pub(crate) use definition::add_definition;
+pub(crate) use instance::add_instance;
+use instance::with_instance;
 pub(crate) use service::{add_service, with_service};
 
 /// Adds a task that was placed before and has come as far as it says.
@@ -280,37 +212,6 @@ pub(crate) fn add_task(state: &mut State, cluster: ClusterKey, task: Task) {
     replace(state, key, task);
     if let Some(task) = state.tasks.get_mut(&key) {
         Arc::make_mut(task).version = version;
-    }
-}
-
-fn with_instance(state: &mut State, key: InstanceKey, edit: impl FnOnce(&mut Instance)) {
-    state.note_instance_change(key);
-    if let Some(instance) = state.instances.get_mut(&key) {
-        let instance = Arc::make_mut(instance);
-        edit(instance);
-        instance.version += 1;
-    }
-}
-
-/// Edits an instance in a way that may change whether it counts as there.
-fn with_presence(state: &mut State, key: InstanceKey, edit: impl FnOnce(&mut Instance)) {
-    let is_away = |state: &State| state.instances.get(&key).is_some_and(|instance| instance.is_away());
-    let before = is_away(state);
-    with_instance(state, key, edit);
-    let after = is_away(state);
-    if before != after {
-        with_cluster(state, key.cluster, |cluster| {
-            recount(&mut cluster.disconnected, before, after)
-        });
-    }
-}
-
-/// Notes that an instance may take more than it did.
-fn note_room(state: &mut State, cluster: ClusterKey, at: Option<Timestamp>) {
-    if at.is_some() {
-        with_cluster(state, cluster, |cluster| {
-            cluster.room_since = cluster.room_since.max(at)
-        });
     }
 }
 

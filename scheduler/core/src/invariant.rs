@@ -11,7 +11,7 @@ use berth_model::gpu::GpuId;
 use berth_model::id::{InstanceId, TaskId};
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::service::ServiceStatus;
-use berth_model::status::{DesiredStatus, InstanceStatus, TaskStatus};
+use berth_model::status::{DefinitionStatus, DesiredStatus, InstanceStatus, TaskStatus};
 
 use crate::keys::{InstanceKey, ServiceKey, TaskKey};
 use crate::state::{HeldPorts, Service, State, Task};
@@ -57,11 +57,30 @@ pub fn violations(state: &State) -> Vec<String> {
         ));
     }
     queue::check(state, &mut wrong);
+    check_definitions(state, &mut wrong);
     check_clusters(state, &mut wrong);
     check_services(state, &mut wrong);
     schedule::check(state, &mut wrong);
     log_tails::check(state, &mut wrong);
     wrong
+}
+
+/// What runs, waits or is deployed has a definition, and those that are to be deleted are in the index.
+fn check_definitions(state: &State, wrong: &mut Vec<String>) {
+    let placed = state.tasks.values().map(|task| &task.launch.definition);
+    let waiting = state.queue.tasks().map(|(_, task)| &task.wait.launch.definition);
+    let deployed = state.services().flat_map(|service| service.deployments.iter());
+    let used = placed
+        .chain(waiting)
+        .chain(deployed.map(|deployment| &deployment.definition));
+    for id in used.filter(|id| state.definition(id).is_none()) {
+        wrong.push(format!("task definition {id} is used and does not exist"));
+    }
+    let revisions = state.families().flat_map(|(_, family)| family.iter());
+    let deleting = revisions.filter(|known| known.status == DefinitionStatus::DeleteInProgress);
+    if !state.deleting.iter().eq(deleting.map(|known| &known.id)) {
+        wrong.push("the index of definitions to be deleted has others than those that are".to_owned());
+    }
 }
 
 /// Only tasks of services are targets, and those that leave are in the index.

@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use berth_model::id::{InstanceId, ScheduleName, ServiceName, TaskId};
+use berth_model::id::{ClusterName, DefinitionId, InstanceId, ScheduleName, ServiceName, TaskId};
 use serde::{Deserialize, Serialize};
 
 /// The number of a record in the journal: 1, 2, 3 ... without gaps. 0 is the state before the first.
@@ -86,4 +86,17 @@ pub struct InstanceKey {
     pub cluster: ClusterKey,
     /// The instance.
     pub instance: InstanceId,
+}
+
+/// What has tags of its own; those of a service stand in its spec, where they have a meaning.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Tagged {
+    /// A cluster.
+    Cluster(ClusterName),
+    /// A revision of a task definition.
+    Definition(DefinitionId),
+    /// A container instance.
+    Instance(ClusterKey, InstanceId),
+    /// A task.
+    Task(ClusterKey, TaskId),
 }

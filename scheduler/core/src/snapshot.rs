@@ -2,10 +2,12 @@
 //!
 //! Indexes and counts are not written; they follow from the pieces.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use berth_model::account::SettingName;
 use berth_model::gpu::ContainerGpus;
-use berth_model::id::{DefinitionId, InstanceId, TaskId};
+use berth_model::id::{DefinitionId, Family, InstanceId, TaskId};
 use berth_model::status::{DefinitionStatus, DesiredStatus, InstanceStatus, TaskStatus};
 use berth_model::tag::Tag;
 use berth_model::task_definition::TaskDefinition;
@@ -45,6 +47,16 @@ pub enum Piece {
         /// When it was deregistered.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deregistered_at: Option<Timestamp>,
+        /// When its deletion was asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        delete_requested_at: Option<Timestamp>,
+    },
+    /// How far the numbers of a family have come, where its last revisions are gone.
+    Family {
+        /// The family.
+        family: Family,
+        /// The greatest number that a revision ever had.
+        last: u32,
     },
     /// An instance, without its tasks.
     Instance {
@@ -54,6 +66,12 @@ pub enum Piece {
         id: InstanceId,
         /// What its agent says of the host.
         facts: Arc<InstanceFacts>,
+        /// Attributes that operators gave it.
+        #[serde(default, skip_serializing_if = "is_empty")]
+        given_attributes: Arc<BTreeMap<String, Option<String>>>,
+        /// Its tags.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        tags: Vec<Tag>,
         /// Its status.
         status: InstanceStatus,
         /// Why its own host leaves.
@@ -110,6 +128,20 @@ pub enum Piece {
         /// Behind what it was told.
         position: Position,
     },
+    /// An account setting.
+    AccountSetting {
+        /// Which.
+        name: SettingName,
+        /// Whose.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        principal: Option<Arc<str>>,
+        /// What it is.
+        value: Arc<str>,
+    },
+}
+
+fn is_empty(attributes: &BTreeMap<String, Option<String>>) -> bool {
+    attributes.is_empty()
 }
 
 /// A task without what it shares with the others of its call.
@@ -162,11 +194,22 @@ pub fn pieces(state: &State) -> impl Iterator<Item = Piece> + '_ {
             tags: registered.tags.clone(),
             registered_at: registered.registered_at,
             deregistered_at: registered.deregistered_at,
+            delete_requested_at: registered.delete_requested_at,
         });
+    let families = state.families.iter().filter(|(_, known)| {
+        let greatest = known.revisions.get_max().map_or(0, |(revision, _)| revision.0);
+        greatest < known.last
+    });
+    let families = families.map(|(family, known)| Piece::Family {
+        family: family.clone(),
+        last: known.last,
+    });
     let instances = state.instances().map(|(key, instance)| Piece::Instance {
         cluster: key.cluster,
         id: key.instance,
         facts: Arc::clone(&instance.facts),
+        given_attributes: Arc::clone(&instance.given_attributes),
+        tags: instance.tags.clone(),
         status: instance.status,
         leaving: instance.leaving.clone(),
         connected: instance.connected,
@@ -191,8 +234,16 @@ pub fn pieces(state: &State) -> impl Iterator<Item = Piece> + '_ {
         receiver: Arc::clone(receiver),
         position: *position,
     });
+    let settings = state
+        .account_settings()
+        .map(|(name, principal, value)| Piece::AccountSetting {
+            name,
+            principal: principal.map(Arc::clone),
+            value: Arc::clone(value),
+        });
     clusters
         .chain(definitions)
+        .chain(families)
         .chain(instances)
         .chain(services)
         .chain(schedules)
@@ -200,6 +251,7 @@ pub fn pieces(state: &State) -> impl Iterator<Item = Piece> + '_ {
         .chain(queued(state))
         .chain(tokens)
         .chain(deliveries)
+        .chain(settings)
 }
 
 /// The tasks; those of one call that lie side by side share a piece.
@@ -274,20 +326,26 @@ impl Restoration {
                 tags,
                 registered_at,
                 deregistered_at,
+                delete_requested_at,
             } => {
-                let family = state.families.entry(id.family.clone()).or_default();
-                let revision = id.revision;
                 let registered = RegisteredDefinition {
                     status,
                     deregistered_at,
+                    delete_requested_at,
                     ..RegisteredDefinition::new(id, definition, tags, registered_at)
                 };
-                Arc::make_mut(family).revisions.insert(revision, Arc::new(registered));
+                fold::add_definition(state, registered);
+            }
+            Piece::Family { family, last } => {
+                let known = state.families.entry(family).or_default();
+                Arc::make_mut(known).last = last;
             }
             Piece::Instance {
                 cluster,
                 id,
                 facts,
+                given_attributes,
+                tags,
                 status,
                 leaving,
                 connected,
@@ -297,6 +355,8 @@ impl Restoration {
                 version,
             } => {
                 let instance = Instance {
+                    given_attributes,
+                    tags,
                     status,
                     leaving,
                     connected,
@@ -323,6 +383,9 @@ impl Restoration {
             }
             Piece::Schedule(schedule) => state.schedules.put(Schedule::clone(&schedule)),
             Piece::Delivery { receiver, position } => drop(state.deliveries.insert(receiver, position)),
+            Piece::AccountSetting { name, principal, value } => {
+                drop(state.account_settings.insert((name, principal), value));
+            }
             Piece::ClientToken { cluster, token, tasks } => {
                 state.client_tokens.insert((cluster, token), tasks);
             }

@@ -13,6 +13,7 @@ mod task;
 
 use std::sync::Arc;
 
+use berth_model::account::SettingName;
 use berth_model::fault::Fault;
 use berth_model::id::{ClusterName, DefinitionId, Family, InstanceId, ServiceName, TaskId};
 use berth_model::status::ClusterStatus;
@@ -40,6 +41,8 @@ pub struct State {
     pub(crate) clusters: OrdMap<ClusterName, Arc<Cluster>>,
     pub(crate) cluster_names: OrdMap<ClusterKey, ClusterName>,
     pub(crate) families: OrdMap<Family, Arc<FamilyRevisions>>,
+    /// Definitions that are to be deleted when nothing uses them any more: an index.
+    pub(crate) deleting: OrdSet<DefinitionId>,
     pub(crate) instances: OrdMap<InstanceKey, Arc<Instance>>,
     pub(crate) tasks: OrdMap<TaskKey, Arc<Task>>,
     /// Tasks without an instance.
@@ -54,6 +57,8 @@ pub struct State {
     pub(crate) client_tokens: OrdMap<(ClusterKey, Arc<str>), Arc<[TaskId]>>,
     /// Behind what receivers of events were told.
     pub(crate) deliveries: OrdMap<Arc<str>, Position>,
+    /// Account settings by name and principal; those without one hold for everybody else.
+    pub(crate) account_settings: OrdMap<(SettingName, Option<Arc<str>>), Arc<str>>,
     /// How often any instance has changed: who remembers it knows whether instances are still as they were.
     pub(crate) instance_changes: u64,
     /// Which instances changed last, the latest last.
@@ -119,6 +124,11 @@ impl State {
     #[must_use]
     pub fn definition(&self, id: &DefinitionId) -> Option<&Arc<RegisteredDefinition>> {
         self.family(&id.family)?.get(id.revision)
+    }
+
+    /// The definitions that are to be deleted.
+    pub fn deleting(&self) -> impl Iterator<Item = &DefinitionId> {
+        self.deleting.iter()
     }
 
     /// An instance, whatever its status.
@@ -245,6 +255,20 @@ impl State {
         self.client_tokens.get(&(cluster, Arc::clone(token)))
     }
 
+    /// What was set of the account: name, principal (none where it holds for everybody else) and value.
+    pub fn account_settings(&self) -> impl Iterator<Item = (SettingName, Option<&Arc<str>>, &Arc<str>)> {
+        let all = self.account_settings.iter();
+        all.map(|((name, principal), value)| (*name, principal.as_ref(), value))
+    }
+
+    /// What an account setting is for the principal: what was set for it, else for everybody, else its default.
+    #[must_use]
+    pub fn account_setting(&self, name: SettingName, principal: &Arc<str>) -> &str {
+        let set = self.account_settings.get(&(name, Some(Arc::clone(principal))));
+        set.or_else(|| self.account_settings.get(&(name, None)))
+            .map_or(name.default_value(), |value| value)
+    }
+
     /// Behind what a receiver of events was told; nothing where there is no such receiver.
     #[must_use]
     pub fn delivered(&self, receiver: &str) -> Option<Position> {
@@ -259,6 +283,7 @@ impl PartialEq for State {
             && self.clusters == other.clusters
             && self.cluster_names == other.cluster_names
             && self.families == other.families
+            && self.deleting == other.deleting
             && self.instances == other.instances
             && self.tasks == other.tasks
             && self.queue == other.queue
@@ -268,5 +293,6 @@ impl PartialEq for State {
             && self.deregistering == other.deregistering
             && self.client_tokens == other.client_tokens
             && self.deliveries == other.deliveries
+            && self.account_settings == other.account_settings
     }
 }

@@ -185,6 +185,7 @@ fn hint(change: &Change) -> Option<(ClusterKey, Hint, Place<'_>)> {
     match change {
         Change::InstanceRegistered { cluster, instance, .. }
         | Change::InstanceStatusSet { cluster, instance, .. }
+        | Change::InstanceAttributesSet { cluster, instance, .. }
         | Change::InstanceConnection { cluster, instance, .. } => {
             Some((*cluster, Hint::Room, Place::Instance(*instance)))
         }
@@ -203,9 +204,14 @@ fn hint(change: &Change) -> Option<(ClusterKey, Hint, Place<'_>)> {
             Some((*cluster, Hint::Tasks, Place::Placements(placements)))
         }
         Change::ClusterCreated { .. }
+        | Change::ClusterUpdated { .. }
         | Change::ClusterDeleted { .. }
+        | Change::AccountSettingSet { .. }
         | Change::DefinitionRegistered { .. }
         | Change::DefinitionDeregistered { .. }
+        | Change::DefinitionDeletionRequested { .. }
+        | Change::DefinitionsForgotten { .. }
+        | Change::TagsSet { .. }
         | Change::TasksQueued { .. }
         | Change::QueuedTaskEnded { .. }
         | Change::TaskProtectionSet { .. }

@@ -19,16 +19,18 @@ mod step;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_model::arn::DefinitionReference;
+use berth_model::arn::{DefinitionReference, Resource};
 use berth_model::fault::Fault;
-use berth_model::id::{InstanceId, TaskId};
+use berth_model::id::{DefinitionId, DefinitionRevision, InstanceId, TaskId};
 use berth_model::service::ServiceStatus;
 use berth_model::status::TaskStatus;
+use berth_model::tag::Tag;
 use berth_model::time::Timestamp;
 use berth_scheduler_core::change::{Change, Entry, Record};
 use berth_scheduler_core::command::{Command, Env, Memory};
+use berth_scheduler_core::decide::attribute::{DeleteAttributes, PutAttributes};
 use berth_scheduler_core::decide::cluster::{CreateCluster, DeleteCluster};
-use berth_scheduler_core::decide::definition::DeregisterDefinition;
+use berth_scheduler_core::decide::definition::{DeleteDefinitions, DeregisterDefinition};
 use berth_scheduler_core::decide::instance::{
     ConnectInstance, DeregisterInstance, SetConnection, SetInstancesStatus, SetLeaving,
 };
@@ -39,8 +41,11 @@ use berth_scheduler_core::decide::report::ReportTasks;
 use berth_scheduler_core::decide::service::{DeleteService, ServiceUpdate, StopDeployment, UpdateService};
 use berth_scheduler_core::decide::start::{Chosen, StartTask};
 use berth_scheduler_core::decide::stop::StopTask;
+use berth_scheduler_core::decide::tag::TagResource;
 use berth_scheduler_core::decide::target::RecordTargets;
-use berth_scheduler_core::decide::upkeep::{ForgetServices, ForgetStoppedTasks};
+use berth_scheduler_core::decide::upkeep::{
+    ExpireDefinitions, ForgetDefinitions, ForgetServices, ForgetStoppedTasks, unused_definitions,
+};
 use berth_scheduler_core::fold::fold_record;
 use berth_scheduler_core::invariant;
 use berth_scheduler_core::keys::{ClusterKey, InstanceKey, Revision};
@@ -202,10 +207,24 @@ impl History {
             Step::Deregister { revision } => {
                 let reference = DefinitionReference {
                     family: family(),
-                    revision: Some(berth_model::id::DefinitionRevision(*revision)),
+                    revision: Some(DefinitionRevision(*revision)),
                 };
                 self.submit(&DeregisterDefinition { reference }).map(drop)
             }
+            Step::DeleteDefinition { revision } => self
+                .submit(&DeleteDefinitions {
+                    ids: vec![DefinitionId {
+                        family: family(),
+                        revision: DefinitionRevision(*revision),
+                    }],
+                })
+                .map(drop),
+            Step::ExpireDefinitions => self
+                .submit(&ExpireDefinitions {
+                    retention: Duration::from_millis(100),
+                    limit: 1,
+                })
+                .map(drop),
             Step::Connect { instance, cpu, leaves } => self
                 .submit(&ConnectInstance {
                     cluster: cluster(),
@@ -238,6 +257,7 @@ impl History {
                     force: *force,
                 })
                 .map(drop),
+            Step::Mark { instance, marked } => self.mark(*instance, *marked),
             Step::Run { count, distinct, pack } => self.run(*count, *distinct, *pack),
             Step::Queue { count, rule, patience } => self.queue(*count, *rule, *patience),
             Step::Wake => {
@@ -260,6 +280,7 @@ impl History {
                     instances: instances.iter().map(|id| self.chosen(*id)).collect(),
                 })
                 .map(drop),
+            Step::Tag { nth, of, set } => self.tag(*nth, *of, *set),
             Step::Stop { nth } => {
                 let task = self.nth_task(*nth).0;
                 self.submit(&StopTask {
@@ -292,6 +313,8 @@ impl History {
             Step::Forget { age } => {
                 let retention = Duration::from_millis(*age);
                 drop(self.submit(&ForgetServices { retention }));
+                let unused = unused_definitions(&self.state);
+                drop(self.submit(&ForgetDefinitions { unused }));
                 self.submit(&ForgetStoppedTasks { retention, limit: 3 }).map(drop)
             }
         };
@@ -349,6 +372,38 @@ impl History {
         Chosen {
             instance,
             version: known.map(|known| known.version).filter(|_| id.is_multiple_of(2)),
+        }
+    }
+
+    fn tag(&mut self, nth: usize, of: u8, set: bool) -> Result<(), Fault> {
+        let (task, instance) = self.nth_task(nth);
+        let resource = match of {
+            0 => Resource::Task(cluster(), task),
+            1 => Resource::Task(cluster(), self.nth_queued(nth)),
+            2 => Resource::Instance(cluster(), instance),
+            3 => Resource::Cluster(cluster()),
+            _ => Resource::Definition(DefinitionReference {
+                family: family(),
+                revision: Some(DefinitionRevision(1)),
+            }),
+        };
+        let tag = Tag {
+            key: "team".to_owned(),
+            value: nth.to_string(),
+        };
+        self.submit(&TagResource {
+            resource,
+            set: set.then_some(tag).into_iter().collect(),
+            remove: if set { Vec::new() } else { vec!["team".to_owned()] },
+        })
+    }
+
+    fn mark(&mut self, instance: u128, marked: bool) -> Result<(), Fault> {
+        let attributes = [(InstanceId::from_bits(instance), [("mark".to_owned(), None)].into())].into();
+        let cluster = cluster();
+        match marked {
+            true => self.submit(&PutAttributes { cluster, attributes }),
+            false => self.submit(&DeleteAttributes { cluster, attributes }).map(drop),
         }
     }
 

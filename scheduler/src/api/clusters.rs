@@ -1,14 +1,17 @@
-//! CreateCluster, DescribeClusters, ListClusters, DeleteCluster.
+//! CreateCluster, DescribeClusters, ListClusters, UpdateCluster, UpdateClusterSettings, DeleteCluster.
+
+mod settings;
+mod statistics;
 
 use berth_model::fault::Fault;
 use berth_model::id::ClusterName;
 use berth_model::status::ClusterStatus;
 use berth_proto::ecs::v1 as ecs;
-use berth_scheduler_core::decide::cluster::{CreateCluster, DeleteCluster};
+use berth_scheduler_core::decide::cluster::{CreateCluster, CreateConfiguredCluster, DeleteCluster, UpdateCluster};
 use berth_scheduler_core::state::State;
 
 use super::page::Page;
-use super::request::{at_most, given, includes, refuse_unsupported, tags};
+use super::request::{at_most, given, includes, refuse_unsupported, required, tags};
 use super::{Api, Caller, describe};
 
 /// Clusters in one DescribeClusters (ECS API).
@@ -26,13 +29,19 @@ pub(super) async fn create(
             "defaultCapacityProviderStrategy",
             !request.default_capacity_provider_strategy.is_empty(),
         ),
-        ("configuration", request.configuration.is_some()),
-        ("serviceConnectDefaults", request.service_connect_defaults.is_some()),
     ])?;
     let name = ClusterName::parse(given(request.cluster_name.as_ref()).unwrap_or(ClusterName::DEFAULT))?;
-    let command = CreateCluster {
-        name: name.clone(),
-        tags: tags(request.tags)?,
+    let command = CreateConfiguredCluster {
+        cluster: CreateCluster {
+            name: name.clone(),
+            tags: tags(request.tags)?,
+        },
+        settings: settings::read(
+            &request.settings,
+            request.configuration.as_ref(),
+            request.service_connect_defaults.as_ref(),
+        )?,
+        principal: api.principal(caller),
     };
     api.submit(command, caller).await?;
     Ok(ecs::CreateClusterResponse {
@@ -46,26 +55,83 @@ pub(super) async fn describe(
     _caller: &Caller,
 ) -> Result<ecs::DescribeClustersResponse, Fault> {
     at_most("clusters", &request.clusters, MAX_DESCRIBED)?;
-    let with_tags = includes(&request.include, &FIELDS, "TAGS")?;
+    let included = |part: &str| includes(&request.include, &FIELDS, part);
+    let (with_tags, with_settings) = (included("TAGS")?, included("SETTINGS")?);
+    let (with_configurations, with_statistics) = (included("CONFIGURATIONS")?, included("STATISTICS")?);
     let asked = match request.clusters.is_empty() {
         true => vec![ClusterName::DEFAULT.to_owned()],
         false => request.clusters,
     };
     let state = api.view();
     let mut response = ecs::DescribeClustersResponse::default();
+    let mut keys = Vec::new();
     for text in asked {
         let name = api.cluster(Some(&text))?;
-        match one(api, &state, &name) {
-            Some(mut cluster) => {
+        match state.cluster(&name) {
+            Some(known) => {
+                let mut cluster = describe::cluster(known, &api.namespace);
                 if !with_tags {
                     cluster.tags.clear();
                 }
+                if !with_settings {
+                    cluster.settings.clear();
+                }
+                if !with_configurations {
+                    cluster.configuration = None;
+                }
                 response.clusters.push(cluster);
+                keys.push(known.key);
             }
             None => response.failures.push(describe::missing(api.namespace.cluster(&name))),
         }
     }
+    if with_statistics {
+        let told = statistics::of(state, keys).await?;
+        for (cluster, statistics) in response.clusters.iter_mut().zip(told) {
+            cluster.statistics = statistics;
+        }
+    }
     Ok(response)
+}
+
+pub(super) async fn update(
+    api: &Api,
+    request: ecs::UpdateClusterRequest,
+    caller: &Caller,
+) -> Result<ecs::UpdateClusterResponse, Fault> {
+    let name = api.cluster(Some(required("cluster", request.cluster.as_ref())?))?;
+    let update = settings::read(
+        &request.settings,
+        request.configuration.as_ref(),
+        request.service_connect_defaults.as_ref(),
+    )?;
+    let command = UpdateCluster {
+        name: name.clone(),
+        update,
+    };
+    api.submit(command, caller).await?;
+    Ok(ecs::UpdateClusterResponse {
+        cluster: one(api, &api.view(), &name),
+    })
+}
+
+pub(super) async fn update_settings(
+    api: &Api,
+    request: ecs::UpdateClusterSettingsRequest,
+    caller: &Caller,
+) -> Result<ecs::UpdateClusterSettingsResponse, Fault> {
+    let name = api.cluster(Some(required("cluster", request.cluster.as_ref())?))?;
+    if request.settings.is_empty() {
+        return Err(Fault::invalid("settings can not be empty."));
+    }
+    let command = UpdateCluster {
+        name: name.clone(),
+        update: settings::read(&request.settings, None, None)?,
+    };
+    api.submit(command, caller).await?;
+    Ok(ecs::UpdateClusterSettingsResponse {
+        cluster: one(api, &api.view(), &name),
+    })
 }
 
 pub(super) async fn list(
@@ -95,7 +161,7 @@ pub(super) async fn delete(
     request: ecs::DeleteClusterRequest,
     caller: &Caller,
 ) -> Result<ecs::DeleteClusterResponse, Fault> {
-    let cluster = super::request::required("cluster", request.cluster.as_ref())?;
+    let cluster = required("cluster", request.cluster.as_ref())?;
     let name = api.cluster(Some(cluster))?;
     api.submit(DeleteCluster { name: name.clone() }, caller).await?;
     Ok(ecs::DeleteClusterResponse {

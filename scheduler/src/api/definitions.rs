@@ -1,19 +1,39 @@
-//! RegisterTaskDefinition, DescribeTaskDefinition, DeregisterTaskDefinition and the two lists.
+//! RegisterTaskDefinition, DescribeTaskDefinition, DeregisterTaskDefinition, DeleteTaskDefinitions and the two lists.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use berth_model::arn::DefinitionReference;
 use berth_model::fault::Fault;
 use berth_model::id::{DefinitionId, Family};
 use berth_model::status::DefinitionStatus;
 use berth_model::task_definition::TaskDefinition;
 use berth_proto::ecs::v1 as ecs;
-use berth_scheduler_core::decide::definition::{DeregisterDefinition, RegisterDefinition, find};
+use berth_scheduler_core::decide::definition::{DeleteDefinitions, DeregisterDefinition, RegisterDefinition, find};
 use berth_scheduler_core::state::{RegisteredDefinition, State};
 
 use super::page::Page;
 use super::request::{convert, given, includes, one_of, required, tags};
 use super::{Api, Caller, describe};
+
+/// Revisions in one DeleteTaskDefinitions (ECS API).
+const MAX_DELETED: usize = 10;
+/// What ECS says of a reference that names no revision.
+const INVALID_REFERENCE: &str =
+    "The specified task definition identifier is invalid. Specify a valid name or ARN and try again.";
+
+/// Members of a definition that only answers have, where somebody sends them back.
+const ANSWERED: [&str; 9] = [
+    "taskDefinitionArn",
+    "revision",
+    "status",
+    "requiresAttributes",
+    "compatibilities",
+    "registeredAt",
+    "deregisteredAt",
+    "deleteRequestedAt",
+    "registeredBy",
+];
 
 pub(super) async fn register(
     api: &Api,
@@ -21,7 +41,9 @@ pub(super) async fn register(
     caller: &Caller,
 ) -> Result<ecs::RegisterTaskDefinitionResponse, Fault> {
     let tags = tags(std::mem::take(&mut request.tags))?;
-    let definition = convert::<TaskDefinition>(&request)?.validated()?;
+    let mut definition = convert::<TaskDefinition>(&request)?;
+    definition.rest.retain(|member, _| !ANSWERED.contains(&member.as_str()));
+    let definition = definition.validated()?;
     let command = RegisterDefinition {
         family: Family::parse(&definition.family)?,
         definition: Arc::new(definition),
@@ -73,6 +95,56 @@ pub(super) async fn deregister(
     })
 }
 
+pub(super) async fn delete(
+    api: &Api,
+    request: ecs::DeleteTaskDefinitionsRequest,
+    caller: &Caller,
+) -> Result<ecs::DeleteTaskDefinitionsResponse, Fault> {
+    let named = &request.task_definitions;
+    if named.is_empty() {
+        return Err(Fault::invalid(
+            "size of TaskDefinition references list must be greater than 0",
+        ));
+    }
+    if named.len() > MAX_DELETED {
+        return Err(Fault::invalid(format!(
+            "Size of TaskDefinition references list cannot exceed {MAX_DELETED}"
+        )));
+    }
+    let failed = |arn: String, reason: &str| ecs::Failure {
+        arn: Some(arn),
+        reason: Some(reason.to_owned()),
+        detail: None,
+    };
+    let mut response = ecs::DeleteTaskDefinitionsResponse::default();
+    let mut ids = Vec::new();
+    for text in named {
+        match api.namespace.parse_definition(text) {
+            Ok(DefinitionReference {
+                family,
+                revision: Some(revision),
+            }) => ids.push(DefinitionId { family, revision }),
+            Ok(_) | Err(_) => response.failures.push(failed(text.clone(), INVALID_REFERENCE)),
+        }
+    }
+    let outcome = api.submit(DeleteDefinitions { ids }, caller).await?;
+    let state = api.view();
+    for one in outcome {
+        match one {
+            Ok(id) => {
+                let registered = state.definition(&id);
+                let described = registered.map(|registered| describe::task_definition(registered, &api.namespace));
+                response.task_definitions.extend(described);
+            }
+            Err(kept) => {
+                let arn = api.namespace.definition(&kept.id);
+                response.failures.push(failed(arn, kept.reason));
+            }
+        }
+    }
+    Ok(response)
+}
+
 pub(super) async fn list(
     api: &Api,
     request: ecs::ListTaskDefinitionsRequest,
@@ -81,12 +153,15 @@ pub(super) async fn list(
     let status = match given(request.status.as_ref()) {
         None => DefinitionStatus::Active,
         Some(name) => {
-            one_of("status", name, &["ACTIVE", "INACTIVE", "DELETE_IN_PROGRESS"])?;
-            match DefinitionStatus::from_name(name) {
-                Some(status) => status,
-                // Nothing is ever being deleted here.
-                None => return Ok(ecs::ListTaskDefinitionsResponse::default()),
-            }
+            one_of(
+                "status",
+                name,
+                &DefinitionStatus::ALL
+                    .iter()
+                    .map(|status| status.name())
+                    .collect::<Vec<_>>(),
+            )?;
+            DefinitionStatus::from_name(name).unwrap_or(DefinitionStatus::Active)
         }
     };
     let descending = match given(request.sort.as_ref()) {
@@ -111,7 +186,7 @@ pub(super) async fn list(
         ids.reverse();
     }
     let rest = ids.into_iter().skip_while(|id| {
-        let passed = |after: &berth_model::arn::DefinitionReference| {
+        let passed = |after: &DefinitionReference| {
             let key = (&id.family, Some(id.revision));
             let last = (&after.family, after.revision);
             if descending { key >= last } else { key <= last }
@@ -146,7 +221,7 @@ pub(super) async fn list_families(
     let after = page.after.clone();
     let rest: BTreeMap<&Family, bool> = state
         .families()
-        .filter(|(name, _)| name.as_str().starts_with(prefix))
+        .filter(|(name, revisions)| name.as_str().starts_with(prefix) && !revisions.is_deleted())
         .filter(|(name, _)| after.as_deref().is_none_or(|after| name.as_str() > after))
         .map(|(name, revisions)| (name, revisions.newest_active().is_some()))
         .filter(|(_, active)| match status {

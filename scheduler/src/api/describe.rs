@@ -72,6 +72,25 @@ pub(super) fn cluster(cluster: &Cluster, namespace: &Namespace) -> ecs::Cluster 
         pending_tasks_count: count(cluster.pending),
         active_services_count: count(cluster.services),
         tags: tags(&cluster.tags),
+        settings: vec![ecs::ClusterSetting {
+            name: Some("containerInsights".to_owned()),
+            value: Some(cluster.settings.container_insights.name().to_owned()),
+        }],
+        configuration: cluster
+            .settings
+            .execute_command_logging
+            .map(|logging| ecs::ClusterConfiguration {
+                execute_command_configuration: Some(ecs::ExecuteCommandConfiguration {
+                    logging: Some(logging.name().to_owned()),
+                    ..ecs::ExecuteCommandConfiguration::default()
+                }),
+                ..ecs::ClusterConfiguration::default()
+            }),
+        service_connect_defaults: cluster.settings.service_connect_namespace.as_ref().map(|namespace| {
+            ecs::ClusterServiceConnectDefaults {
+                namespace: Some(namespace.clone()),
+            }
+        }),
         ..ecs::Cluster::default()
     }
 }
@@ -104,6 +123,7 @@ pub(crate) fn task_definition(registered: &RegisteredDefinition, namespace: &Nam
     shape.status = Some(registered.status.name().to_owned());
     shape.registered_at = Some(registered.registered_at.as_epoch_seconds());
     shape.deregistered_at = registered.deregistered_at.map(Timestamp::as_epoch_seconds);
+    shape.delete_requested_at = registered.delete_requested_at.map(Timestamp::as_epoch_seconds);
     shape.compatibilities = COMPATIBILITIES.map(str::to_owned).to_vec();
     shape.requires_attributes = registered
         .required_attributes
@@ -160,17 +180,22 @@ pub(crate) fn instance(instance: &Instance, cluster: &ClusterName, namespace: &N
         agent_connected: Some(instance.connected),
         running_tasks_count: i32::try_from(instance.running).ok(),
         pending_tasks_count: i32::try_from(instance.pending).ok(),
-        attributes: facts
-            .attributes
-            .iter()
-            .map(|(name, value)| ecs::Attribute {
-                name: Some(name.clone()),
-                value: value.clone(),
-                ..ecs::Attribute::default()
-            })
+        attributes: instance
+            .attributes()
+            .into_iter()
+            .map(|(name, value)| attribute(name, value))
             .collect(),
         registered_at: Some(instance.registered_at.as_epoch_seconds()),
+        tags: tags(&instance.tags),
         ..ecs::ContainerInstance::default()
+    }
+}
+
+pub(super) fn attribute(name: &str, value: Option<&str>) -> ecs::Attribute {
+    ecs::Attribute {
+        name: Some(name.to_owned()),
+        value: value.map(str::to_owned),
+        ..ecs::Attribute::default()
     }
 }
 

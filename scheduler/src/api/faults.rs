@@ -53,14 +53,19 @@ pub(super) fn status(fault: &Fault) -> Status {
         FaultClass::ClusterNotFound
         | FaultClass::ServiceNotFound
         | FaultClass::ServiceDeploymentNotFound
+        | FaultClass::TargetNotFound
+        | FaultClass::NamespaceNotFound
         | FaultClass::ResourceNotFound
         | FaultClass::ObjectNotFound => Code::NotFound,
         FaultClass::ClusterContainsContainerInstances
         | FaultClass::ClusterContainsTasks
         | FaultClass::ClusterContainsServices
+        | FaultClass::NoUpdateAvailable
         | FaultClass::ServiceNotActive => Code::FailedPrecondition,
         FaultClass::Conflict => Code::AlreadyExists,
-        FaultClass::LimitExceeded | FaultClass::Throttling => Code::ResourceExhausted,
+        FaultClass::LimitExceeded | FaultClass::AttributeLimitExceeded | FaultClass::Throttling => {
+            Code::ResourceExhausted
+        }
         FaultClass::UnsupportedFeature | FaultClass::UnknownOperation => Code::Unimplemented,
         FaultClass::MissingAuthenticationToken
         | FaultClass::IncompleteSignature

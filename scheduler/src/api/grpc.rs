@@ -23,9 +23,10 @@ use tonic::{Code, Request, Response, Status};
 
 use super::call::{self, At};
 use super::operations::{as_seen, for_each_operation, for_each_scaling_operation, unserved};
+use super::refused::refusal;
 use super::{
-    Api, Caller, autoscaling, clusters, definitions, events, faults, history, instances, plan, protection, schedules,
-    services, tags, targets, tasks, usage,
+    Api, Caller, account, attributes, autoscaling, clusters, definitions, events, faults, history, instances, plan,
+    protection, schedules, services, tags, targets, tasks, usage,
 };
 
 /// ECS's operations over gRPC.
@@ -229,6 +230,13 @@ fn answer<T>(api: &Api, served: Result<T, Fault>) -> Result<Response<T>, Status>
             Err(status)
         }
     }
+}
+
+/// The answer to a call of an operation that ECS has and this scheduler refuses, whether it knows its shapes or not.
+#[must_use]
+pub fn refuse<B: Default>(path: &str) -> Option<http::Response<B>> {
+    let operation = path.strip_prefix("/berth.ecs.v1.Ecs/")?;
+    Some(faults::status(&refusal(operation)?).into_http())
 }
 
 /// Gives an error that the gRPC library made by itself (bytes that are no message, an unknown method, a message that

@@ -1,8 +1,9 @@
-//! ListContainerInstances, DescribeContainerInstances, UpdateContainerInstancesState, DeregisterContainerInstance.
+//! ListContainerInstances, DescribeContainerInstances, UpdateContainerInstancesState, DeregisterContainerInstance,
+//! UpdateContainerAgent.
 
 use std::sync::Arc;
 
-use berth_model::fault::Fault;
+use berth_model::fault::{Fault, FaultClass};
 use berth_model::id::InstanceId;
 use berth_model::query::Expression;
 use berth_model::status::InstanceStatus;
@@ -82,7 +83,7 @@ pub(super) async fn describe(
         return Err(Fault::client("Container Instances cannot be empty."));
     }
     at_most("containerInstances", &request.container_instances, MAX_DESCRIBED)?;
-    includes(&request.include, &["TAGS", HEALTH], "TAGS")?;
+    let with_tags = includes(&request.include, &["TAGS", HEALTH], "TAGS")?;
     let with_health = request.include.iter().any(|part| part == HEALTH);
     if with_health && api.is_past() {
         return Err(Fault::invalid(format!(
@@ -98,6 +99,9 @@ pub(super) async fn describe(
         match state.instance(key) {
             Some(known) => {
                 let mut described = describe::instance(known, &name, &api.namespace);
+                if !with_tags {
+                    described.tags.clear();
+                }
                 if with_health {
                     described.health_status = Some(health(api.registry.conditions(key)));
                 }
@@ -184,6 +188,29 @@ pub(super) async fn update_state(
         container_instances: described.collect(),
         failures: failures.collect(),
     })
+}
+
+/// Nobody's agent is updated from here: it belongs to its host, with its package.
+pub(super) async fn update_agent(
+    api: &Api,
+    request: ecs::UpdateContainerAgentRequest,
+    _caller: &Caller,
+) -> Result<ecs::UpdateContainerAgentResponse, Fault> {
+    let name = api.cluster(given(request.cluster.as_ref()))?;
+    let text = required("containerInstance", request.container_instance.as_ref())?;
+    let instance = api.namespace.parse_instance(&name, text)?;
+    let state = api.view();
+    let cluster = state.active_cluster(&name)?.key;
+    let known = state.instance(InstanceKey { cluster, instance });
+    if known.is_none_or(|known| known.status == InstanceStatus::Inactive) {
+        return Err(Fault::invalid(format!(
+            "Referenced container instance {instance} not found."
+        )));
+    }
+    Err(Fault::new(
+        FaultClass::NoUpdateAvailable,
+        format!("There is no update for container instance {instance}: its agent is updated with its host's package."),
+    ))
 }
 
 pub(super) async fn deregister(

@@ -21,7 +21,10 @@ use serde_json::Value;
 
 use super::call::{self, At};
 use super::operations::{self, as_seen, for_each_operation, for_each_scaling_operation, unserved};
-use super::{Api, Caller, autoscaling, clusters, definitions, faults, instances, protection, services, tags, tasks};
+use super::{
+    Api, Caller, account, attributes, autoscaling, clusters, definitions, faults, instances, protection, services,
+    tags, tasks,
+};
 
 /// Bytes of a request body: far above the 64 KiB of a task definition, the largest thing that ECS takes.
 const MAX_BODY: usize = 1024 * 1024;

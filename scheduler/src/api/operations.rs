@@ -2,6 +2,8 @@
 
 use berth_model::fault::{Fault, FaultClass};
 
+use super::refused::refusal;
+
 /// Calls the macro `$mouth`, with what it is given, with every ECS operation: those that are served, with whether they
 /// only read and the function that serves them, and those that ECS has and this scheduler has not yet.
 macro_rules! for_each_operation {
@@ -12,10 +14,13 @@ macro_rules! for_each_operation {
                 "CreateCluster" write create_cluster CreateClusterRequest CreateClusterResponse = clusters::create;
                 "DescribeClusters" read describe_clusters DescribeClustersRequest DescribeClustersResponse = clusters::describe;
                 "ListClusters" read list_clusters ListClustersRequest ListClustersResponse = clusters::list;
+                "UpdateCluster" write update_cluster UpdateClusterRequest UpdateClusterResponse = clusters::update;
+                "UpdateClusterSettings" write update_cluster_settings UpdateClusterSettingsRequest UpdateClusterSettingsResponse = clusters::update_settings;
                 "DeleteCluster" write delete_cluster DeleteClusterRequest DeleteClusterResponse = clusters::delete;
                 "RegisterTaskDefinition" write register_task_definition RegisterTaskDefinitionRequest RegisterTaskDefinitionResponse = definitions::register;
                 "DescribeTaskDefinition" read describe_task_definition DescribeTaskDefinitionRequest DescribeTaskDefinitionResponse = definitions::describe;
                 "DeregisterTaskDefinition" write deregister_task_definition DeregisterTaskDefinitionRequest DeregisterTaskDefinitionResponse = definitions::deregister;
+                "DeleteTaskDefinitions" write delete_task_definitions DeleteTaskDefinitionsRequest DeleteTaskDefinitionsResponse = definitions::delete;
                 "ListTaskDefinitions" read list_task_definitions ListTaskDefinitionsRequest ListTaskDefinitionsResponse = definitions::list;
                 "ListTaskDefinitionFamilies" read list_task_definition_families ListTaskDefinitionFamiliesRequest ListTaskDefinitionFamiliesResponse = definitions::list_families;
                 "RunTask" write run_task RunTaskRequest RunTaskResponse = tasks::run;
@@ -30,6 +35,7 @@ macro_rules! for_each_operation {
                 "DeleteService" write delete_service DeleteServiceRequest DeleteServiceResponse = services::delete;
                 "DescribeServices" read describe_services DescribeServicesRequest DescribeServicesResponse = services::describe;
                 "ListServices" read list_services ListServicesRequest ListServicesResponse = services::list;
+                "ListServicesByNamespace" read list_services_by_namespace ListServicesByNamespaceRequest ListServicesByNamespaceResponse = services::list_by_namespace;
                 "ListServiceDeployments" read list_service_deployments ListServiceDeploymentsRequest ListServiceDeploymentsResponse = services::deployments::list;
                 "DescribeServiceDeployments" read describe_service_deployments DescribeServiceDeploymentsRequest DescribeServiceDeploymentsResponse = services::deployments::describe;
                 "DescribeServiceRevisions" read describe_service_revisions DescribeServiceRevisionsRequest DescribeServiceRevisionsResponse = services::deployments::describe_revisions;
@@ -38,17 +44,21 @@ macro_rules! for_each_operation {
                 "DescribeContainerInstances" read describe_container_instances DescribeContainerInstancesRequest DescribeContainerInstancesResponse = instances::describe;
                 "UpdateContainerInstancesState" write update_container_instances_state UpdateContainerInstancesStateRequest UpdateContainerInstancesStateResponse = instances::update_state;
                 "DeregisterContainerInstance" write deregister_container_instance DeregisterContainerInstanceRequest DeregisterContainerInstanceResponse = instances::deregister;
+                "UpdateContainerAgent" write update_container_agent UpdateContainerAgentRequest UpdateContainerAgentResponse = instances::update_agent;
+                "PutAttributes" write put_attributes PutAttributesRequest PutAttributesResponse = attributes::put;
+                "DeleteAttributes" write delete_attributes DeleteAttributesRequest DeleteAttributesResponse = attributes::delete;
+                "ListAttributes" read list_attributes ListAttributesRequest ListAttributesResponse = attributes::list;
                 "TagResource" write tag_resource TagResourceRequest TagResourceResponse = tags::tag;
                 "UntagResource" write untag_resource UntagResourceRequest UntagResourceResponse = tags::untag;
                 "ListTagsForResource" read list_tags_for_resource ListTagsForResourceRequest ListTagsForResourceResponse = tags::list;
+                "ListAccountSettings" read list_account_settings ListAccountSettingsRequest ListAccountSettingsResponse = account::list;
+                "PutAccountSetting" write put_account_setting PutAccountSettingRequest PutAccountSettingResponse = account::put;
+                "PutAccountSettingDefault" write put_account_setting_default PutAccountSettingDefaultRequest PutAccountSettingDefaultResponse = account::put_default;
+                "DeleteAccountSetting" write delete_account_setting DeleteAccountSettingRequest DeleteAccountSettingResponse = account::delete;
             }
             unserved {
-                "UpdateCluster" update_cluster UpdateClusterRequest UpdateClusterResponse;
-                "UpdateClusterSettings" update_cluster_settings UpdateClusterSettingsRequest UpdateClusterSettingsResponse;
                 "PutClusterCapacityProviders" put_cluster_capacity_providers PutClusterCapacityProvidersRequest PutClusterCapacityProvidersResponse;
-                "DeleteTaskDefinitions" delete_task_definitions DeleteTaskDefinitionsRequest DeleteTaskDefinitionsResponse;
                 "ExecuteCommand" execute_command ExecuteCommandRequest ExecuteCommandResponse;
-                "ListServicesByNamespace" list_services_by_namespace ListServicesByNamespaceRequest ListServicesByNamespaceResponse;
                 "ContinueServiceDeployment" continue_service_deployment ContinueServiceDeploymentRequest ContinueServiceDeploymentResponse;
                 "CreateTaskSet" create_task_set CreateTaskSetRequest CreateTaskSetResponse;
                 "DescribeTaskSets" describe_task_sets DescribeTaskSetsRequest DescribeTaskSetsResponse;
@@ -56,18 +66,10 @@ macro_rules! for_each_operation {
                 "DeleteTaskSet" delete_task_set DeleteTaskSetRequest DeleteTaskSetResponse;
                 "UpdateServicePrimaryTaskSet" update_service_primary_task_set UpdateServicePrimaryTaskSetRequest UpdateServicePrimaryTaskSetResponse;
                 "RegisterContainerInstance" register_container_instance RegisterContainerInstanceRequest RegisterContainerInstanceResponse;
-                "UpdateContainerAgent" update_container_agent UpdateContainerAgentRequest UpdateContainerAgentResponse;
-                "PutAttributes" put_attributes PutAttributesRequest PutAttributesResponse;
-                "DeleteAttributes" delete_attributes DeleteAttributesRequest DeleteAttributesResponse;
-                "ListAttributes" list_attributes ListAttributesRequest ListAttributesResponse;
                 "CreateCapacityProvider" create_capacity_provider CreateCapacityProviderRequest CreateCapacityProviderResponse;
                 "DescribeCapacityProviders" describe_capacity_providers DescribeCapacityProvidersRequest DescribeCapacityProvidersResponse;
                 "UpdateCapacityProvider" update_capacity_provider UpdateCapacityProviderRequest UpdateCapacityProviderResponse;
                 "DeleteCapacityProvider" delete_capacity_provider DeleteCapacityProviderRequest DeleteCapacityProviderResponse;
-                "ListAccountSettings" list_account_settings ListAccountSettingsRequest ListAccountSettingsResponse;
-                "PutAccountSetting" put_account_setting PutAccountSettingRequest PutAccountSettingResponse;
-                "PutAccountSettingDefault" put_account_setting_default PutAccountSettingDefaultRequest PutAccountSettingDefaultResponse;
-                "DeleteAccountSetting" delete_account_setting DeleteAccountSettingRequest DeleteAccountSettingResponse;
             }
         }
     };
@@ -120,6 +122,9 @@ pub(super) fn unknown(api: &str, operation: &str) -> Fault {
     if api == SCALING && UNSCALED.contains(&operation) {
         return Fault::new(FaultClass::Validation, unserved(operation).message);
     }
+    if let Some(fault) = refusal(operation).filter(|_| api == ECS) {
+        return fault;
+    }
     let text = format!("'{operation}' is no operation of the {api} API.");
     Fault::new(FaultClass::UnknownOperation, text)
 }
@@ -128,7 +133,8 @@ pub(super) fn unknown(api: &str, operation: &str) -> Fault {
 pub(super) const ECS: &str = "ECS";
 pub(super) const SCALING: &str = "Application Auto Scaling";
 
-/// The fault of an operation that ECS has and this scheduler has not.
+/// The fault of an operation whose shapes are known and that this scheduler has not.
 pub(super) fn unserved(operation: &str) -> Fault {
-    Fault::unsupported(format!("{operation} is not supported by this scheduler."))
+    let text = || format!("{operation} is not supported by this scheduler.");
+    refusal(operation).unwrap_or_else(|| Fault::unsupported(text()))
 }

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 /// # Errors
 /// `ClientException` naming the member when the types differ.
 pub(crate) fn convert<T: DeserializeOwned>(shape: &impl Serialize) -> Result<T, Fault> {
-    let value = serde_json::to_value(shape).map_err(|error| Fault::server(format!("cannot be written: {error}")))?;
+    let value = serde_json::to_value(shape).map_err(|error| Fault::client(error.to_string()))?;
     serde_path_to_error::deserialize(value)
         .map_err(|error| Fault::client(format!("{}: {}", error.path(), error.inner())))
 }

@@ -1,4 +1,4 @@
-//! CreateService, UpdateService, DeleteService, DescribeServices, ListServices.
+//! CreateService, UpdateService, DeleteService, DescribeServices, ListServices, ListServicesByNamespace.
 
 mod configuration;
 pub(super) mod deployments;
@@ -6,8 +6,8 @@ pub(super) mod deployments;
 use std::sync::Arc;
 
 use berth_model::arn::Namespace;
-use berth_model::fault::Fault;
-use berth_model::id::{ClusterName, ServiceName};
+use berth_model::fault::{Fault, FaultClass};
+use berth_model::id::{ClusterName, ServiceName, shortened};
 use berth_model::load_balancer::{self, LoadBalancer, RawLoadBalancer, TargetSettings};
 use berth_model::placement;
 use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy, lost_grace, validate};
@@ -329,6 +329,42 @@ pub(super) async fn list(
         service_arns: services
             .into_iter()
             .map(|service| api.namespace.service(&name, &service.name))
+            .collect(),
+        next_token,
+    })
+}
+
+/// What the names of clusters' namespaces end with: gateways answer DNS for `SERVICE.CLUSTER.berth`.
+const NAMESPACE: &str = ".berth";
+
+pub(super) async fn list_by_namespace(
+    api: &Api,
+    request: ecs::ListServicesByNamespaceRequest,
+    _caller: &Caller,
+) -> Result<ecs::ListServicesByNamespaceResponse, Fault> {
+    let namespace = required("namespace", request.namespace.as_ref())?;
+    let page = Page::of_at_most(request.max_results, request.next_token.as_ref(), LISTED)?;
+    let after = page.after.clone();
+    let state = api.view();
+    let name = namespace.strip_suffix(NAMESPACE).map(ClusterName::parse);
+    let name = name.and_then(Result::ok);
+    let known = name.and_then(|name| state.active_cluster(&name).ok());
+    let cluster = known.ok_or_else(|| {
+        let text = format!(
+            "Namespace not found: '{}'. It should be CLUSTER{NAMESPACE}.",
+            shortened(namespace)
+        );
+        Fault::new(FaultClass::NamespaceNotFound, text)
+    })?;
+    let rest = state
+        .services_of(cluster.key)
+        .filter(|service| service.is_active())
+        .filter(|service| after.as_deref().is_none_or(|after| service.name.as_str() > after));
+    let (services, next_token) = page.take(rest, |service| service.name.to_string());
+    Ok(ecs::ListServicesByNamespaceResponse {
+        service_arns: services
+            .into_iter()
+            .map(|service| api.namespace.service(&cluster.name, &service.name))
             .collect(),
         next_token,
     })

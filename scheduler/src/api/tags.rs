@@ -5,7 +5,7 @@ use berth_model::fault::{Fault, FaultClass};
 use berth_model::tag::Tag;
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::decide::definition::find;
-use berth_scheduler_core::decide::tag::TagService;
+use berth_scheduler_core::decide::tag::TagResource;
 use berth_scheduler_core::keys::{InstanceKey, ServiceKey, TaskKey};
 use berth_scheduler_core::state::State;
 
@@ -21,7 +21,7 @@ pub(super) async fn tag(
     if request.tags.is_empty() {
         return Err(Fault::invalid("tags can not be empty."));
     }
-    edit(api, "TagResource", arn, tags(request.tags)?, Vec::new(), caller).await?;
+    edit(api, arn, tags(request.tags)?, Vec::new(), caller).await?;
     Ok(ecs::TagResourceResponse {})
 }
 
@@ -34,28 +34,13 @@ pub(super) async fn untag(
     if request.tag_keys.is_empty() {
         return Err(Fault::invalid("tagKeys can not be empty."));
     }
-    edit(api, "UntagResource", arn, Vec::new(), request.tag_keys, caller).await?;
+    edit(api, arn, Vec::new(), request.tag_keys, caller).await?;
     Ok(ecs::UntagResourceResponse {})
 }
 
-async fn edit(
-    api: &Api,
-    operation: &str,
-    arn: &str,
-    set: Vec<Tag>,
-    remove: Vec<String>,
-    caller: &Caller,
-) -> Result<(), Fault> {
-    let resource = api.namespace.parse_resource(arn)?;
-    let Resource::Service(cluster, service) = resource else {
-        return Err(Fault::unsupported(format!(
-            "{operation} of {} is not supported by this scheduler.",
-            resource.kind()
-        )));
-    };
-    let command = TagService {
-        cluster,
-        service,
+async fn edit(api: &Api, arn: &str, set: Vec<Tag>, remove: Vec<String>, caller: &Caller) -> Result<(), Fault> {
+    let command = TagResource {
+        resource: api.namespace.parse_resource(arn)?,
         set,
         remove,
     };
@@ -99,11 +84,12 @@ fn of<'s>(state: &'s State, resource: &Resource) -> Result<Option<&'s [Tag]>, Fa
             let launch = placed.or_else(|| state.queue().task(key).map(|known| &known.wait.launch));
             launch.map(|launch| &*launch.tags)
         }
-        // They are given none.
         Resource::Instance(name, instance) => {
             let cluster = state.active_cluster(name)?.key;
             let instance = *instance;
-            state.instance(InstanceKey { cluster, instance }).map(|_| &[][..])
+            state
+                .instance(InstanceKey { cluster, instance })
+                .map(|known| &*known.tags)
         }
         Resource::Definition(reference) => find(state, reference).map(|known| &*known.tags),
     })

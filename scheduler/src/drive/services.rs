@@ -90,7 +90,8 @@ impl Heard {
             }
             Change::InstanceRegistered { cluster, instance, .. }
             | Change::InstanceConnection { cluster, instance, .. }
-            | Change::InstanceStatusSet { cluster, instance, .. } => {
+            | Change::InstanceStatusSet { cluster, instance, .. }
+            | Change::InstanceAttributesSet { cluster, instance, .. } => {
                 self.instances.insert(InstanceKey {
                     cluster: *cluster,
                     instance: *instance,
@@ -106,9 +107,14 @@ impl Heard {
             | Change::ServiceInactive { .. }
             | Change::ServicesForgotten { .. }
             | Change::ClusterCreated { .. }
+            | Change::ClusterUpdated { .. }
             | Change::ClusterDeleted { .. }
+            | Change::AccountSettingSet { .. }
             | Change::DefinitionRegistered { .. }
             | Change::DefinitionDeregistered { .. }
+            | Change::DefinitionDeletionRequested { .. }
+            | Change::DefinitionsForgotten { .. }
+            | Change::TagsSet { .. }
             | Change::TasksPlaced { .. }
             | Change::TasksQueued { .. }
             | Change::QueuedTasksPlaced { .. }

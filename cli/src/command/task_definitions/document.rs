@@ -32,7 +32,7 @@ fn parse(text: &str) -> anyhow::Result<RegisterTaskDefinitionRequest> {
     let request: RegisterTaskDefinitionRequest = serde_path_to_error::deserialize(&document)?;
     // The wire's types pass over what they do not know. A misspelt member must not be dropped in silence, and
     // every member that was understood is written again.
-    let understood = serde_json::to_value(&request)?;
+    let understood = serde_json::to_value(without_unknown(request.clone()))?;
     let unknown = unknown_member(&document, &understood, "");
     ensure!(
         unknown.is_none(),
@@ -40,6 +40,21 @@ fn parse(text: &str) -> anyhow::Result<RegisterTaskDefinitionRequest> {
         unknown.unwrap_or_default()
     );
     Ok(request)
+}
+
+/// The request without what the wire would carry although it does not know it.
+fn without_unknown(mut request: RegisterTaskDefinitionRequest) -> RegisterTaskDefinitionRequest {
+    request.unknown_members.clear();
+    for volume in &mut request.volumes {
+        volume.unknown_members.clear();
+    }
+    for container in &mut request.container_definitions {
+        container.unknown_members.clear();
+        for mapping in &mut container.port_mappings {
+            mapping.unknown_members.clear();
+        }
+    }
+    request
 }
 
 /// The path of the first member of `given` that `understood` lacks.

@@ -149,6 +149,26 @@ impl State {
         })
     }
 
+    pub(super) fn delete_task_definitions(
+        &mut self,
+        request: DeleteTaskDefinitionsRequest,
+    ) -> Answer<DeleteTaskDefinitionsResponse> {
+        let mut answer = DeleteTaskDefinitionsResponse::default();
+        for name in &request.task_definitions {
+            let definition = self.definition(name)?;
+            if definition.status() == "ACTIVE" {
+                answer.failures.push(Failure {
+                    reason: Some("The specified task definition is still in ACTIVE status.".to_owned()),
+                    ..missing(definition.task_definition_arn())
+                });
+            } else {
+                definition.status = Some("DELETE_IN_PROGRESS".to_owned());
+                answer.task_definitions.push(definition.clone());
+            }
+        }
+        Ok(answer)
+    }
+
     pub(super) fn deregister_task_definition(
         &mut self,
         request: DeregisterTaskDefinitionRequest,
@@ -319,6 +339,37 @@ impl State {
             }
         }
         Ok(answer)
+    }
+
+    pub(super) fn put_attributes(&mut self, request: PutAttributesRequest) -> Answer<PutAttributesResponse> {
+        for attribute in &request.attributes {
+            let known = &mut self.target(attribute.target_id())?.attributes;
+            known.retain(|it| it.name != attribute.name);
+            known.push(Attribute {
+                target_type: None,
+                target_id: None,
+                ..attribute.clone()
+            });
+        }
+        Ok(PutAttributesResponse {
+            attributes: request.attributes,
+        })
+    }
+
+    pub(super) fn delete_attributes(&mut self, request: DeleteAttributesRequest) -> Answer<DeleteAttributesResponse> {
+        for attribute in &request.attributes {
+            let known = &mut self.target(attribute.target_id())?.attributes;
+            known.retain(|it| it.name != attribute.name);
+        }
+        Ok(DeleteAttributesResponse {
+            attributes: request.attributes,
+        })
+    }
+
+    fn target(&mut self, arn: &str) -> Answer<&mut ContainerInstance> {
+        let text = format!("Could not find {arn}");
+        self.instance(arn)
+            .ok_or_else(|| fault("TargetNotFoundException", &text))
     }
 
     pub(super) fn deregister_container_instance(

@@ -43,6 +43,8 @@ pub(crate) struct State {
     pub(crate) plan: Option<PlanResponse>,
     /// The calls of it.
     pub(crate) plan_calls: Vec<PlanRequest>,
+    /// Account settings by name.
+    pub(crate) settings: BTreeMap<String, String>,
     /// Services.
     pub(crate) services: Vec<Service>,
     /// Targets of any service.

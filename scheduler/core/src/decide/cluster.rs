@@ -1,5 +1,9 @@
-//! CreateCluster and DeleteCluster.
+//! CreateCluster, UpdateCluster and DeleteCluster.
 
+use std::sync::Arc;
+
+use berth_model::account::SettingName;
+use berth_model::cluster::{ClusterSettings, ClusterUpdate, ContainerInsights};
 use berth_model::fault::{Fault, FaultClass};
 use berth_model::id::ClusterName;
 use berth_model::service::ServiceStatus;
@@ -18,6 +22,26 @@ pub struct CreateCluster {
     pub name: ClusterName,
     /// Its tags.
     pub tags: Vec<Tag>,
+}
+
+/// Makes a cluster with settings; one that is ACTIVE keeps those that it has.
+#[derive(Debug, Clone)]
+pub struct CreateConfiguredCluster {
+    /// The cluster.
+    pub cluster: CreateCluster,
+    /// What is not given is as account settings have it.
+    pub settings: ClusterUpdate,
+    /// Who asks, as account settings know it.
+    pub principal: Arc<str>,
+}
+
+/// Changes the settings of a cluster that are given.
+#[derive(Debug, Clone)]
+pub struct UpdateCluster {
+    /// Its name.
+    pub name: ClusterName,
+    /// The settings.
+    pub update: ClusterUpdate,
 }
 
 /// Turns an empty cluster INACTIVE.
@@ -51,6 +75,47 @@ impl Command for CreateCluster {
 
 fn next_key(state: &State) -> ClusterKey {
     ClusterKey(state.cluster_names.get_max().map_or(1, |(last, _)| last.0 + 1))
+}
+
+impl Command for CreateConfiguredCluster {
+    type Outcome = ();
+
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<()>, Fault> {
+        let mut decision = self.cluster.decide(state, env)?;
+        let insights = state.account_setting(SettingName::ContainerInsights, &self.principal);
+        let defaults = ClusterSettings {
+            container_insights: ContainerInsights::from_name(insights).unwrap_or_default(),
+            ..ClusterSettings::default()
+        };
+        let settings = self.settings.applied(&defaults);
+        if !decision.changes.is_empty() && settings != ClusterSettings::default() {
+            decision.changes.push(Change::ClusterUpdated {
+                name: self.cluster.name.clone(),
+                settings,
+            });
+        }
+        Ok(decision)
+    }
+}
+
+impl Command for UpdateCluster {
+    type Outcome = ();
+
+    fn decide(&self, state: &State, _env: &mut Env<'_>) -> Result<Decision<()>, Fault> {
+        let cluster = state.active_cluster(&self.name)?;
+        let settings = self.update.applied(&cluster.settings);
+        if settings == cluster.settings {
+            return Ok(Decision::unchanged(()));
+        }
+        let updated = Change::ClusterUpdated {
+            name: self.name.clone(),
+            settings,
+        };
+        Ok(Decision {
+            changes: vec![updated],
+            outcome: (),
+        })
+    }
 }
 
 impl Command for DeleteCluster {

@@ -147,7 +147,7 @@ impl OneMore {
                 let known = known.filter(|known| known.status != InstanceStatus::Inactive);
                 let known = known
                     .ok_or_else(|| Fault::invalid(format!("Referenced container instance {instance} not found.")))?;
-                InstanceFacts::clone(&known.facts)
+                facts_with_given(known)
             }
             None => {
                 let missing = match (self.cpu, self.memory) {
@@ -174,6 +174,16 @@ impl OneMore {
     }
 }
 
+/// What the instance is like, with what operators say of it.
+fn facts_with_given(instance: &Instance) -> InstanceFacts {
+    let mut facts = InstanceFacts::clone(&instance.facts);
+    let given = instance.given_attributes.iter();
+    facts
+        .attributes
+        .extend(given.map(|(name, value)| (name.clone(), value.clone())));
+    facts
+}
+
 /// What all instances have in common, but for their size.
 fn common<'i>(mut instances: impl Iterator<Item = &'i Arc<Instance>>) -> InstanceFacts {
     let Some(first) = instances.next() else {
@@ -181,13 +191,13 @@ fn common<'i>(mut instances: impl Iterator<Item = &'i Arc<Instance>>) -> Instanc
     };
     let mut common = InstanceFacts {
         gpus: Default::default(),
-        ..InstanceFacts::clone(&first.facts)
+        ..facts_with_given(first)
     };
     for instance in instances {
         let facts = &instance.facts;
         common
             .attributes
-            .retain(|name, value| facts.attributes.get(name) == Some(&*value));
+            .retain(|name, value| instance.attribute(name) == Some(value.as_deref()));
         if common.agent_version != facts.agent_version {
             common.agent_version.clear();
         }

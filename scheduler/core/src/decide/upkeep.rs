@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use berth_model::fault::Fault;
-use berth_model::id::{ServiceName, TaskId};
+use berth_model::id::{DefinitionId, ServiceName, TaskId};
+use berth_model::status::DefinitionStatus;
 use berth_model::time::Timestamp;
 
+use super::definition::deletion;
 use crate::change::Change;
 use crate::command::{Command, Decision, Env};
 use crate::keys::ClusterKey;
@@ -26,6 +28,81 @@ pub struct ForgetStoppedTasks {
 pub struct ForgetServices {
     /// How long an INACTIVE service is kept.
     pub retention: Duration,
+}
+
+/// Drops definitions that are to be deleted from the state.
+#[derive(Debug, Clone)]
+pub struct ForgetDefinitions {
+    /// What [`unused_definitions`] has found in the state or in one before it. Nothing that is to be deleted is run anew, so
+    /// that what is used by no task stays so.
+    pub unused: Vec<DefinitionId>,
+}
+
+/// Has definitions deleted that have been INACTIVE for long.
+#[derive(Debug, Clone, Copy)]
+pub struct ExpireDefinitions {
+    /// How long an INACTIVE definition is kept.
+    pub retention: Duration,
+    /// Definitions at once, at most.
+    pub limit: usize,
+}
+
+/// The definitions that are to be deleted and that nothing uses any more: no task that is not forgotten, and no deployment
+/// of a service. Looks at all tasks where there is something to delete.
+#[must_use]
+pub fn unused_definitions(state: &State) -> Vec<DefinitionId> {
+    if state.deleting.is_empty() {
+        return Vec::new();
+    }
+    let mut unused = state.deleting.clone();
+    for task in state.tasks.values() {
+        unused.remove(&task.launch.definition);
+    }
+    for (_, task) in state.queue.tasks() {
+        unused.remove(&task.wait.launch.definition);
+    }
+    unused.into_iter().filter(|id| !is_deployed(state, id)).collect()
+}
+
+fn is_deployed(state: &State, id: &DefinitionId) -> bool {
+    let mut deployments = state.services().flat_map(|service| service.deployments.iter());
+    deployments.any(|deployment| deployment.definition == *id)
+}
+
+impl Command for ForgetDefinitions {
+    /// How many were dropped.
+    type Outcome = usize;
+
+    fn decide(&self, state: &State, _env: &mut Env<'_>) -> Result<Decision<usize>, Fault> {
+        let goes = |id: &&DefinitionId| state.deleting.contains(*id) && !is_deployed(state, id);
+        let ids: Vec<DefinitionId> = self.unused.iter().filter(goes).cloned().collect();
+        let outcome = ids.len();
+        let changes = match ids.is_empty() {
+            true => Vec::new(),
+            false => vec![Change::DefinitionsForgotten { ids }],
+        };
+        Ok(Decision { changes, outcome })
+    }
+}
+
+impl Command for ExpireDefinitions {
+    /// How many are to be deleted now.
+    type Outcome = usize;
+
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<usize>, Fault> {
+        let is_old = |at: Timestamp| at + self.retention < env.now();
+        let revisions = state.families().flat_map(|(_, family)| family.iter());
+        let old = revisions
+            .filter(|known| known.status == DefinitionStatus::Inactive && known.deregistered_at.is_some_and(is_old));
+        let changes: Vec<Change> = old
+            .take(self.limit)
+            .map(|known| deletion(known.id.clone(), env))
+            .collect();
+        Ok(Decision {
+            outcome: changes.len(),
+            changes,
+        })
+    }
 }
 
 impl Command for ForgetServices {

@@ -82,7 +82,8 @@ impl<'c> Before<'c> {
             }
             Change::InstanceRegistered { cluster, instance, .. }
             | Change::InstanceConnection { cluster, instance, .. }
-            | Change::InstanceStatusSet { cluster, instance, .. } => {
+            | Change::InstanceStatusSet { cluster, instance, .. }
+            | Change::InstanceAttributesSet { cluster, instance, .. } => {
                 Self::concerned(state, *cluster, [], &BTreeSet::from([*instance]))
             }
             Change::ServiceCreated {
@@ -120,9 +121,14 @@ impl<'c> Before<'c> {
             .into(),
             // ECS shows nothing of these, or has no event of them.
             Change::ClusterCreated { .. }
+            | Change::ClusterUpdated { .. }
             | Change::ClusterDeleted { .. }
+            | Change::AccountSettingSet { .. }
             | Change::DefinitionRegistered { .. }
             | Change::DefinitionDeregistered { .. }
+            | Change::DefinitionDeletionRequested { .. }
+            | Change::DefinitionsForgotten { .. }
+            | Change::TagsSet { .. }
             | Change::TargetsRegistered { .. }
             | Change::TargetHealthSet { .. }
             | Change::TargetsDeregistered { .. }
@@ -254,6 +260,7 @@ fn are_shown_alike(one: &Task, other: &Task) -> bool {
 fn is_shown_like(one: &Instance, other: &Instance) -> bool {
     (&one.facts, one.status, &one.leaving, one.connected)
         == (&other.facts, other.status, &other.leaving, other.connected)
+        && one.given_attributes == other.given_attributes
         && (one.used_cpu, one.used_memory) == (other.used_cpu, other.used_memory)
         && (&one.used_ports, &one.used_gpus) == (&other.used_ports, &other.used_gpus)
 }

@@ -60,7 +60,7 @@ pub(crate) fn add(state: &mut State, cluster: ClusterKey, wait: &Arc<Wait>, task
     }
 }
 
-/// What the tasks ask of instances; follows from their definition, which is never dropped.
+/// What the tasks ask of instances; follows from their definition, which is kept for as long as they are.
 fn request(state: &State, wait: &Wait) -> Option<Arc<Request>> {
     let registered = state.definition(&wait.launch.definition)?;
     let effective = wait.launch.overrides.applied(&registered.definition);

@@ -101,12 +101,18 @@ pub(super) fn fold(state: &mut State, change: &Change) {
             }
         }
         Change::ClusterCreated { .. }
+        | Change::ClusterUpdated { .. }
         | Change::ClusterDeleted { .. }
+        | Change::AccountSettingSet { .. }
         | Change::DefinitionRegistered { .. }
         | Change::DefinitionDeregistered { .. }
+        | Change::DefinitionDeletionRequested { .. }
+        | Change::DefinitionsForgotten { .. }
+        | Change::TagsSet { .. }
         | Change::InstanceRegistered { .. }
         | Change::InstanceConnection { .. }
         | Change::InstanceStatusSet { .. }
+        | Change::InstanceAttributesSet { .. }
         | Change::TasksPlaced { .. }
         | Change::TasksQueued { .. }
         | Change::QueuedTasksPlaced { .. }

@@ -18,7 +18,10 @@ pub(super) fn concerns(key: InstanceKey, change: &Change, entry: &Entry) -> bool
     match change {
         Change::InstanceRegistered { cluster, instance, .. }
         | Change::InstanceConnection { cluster, instance, .. }
-        | Change::InstanceStatusSet { cluster, instance, .. } => *cluster == key.cluster && *instance == key.instance,
+        | Change::InstanceStatusSet { cluster, instance, .. }
+        | Change::InstanceAttributesSet { cluster, instance, .. } => {
+            *cluster == key.cluster && *instance == key.instance
+        }
         Change::TasksPlaced {
             cluster, placements, ..
         }
@@ -85,6 +88,18 @@ impl Teller {
             }
             Change::InstanceStatusSet { status, leaving, .. } => {
                 Some(told(format!("became {status}"), leaving.as_deref().unwrap_or_default()))
+            }
+            Change::InstanceAttributesSet { attributes, .. } => {
+                let written = attributes.iter().map(|(name, value)| match value {
+                    Some(value) => format!("{name}={value}"),
+                    None => name.clone(),
+                });
+                let written: Vec<String> = written.collect();
+                let what = match written.is_empty() {
+                    true => "has no attributes from operators any more".to_owned(),
+                    false => format!("has from operators the attributes {}", written.join(", ")),
+                };
+                Some(told(what, ""))
             }
             Change::TasksPlaced { launch, placements, .. } => Some(told(tasks(placements), launch_words(launch))),
             Change::QueuedTasksPlaced { placements, .. } => Some(told(tasks(placements), "waited for room")),

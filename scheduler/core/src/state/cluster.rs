@@ -1,5 +1,6 @@
 //! Clusters.
 
+use berth_model::cluster::ClusterSettings;
 use berth_model::id::ClusterName;
 use berth_model::status::ClusterStatus;
 use berth_model::tag::Tag;
@@ -19,6 +20,9 @@ pub struct Cluster {
     pub status: ClusterStatus,
     /// Its tags.
     pub tags: Vec<Tag>,
+    /// What operators have set of it.
+    #[serde(default)]
+    pub settings: ClusterSettings,
     /// Instances that are ACTIVE or DRAINING.
     pub instances: u32,
     /// Tasks on their way to RUNNING, those that wait for room among them.

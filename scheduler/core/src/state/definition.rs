@@ -13,6 +13,8 @@ use imbl::OrdMap;
 /// The revisions of a family.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FamilyRevisions {
+    /// The greatest number that a revision ever had.
+    pub(crate) last: u32,
     pub(crate) revisions: OrdMap<DefinitionRevision, Arc<RegisteredDefinition>>,
 }
 
@@ -31,6 +33,8 @@ pub struct RegisteredDefinition {
     pub registered_at: Timestamp,
     /// When it was deregistered.
     pub deregistered_at: Option<Timestamp>,
+    /// When its deletion was asked for.
+    pub delete_requested_at: Option<Timestamp>,
     /// The attributes that an instance must have, derived from the content.
     pub required_attributes: Arc<[String]>,
     /// Its `memberOf` constraints, derived from the content.
@@ -53,6 +57,7 @@ impl RegisteredDefinition {
             tags,
             registered_at,
             deregistered_at: None,
+            delete_requested_at: None,
             required_attributes,
             constraints,
         }
@@ -76,7 +81,20 @@ impl FamilyRevisions {
     /// The number that the next revision gets: never one that was used before.
     #[must_use]
     pub fn next_revision(&self) -> DefinitionRevision {
-        DefinitionRevision(self.revisions.get_max().map_or(1, |(last, _)| last.0.saturating_add(1)))
+        DefinitionRevision(self.last.saturating_add(1))
+    }
+
+    /// Whether it has no revision that is ACTIVE or INACTIVE: it is known for its numbers alone.
+    #[must_use]
+    pub fn is_deleted(&self) -> bool {
+        let is_left = |known: &Arc<RegisteredDefinition>| known.status != DefinitionStatus::DeleteInProgress;
+        !self.revisions.values().any(is_left)
+    }
+
+    pub(crate) fn add(&mut self, registered: RegisteredDefinition) {
+        let revision = registered.id.revision;
+        self.last = self.last.max(revision.0);
+        self.revisions.insert(revision, Arc::new(registered));
     }
 
     /// The revisions, oldest first.

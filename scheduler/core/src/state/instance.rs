@@ -7,6 +7,7 @@ use berth_model::gpu::{ContainerGpus, GpuId};
 use berth_model::id::{InstanceId, TaskId};
 use berth_model::quantity::{CpuUnits, Demand, GpuCount, HostPort, MemoryMib};
 use berth_model::status::InstanceStatus;
+use berth_model::tag::Tag;
 use berth_model::time::Timestamp;
 use imbl::OrdSet;
 
@@ -52,6 +53,10 @@ pub struct Instance {
     pub id: InstanceId,
     /// What its agent says of the host.
     pub facts: Arc<InstanceFacts>,
+    /// Attributes that operators gave it; they win over its agent's.
+    pub given_attributes: Arc<BTreeMap<String, Option<String>>>,
+    /// Its tags.
+    pub tags: Vec<Tag>,
     /// Whether it takes tasks.
     pub status: InstanceStatus,
     /// Why its own host leaves: it is DRAINING for as long as that holds, and no operator said so.
@@ -91,6 +96,8 @@ impl Instance {
         Self {
             id,
             facts,
+            given_attributes: Arc::default(),
+            tags: Vec::new(),
             status: InstanceStatus::Active,
             leaving: None,
             connected: true,
@@ -147,7 +154,16 @@ impl Instance {
     /// An attribute's value; nothing where the instance lacks it, and an inner nothing where it has no value.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<Option<&str>> {
-        self.facts.attributes.get(name).map(Option::as_deref)
+        let given = self.given_attributes.get(name);
+        given.or_else(|| self.facts.attributes.get(name)).map(Option::as_deref)
+    }
+
+    /// All its attributes with their values, by name.
+    #[must_use]
+    pub fn attributes(&self) -> BTreeMap<&str, Option<&str>> {
+        let own = self.facts.attributes.iter();
+        let all = own.chain(self.given_attributes.iter());
+        all.map(|(name, value)| (name.as_str(), value.as_deref())).collect()
     }
 
     pub(crate) fn take(&mut self, demand: &Demand, gpus: &[ContainerGpus]) {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Stop;
 use crate::keys::{ClusterKey, TaskKey};
-use crate::launch::Wait;
+use crate::launch::{Launch, Wait};
 use crate::place::Request;
 
 /// A task that has no instance: it waits for one, or ended before it had one.
@@ -230,6 +230,17 @@ impl Queue {
             ..task.clone()
         };
         self.tasks.insert(key, Arc::new(ended));
+    }
+
+    /// Replaces what the task was launched with, in what placement does not ask.
+    pub(crate) fn relaunch(&mut self, key: TaskKey, edit: impl FnOnce(&Launch) -> Arc<Launch>) {
+        if let Some(task) = self.tasks.get_mut(&key) {
+            let task = Arc::make_mut(task);
+            task.wait = Arc::new(Wait {
+                launch: edit(&task.wait.launch),
+                ..Wait::clone(&task.wait)
+            });
+        }
     }
 
     /// Drops a task that has ended; gives it where there was one.

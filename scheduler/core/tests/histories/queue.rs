@@ -171,6 +171,8 @@ pub(super) enum Rule {
     Distinct,
     /// Only where one of the group is already.
     Near,
+    /// Only where an operator has put a mark.
+    Marked,
 }
 
 fn key_of(task: TaskId) -> TaskKey {
@@ -179,10 +181,13 @@ fn key_of(task: TaskId) -> TaskKey {
 
 fn patient(count: u32, rule: Rule, millis: u64) -> RunTask {
     let mut command = run_task(count, matches!(rule, Rule::Distinct), false);
-    if matches!(rule, Rule::Near) {
-        let near = Expression::parse("task:group == service:web").unwrap();
-        command.constraints.push(Constraint::MemberOf(near));
-    }
+    let expression = match rule {
+        Rule::None | Rule::Distinct => None,
+        Rule::Near => Some("task:group == service:web"),
+        Rule::Marked => Some("attribute:mark exists"),
+    };
+    let expression = expression.map(|text| Constraint::MemberOf(Expression::parse(text).unwrap()));
+    command.constraints.extend(expression);
     command.patience = Some(Duration::from_millis(millis));
     command
 }

@@ -21,6 +21,10 @@ pub(super) enum Step {
     Deregister {
         revision: u32,
     },
+    DeleteDefinition {
+        revision: u32,
+    },
+    ExpireDefinitions,
     Connect {
         instance: u128,
         cpu: u32,
@@ -36,6 +40,11 @@ pub(super) enum Step {
     Drain {
         instance: u128,
         status: InstanceStatus,
+    },
+    /// An operator marks the instance, or takes it back.
+    Mark {
+        instance: u128,
+        marked: bool,
     },
     Remove {
         instance: u128,
@@ -58,6 +67,12 @@ pub(super) enum Step {
     },
     Start {
         instances: Vec<u128>,
+    },
+    /// Something gets the tag, or loses it: a task of any kind, or else the instance, the cluster, the first revision.
+    Tag {
+        nth: usize,
+        of: u8,
+        set: bool,
     },
     Stop {
         nth: usize,
@@ -135,13 +150,16 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         Just(TaskStatus::Stopped),
     ];
     let health = prop_oneof![Just(TargetHealth::Healthy), Just(TargetHealth::Unhealthy)];
-    let rule = prop_oneof![3 => Just(Rule::None), 2 => Just(Rule::Distinct), 1 => Just(Rule::Near)];
+    let rule =
+        prop_oneof![3 => Just(Rule::None), 2 => Just(Rule::Distinct), 1 => Just(Rule::Near), 2 => Just(Rule::Marked)];
     prop_oneof![
         1 => Just(Step::Create),
         1 => Just(Step::Delete),
         2 => (0_u32..600, 6_u32..600, 0_u16..3, 0_u32..3)
             .prop_map(|(cpu, memory, port, gpus)| Step::Register { cpu, memory, port, gpus }),
         1 => (1_u32..4).prop_map(|revision| Step::Deregister { revision }),
+        1 => (1_u32..4).prop_map(|revision| Step::DeleteDefinition { revision }),
+        1 => Just(Step::ExpireDefinitions),
         3 => (instance.clone(), 1_u32..3, prop::bool::weighted(0.1)).prop_map(|(instance, cpu, leaves)| Step::Connect {
             instance,
             cpu: cpu * 1024,
@@ -150,6 +168,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         1 => (instance.clone(), any::<bool>()).prop_map(|(instance, leaves)| Step::Leave { instance, leaves }),
         1 => instance.clone().prop_map(|instance| Step::Disconnect { instance }),
         1 => (instance.clone(), status).prop_map(|(instance, status)| Step::Drain { instance, status }),
+        2 => (instance.clone(), any::<bool>()).prop_map(|(instance, marked)| Step::Mark { instance, marked }),
         1 => (instance.clone(), any::<bool>()).prop_map(|(instance, force)| Step::Remove { instance, force }),
         6 => (1_u32..5, any::<bool>(), any::<bool>()).prop_map(|(count, distinct, pack)| Step::Run { count, distinct, pack }),
         4 => (1_u32..5, rule, 1_u64..600)
@@ -158,6 +177,7 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Overdue),
         1 => (0_usize..20).prop_map(|nth| Step::StopQueued { nth }),
         2 => prop::collection::vec(instance, 1..4).prop_map(|instances| Step::Start { instances }),
+        2 => (0_usize..20, 0_u8..5, any::<bool>()).prop_map(|(nth, of, set)| Step::Tag { nth, of, set }),
         2 => (0_usize..20).prop_map(|nth| Step::Stop { nth }),
         1 => (0_usize..20, prop::option::of(1_u64..3)).prop_map(|(nth, minutes)| Step::Protect { nth, minutes }),
         8 => (0_usize..20, seen, 0_u16..4, prop::bool::weighted(0.9))

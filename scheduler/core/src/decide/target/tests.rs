@@ -1,6 +1,6 @@
 mod change;
 
-use berth_model::arn::DefinitionReference;
+use berth_model::arn::{DefinitionReference, Resource};
 use berth_model::fault::FaultClass;
 use berth_model::id::{ClusterName, Family, InstanceId, ServiceName};
 use berth_model::load_balancer::{GatewayProtocol, LoadBalancer, TargetSettings};
@@ -19,7 +19,7 @@ use crate::decide::reconcile::ReconcileService;
 use crate::decide::report::ReportTasks;
 use crate::decide::service::{CreateService, ServiceUpdate, UpdateService};
 use crate::decide::stop::StopTask;
-use crate::decide::tag::TagService;
+use crate::decide::tag::TagResource;
 use crate::fold::fold;
 use crate::keys::InstanceKey;
 use crate::observation::{InstanceFacts, Observation, TaskTimes};
@@ -101,9 +101,8 @@ impl World {
             key: (*key).to_owned(),
             value: (*value).to_owned(),
         };
-        self.decide(&TagService {
-            cluster: ClusterName::parse("test").unwrap(),
-            service: ServiceName::parse("web").unwrap(),
+        self.decide(&TagResource {
+            resource: Resource::Service(ClusterName::parse("test").unwrap(), ServiceName::parse("web").unwrap()),
             set: set.iter().map(tag).collect(),
             remove: remove.iter().map(|key| (*key).to_owned()).collect(),
         })

@@ -1,5 +1,6 @@
 //! The ACTIVE instances of a cluster by their rank in the order of ids, with what placement reads of each.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use berth_model::id::InstanceId;
@@ -69,6 +70,7 @@ pub(super) struct Free {
 #[derive(Debug, Clone)]
 pub(super) struct Origin {
     facts: Arc<InstanceFacts>,
+    given_attributes: Arc<BTreeMap<String, Option<String>>>,
     connected: bool,
 }
 
@@ -86,12 +88,15 @@ impl Origin {
     pub(super) fn of(instance: &Instance) -> Self {
         Self {
             facts: Arc::clone(&instance.facts),
+            given_attributes: Arc::clone(&instance.given_attributes),
             connected: instance.connected,
         }
     }
 
     fn is(&self, instance: &Instance) -> bool {
-        Arc::ptr_eq(&self.facts, &instance.facts) && self.connected == instance.connected
+        Arc::ptr_eq(&self.facts, &instance.facts)
+            && Arc::ptr_eq(&self.given_attributes, &instance.given_attributes)
+            && self.connected == instance.connected
     }
 }
 

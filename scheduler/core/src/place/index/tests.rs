@@ -26,11 +26,31 @@ const CLUSTER: ClusterKey = ClusterKey(1);
 /// What happens between two placements, over small sets so that things meet.
 #[derive(Debug, Clone)]
 enum Step {
-    Place { wish: Wish, count: u32, seed: u64 },
-    End { nth: usize },
-    Connection { instance: u128, connected: bool },
-    Status { instance: u128, status: InstanceStatus },
-    Register { instance: u128, host: Host },
+    Place {
+        wish: Wish,
+        count: u32,
+        seed: u64,
+    },
+    End {
+        nth: usize,
+    },
+    Connection {
+        instance: u128,
+        connected: bool,
+    },
+    Status {
+        instance: u128,
+        status: InstanceStatus,
+    },
+    Register {
+        instance: u128,
+        host: Host,
+    },
+    /// An operator says of the zone what its agent does not, or takes it back.
+    Attribute {
+        instance: u128,
+        zone: Option<&'static str>,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -155,6 +175,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0_u128..120, any::<bool>()).prop_map(|(instance, connected)| Step::Connection { instance, connected }),
         1 => (0_u128..120, status).prop_map(|(instance, status)| Step::Status { instance, status }),
         1 => (0_u128..120, host()).prop_map(|(instance, host)| Step::Register { instance, host }),
+        1 => (0_u128..120, select(vec![None, Some("a"), Some("b")]))
+            .prop_map(|(instance, zone)| Step::Attribute { instance, zone }),
     ]
 }
 
@@ -410,6 +432,15 @@ proptest! {
                     },
                 ),
                 Step::Register { instance, host } => register(&mut world.state, instance, &host),
+                Step::Attribute { instance, zone } => fold(
+                    &mut world.state,
+                    &Change::InstanceAttributesSet {
+                        cluster: CLUSTER,
+                        instance: InstanceId::from_bits(instance),
+                        attributes: Arc::new(zone.map(|zone| ("zone".to_owned(), Some(zone.to_owned()))).into_iter().collect()),
+                        at: Timestamp::from_millis(3),
+                    },
+                ),
             }
         }
     }

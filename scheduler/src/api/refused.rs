@@ -1,0 +1,74 @@
+//! The operations that ECS has and this scheduler refuses, each with a class that ECS says it can have.
+
+use berth_model::fault::{Fault, FaultClass};
+
+const UNSUPPORTED: FaultClass = FaultClass::UnsupportedFeature;
+/// For those that ECS has no `UnsupportedFeatureException` for.
+const CLIENT: FaultClass = FaultClass::Client;
+
+const PROVIDERS: &str = "there are no capacity providers: hosts join when their agent starts";
+const TASK_SETS: &str = "services are deployed by the scheduler: deploymentController EXTERNAL is refused";
+const AGENTS: &str =
+    "agents join and report by the stream berth.agent.v1.AgentLink, which that of Amazon ECS does not speak";
+const DAEMONS: &str = "a service with schedulingStrategy DAEMON runs a task on every container instance";
+const GATEWAYS: &str = "load balancers are berth-gateway, set up by CreateService";
+
+/// Each by its name, with the class of its refusal and why.
+pub(super) const REFUSED: [(&str, FaultClass, &str); 44] = [
+    ("PutClusterCapacityProviders", CLIENT, PROVIDERS),
+    ("CreateCapacityProvider", UNSUPPORTED, PROVIDERS),
+    ("DescribeCapacityProviders", UNSUPPORTED, PROVIDERS),
+    ("UpdateCapacityProvider", UNSUPPORTED, PROVIDERS),
+    ("DeleteCapacityProvider", UNSUPPORTED, PROVIDERS),
+    ("ExecuteCommand", CLIENT, "commands cannot be run in containers"),
+    (
+        "ContinueServiceDeployment",
+        UNSUPPORTED,
+        "deployments have no lifecycle hooks at which they could wait",
+    ),
+    ("CreateTaskSet", UNSUPPORTED, TASK_SETS),
+    ("DescribeTaskSets", UNSUPPORTED, TASK_SETS),
+    ("UpdateTaskSet", UNSUPPORTED, TASK_SETS),
+    ("DeleteTaskSet", UNSUPPORTED, TASK_SETS),
+    ("UpdateServicePrimaryTaskSet", UNSUPPORTED, TASK_SETS),
+    ("RegisterContainerInstance", CLIENT, AGENTS),
+    ("DiscoverPollEndpoint", CLIENT, AGENTS),
+    ("SubmitTaskStateChange", CLIENT, AGENTS),
+    ("SubmitContainerStateChange", CLIENT, AGENTS),
+    ("SubmitAttachmentStateChanges", CLIENT, AGENTS),
+    ("CreateDaemon", UNSUPPORTED, DAEMONS),
+    ("UpdateDaemon", UNSUPPORTED, DAEMONS),
+    ("DeleteDaemon", UNSUPPORTED, DAEMONS),
+    ("DescribeDaemon", UNSUPPORTED, DAEMONS),
+    ("ListDaemons", UNSUPPORTED, DAEMONS),
+    ("RegisterDaemonTaskDefinition", CLIENT, DAEMONS),
+    ("DeleteDaemonTaskDefinition", CLIENT, DAEMONS),
+    ("DescribeDaemonTaskDefinition", CLIENT, DAEMONS),
+    ("ListDaemonTaskDefinitions", CLIENT, DAEMONS),
+    ("DescribeDaemonDeployments", UNSUPPORTED, DAEMONS),
+    ("ListDaemonDeployments", UNSUPPORTED, DAEMONS),
+    ("DescribeDaemonRevisions", UNSUPPORTED, DAEMONS),
+    ("CreateExpressGatewayService", UNSUPPORTED, GATEWAYS),
+    ("UpdateExpressGatewayService", UNSUPPORTED, GATEWAYS),
+    ("DeleteExpressGatewayService", UNSUPPORTED, GATEWAYS),
+    ("DescribeExpressGatewayService", UNSUPPORTED, GATEWAYS),
+    ("CreateGateway", UNSUPPORTED, GATEWAYS),
+    ("UpdateGateway", UNSUPPORTED, GATEWAYS),
+    ("DeleteGateway", UNSUPPORTED, GATEWAYS),
+    ("DescribeGateway", UNSUPPORTED, GATEWAYS),
+    ("ListGateways", UNSUPPORTED, GATEWAYS),
+    ("DescribeGatewayResources", UNSUPPORTED, GATEWAYS),
+    ("DescribeGatewayRoute", UNSUPPORTED, GATEWAYS),
+    ("ListGatewayRoutes", UNSUPPORTED, GATEWAYS),
+    ("AssociateGatewayWithCluster", UNSUPPORTED, GATEWAYS),
+    ("DisassociateGatewayFromCluster", UNSUPPORTED, GATEWAYS),
+    ("ListGatewayClusterAssociations", UNSUPPORTED, GATEWAYS),
+];
+
+/// The refusal of an operation, where it is one of those.
+pub(super) fn refusal(operation: &str) -> Option<Fault> {
+    let mut all = REFUSED.iter();
+    let (_, class, why) = all.find(|(name, ..)| *name == operation)?;
+    let text = format!("{operation} is not supported by this scheduler: {why}.");
+    Some(Fault::new(*class, text))
+}
