@@ -5,12 +5,13 @@ use std::error::Error;
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "berth/ecs/v1/ecs.proto",
     "berth/agent/v1/agent.proto",
     "berth/gateway/v1/gateway.proto",
     "berth/journal/v1/journal.proto",
     "berth/replica/v1/replica.proto",
+    "berth/v1/access_keys.proto",
     "berth/v1/autoscaling.proto",
     "berth/v1/berth.proto",
     "berth/v1/schedules.proto",

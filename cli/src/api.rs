@@ -2,6 +2,7 @@
 //!
 //! Nothing here prints, retries or interprets; `command` calls it.
 
+mod access_keys;
 mod autoscaling;
 mod clusters;
 mod events;
@@ -22,11 +23,13 @@ use std::time::{Duration, SystemTime};
 
 use berth_proto::ecs::v1::ecs_client::EcsClient;
 use berth_proto::v1::berth_client::BerthClient;
+use prost::Message;
 use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 
 use crate::args::GlobalArgs;
+use crate::credentials::{CredentialsError, Signer};
 
 /// Request metadata that asks for the state of then, and response metadata that says which state it was.
 const AT_KEY: &str = "berth-at";
@@ -51,6 +54,8 @@ pub(crate) enum CallError {
     },
     #[error("{class}: {message}")]
     Fault { class: String, message: String },
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     #[error("{operation} failed at {url} with gRPC status {code:?}: {message}")]
     Refused {
         operation: &'static str,
@@ -69,6 +74,8 @@ pub(crate) struct Api {
     timeout: Duration,
     /// The moment that is asked for, where that is not now.
     at: Option<AsciiMetadataValue>,
+    /// Who makes the calls, where they are signed.
+    signer: Option<Arc<Signer>>,
     /// The revision that the last answer was of; [`NONE`] where none has said so.
     revision: Arc<AtomicU64>,
 }
@@ -91,6 +98,7 @@ impl Api {
             channel,
             url: url.clone(),
             cluster: global.cluster.clone(),
+            signer: Signer::of(global)?.map(Arc::new),
             timeout: global.timeout,
             at: global
                 .at
@@ -116,31 +124,36 @@ impl Api {
     }
 
     /// Calls one operation of the ECS service.
-    async fn ecs<Q, A>(
+    async fn ecs<Q: Message, A>(
         &self,
         operation: &'static str,
         request: Q,
         send: impl AsyncFnOnce(EcsClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, CallError> {
         let client = EcsClient::new(self.channel.clone());
-        self.bounded(operation, request, async |request| send(client, request).await)
-            .await
+        self.bounded("berth.ecs.v1.Ecs", operation, request, async |request| {
+            send(client, request).await
+        })
+        .await
     }
 
     /// Calls one operation that Berth adds to ECS's.
-    async fn berth<Q, A>(
+    async fn berth<Q: Message, A>(
         &self,
         operation: &'static str,
         request: Q,
         send: impl AsyncFnOnce(BerthClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, CallError> {
         let client = BerthClient::new(self.channel.clone());
-        self.bounded(operation, request, async |request| send(client, request).await)
-            .await
+        self.bounded("berth.v1.Berth", operation, request, async |request| {
+            send(client, request).await
+        })
+        .await
     }
 
-    async fn bounded<Q, A>(
+    async fn bounded<Q: Message, A>(
         &self,
+        service: &str,
         operation: &'static str,
         request: Q,
         send: impl AsyncFnOnce(Request<Q>) -> Result<Response<A>, Status>,
@@ -151,6 +164,7 @@ impl Api {
         if let Some(at) = &self.at {
             request.metadata_mut().insert(AT_KEY, AsciiMetadataValue::clone(at));
         }
+        self.sign(service, operation, &mut request);
         match tokio::time::timeout(self.timeout, send(request)).await {
             Ok(Ok(response)) => {
                 let revision = response.metadata().get(REVISION_KEY);
@@ -160,6 +174,13 @@ impl Api {
             }
             Ok(Err(status)) => Err(self.failed(operation, &status)),
             Err(_elapsed) => Err(self.late(operation)),
+        }
+    }
+
+    /// Says who makes the call, and vouches for all that it asks.
+    fn sign<Q: Message>(&self, service: &str, operation: &str, request: &mut Request<Q>) {
+        if let Some(signer) = &self.signer {
+            signer.sign(service, operation, request, SystemTime::now());
         }
     }
 

@@ -1,5 +1,6 @@
 //! What may be written on the command line, in common for all commands; each command's own words are beside it.
 
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use berth_model::time::Timestamp;
@@ -72,6 +73,13 @@ pub(crate) struct GlobalArgs {
         value_parser = duration
     )]
     pub(crate) timeout: Duration,
+    /// Sign with the operator's own key, which follows from this file of master keys
+    #[arg(long, global = true, env = "BERTH_MASTER_KEY_FILE", value_name = "PATH")]
+    pub(crate) master_key_file: Option<PathBuf>,
+    /// Access key to sign with, where AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set: a file as the AWS CLI's
+    /// [default: ~/.config/berth/credentials where there is one]
+    #[arg(long, global = true, env = "BERTH_CREDENTIALS", value_name = "PATH")]
+    pub(crate) credentials: Option<PathBuf>,
     /// Show how it was then: a revision, a time such as 2026-11-21T06:30:00Z, or an age such as 2h
     #[arg(id = "at", long = "at", global = true, value_name = "REVISION|TIME|AGE")]
     pub(crate) at_text: Option<String>,

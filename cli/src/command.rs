@@ -1,5 +1,6 @@
 //! The commands: each turns its arguments into calls and hands the answers to `show`.
 
+mod access_keys;
 mod autoscaling;
 mod clusters;
 mod completions;
@@ -71,6 +72,9 @@ pub(crate) enum Command {
     Clusters(clusters::ClustersCommand),
     /// Show and change account settings
     Settings(settings::SettingsArgs),
+    /// Create, list, change and delete access keys, and say what each may do
+    #[command(subcommand)]
+    AccessKeys(access_keys::AccessKeysCommand),
     /// Copy, back up, restore, verify and show the journals of schedulers
     Journal(journal::JournalArgs),
     /// Run a scheduler and an agent on this machine until Ctrl-C
@@ -118,7 +122,8 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending>
         Command::Instances(args) => instances::run(args, &api().await?, output).await,
         Command::Clusters(command) => clusters::run(command, &api().await?, output).await,
         Command::Settings(args) => settings::run(args, &api().await?, output).await,
-        Command::Journal(args) => journal::run(args),
+        Command::AccessKeys(command) => Box::pin(access_keys::run(command, &api().await?, output)).await,
+        Command::Journal(args) => journal::run(args, global.master_key_file.as_deref()),
         Command::Dev(args) => dev::run(&args, &global, output).await,
         Command::Completions(args) => completions::run(&args, output),
     }?;

@@ -94,7 +94,11 @@ pub(crate) async fn run(args: &DevArgs, global: &GlobalArgs, output: &mut Output
     let _lock = preflight::lock(&directory)?;
 
     let begun = Instant::now();
-    let global = reaching(args.listen, global);
+    let mut global = reaching(args.listen, global);
+    if !args.listen.ip().to_canonical().is_loopback() {
+        // There the scheduler asks who calls, and whoever starts it may do everything.
+        global.master_key_file = Some(directory.join("scheduler/master.key"));
+    }
     let mut dev = Dev {
         scheduler: start_scheduler(&programs.scheduler, args, &directory, output)?,
         agent: None,
@@ -336,6 +340,8 @@ mod tests {
     #[test]
     fn a_scheduler_that_listens_everywhere_is_reached_on_loopback() -> anyhow::Result<()> {
         let global = GlobalArgs {
+            master_key_file: None,
+            credentials: None,
             scheduler: "http://elsewhere:1".to_owned(),
             cluster: None,
             output: Format::Table,

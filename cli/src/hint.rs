@@ -14,6 +14,7 @@ pub(crate) fn for_error(error: &anyhow::Error, cluster: Option<&str>) -> Option<
             Some("the call may still take effect; --timeout sets how long to wait".to_owned())
         }
         CallError::Fault { class, message } => for_fault(class, message, cluster),
+        CallError::Credentials(_) => None,
         CallError::Refused { message, .. } => {
             is_foreign(message).then(|| "what listens there does not speak as a scheduler does".to_owned())
         }
@@ -34,6 +35,19 @@ fn for_fault(class: &str, message: &str, cluster: Option<&str>) -> Option<String
             } else {
                 format!("create it with `berth clusters create {name}`")
             })
+        }
+        "MissingAuthenticationTokenException" => Some(
+            "the scheduler wants to know who calls: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or on its host make the \
+             first access key with `berth --master-key-file /var/lib/berth-scheduler/master.key access-keys create ops --admin`"
+                .to_owned(),
+        ),
+        "UnrecognizedClientException" => Some(
+            "the access key does not exist, is disabled or has ended, or is of another scheduler: `berth access-keys list`"
+                .to_owned(),
+        ),
+        "ExpiredTokenException" => Some("make another session with `berth access-keys session`".to_owned()),
+        "AccessDeniedException" => {
+            Some("`berth access-keys show ID` shows what an access key may do, `set-policy` changes it".to_owned())
         }
         "ClusterContainsTasksException" => {
             Some("stop them first: `berth ps` lists them, `berth stop` stops them".to_owned())

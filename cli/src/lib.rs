@@ -6,6 +6,7 @@
 mod api;
 mod args;
 mod command;
+mod credentials;
 mod dev;
 mod hint;
 mod output;

@@ -1,5 +1,6 @@
 //! How answers look to people: tables, short ids, ages. Calls nothing and reads no clock.
 
+pub(crate) mod access_keys;
 pub(crate) mod autoscaling;
 pub(crate) mod clusters;
 pub(crate) mod events;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::fault::Fault;
 use crate::id::{
     ClusterName, DefinitionId, DefinitionRevision, Family, InstanceId, PolicyName, ScheduleName, ServiceName, TaskId,
-    shortened,
+    UserName, shortened,
 };
 
 pub use resource::Resource;
@@ -153,6 +153,18 @@ impl Namespace {
             "arn:aws:iam::{}:role/aws-service-role/ecs.application-autoscaling.amazonaws.com/{NAME}",
             self.account
         )
+    }
+
+    /// `arn:aws:iam::ACCOUNT:user/NAME`: who an access key is for.
+    #[must_use]
+    pub fn user(&self, name: &UserName) -> String {
+        format!("arn:aws:iam::{}:user/{name}", self.account)
+    }
+
+    /// `arn:aws:iam::ACCOUNT:root`: who has the operator's own key.
+    #[must_use]
+    pub fn root(&self) -> String {
+        format!("arn:aws:iam::{}:root", self.account)
     }
 
     /// `arn:aws:elasticloadbalancing:REGION:ACCOUNT:targetgroup/NAME/LISTENER`

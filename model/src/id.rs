@@ -173,6 +173,51 @@ name! {
     PolicyName
 }
 
+name! {
+    /// The id of an access key: `AKIA` and 16 of the letters and digits of Base32 (RFC 4648), as AWS's have.
+    AccessKeyId
+}
+
+name! {
+    /// The name of who an access key is for: 1 to 64 letters, digits and `+=,.@_-`, as IAM's users have.
+    UserName
+}
+
+impl AccessKeyId {
+    /// The id with these bits, of which 80 count, after four letters that say what it is.
+    #[must_use]
+    pub fn from_bits(kind: &str, bits: u128) -> Self {
+        const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+        let letter = |nth: u32| char::from(LETTERS[usize::try_from((bits >> (5 * nth)) & 31).unwrap_or(0)]);
+        let text: String = kind.chars().chain((0..16).map(letter)).collect();
+        Self(text.into())
+    }
+
+    /// The id that the text is: nobody need have it.
+    #[must_use]
+    pub fn named(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl UserName {
+    /// The name, when it is one.
+    ///
+    /// # Errors
+    /// `InvalidParameterException` naming the rule that the text breaks.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        const MOST: usize = 64;
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte);
+        if text.is_empty() || text.len() > MOST || !text.bytes().all(allowed) {
+            return Err(Fault::invalid(format!(
+                "userName '{}' must be 1 to {MOST} letters, digits and +=,.@_- characters.",
+                shortened(text)
+            )));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
 impl PolicyName {
     /// The name, when it is one (Application Auto Scaling API, PutScalingPolicy).
     ///

@@ -4,8 +4,10 @@
 //! that only reads sees one state from its beginning to its end, which may be one of the past.
 //! It decides nothing. Only `faults` turns faults into wire errors.
 
+mod access_keys;
 mod account;
 mod attributes;
+mod authorize;
 mod autoscaling;
 mod call;
 mod clusters;
@@ -28,6 +30,7 @@ mod refused;
 mod request;
 mod schedules;
 mod services;
+mod signed;
 mod tags;
 mod targets;
 mod tasks;
@@ -41,11 +44,13 @@ use berth_model::id::ClusterName;
 use berth_scheduler_core::command::{Command, Principal};
 
 pub use events::server_sent;
-pub use grpc::{Additions, GrpcApi, name_fault, refuse};
+pub use grpc::{Additions, GrpcApi, admit, name_fault, refuse};
 pub use json::answer;
 use tokio::sync::Semaphore;
 
 use self::call::Moment;
+use crate::auth::{self, Authenticator, Caller};
+use crate::clock;
 use crate::drive::scaling::Watch;
 use crate::engine::{Engine, Past};
 use crate::events::Events;
@@ -59,18 +64,12 @@ pub struct Api {
     namespace: Arc<Namespace>,
     scaling: Arc<Watch>,
     events: Arc<Events>,
+    authenticator: Arc<Authenticator>,
     /// Turns for what takes long: plans, and reading the journal for histories.
     planning: Arc<Semaphore>,
     past: Past,
     /// What a read sees; a change sees the newest state.
     moment: Option<Moment>,
-}
-
-/// Who calls, as far as the mouth can tell.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    /// Goes into the journal with what the call changes.
-    pub principal: Principal,
 }
 
 impl Api {
@@ -79,17 +78,18 @@ impl Api {
     pub fn new(
         engine: Engine,
         registry: Arc<Registry>,
-        namespace: Arc<Namespace>,
         scaling: Arc<Watch>,
         past: Past,
         events: Arc<Events>,
+        authenticator: Authenticator,
     ) -> Self {
         Self {
             engine,
             registry,
-            namespace,
+            namespace: Arc::clone(events.namespace()),
             scaling,
             events,
+            authenticator: Arc::new(authenticator),
             planning: Arc::new(Semaphore::new(plan::AT_ONCE)),
             past,
             moment: None,
@@ -100,6 +100,14 @@ impl Api {
     #[must_use]
     pub fn cut_off(&self) -> Option<String> {
         self.engine.cut_off()
+    }
+
+    /// Who makes a call.
+    ///
+    /// # Errors
+    /// Why its signature is not taken, where calls must be signed.
+    fn identify(&self, call: &auth::Call<'_>) -> Result<Caller, Fault> {
+        self.authenticator.identify(call, &self.engine.view(), clock::now())
     }
 
     async fn submit<C: Command + 'static>(&self, command: C, caller: &Caller) -> Result<C::Outcome, Fault> {

@@ -8,6 +8,7 @@ use berth_daemon::log::LogFormat;
 use clap::{Args, Parser, Subcommand};
 use http::uri::Authority;
 
+use crate::auth::AuthMode;
 use crate::drive::history::History;
 use crate::drive::scaling::prometheus::Prometheus;
 use crate::events::Webhook;
@@ -46,9 +47,18 @@ pub enum Command {
 /// The options of the scheduler.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// Address to serve on. There is no authentication yet: keep it on loopback or in a network that you trust
+    /// Address to serve on. Calls must be signed unless it is a loopback address; agents and gateways have no keys yet
     #[arg(long, env = "BERTH_LISTEN", default_value = "127.0.0.1:7700", value_name = "ADDRESS")]
     pub listen: SocketAddr,
+
+    /// Of which calls is asked who makes them
+    #[arg(long, env = "BERTH_AUTH", default_value = "loopback", value_name = "WHEN")]
+    pub auth: AuthMode,
+
+    /// File of the master keys from which the secrets of access keys follow, the newest first: 64 hexadecimal digits a line
+    /// [default: master.key in the data directory, made if it is missing; none with --journal]
+    #[arg(long, env = "BERTH_MASTER_KEY_FILE", value_name = "PATH")]
+    pub master_key_file: Option<PathBuf>,
 
     /// Journal that schedulers share: etcd://HOST:PORT,HOST:PORT/PREFIX?OPTION=VALUE&... with the options ca, cert, key,
     /// user, password-file and deadline. Without it this scheduler is alone with a file in its data directory

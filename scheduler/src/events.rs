@@ -193,7 +193,7 @@ impl Events {
 
     /// The region and account of the ARNs.
     #[must_use]
-    pub fn namespace(&self) -> &Namespace {
+    pub const fn namespace(&self) -> &Arc<Namespace> {
         &self.namespace
     }
 

@@ -362,7 +362,9 @@ fn touched(state: &State, change: &Change) -> Vec<ServiceKey> {
         | Change::ScheduleRan { .. }
         | Change::ScheduleRetried { .. }
         | Change::ScheduleDeleted { .. }
-        | Change::EventsDelivered { .. } => Vec::new(),
+        | Change::EventsDelivered { .. }
+        | Change::AccessKeyPut { .. }
+        | Change::AccessKeyDeleted { .. } => Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@
 //! follows goes out to the agents. Nothing else writes state.
 
 pub mod api;
+pub mod auth;
 mod clock;
 pub mod config;
 pub mod drive;
@@ -34,6 +35,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
+use crate::auth::Authenticator;
 use crate::config::Options;
 use crate::drive::history::{self, Growth};
 use crate::drive::scaling::{Sources, Watch, prometheus};
@@ -110,6 +112,7 @@ async fn serve<J: Journal>(
     replicas: Replicas,
 ) -> anyhow::Result<()> {
     let replicas = Arc::new(replicas);
+    let authenticator = authenticator(&options)?;
     let keep = options.history();
     let (state, replayed) = recover_when_reached(&*journal).await?;
     tracing::info!(revision = %state.revision(), tasks = state.task_count(), "state recovered");
@@ -210,10 +213,10 @@ async fn serve<J: Journal>(
     let api = Arc::new(Api::new(
         engine.clone(),
         Arc::clone(&registry),
-        Arc::clone(&namespace),
         scaling,
         past,
         events,
+        authenticator,
     ));
     let links = Links {
         agents: nodes::Link::new(
@@ -239,6 +242,27 @@ async fn serve<J: Journal>(
     server::serve(listener, api, links, shutdown).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Who finds out who calls.
+fn authenticator(options: &Options) -> anyhow::Result<Authenticator> {
+    let required = options.auth.is_required_on(options.listen);
+    let named = options.master_key_file.as_deref();
+    // Schedulers that share a journal must have the same, which none of them can make for the others.
+    let master = match (named, &options.journal) {
+        (None, Some(_)) => None,
+        (named, _) => Some(auth::find(named, &options.data_dir)?),
+    };
+    anyhow::ensure!(
+        !required || master.is_some(),
+        "--master-key-file must be given with --journal, the same to all schedulers: calls must be signed, as this one listens \
+         on {} (--auth says otherwise)",
+        options.listen
+    );
+    if !required && !options.listen.ip().to_canonical().is_loopback() {
+        tracing::warn!(address = %options.listen, "calls are not asked who makes them: --auth is off");
+    }
+    Ok(Authenticator::new(required, master))
 }
 
 /// Recovers the state; a journal that cannot be reached is waited for, as its members may just be choosing a leader.

@@ -13,6 +13,7 @@ use berth_proto::ecs::v1::ecs_server::EcsServer;
 use berth_proto::gateway::v1::gateway_link_server::GatewayLinkServer;
 use berth_proto::journal::v1::journal_server::JournalServer;
 use berth_proto::replica::v1::replica_link_server::ReplicaLinkServer;
+use berth_proto::v1::access_keys_server::AccessKeysServer;
 use berth_proto::v1::auto_scaling_server::AutoScalingServer;
 use berth_proto::v1::berth_server::BerthServer;
 use berth_proto::v1::schedules_server::SchedulesServer;
@@ -85,6 +86,7 @@ fn grpc(api: &Arc<Api>, links: Links) -> Router {
     let mut routes = tonic::service::Routes::builder();
     routes.add_service(EcsServer::new(GrpcApi(Arc::clone(api))));
     routes.add_service(BerthServer::new(Additions(Arc::clone(api))));
+    routes.add_service(AccessKeysServer::new(Additions(Arc::clone(api))));
     routes.add_service(SchedulesServer::new(Additions(Arc::clone(api))));
     routes.add_service(AutoScalingServer::new(Additions(Arc::clone(api))));
     routes.add_service(AgentLinkServer::new(links.agents).max_decoding_message_size(MAX_STREAM_MESSAGE));
@@ -140,15 +142,18 @@ async fn lead(request: Request<Body>, peer: SocketAddr, grpc: Router, api: Arc<A
         if let Some(refused) = api::refuse(request.uri().path()) {
             return Ok(refused);
         }
-        return grpc.oneshot(request).await.map(api::name_fault);
+        return match api::admit(&api, peer.ip(), request).await {
+            Ok(request) => grpc.oneshot(request).await.map(api::name_fault),
+            Err(refusal) => Ok(refusal),
+        };
     }
     if request.uri().path() == "/healthz" {
         return Ok(health(&api));
     }
     if request.uri().path() == "/events" && request.method() == Method::GET {
-        return Ok(api::server_sent(api, request).await);
+        return Ok(api::server_sent(api, peer.ip(), request).await);
     }
-    Ok(api::answer(api, &peer.ip().to_string(), request).await)
+    Ok(api::answer(api, peer.ip(), request).await)
 }
 
 /// For whoever asks whether this scheduler can do its work: 200, or 503 with the reason.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::canonical::{ALGORITHM, signing_key, string_to_sign};
 use crate::presented::Scope;
+use crate::secret::MasterKey;
 use crate::{HttpRequest, SigningDate, digest};
 
 /// What a client signs with.
@@ -27,6 +28,17 @@ impl fmt::Debug for Credentials {
 }
 
 impl Credentials {
+    /// The operator's own key, which follows from the master key.
+    #[must_use]
+    pub fn root(master: &MasterKey) -> Self {
+        let access_key = master.root_id();
+        Self {
+            secret: master.secret_of(&access_key),
+            access_key,
+            token: None,
+        }
+    }
+
     /// The headers that make the request a signed one: `x-amz-date`, `x-amz-security-token` for a session, and
     /// `authorization`. All headers of the request are signed, so it must have its `host` and none that a proxy changes.
     #[must_use]

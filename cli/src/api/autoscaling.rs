@@ -8,6 +8,7 @@ use berth_proto::v1::{
     DescribeServiceScalingResponse, PutScalingPolicyRequest, PutScalingPolicyResponse, RegisterScalableTargetRequest,
     RegisterScalableTargetResponse,
 };
+use prost::Message;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
@@ -18,15 +19,17 @@ const NAMESPACE: &str = "ecs";
 const DIMENSION: &str = "ecs:service:DesiredCount";
 
 impl Api {
-    async fn scaling<Q, A>(
+    async fn scaling<Q: Message, A>(
         &self,
         operation: &'static str,
         request: Q,
         send: impl AsyncFnOnce(AutoScalingClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, CallError> {
         let client = AutoScalingClient::new(self.channel.clone());
-        self.bounded(operation, request, async |request| send(client, request).await)
-            .await
+        self.bounded("berth.v1.AutoScaling", operation, request, async |request| {
+            send(client, request).await
+        })
+        .await
     }
 
     /// `service/CLUSTER/SERVICE` of the cluster that is meant; the service by its name or ARN.

@@ -29,6 +29,7 @@ impl Api {
         if let Some(at) = &self.at {
             request.metadata_mut().insert(AT_KEY, at.clone());
         }
+        self.sign("berth.v1.Berth", OPERATION, &mut request);
         let mut client = BerthClient::new(self.channel.clone());
         // The stream has no end, so that the scheduler is told of no deadline.
         let begun = timeout(self.timeout, client.watch(request)).await;
@@ -62,6 +63,7 @@ impl CallError {
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Deadline { .. } => true,
+            Self::Credentials(_) => false,
             Self::Fault { class, .. } => ["ThrottlingException", "ServerException"].contains(&class.as_str()),
             Self::Refused { code, .. } => {
                 [Code::Unavailable, Code::Unknown, Code::Cancelled, Code::Internal].contains(code)

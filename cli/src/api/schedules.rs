@@ -6,21 +6,24 @@ use berth_proto::v1::{
     DescribeScheduleRequest, DescribeScheduleResponse, ListSchedulesRequest, ListSchedulesResponse, RunScheduleRequest,
     RunScheduleResponse, UpdateScheduleRequest, UpdateScheduleResponse,
 };
+use prost::Message;
 use tonic::transport::Channel;
 use tonic::{Request, Response, Status};
 
 use super::{Api, CallError};
 
 impl Api {
-    async fn schedules<Q, A>(
+    async fn schedules<Q: Message, A>(
         &self,
         operation: &'static str,
         request: Q,
         send: impl AsyncFnOnce(SchedulesClient<Channel>, Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A, CallError> {
         let client = SchedulesClient::new(self.channel.clone());
-        self.bounded(operation, request, async |request| send(client, request).await)
-            .await
+        self.bounded("berth.v1.Schedules", operation, request, async |request| {
+            send(client, request).await
+        })
+        .await
     }
 
     pub(crate) async fn create_schedule(

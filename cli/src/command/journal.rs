@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, anyhow};
@@ -28,8 +29,13 @@ pub(crate) struct JournalArgs {
 }
 
 /// Goes on as the scheduler's program.
-pub(super) fn run(args: JournalArgs) -> anyhow::Result<Ending> {
+pub(super) fn run(args: JournalArgs, master_key_file: Option<&Path>) -> anyhow::Result<Ending> {
     let program = find_program("berth-scheduler").context("journals are the scheduler's")?;
-    let error = Command::new(&program).arg("journal").args(args.arguments).exec();
+    let mut command = Command::new(&program);
+    command.arg("journal").args(args.arguments);
+    if let Some(path) = master_key_file {
+        command.env("BERTH_MASTER_KEY_FILE", path);
+    }
+    let error = command.exec();
     Err(anyhow!(error).context(format!("cannot run {}", program.display())))
 }

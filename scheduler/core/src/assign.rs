@@ -221,7 +221,9 @@ pub fn touched(state: &State, change: &Change) -> Vec<(InstanceKey, Touch)> {
         | Change::ScheduleRan { .. }
         | Change::ScheduleRetried { .. }
         | Change::ScheduleDeleted { .. }
-        | Change::EventsDelivered { .. } => Vec::new(),
+        | Change::EventsDelivered { .. }
+        | Change::AccessKeyPut { .. }
+        | Change::AccessKeyDeleted { .. } => Vec::new(),
     }
 }
 

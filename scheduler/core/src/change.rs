@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use berth_model::account::SettingName;
 use berth_model::cluster::ClusterSettings;
-use berth_model::id::{ClusterName, DefinitionId, InstanceId, ScheduleName, ServiceName, TaskId};
+use berth_model::id::{AccessKeyId, ClusterName, DefinitionId, InstanceId, ScheduleName, ServiceName, TaskId};
 use berth_model::schedule::RunOutcome;
 use berth_model::status::{InstanceStatus, StopCode};
 use berth_model::tag::Tag;
@@ -16,6 +16,7 @@ use berth_model::task_definition::TaskDefinition;
 use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::access_key::AccessKey;
 use crate::event::Position;
 use crate::keys::{ClusterKey, ReplicaId, Revision, Tagged};
 use crate::launch::{ClientToken, Launch, Placement, Wait};
@@ -454,6 +455,16 @@ pub enum Change {
         receiver: Arc<str>,
         /// Behind what it was told.
         position: Position,
+    },
+    /// An access key was made, or is from now on as it says. Its secret is not in it.
+    AccessKeyPut {
+        /// The key.
+        key: Arc<AccessKey>,
+    },
+    /// An access key was deleted.
+    AccessKeyDeleted {
+        /// Its id.
+        id: AccessKeyId,
     },
     /// A schedule was deleted: its tasks go on.
     ScheduleDeleted {

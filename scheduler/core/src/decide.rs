@@ -2,6 +2,7 @@
 //!
 //! One module a subject; each command is a struct that implements [`crate::command::Command`].
 
+pub mod access_key;
 pub mod account;
 pub mod attribute;
 pub mod cluster;

@@ -172,6 +172,8 @@ pub fn fold(state: &mut State, change: &Change) {
             let known = state.deliveries.entry(Arc::clone(receiver)).or_insert(*position);
             *known = (*known).max(*position);
         }
+        Change::AccessKeyPut { key } => drop(state.access_keys.insert(key.id.clone(), Arc::clone(key))),
+        Change::AccessKeyDeleted { id } => drop(state.access_keys.remove(id)),
         Change::ServiceCreated { .. }
         | Change::ServiceUpdated { .. }
         | Change::ServiceStepped { .. }

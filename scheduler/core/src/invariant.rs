@@ -62,6 +62,9 @@ pub fn violations(state: &State) -> Vec<String> {
     check_services(state, &mut wrong);
     schedule::check(state, &mut wrong);
     log_tails::check(state, &mut wrong);
+    for (id, key) in state.access_keys.iter().filter(|(id, key)| **id != key.id) {
+        wrong.push(format!("access key {} is kept under {id}", key.id));
+    }
     wrong
 }
 

@@ -4,6 +4,7 @@
 //!
 //! No I/O, no clock, no randomness, no async, no wire types: time, ids and seeds come in through [`command::Env`].
 
+pub mod access_key;
 pub mod assign;
 pub mod change;
 pub mod command;

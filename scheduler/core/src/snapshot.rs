@@ -15,6 +15,7 @@ use berth_model::time::Timestamp;
 use imbl::OrdSet;
 use serde::{Deserialize, Serialize};
 
+use crate::access_key::AccessKey;
 use crate::event::Position;
 use crate::fold;
 use crate::keys::Revision;
@@ -121,6 +122,8 @@ pub enum Piece {
     Service(Arc<Service>),
     /// A schedule.
     Schedule(Arc<Schedule>),
+    /// An access key.
+    AccessKey(Arc<AccessKey>),
     /// How far a receiver of events is.
     Delivery {
         /// By what it is known.
@@ -241,6 +244,7 @@ pub fn pieces(state: &State) -> impl Iterator<Item = Piece> + '_ {
             principal: principal.map(Arc::clone),
             value: Arc::clone(value),
         });
+    let access_keys = state.access_keys.values().map(|key| Piece::AccessKey(Arc::clone(key)));
     clusters
         .chain(definitions)
         .chain(families)
@@ -252,6 +256,7 @@ pub fn pieces(state: &State) -> impl Iterator<Item = Piece> + '_ {
         .chain(tokens)
         .chain(deliveries)
         .chain(settings)
+        .chain(access_keys)
 }
 
 /// The tasks; those of one call that lie side by side share a piece.
@@ -382,6 +387,7 @@ impl Restoration {
                 fold::add_service(state, Service::clone(&service));
             }
             Piece::Schedule(schedule) => state.schedules.put(Schedule::clone(&schedule)),
+            Piece::AccessKey(key) => drop(state.access_keys.insert(key.id.clone(), key)),
             Piece::Delivery { receiver, position } => drop(state.deliveries.insert(receiver, position)),
             Piece::AccountSetting { name, principal, value } => {
                 drop(state.account_settings.insert((name, principal), value));

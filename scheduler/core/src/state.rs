@@ -15,11 +15,12 @@ use std::sync::Arc;
 
 use berth_model::account::SettingName;
 use berth_model::fault::Fault;
-use berth_model::id::{ClusterName, DefinitionId, Family, InstanceId, ServiceName, TaskId};
+use berth_model::id::{AccessKeyId, ClusterName, DefinitionId, Family, InstanceId, ServiceName, TaskId};
 use berth_model::status::ClusterStatus;
 use berth_model::time::Timestamp;
 use imbl::{OrdMap, OrdSet, Vector};
 
+use crate::access_key::AccessKey;
 use crate::event::Position;
 use crate::keys::{ClusterKey, InstanceKey, Revision, ServiceKey, TaskKey};
 use crate::launch::Launch;
@@ -59,6 +60,8 @@ pub struct State {
     pub(crate) deliveries: OrdMap<Arc<str>, Position>,
     /// Account settings by name and principal; those without one hold for everybody else.
     pub(crate) account_settings: OrdMap<(SettingName, Option<Arc<str>>), Arc<str>>,
+    /// Who may call, and what each may do.
+    pub(crate) access_keys: OrdMap<AccessKeyId, Arc<AccessKey>>,
     /// How often any instance has changed: who remembers it knows whether instances are still as they were.
     pub(crate) instance_changes: u64,
     /// Which instances changed last, the latest last.
@@ -274,6 +277,17 @@ impl State {
     pub fn delivered(&self, receiver: &str) -> Option<Position> {
         self.deliveries.get(receiver).copied()
     }
+
+    /// An access key, whatever its status.
+    #[must_use]
+    pub fn access_key(&self, id: &str) -> Option<&Arc<AccessKey>> {
+        self.access_keys.get(id)
+    }
+
+    /// The access keys by id.
+    pub fn access_keys(&self) -> impl Iterator<Item = &Arc<AccessKey>> {
+        self.access_keys.values()
+    }
 }
 
 /// Two states are equal when they know the same, however they came to know it.
@@ -294,5 +308,6 @@ impl PartialEq for State {
             && self.client_tokens == other.client_tokens
             && self.deliveries == other.deliveries
             && self.account_settings == other.account_settings
+            && self.access_keys == other.access_keys
     }
 }

@@ -232,7 +232,9 @@ fn hint(change: &Change) -> Option<(ClusterKey, Hint, Place<'_>)> {
         | Change::ScheduleRan { .. }
         | Change::ScheduleRetried { .. }
         | Change::ScheduleDeleted { .. }
-        | Change::EventsDelivered { .. } => None,
+        | Change::EventsDelivered { .. }
+        | Change::AccessKeyPut { .. }
+        | Change::AccessKeyDeleted { .. } => None,
     }
 }
 

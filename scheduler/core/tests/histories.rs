@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
+#[path = "histories/access_key.rs"]
+mod access_key;
 #[path = "histories/events.rs"]
 mod events;
 #[path = "histories/queue.rs"]
@@ -193,6 +195,14 @@ impl History {
             Step::EndScaling { name } => self.end_scaling(*name),
             Step::Measure { value } => self.measure(*value),
             Step::RunSchedule => self.submit(&schedule::run()).map(drop),
+            Step::CreateAccessKey { user } => self.create_access_key(*user),
+            Step::RotateAccessKey { grace } => self.rotate_access_key(*grace),
+            Step::UpdateAccessKey {
+                nth,
+                active,
+                everything,
+            } => self.update_access_key(*nth, *active, *everything),
+            Step::DeleteAccessKey { nth } => self.delete_access_key(*nth),
             Step::Create => self.submit(&CreateCluster {
                 name: cluster(),
                 tags: Vec::new(),

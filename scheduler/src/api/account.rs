@@ -11,6 +11,7 @@ use berth_scheduler_core::decide::account::SetAccountSetting;
 use super::page::Page;
 use super::request::{given, required};
 use super::{Api, Caller};
+use crate::auth::Authority;
 
 /// Settings of one page, at most and where nothing is said (ECS API).
 const LISTED: usize = 10;
@@ -18,14 +19,17 @@ const LISTED: usize = 10;
 const MANAGED: [SettingName; 1] = [SettingName::GuardDutyActivate];
 
 impl Api {
-    /// Who calls, as account settings know it: nobody's signature is checked, so that everybody is the account itself.
-    pub(super) fn principal(&self, _caller: &Caller) -> Arc<str> {
-        self.root().into()
+    /// Who calls, as account settings know it: the user of an access key, and else the account itself.
+    pub(super) fn principal(&self, caller: &Caller) -> Arc<str> {
+        match &caller.authority {
+            Authority::Key(key) => self.namespace.user(&key.user).into(),
+            Authority::Unasked | Authority::Root(_) => self.root().into(),
+        }
     }
 
     /// The account itself, whose settings hold for all principals that have none of their own.
     fn root(&self) -> String {
-        format!("arn:aws:iam::{}:root", self.namespace.account())
+        self.namespace.root()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Watching what happens: over gRPC (`berth.v1.Berth/Watch`), and as server-sent events (`GET /events`; HTML Living
 //! Standard, "Server-sent events").
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -11,9 +12,12 @@ use berth_proto::v1::{Event, WatchRequest, WatchResponse};
 use berth_scheduler_core::event::Position;
 use berth_scheduler_core::keys::Revision;
 use futures_util::{Stream, StreamExt};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 
+use super::signed::Signed;
 use super::{Api, faults};
+use crate::auth::Call;
 use crate::events::{Batch, Events, Filter, Start, Told, WatchError};
 
 /// Milliseconds after which a reader of server-sent events comes back by itself.
@@ -31,8 +35,9 @@ pub(super) async fn watch(
 }
 
 /// Events as server-sent events.
-pub async fn server_sent(api: Arc<Api>, request: Request) -> Response {
-    let begun = match read(request.uri().query().unwrap_or_default(), request.headers()) {
+pub async fn server_sent(api: Arc<Api>, peer: IpAddr, request: Request) -> Response {
+    let (parts, _body) = request.into_parts();
+    let begun = match wanted(&api, peer, &parts) {
         Ok(wanted) => begin(&api.events, &wanted).await,
         Err(fault) => Err(fault),
     };
@@ -51,6 +56,24 @@ pub async fn server_sent(api: Arc<Api>, request: Request) -> Response {
     // Or nginx keeps events until it has many.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
+}
+
+/// What a request asks for, of whoever may.
+fn wanted(api: &Api, peer: IpAddr, parts: &Parts) -> Result<WatchRequest, Fault> {
+    let wanted = || read(parts.uri.query().unwrap_or_default(), &parts.headers);
+    if !api.authenticator.is_required() {
+        return wanted();
+    }
+    let caller = api.identify(&Call {
+        request: &Signed::of(parts).request(b""),
+        wire: "http",
+        address: peer,
+        services: &["ecs"],
+        writes: false,
+    })?;
+    let wanted = wanted()?;
+    api.authorize("berth", "Watch", &wanted, &caller)?;
+    Ok(wanted)
 }
 
 async fn begin(
@@ -99,6 +122,8 @@ fn read(query: &str, headers: &HeaderMap) -> Result<WatchRequest, Fault> {
             "detail-type" => request.detail_types.push(value.into_owned()),
             "resource" => request.resource = Some(value.into_owned()),
             "group" => request.group = Some(value.into_owned()),
+            // Who signed the URL.
+            name if name.starts_with("X-Amz-") => {}
             _ => {
                 return Err(Fault::invalid(format!(
                     "'{name}' should be one of [from, after, last, cluster, detail-type, resource, group]."

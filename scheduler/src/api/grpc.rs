@@ -1,9 +1,14 @@
 //! The gRPC mouth: each method of the generated services calls the operation of its name.
 
-use std::convert;
-use std::sync::Arc;
+mod access_keys;
 
-use berth_model::fault::Fault;
+use std::convert;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use berth_model::fault::{Fault, FaultClass};
 use berth_proto::ecs::v1 as ecs;
 use berth_proto::ecs::v1::ecs_server::Ecs;
 use berth_proto::v1 as wire;
@@ -17,17 +22,21 @@ use berth_proto::v1::{
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use http::HeaderValue;
+use http_body_util::{BodyExt, Limited};
+use serde::Serialize;
 use tonic::metadata::AsciiMetadataValue;
-use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Request, Response, Status};
 
+use super::authorize::is_write;
 use super::call::{self, At};
 use super::operations::{as_seen, for_each_operation, for_each_scaling_operation, unserved};
 use super::refused::refusal;
+use super::signed::Signed;
 use super::{
-    Api, Caller, account, attributes, autoscaling, clusters, definitions, events, faults, history, instances, plan,
+    Api, account, attributes, autoscaling, clusters, definitions, events, faults, history, instances, plan,
     protection, schedules, services, tags, targets, tasks, usage,
 };
+use crate::auth::{Authority, Call, Caller};
 
 /// ECS's operations over gRPC.
 #[derive(Debug, Clone)]
@@ -37,20 +46,78 @@ pub struct GrpcApi(pub Arc<Api>);
 #[derive(Debug, Clone)]
 pub struct Additions(pub Arc<Api>);
 
-fn caller<T>(request: &Request<T>) -> Caller {
-    let address = request
-        .extensions()
-        .get::<TcpConnectInfo>()
-        .and_then(TcpConnectInfo::remote_addr)
-        .map(|address| address.ip().to_string());
-    Caller {
-        principal: format!("grpc {}", address.unwrap_or_default()).into(),
+/// Bytes of a call's message, with the five before it: what the gRPC library takes, and a little more, which it then refuses.
+const MAX_MESSAGE: usize = 4 * 1024 * 1024 + 64 * 1024;
+/// How long the message of a call may take to come.
+const MESSAGE_DEADLINE: Duration = Duration::from_secs(30);
+/// The methods of agents, gateways and schedulers, which have no access keys.
+const STREAMS: [&str; 3] = [
+    "/berth.agent.v1.AgentLink/",
+    "/berth.gateway.v1.GatewayLink/",
+    "/berth.replica.v1.ReplicaLink/",
+];
+/// Who copies the journal.
+const READ_JOURNAL: &str = "/berth.journal.v1.Journal/Read";
+
+/// Lets a call in, with who makes it; where calls must be signed its message is waited for.
+///
+/// # Errors
+/// The answer to one that is not let in.
+pub async fn admit<B: Default>(
+    api: &Api,
+    peer: IpAddr,
+    request: http::Request<Body>,
+) -> Result<http::Request<Body>, http::Response<B>> {
+    let admitted = identify(api, peer, request).await;
+    admitted.map_err(|fault| faults::status(&fault).into_http())
+}
+
+async fn identify(api: &Api, peer: IpAddr, request: http::Request<Body>) -> Result<http::Request<Body>, Fault> {
+    let path = request.uri().path();
+    if STREAMS.iter().any(|streams| path.starts_with(streams)) {
+        return Ok(request);
     }
+    let (mut parts, body) = request.into_parts();
+    if !api.authenticator.is_required() {
+        parts.extensions.insert(Caller {
+            principal: format!("grpc {peer}").into(),
+            address: peer,
+            authority: Authority::Unasked,
+        });
+        return Ok(http::Request::from_parts(parts, body));
+    }
+    let wrong = |text: String| Fault::new(FaultClass::Serialization, format!("The message cannot be read: {text}"));
+    let message = tokio::time::timeout(MESSAGE_DEADLINE, Limited::new(body, MAX_MESSAGE).collect()).await;
+    let message = message.map_err(|_elapsed| wrong("it did not come in time".to_owned()))?;
+    let message = message.map_err(|error| wrong(error.to_string()))?.to_bytes();
+    let operation = match parts.uri.path() {
+        READ_JOURNAL => "ReadJournal",
+        path => path.rsplit('/').next().unwrap_or_default(),
+    };
+    let caller = api.identify(&Call {
+        request: &Signed::of(&parts).request(&message),
+        wire: "grpc",
+        address: peer,
+        services: &["ecs"],
+        writes: is_write(operation),
+    })?;
+    // The others are asked for with the whole request, which the journal's has nothing in.
+    if parts.uri.path() == READ_JOURNAL {
+        api.authorize("berth", operation, &(), &caller)?;
+    }
+    parts.extensions.insert(caller);
+    Ok(http::Request::from_parts(parts, Body::from(message)))
+}
+
+/// Who makes the call.
+fn caller<T>(request: &Request<T>) -> Result<Caller, Fault> {
+    let caller = request.extensions().get::<Caller>().cloned();
+    caller.ok_or_else(|| Fault::server("nobody has asked who makes this call"))
 }
 
 macro_rules! grpc_mouth {
     (
-        $service:ident $mouth:ident $wire:ident $words:path;
+        $service:ident $mouth:ident $wire:ident $prefix:literal $words:path;
         served { $($name:literal $kind:ident $rpc:ident $request:ident $response:ident = $serve:path;)+ }
         unserved { $($no_name:literal $no_rpc:ident $no_request:ident $no_response:ident;)* }
     ) => {
@@ -58,8 +125,9 @@ macro_rules! grpc_mouth {
         impl $service for $mouth {
             $(
                 async fn $rpc(&self, request: Request<$wire::$request>) -> Result<Response<$wire::$response>, Status> {
-                    let caller = caller(&request);
                     let refused = |fault| faults::status(&$words(fault));
+                    let caller = caller(&request).map_err(refused)?;
+                    self.0.authorize($prefix, $name, request.get_ref(), &caller).map_err(refused)?;
                     let at = at(&request).map_err(refused)?;
                     let api = as_seen!($kind self.0, $name, at).map_err(refused)?;
                     let served = $serve(&api, request.into_inner(), &caller).await;
@@ -75,8 +143,8 @@ macro_rules! grpc_mouth {
     };
 }
 
-for_each_operation!(grpc_mouth Ecs GrpcApi ecs convert::identity;);
-for_each_scaling_operation!(grpc_mouth AutoScaling Additions wire autoscaling::in_its_words;);
+for_each_operation!(grpc_mouth Ecs GrpcApi ecs "ecs" convert::identity;);
+for_each_scaling_operation!(grpc_mouth AutoScaling Additions wire "application-autoscaling" autoscaling::in_its_words;);
 
 #[tonic::async_trait]
 impl Berth for Additions {
@@ -94,7 +162,7 @@ impl Berth for Additions {
     }
 
     async fn plan(&self, request: Request<PlanRequest>) -> Result<Response<PlanResponse>, Status> {
-        let api = self.read(&request).await?;
+        let api = self.read("Plan", &request).await?;
         answer(&api, plan::answer(&api, request.into_inner()).await)
     }
 
@@ -102,7 +170,7 @@ impl Berth for Additions {
         &self,
         request: Request<DescribeTargetsRequest>,
     ) -> Result<Response<DescribeTargetsResponse>, Status> {
-        let api = self.read(&request).await?;
+        let api = self.read("DescribeTargets", &request).await?;
         answer(&api, targets::describe(&api, &request.into_inner()))
     }
 
@@ -117,13 +185,14 @@ impl Berth for Additions {
     }
 
     async fn history(&self, request: Request<wire::HistoryRequest>) -> Result<Response<wire::HistoryResponse>, Status> {
-        let api = self.read(&request).await?;
+        let api = self.read("History", &request).await?;
         answer(&api, history::tell(&api, request.into_inner()).await)
     }
 
     type WatchStream = BoxStream<'static, Result<wire::WatchResponse, Status>>;
 
     async fn watch(&self, request: Request<wire::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        self.allow("Watch", &request)?;
         let watching = match at(&request) {
             Ok(None) => events::watch(&self.0, request.into_inner()).await,
             Ok(Some(_)) => Err(Fault::invalid(format!(
@@ -143,8 +212,7 @@ impl Schedules for Additions {
         &self,
         request: Request<wire::CreateScheduleRequest>,
     ) -> Result<Response<wire::CreateScheduleResponse>, Status> {
-        let api = self.write("CreateSchedule", &request)?;
-        let caller = caller(&request);
+        let (api, caller) = self.write("CreateSchedule", &request)?;
         answer(api, schedules::create(api, request.into_inner(), &caller).await)
     }
 
@@ -152,8 +220,7 @@ impl Schedules for Additions {
         &self,
         request: Request<wire::UpdateScheduleRequest>,
     ) -> Result<Response<wire::UpdateScheduleResponse>, Status> {
-        let api = self.write("UpdateSchedule", &request)?;
-        let caller = caller(&request);
+        let (api, caller) = self.write("UpdateSchedule", &request)?;
         answer(api, schedules::update(api, request.into_inner(), &caller).await)
     }
 
@@ -161,8 +228,7 @@ impl Schedules for Additions {
         &self,
         request: Request<wire::DeleteScheduleRequest>,
     ) -> Result<Response<wire::DeleteScheduleResponse>, Status> {
-        let api = self.write("DeleteSchedule", &request)?;
-        let caller = caller(&request);
+        let (api, caller) = self.write("DeleteSchedule", &request)?;
         answer(api, schedules::delete(api, request.into_inner(), &caller).await)
     }
 
@@ -170,7 +236,7 @@ impl Schedules for Additions {
         &self,
         request: Request<wire::DescribeScheduleRequest>,
     ) -> Result<Response<wire::DescribeScheduleResponse>, Status> {
-        let api = self.read(&request).await?;
+        let api = self.read("DescribeSchedule", &request).await?;
         answer(&api, schedules::describe(&api, &request.into_inner()))
     }
 
@@ -178,7 +244,7 @@ impl Schedules for Additions {
         &self,
         request: Request<wire::ListSchedulesRequest>,
     ) -> Result<Response<wire::ListSchedulesResponse>, Status> {
-        let api = self.read(&request).await?;
+        let api = self.read("ListSchedules", &request).await?;
         answer(&api, schedules::list(&api, &request.into_inner()))
     }
 
@@ -186,26 +252,38 @@ impl Schedules for Additions {
         &self,
         request: Request<wire::RunScheduleRequest>,
     ) -> Result<Response<wire::RunScheduleResponse>, Status> {
-        let api = self.write("RunSchedule", &request)?;
-        let caller = caller(&request);
+        let (api, caller) = self.write("RunSchedule", &request)?;
         answer(api, schedules::run(api, request.into_inner(), &caller).await)
     }
 }
 
 impl Additions {
-    async fn read<T>(&self, request: &Request<T>) -> Result<Api, Status> {
+    /// Who makes the call, which must be allowed to.
+    fn allow<T: Serialize>(&self, operation: &str, request: &Request<T>) -> Result<Caller, Status> {
+        let allowed = caller(request).and_then(|caller| {
+            self.0
+                .authorize("berth", operation, request.get_ref(), &caller)
+                .map(|()| caller)
+        });
+        allowed.map_err(|fault| faults::status(&fault))
+    }
+
+    async fn read<T: Serialize>(&self, operation: &str, request: &Request<T>) -> Result<Api, Status> {
+        self.allow(operation, request)?;
         let seen = async || self.0.read(at(request)?).await;
         seen().await.map_err(|fault| faults::status(&fault))
     }
 
-    async fn only_now<T>(&self, operation: &str, what: &str, request: &Request<T>) -> Result<Api, Status> {
+    async fn only_now<T: Serialize>(&self, operation: &str, what: &str, request: &Request<T>) -> Result<Api, Status> {
+        self.allow(operation, request)?;
         let seen = async || self.0.only_now(operation, what, at(request)?).await;
         seen().await.map_err(|fault| faults::status(&fault))
     }
 
-    fn write<T>(&self, operation: &str, request: &Request<T>) -> Result<&Api, Status> {
+    fn write<T: Serialize>(&self, operation: &str, request: &Request<T>) -> Result<(&Api, Caller), Status> {
+        let caller = self.allow(operation, request)?;
         let seen = at(request).and_then(|at| self.0.write(operation, at));
-        seen.map_err(|fault| faults::status(&fault))
+        seen.map(|api| (api, caller)).map_err(|fault| faults::status(&fault))
     }
 }
 

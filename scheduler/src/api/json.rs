@@ -3,6 +3,7 @@
 //! `POST /` with the operation in `X-Amz-Target` and a JSON object as body; answers are JSON objects, errors carry
 //! `__type` and `message`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -19,12 +20,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::authorize::is_write;
 use super::call::{self, At};
 use super::operations::{self, as_seen, for_each_operation, for_each_scaling_operation, unserved};
+use super::signed::Signed;
 use super::{
-    Api, Caller, account, attributes, autoscaling, clusters, definitions, faults, instances, protection, services,
+    Api, account, attributes, autoscaling, clusters, definitions, faults, instances, protection, services,
     tags, tasks,
 };
+use crate::auth::{Authority, Call, Caller};
 
 /// Bytes of a request body: far above the 64 KiB of a task definition, the largest thing that ECS takes.
 const MAX_BODY: usize = 1024 * 1024;
@@ -35,7 +39,7 @@ const ECS_PREFIX: &str = "AmazonEC2ContainerServiceV20141113.";
 const SCALING_PREFIX: &str = "AnyScaleFrontendService.";
 
 /// Answers one request of the protocol; `peer` is the caller's address.
-pub async fn answer(api: Arc<Api>, peer: &str, request: Request) -> Response {
+pub async fn answer(api: Arc<Api>, peer: IpAddr, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let attempted = attempt(&api, peer, &parts, body).await;
     let (answered, revision) = attempted.unwrap_or_else(|fault| (Err(fault), None));
@@ -64,14 +68,15 @@ pub async fn answer(api: Arc<Api>, peer: &str, request: Request) -> Response {
 /// What an operation said, and the revision that it is of.
 type Answered = (Result<Vec<u8>, Fault>, Option<Revision>);
 
-async fn attempt(api: &Api, peer: &str, parts: &Parts, body: Body) -> Result<Answered, Fault> {
+async fn attempt(api: &Api, peer: IpAddr, parts: &Parts, body: Body) -> Result<Answered, Fault> {
     let body = collect(body).await?;
-    let target = target(parts)?;
+    let caller = caller(api, peer, parts, &body)?;
     let asked = Asked {
         body: &body,
         at: At::read(parts.headers.get(call::AT).map(HeaderValue::as_bytes)),
-        caller: caller(peer, parts),
+        caller,
     };
+    let target = target(parts)?;
     if let Some(operation) = target.strip_prefix(ECS_PREFIX) {
         return dispatch_ecs(api, operation, asked).await;
     }
@@ -106,20 +111,39 @@ fn target(parts: &Parts) -> Result<&str, Fault> {
         .ok_or_else(|| unknown("The header X-Amz-Target must name the operation.".to_owned()))
 }
 
-/// Whose access key the request carries. Nobody has checked the signature.
-fn caller(peer: &str, parts: &Parts) -> Caller {
+/// Who calls: who signed the request, or, where nobody is asked, whose access key it names.
+fn caller(api: &Api, peer: IpAddr, parts: &Parts, body: &[u8]) -> Result<Caller, Fault> {
+    if api.authenticator.is_required() {
+        let target = target(parts).unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default();
+        let services: &[&str] = match () {
+            () if target.starts_with(SCALING_PREFIX) => &["application-autoscaling"],
+            () if target.starts_with(ECS_PREFIX) => &["ecs"],
+            () => &["ecs", "application-autoscaling"],
+        };
+        let signed = Signed::of(parts);
+        return api.identify(&Call {
+            request: &signed.request(body),
+            wire: "ecs",
+            address: peer,
+            services,
+            writes: is_write(operation),
+        });
+    }
     let key = parts
         .headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split_once("Credential="))
         .and_then(|(_, rest)| rest.split('/').next());
-    Caller {
+    Ok(Caller {
         principal: match key {
             Some(key) => format!("ecs {peer} {key}").into(),
             None => format!("ecs {peer}").into(),
         },
-    }
+        address: peer,
+        authority: Authority::Unasked,
+    })
 }
 
 async fn collect(mut body: Body) -> Result<Vec<u8>, Fault> {
@@ -191,7 +215,7 @@ fn write<T: Serialize>(response: &T) -> Result<Vec<u8>, Fault> {
 
 macro_rules! json_mouth {
     (
-        $dispatch:ident $wire:ident $api:path;
+        $dispatch:ident $wire:ident $service:literal $api:path;
         served { $($name:literal $kind:ident $rpc:ident $request:ident $response:ident = $serve:path;)+ }
         unserved { $($no_name:literal $no_rpc:ident $no_request:ident $no_response:ident;)* }
     ) => {
@@ -199,6 +223,7 @@ macro_rules! json_mouth {
             match operation {
                 $($name => {
                     let request = read::<$wire::$request>(asked.body)?;
+                    api.authorize($service, $name, &request, &asked.caller)?;
                     let api = as_seen!($kind api, $name, asked.at?)?;
                     let served = $serve(&api, request, &asked.caller).await;
                     Ok((served.and_then(|answer| write(&answer)), Some(api.view().revision())))
@@ -210,8 +235,8 @@ macro_rules! json_mouth {
     };
 }
 
-for_each_operation!(json_mouth dispatch_ecs ecs operations::ECS;);
-for_each_scaling_operation!(json_mouth dispatch_scaling berth operations::SCALING;);
+for_each_operation!(json_mouth dispatch_ecs ecs "ecs" operations::ECS;);
+for_each_scaling_operation!(json_mouth dispatch_scaling berth "application-autoscaling" operations::SCALING;);
 
 #[cfg(test)]
 mod tests {

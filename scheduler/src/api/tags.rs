@@ -67,7 +67,7 @@ pub(super) async fn list(
 }
 
 /// The tags of a resource; none where there is no such resource.
-fn of<'s>(state: &'s State, resource: &Resource) -> Result<Option<&'s [Tag]>, Fault> {
+pub(super) fn of<'s>(state: &'s State, resource: &Resource) -> Result<Option<&'s [Tag]>, Fault> {
     Ok(match resource {
         Resource::Cluster(name) => Some(&state.active_cluster(name)?.tags),
         Resource::Service(name, service) => {

@@ -125,7 +125,9 @@ impl Heard {
             | Change::ScheduleRan { .. }
             | Change::ScheduleRetried { .. }
             | Change::ScheduleDeleted { .. }
-            | Change::EventsDelivered { .. } => {}
+            | Change::EventsDelivered { .. }
+            | Change::AccessKeyPut { .. }
+            | Change::AccessKeyDeleted { .. } => {}
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The journal of a running scheduler, from outside.
 
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -7,10 +8,15 @@ use berth_proto::journal::v1 as wire;
 use berth_proto::journal::v1::journal_client::JournalClient;
 use berth_proto::journal::v1::read_response::Part as Sent;
 use berth_scheduler_core::keys::Revision;
+use berth_signature::sign::Credentials;
+use berth_signature::{HttpRequest, SigningDate};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tonic::Request;
 use tonic::transport::Endpoint;
 
+use crate::auth;
+use crate::clock;
 use crate::journal::transfer::{Part, Parts};
 use crate::journal::{JournalError, Kept};
 
@@ -30,7 +36,7 @@ pub(super) async fn parts(url: &str) -> anyhow::Result<Parts> {
     let channel = endpoint.connect().await;
     let channel = channel.with_context(|| format!("cannot reach the scheduler at {url}"))?;
     let mut client = JournalClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
-    let answer = timeout(BEGINS_WITHIN, client.read(wire::ReadRequest {})).await;
+    let answer = timeout(BEGINS_WITHIN, client.read(request(url)?)).await;
     let mut stream = answer
         .with_context(|| {
             format!(
@@ -55,6 +61,45 @@ pub(super) async fn parts(url: &str) -> anyhow::Result<Parts> {
         }
     });
     Ok(parts)
+}
+
+/// The request, signed where the environment says who asks.
+fn request(url: &str) -> anyhow::Result<Request<wire::ReadRequest>> {
+    /// The message, which has no members, as gRPC sends it: not compressed, no bytes.
+    const BODY: [u8; 5] = [0; 5];
+    let mut request = Request::new(wire::ReadRequest {});
+    let Some(credentials) = credentials()? else {
+        return Ok(request);
+    };
+    let host = url.trim_start_matches("http://").trim_end_matches('/');
+    let headers = [("host", host.as_bytes())];
+    let signed = HttpRequest {
+        method: "POST",
+        path: "/berth.journal.v1.Journal/Read",
+        query: "",
+        headers: &headers,
+        body: &BODY,
+    };
+    for (name, value) in credentials.sign(&signed, SigningDate::of(clock::now()), "us-east-1", "ecs") {
+        let value = value.parse().context("the access key cannot stand in a header")?;
+        request.metadata_mut().insert(name, value);
+    }
+    Ok(request)
+}
+
+/// The operator's own key, or the access key of the environment.
+fn credentials() -> anyhow::Result<Option<Credentials>> {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    if let Some(path) = set("BERTH_MASTER_KEY_FILE") {
+        let keys = auth::find(Some(Path::new(&path)), Path::new(""))?;
+        return Ok(Some(Credentials::root(keys.newest())));
+    }
+    let pair = set("AWS_ACCESS_KEY_ID").zip(set("AWS_SECRET_ACCESS_KEY"));
+    Ok(pair.map(|(access_key, secret)| Credentials {
+        access_key,
+        secret,
+        token: set("AWS_SESSION_TOKEN"),
+    }))
 }
 
 fn failed(source: Box<dyn std::error::Error + Send + Sync>) -> JournalError {

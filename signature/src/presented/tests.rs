@@ -44,11 +44,14 @@ fn with_header(request: &HttpRequest<'_>, authorization: &str, now: Timestamp) -
     check(&request, now)
 }
 
+/// Method, query, headers besides host and date, the list of signed headers, the signature.
+type Example<'a> = (&'a str, &'a str, &'a [(&'a str, &'a [u8])], &'a str, &'a str);
+
 #[test]
 fn aws_examples_are_verified() {
     let date = ("x-amz-date", DATE.as_bytes());
     // Names, queries, headers and signatures of AWS's test suite for Signature Version 4.
-    let cases: [(&str, &str, &[(&str, &[u8])], &str, &str); 6] = [
+    let cases: [Example<'_>; 6] = [
         (
             "GET",
             "",

@@ -143,7 +143,9 @@ impl<'c> Before<'c> {
             | Change::ScheduleRan { .. }
             | Change::ScheduleRetried { .. }
             | Change::ScheduleDeleted { .. }
-            | Change::EventsDelivered { .. } => Self::default(),
+            | Change::EventsDelivered { .. }
+            | Change::AccessKeyPut { .. }
+            | Change::AccessKeyDeleted { .. } => Self::default(),
         }
     }
 

@@ -99,6 +99,8 @@ pub(super) fn fold(state: &mut State, change: &Change) {
         }),
         Change::ScheduleDeleted { cluster, schedule } => state.schedules.remove(&key(cluster, schedule)),
         Change::EventsDelivered { .. }
+        | Change::AccessKeyPut { .. }
+        | Change::AccessKeyDeleted { .. }
         | Change::ClusterCreated { .. }
         | Change::ClusterUpdated { .. }
         | Change::ClusterDeleted { .. }

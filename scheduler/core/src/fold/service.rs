@@ -129,7 +129,9 @@ pub(super) fn fold(state: &mut State, change: &Change) {
         | Change::ScheduleRan { .. }
         | Change::ScheduleRetried { .. }
         | Change::ScheduleDeleted { .. }
-        | Change::EventsDelivered { .. } => {}
+        | Change::EventsDelivered { .. }
+        | Change::AccessKeyPut { .. }
+        | Change::AccessKeyDeleted { .. } => {}
     }
 }
 

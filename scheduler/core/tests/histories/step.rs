@@ -138,6 +138,21 @@ pub(super) enum Step {
         wait: i64,
     },
     RunSchedule,
+    CreateAccessKey {
+        user: bool,
+    },
+    /// Of the newest access key.
+    RotateAccessKey {
+        grace: u64,
+    },
+    UpdateAccessKey {
+        nth: usize,
+        active: Option<bool>,
+        everything: bool,
+    },
+    DeleteAccessKey {
+        nth: usize,
+    },
 }
 
 pub(super) fn step() -> impl Strategy<Value = Step> {
@@ -200,5 +215,10 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         4 => (0.0..200.0).prop_map(|value| Step::Measure { value }),
         5 => prop_oneof![0_i64..2000, 30_000_i64..600_000].prop_map(|wait| Step::Fire { wait }),
         1 => Just(Step::RunSchedule),
+        1 => any::<bool>().prop_map(|user| Step::CreateAccessKey { user }),
+        1 => (0_u64..3000).prop_map(|grace| Step::RotateAccessKey { grace }),
+        1 => (0_usize..5, prop::option::of(any::<bool>()), any::<bool>())
+            .prop_map(|(nth, active, everything)| Step::UpdateAccessKey { nth, active, everything }),
+        1 => (0_usize..5).prop_map(|nth| Step::DeleteAccessKey { nth }),
     ]
 }
