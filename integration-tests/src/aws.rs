@@ -1,4 +1,5 @@
-//! The AWS CLI and boto3, in a virtual environment of the target directory, with their versions pinned here.
+//! The AWS CLI, boto3 and tools made with them, in a virtual environment of the target directory, with their versions pinned
+//! here.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,8 +13,8 @@ use crate::command::{self, run};
 use crate::ecs::Ecs;
 use crate::files;
 
-const AWSCLI: &str = "awscli==1.46.2";
-const BOTO3: &str = "boto3==1.44.5";
+/// What PyPI has, as it is: the tools that Amazon makes, one that deploys services, and a workflow engine.
+const INSTALLED: [&str; 4] = ["awscli==1.46.2", "boto3==1.44.5", "ecs-deploy==1.17.0", "luigi==3.8.1"];
 
 const PRELUDE: &str = include_str!("aws/prelude.py");
 
@@ -129,6 +130,22 @@ impl Aws {
         Ok(stdout)
     }
 
+    /// Runs a program of the environment as its users do; it must end with success. Returns what it printed to both outputs.
+    ///
+    /// # Errors
+    ///
+    /// If it fails; the error shows what it printed.
+    pub fn run(&self, program: &str, args: &[&str]) -> Result<String> {
+        let output = command::output(self.command(program).args(args), CALL)?;
+        let (stdout, stderr) = texts(&output);
+        ensure!(
+            output.status.success(),
+            "{program} {args:?}: {}\n{stdout}{stderr}",
+            output.status
+        );
+        Ok(format!("{stdout}{stderr}"))
+    }
+
     fn output(&self, service: &str, args: &[&str]) -> Result<Output> {
         let mut aws = self.command("aws");
         command::output(aws.args([service, "--output", "json"]).args(args), CALL)
@@ -180,7 +197,7 @@ fn install() -> Result<PathBuf> {
     let target = files::target_dir()?;
     let venv = target.join("aws-venv");
     files::alone(&target.join("aws-venv.lock"), || {
-        let wanted = format!("{AWSCLI} {BOTO3}");
+        let wanted = INSTALLED.join(" ");
         let stamp = venv.join("installed");
         if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
             return Ok(());
@@ -197,7 +214,9 @@ fn make(venv: &Path) -> Result<()> {
         INSTALL,
     )?;
     run(
-        Command::new(venv.join("bin/pip")).args(["install", "--quiet", "--disable-pip-version-check", AWSCLI, BOTO3]),
+        Command::new(venv.join("bin/pip"))
+            .args(["install", "--quiet", "--disable-pip-version-check"])
+            .args(INSTALLED),
         INSTALL,
     )?;
     Ok(())

@@ -1,7 +1,8 @@
-//! The AWS CLI and boto3 as their users have them, against a cluster on real Docker Engines.
+//! The AWS CLI, boto3 and tools made with them as their users have them, against a cluster on real Docker Engines.
 
 mod autoscaling;
 mod boto3;
+mod clients;
 mod errors;
 mod examples;
 mod operations;
@@ -68,6 +69,8 @@ fn main() -> ExitCode {
         boto3::a_service_lives_as_on_ecs,
         boto3::a_service_is_scaled_as_by_application_auto_scaling,
         autoscaling::a_service_is_scaled_through_the_cli,
+        clients::ecs_deploy_runs_scales_and_deploys,
+        clients::luigi_runs_a_task_to_its_end,
         services::the_examples_service_is_created_and_says_what_it_lacks,
     ])
 }
