@@ -18,6 +18,7 @@ mod value;
 use std::ffi::OsString;
 use std::path::Path;
 
+pub use command_line::command;
 pub use settings::Config;
 
 pub(crate) use settings::ImagePullBehavior;
@@ -68,7 +69,7 @@ impl Invocation {
         environment: Vec<(String, String)>,
         [default_file, default_ecs_file]: [&Path; 2],
     ) -> Result<Self, ConfigError> {
-        let flags = &command_line::command().try_get_matches_from(arguments)?;
+        let flags = &command().try_get_matches_from(arguments)?;
         if let Some((command_line::NETWORK, network)) = flags.subcommand() {
             let down = network.get_one::<String>("way").is_some_and(|way| way == "down");
             return Ok(Self::Network(if down { Network::Down } else { Network::Up }));

@@ -58,7 +58,7 @@ use state::StateDir;
 use usage::Sampling;
 use watch::Runtime;
 
-pub use config::{Config, ConfigError, Invocation};
+pub use config::{Config, ConfigError, Invocation, command};
 pub use drain::client::Drain;
 pub use endpoint::host::Network;
 
@@ -77,7 +77,7 @@ pub struct NotOurs(#[source] state::StateError);
 /// Lets containers reach the endpoint of their tasks, or undoes it; doing it again changes nothing.
 ///
 /// # Errors
-/// What `ip` or `iptables` fails with: in most cases the caller is not root.
+/// What `ip` or `nft` fails with: in most cases the caller is not root.
 pub async fn set_network(network: Network) -> anyhow::Result<()> {
     endpoint::host::set(network)
         .await
@@ -89,21 +89,23 @@ pub async fn set_network(network: Network) -> anyhow::Result<()> {
 /// # Errors
 /// [`NotOurs`] where another start does not help; anything else may be tried again.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    log::begin(&config.log, config.log_format);
-    log::tell(&config.notes);
-    let stop = CancellationToken::new();
-    service::stop_on_signal(stop.clone()).context("listen for signals")?;
     let state = StateDir::open(&config.state_dir, config.cluster_name()).map_err(|error| match error {
         state::StateError::InUse(_) | state::StateError::OtherCluster { .. } | state::StateError::Unreadable { .. } => {
             anyhow::Error::new(NotOurs(error))
         }
         state::StateError::Io { .. } | state::StateError::Write(_) => anyhow::Error::new(error),
     })?;
+    // Every line says whose it is.
+    let instance = state.instance().to_string();
+    log::begin(&config.log, config.log_format, config.cluster_name(), &instance);
+    log::tell(&config.notes);
+    let stop = CancellationToken::new();
+    service::stop_on_signal(stop.clone()).context("listen for signals")?;
     let spool = Spool::open(state.path()).context("open the records of tasks")?;
     let records = spool.load().context("load the records of tasks")?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        instance = %state.instance(),
+        instance,
         cluster = config.cluster,
         records = records.len(),
         "agent started"

@@ -6,9 +6,10 @@ use tracing::{Level, Metadata};
 use crate::config::Note;
 use crate::docker::CLIENT_LOG;
 
-/// Begins to log what the filter, which is known to be one, lets through.
-pub(crate) fn begin(filter: &str, format: LogFormat) {
-    berth_daemon::log::begin(filter, format, is_discreet);
+/// Begins to log what the filter, which is known to be one, lets through, as the instance of the cluster.
+pub(crate) fn begin(filter: &str, format: LogFormat, cluster: &str, instance: &str) {
+    let who = [("CLUSTER", cluster), ("INSTANCE", instance)];
+    berth_daemon::log::begin(filter, format, &who, is_discreet);
 }
 
 /// Whether the line may be shown at all. Docker's client prints whole requests and answers when it debugs, and in them

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use berth_agent::{ConfigError, Invocation, NotOurs};
+use berth_daemon::manual::{self, Section};
 
 /// For effects that are on their way; the rest of the five seconds that stopping may take went to the stream.
 const LAST_EFFECTS: Duration = Duration::from_secs(1);
@@ -14,6 +15,14 @@ const BLOCKING_THREADS: usize = 16;
 #[expect(clippy::print_stderr, reason = "logging begins when the settings are known")]
 #[expect(clippy::print_stdout, reason = "what was asked for goes there")]
 fn main() -> ExitCode {
+    match manual::asked(std::env::args_os(), Section::Administration, berth_agent::command) {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("berth-agent: {error}");
+            return ExitCode::from(1);
+        }
+    }
     let config = match Invocation::read(std::env::args_os()) {
         Ok(Invocation::Run(config)) => *config,
         Ok(Invocation::Network(network)) => return finish(|| berth_agent::set_network(network)),

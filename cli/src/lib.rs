@@ -19,6 +19,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use berth_daemon::manual::{self, Section};
+use clap::CommandFactory as _;
 
 use crate::args::{Cli, Color};
 use crate::output::Output;
@@ -48,6 +50,14 @@ impl From<Ending> for ExitCode {
 /// 141 where the reader of its output went away.
 #[must_use]
 pub fn main() -> ExitCode {
+    match manual::asked(std::env::args_os(), Section::Commands, Cli::command) {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(error) => {
+            let _unheard = report(&error.into(), None, Color::Auto);
+            return ExitCode::FAILURE;
+        }
+    }
     let cli = Cli::read();
     let color = cli.global.color;
     let cluster = cli.global.cluster.clone();

@@ -5,6 +5,7 @@
 mod backoff;
 mod cause;
 pub mod log;
+pub mod manual;
 pub mod service;
 
 pub use backoff::{Backoff, any_of, fraction};

@@ -51,7 +51,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// When it cannot start: the state directory, or an address of its own, cannot be used. A service's port that cannot be
 /// listened on is no such error.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    log::begin_by_environment(options.log_format, LOGGED);
+    log::begin_by_environment(options.log_format, LOGGED, &[("CLUSTER", &options.cluster)]);
     let stop = CancellationToken::new();
     service::stop_on_signal(stop.clone()).context("listen for signals")?;
     serve(options, stop).await
@@ -85,6 +85,16 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     if let Some(address) = options.http_listen {
         discovery::serve(address, name, tables.clone(), stop.clone()).await?;
     }
+    // The registry says what its groups carry each second.
+    let beats = loads.subscribe();
+    let watchdog = tokio::spawn(service::keep_watchdog(move || {
+        let mut beats = beats.clone();
+        async move {
+            beats.mark_unchanged();
+            // Where the registry has ended the gateway is about to.
+            let _ended = beats.changed().await;
+        }
+    }));
     let registry = Registry::new(Arc::new(Board::new(board)), loads, listeners);
     let link = Link {
         schedulers: options.schedulers,
@@ -102,6 +112,7 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
 
     registry.await.context("follow the cluster's services")?;
     ready.abort();
+    watchdog.abort();
     end_link.cancel();
     if tokio::time::timeout(FAREWELL, link).await.is_err() {
         tracing::warn!("the stream to the scheduler did not end in time");

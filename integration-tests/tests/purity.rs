@@ -70,7 +70,10 @@ const ARROWS: [(&str, &[&str]); 14] = [
         &["berth-daemon", "berth-model", "berth-proto", "berth-agent-core"],
     ),
     ("berth-gateway", &["berth-daemon", "berth-model", "berth-proto"]),
-    ("berth-cli", &["berth-model", "berth-proto", "berth-signature"]),
+    (
+        "berth-cli",
+        &["berth-daemon", "berth-model", "berth-proto", "berth-signature"],
+    ),
     (
         "berth-simulation",
         &["berth-agent-core", "berth-model", "berth-scheduler-core"],

@@ -15,6 +15,7 @@ mod http_client;
 pub mod journal;
 pub mod journals;
 pub mod nodes;
+mod pulse;
 pub mod replicas;
 pub mod server;
 
@@ -87,7 +88,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 }
 
 async fn run_on_journal(options: Options) -> anyhow::Result<()> {
-    log::begin_by_environment(options.log_format, "info");
+    log::begin_by_environment(options.log_format, "info", &[]);
     let namespace = Namespace::new(&options.region, &options.account).map_err(anyhow::Error::msg)?;
     let namespace = Arc::new(namespace);
     if let Some(address) = &options.journal {
@@ -210,6 +211,7 @@ async fn serve<J: Journal>(
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;
+    let watched = engine.clone();
     let api = Arc::new(Api::new(
         engine.clone(),
         Arc::clone(&registry),
@@ -238,8 +240,10 @@ async fn serve<J: Journal>(
     };
     tracing::info!(address = %listener.local_addr()?, "serving");
     service::tell(&[NotifyState::Ready]);
+    let watchdog = tokio::spawn(pulse::keep_watchdog(watched));
     service::stop_on_signal(shutdown.clone()).context("listen for signals")?;
     server::serve(listener, api, links, shutdown).await;
+    watchdog.abort();
     tracing::info!("stopped");
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 mod demo;
 mod install;
+mod package;
 mod prepare;
 mod steps;
 mod test;
@@ -18,7 +19,9 @@ usage: cargo xtask TASK
   prepare     installs what the tests need and this machine lacks
   prepare build
               only what building needs
-  test        every test, two test beds at a time";
+  test        every test, two test beds at a time
+  package     packages for Debian and for distributions with RPM, in target/packages:
+              package [--programs DIRECTORY] [--into DIRECTORY] [--version VERSION] [--quick]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
         ["prepare"] => prepare::machine(),
         ["prepare", "build"] => prepare::build(),
         ["test"] => test::all(),
+        ["package", arguments @ ..] => package::all(arguments),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

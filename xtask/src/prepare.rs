@@ -9,8 +9,8 @@ use crate::steps::Steps;
 const FOR_BUILDING: [Need; 1] = [("cmake", "cmake")];
 
 /// A Docker Engine for each host of the test bed, its network, the images made on the spot, clocks that are set, and disks
-/// that are made slow.
-const FOR_TESTS: [Need; 8] = [
+/// that are made slow; packages and what looks at them, and machines to install them on.
+const FOR_TESTS: [Need; 16] = [
     ("dockerd", "docker.io"),
     ("iptables", "iptables"),
     ("ip", "iproute2"),
@@ -19,6 +19,14 @@ const FOR_TESTS: [Need; 8] = [
     ("faketime", "faketime"),
     ("mkfs.ext4", "e2fsprogs"),
     ("etcdctl", "etcd-client"),
+    ("nft", "nftables"),
+    ("strip", "binutils"),
+    ("rpmbuild", "rpm"),
+    ("lintian", "lintian"),
+    ("packer", "packer"),
+    ("systemd-analyze", "systemd"),
+    ("systemd-nspawn", "systemd-container"),
+    ("debootstrap", "debootstrap"),
 ];
 
 /// The journal of several schedulers, and what finds tasks without a gateway in between: each test that needs one starts it

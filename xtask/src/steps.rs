@@ -57,6 +57,20 @@ impl Steps {
         Ok(())
     }
 
+    /// What a program says that is quick, without the space around it.
+    pub(crate) fn ask(&self, command: &mut Command) -> anyhow::Result<String> {
+        let name = command.get_program().display().to_string();
+        let output = command.output().with_context(|| format!("cannot run {name}"))?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "{name} ended with {}: {}",
+            output.status,
+            said.trim()
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
     fn wait(&self, child: &mut Child, name: &str, within: Duration) -> anyhow::Result<ExitStatus> {
         let deadline = self.deadline(within);
         loop {

@@ -1,7 +1,7 @@
 //! `make test`: every test. Cargo runs one test binary after the other; those that make a test bed wait far more than
 //! they compute, so that here two of them run at a time, but for those that measure.
 
-mod binaries;
+pub(crate) mod binaries;
 mod plan;
 mod report;
 mod run;

@@ -35,7 +35,7 @@ Example:
 const NETWORK_ABOUT: &str = concat!(
     "Let containers reach the endpoint of their tasks, or undo it.\n\n",
     "`up` puts 169.254.170.2 on the device `lo` and has the host lead port 80 of it to port 51679, where the agent ",
-    "listens; `down` takes both away. Each needs root, `ip` and `iptables`, and may be done any number of times. ",
+    "listens; `down` takes both away. Each needs root, `ip` and `nft`, and may be done any number of times. ",
     "berth-agent-network.service does it when the host starts.",
 );
 
@@ -56,7 +56,8 @@ Example:
   berth-agent drain --deadline 5m";
 
 /// The command, to parse arguments with and to print the help of.
-pub(super) fn command() -> Command {
+#[must_use]
+pub fn command() -> Command {
     let file = Arg::new("config")
         .long("config")
         .value_name("FILE")

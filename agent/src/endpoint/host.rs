@@ -3,7 +3,8 @@
 //! The AWS SDKs know one address and one port, 169.254.170.2:80. The address is put on `lo`, where containers reach it
 //! through their gateway and those in the host's network directly. Its port 80 cannot be listened at: whoever does keeps
 //! every task and Docker itself from port 80 of all addresses. So the host leads it to a port that no task may have, in
-//! both ways that packets come (`PREROUTING` from containers, `OUTPUT` from the host), ahead of Docker's own rules.
+//! both ways that packets come (`prerouting` from containers, `output` from the host), ahead of Docker's own rules. The
+//! rules are in a table of nftables' of their own: nobody who rewrites his rules takes them away.
 
 use std::net::Ipv4Addr;
 use std::process::{Output, Stdio};
@@ -17,7 +18,8 @@ pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(169, 254, 170, 2);
 pub(crate) const PORT: u16 = 51679;
 
 const DEADLINE: Duration = Duration::from_secs(10);
-const CHAINS: [&str; 2] = ["PREROUTING", "OUTPUT"];
+/// The table and all that is in it.
+const TABLE: &str = "berth_agent";
 
 /// What the operator asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,24 +44,15 @@ pub(crate) enum HostError {
 /// Makes the host as asked; doing it again changes nothing.
 ///
 /// # Errors
-/// What `ip` or `iptables` fails with: in most cases the caller is not root.
+/// What `ip` or `nft` fails with: in most cases the caller is not root.
 pub(crate) async fn set(network: Network) -> Result<(), HostError> {
     match network {
         Network::Up => {
             done("ip", &["address", "replace", &net(), "dev", "lo"]).await?;
-            for chain in CHAINS {
-                if !run("iptables", &rule("--check", chain)).await?.status.success() {
-                    done("iptables", &rule("--insert", chain)).await?;
-                }
-            }
+            done("nft", &[format!("{}{}", gone(), table())]).await?;
         }
         Network::Down => {
-            for chain in CHAINS {
-                // One for each time that somebody else's rules were put back with ours among them.
-                while run("iptables", &rule("--check", chain)).await?.status.success() {
-                    done("iptables", &rule("--delete", chain)).await?;
-                }
-            }
+            done("nft", &[gone()]).await?;
             let shown = run("ip", &["address", "show", "to", &net(), "dev", "lo"]).await?;
             if !shown.stdout.is_empty() {
                 done("ip", &["address", "delete", &net(), "dev", "lo"]).await?;
@@ -73,13 +66,19 @@ fn net() -> String {
     format!("{ADDRESS}/32")
 }
 
-fn rule(operation: &str, chain: &str) -> Vec<String> {
-    let fixed = ["--wait", "5", "--table", "nat", operation, chain];
-    let (address, target) = (ADDRESS.to_string(), format!("{ADDRESS}:{PORT}"));
-    let packets = ["--protocol", "tcp", "--destination", &address, "--dport", "80"];
-    let leads = ["--jump", "DNAT", "--to-destination", &target];
-    let words = fixed.into_iter().chain(packets).chain(leads);
-    words.map(str::to_owned).collect()
+/// Takes the table away, also where there is none. With what follows in the same call it is one transaction.
+fn gone() -> String {
+    format!("add table ip {TABLE}; delete table ip {TABLE};")
+}
+
+/// The table. Docker's own chains are at `dstnat`, which is -100.
+fn table() -> String {
+    let chain = |hook: &str| {
+        format!(
+            " chain {hook} {{ type nat hook {hook} priority -105; ip daddr {ADDRESS} tcp dport 80 dnat to {ADDRESS}:{PORT}; }};"
+        )
+    };
+    format!(" table ip {TABLE} {{{}{} }};", chain("prerouting"), chain("output"))
 }
 
 async fn done(program: &'static str, arguments: &[impl AsRef<str>]) -> Result<(), HostError> {

@@ -79,8 +79,17 @@ impl Settings {
     }
 }
 
-/// Where Docker's command line looks: `DOCKER_CONFIG`, else the home of the agent's user.
+/// What the service manager hands over under this name (systemd.exec(5), `LoadCredential=`); `berth-agent.service` asks
+/// for it.
+const CREDENTIAL: &str = "berth-agent.docker-config";
+
+/// The credential of the unit where there is one, else where Docker's command line looks: `DOCKER_CONFIG`, else the home
+/// of the agent's user.
 fn docker_config() -> PathBuf {
+    let handed_over = std::env::var_os("CREDENTIALS_DIRECTORY").map(|given| PathBuf::from(given).join(CREDENTIAL));
+    if let Some(path) = handed_over.filter(|path| path.is_file()) {
+        return path;
+    }
     let directory = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
     let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/root".into())).join(".docker");
     directory.unwrap_or_else(home).join("config.json")

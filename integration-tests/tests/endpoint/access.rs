@@ -60,8 +60,8 @@ pub(super) fn the_network_is_taken_down_and_put_up_again(hosts: &Hosts) -> Resul
         run(command.args(["network", way]), DEADLINE)
     };
     let shown = || -> Result<String> {
-        let mut iptables = in_namespace(host.link().namespace(), "iptables".as_ref());
-        let rules = run(iptables.args(["--table", "nat", "--list-rules"]), DEADLINE)?;
+        let mut nft = in_namespace(host.link().namespace(), "nft".as_ref());
+        let rules = run(nft.args(["list", "ruleset"]), DEADLINE)?;
         let mut ip = in_namespace(host.link().namespace(), "ip".as_ref());
         Ok(rules + &run(ip.args(["address", "show", "dev", "lo"]), DEADLINE)?)
     };
