@@ -258,7 +258,7 @@ fn a_cluster_may_be_named_by_its_arn() {
 
 #[test]
 fn the_command_line_is_one_that_clap_takes() {
-    command_line::command().debug_assert();
+    command().debug_assert();
 }
 
 #[test]
