@@ -4,6 +4,7 @@ mod access_keys;
 mod autoscaling;
 mod clusters;
 mod completions;
+mod compose;
 mod deploy;
 mod drain;
 mod events;
@@ -52,8 +53,10 @@ pub(crate) enum Command {
     /// Register, list and show task definitions
     #[command(subcommand, visible_alias = "td")]
     TaskDefinitions(task_definitions::TaskDefinitionsCommand),
-    /// Give a service another task definition, and watch it being rolled out
+    /// Give a service another task definition, or a Dockerrun.aws.json, and watch it being rolled out
     Deploy(deploy::DeployArgs),
+    /// Run the services of a Compose file
+    Compose(compose::ComposeArgs),
     /// Keep tasks running: create, update, scale, delete and show services
     #[command(subcommand, visible_alias = "svc")]
     Services(services::ServicesCommand),
@@ -114,7 +117,8 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending>
         Command::History(command) => history::run(command, &api().await?, output).await,
         Command::Stop(args) => stop::run(args, &api().await?, output).await,
         Command::TaskDefinitions(command) => task_definitions::run(command, &api().await?, output).await,
-        Command::Deploy(args) => deploy::run(args, &api().await?, output).await,
+        Command::Deploy(args) => Box::pin(deploy::run(args, &api().await?, output)).await,
+        Command::Compose(args) => Box::pin(compose::run(args, api, output)).await,
         Command::Services(command) => Box::pin(services::run(command, &api().await?, output)).await,
         Command::Autoscaling(command) => Box::pin(autoscaling::run(command, &api().await?, output)).await,
         Command::Schedules(command) => Box::pin(schedules::run(command, &api().await?, output)).await,

@@ -10,11 +10,12 @@ use std::process::Command;
 
 use berth_integration_tests::files::workspace;
 
-const PURE: [&str; 4] = [
+const PURE: [&str; 5] = [
     "berth-model",
     "berth-signature",
     "berth-scheduler-core",
     "berth-agent-core",
+    "berth-compose",
 ];
 
 /// Async runtimes, I/O, clocks, entropy, wires and engines.
@@ -46,7 +47,7 @@ const IMPURE: [&str; 24] = [
 ];
 
 /// Who may know whom, directly.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("berth-model", &[]),
     ("berth-proto", &[]),
     ("berth-daemon", &[]),
@@ -70,9 +71,16 @@ const ARROWS: [(&str, &[&str]); 14] = [
         &["berth-daemon", "berth-model", "berth-proto", "berth-agent-core"],
     ),
     ("berth-gateway", &["berth-daemon", "berth-model", "berth-proto"]),
+    ("berth-compose", &["berth-model"]),
     (
         "berth-cli",
-        &["berth-daemon", "berth-model", "berth-proto", "berth-signature"],
+        &[
+            "berth-compose",
+            "berth-daemon",
+            "berth-model",
+            "berth-proto",
+            "berth-signature",
+        ],
     ),
     (
         "berth-simulation",
@@ -82,6 +90,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
         "berth-integration-tests",
         &[
             "berth-agent-core",
+            "berth-compose",
             "berth-model",
             "berth-proto",
             "berth-scheduler",
@@ -143,6 +152,7 @@ fn pure_packages_have_the_same_bans() {
     assert_eq!(bans("model"), bans("scheduler/core"));
     assert_eq!(bans("model"), bans("agent/core"));
     assert_eq!(bans("model"), bans("simulation"));
+    assert_eq!(bans("model"), bans("cli/compose"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use berth_proto::ecs::v1::{
     CreateServiceRequest, CreateServiceResponse, DeleteServiceRequest, DeleteServiceResponse,
     DescribeServiceRevisionsRequest, DescribeServiceRevisionsResponse, DescribeServicesRequest,
     DescribeServicesResponse, ListServiceDeploymentsRequest, ListServiceDeploymentsResponse, ListServicesRequest,
-    StopServiceDeploymentRequest, StopServiceDeploymentResponse, Tag, TagResourceRequest, TagResourceResponse,
+    Service, StopServiceDeploymentRequest, StopServiceDeploymentResponse, Tag, TagResourceRequest, TagResourceResponse,
     UpdateServiceRequest, UpdateServiceResponse,
 };
 
@@ -88,12 +88,21 @@ impl Api {
 
     /// The named services; those that do not exist are among the failures.
     pub(crate) async fn describe_services(&self, services: &[String]) -> Result<DescribeServicesResponse, CallError> {
+        self.described(services, &[]).await
+    }
+
+    /// Those of the named services that exist, with their tags.
+    pub(crate) async fn tagged_services(&self, services: &[String]) -> Result<Vec<Service>, CallError> {
+        Ok(self.described(services, &["TAGS"]).await?.services)
+    }
+
+    async fn described(&self, services: &[String], include: &[&str]) -> Result<DescribeServicesResponse, CallError> {
         let mut all = DescribeServicesResponse::default();
         for chunk in services.chunks(DESCRIBE_SERVICES_AT_MOST) {
             let request = DescribeServicesRequest {
                 cluster: self.cluster.clone(),
                 services: chunk.to_vec(),
-                ..Default::default()
+                include: include.iter().map(|&what| what.to_owned()).collect(),
             };
             let part = self
                 .ecs("DescribeServices", request, async |mut ecs, request| {
@@ -108,6 +117,15 @@ impl Api {
 
     /// All services of the cluster, described.
     pub(crate) async fn all_services(&self) -> Result<DescribeServicesResponse, CallError> {
+        self.describe_services(&self.list_services().await?).await
+    }
+
+    /// All services of the cluster, with their tags.
+    pub(crate) async fn all_tagged_services(&self) -> Result<Vec<Service>, CallError> {
+        self.tagged_services(&self.list_services().await?).await
+    }
+
+    async fn list_services(&self) -> Result<Vec<String>, CallError> {
         let mut arns = Vec::new();
         let mut next_token = None;
         loop {
@@ -125,7 +143,7 @@ impl Api {
             arns.extend(page.service_arns);
             next_token = page.next_token;
             if next_token.is_none() {
-                return self.describe_services(&arns).await;
+                return Ok(arns);
             }
         }
     }

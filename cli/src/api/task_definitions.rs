@@ -3,8 +3,8 @@
 use berth_proto::ecs::v1::{
     DeleteTaskDefinitionsRequest, DeleteTaskDefinitionsResponse, DeregisterTaskDefinitionRequest,
     DeregisterTaskDefinitionResponse, DescribeTaskDefinitionRequest, DescribeTaskDefinitionResponse,
-    ListTaskDefinitionsRequest, ListTaskDefinitionsResponse, RegisterTaskDefinitionRequest,
-    RegisterTaskDefinitionResponse,
+    ListTaskDefinitionFamiliesRequest, ListTaskDefinitionsRequest, ListTaskDefinitionsResponse,
+    RegisterTaskDefinitionRequest, RegisterTaskDefinitionResponse,
 };
 
 use super::{Api, CallError};
@@ -45,6 +45,46 @@ impl Api {
             if next_token.is_none() {
                 return Ok(all);
             }
+        }
+    }
+
+    /// The families with ACTIVE revisions whose names begin so.
+    pub(crate) async fn list_families(&self, prefix: &str) -> Result<Vec<String>, CallError> {
+        let mut families = Vec::new();
+        let mut next_token = None;
+        loop {
+            let request = ListTaskDefinitionFamiliesRequest {
+                family_prefix: Some(prefix.to_owned()),
+                status: Some("ACTIVE".to_owned()),
+                next_token,
+                ..Default::default()
+            };
+            let page = self
+                .ecs("ListTaskDefinitionFamilies", request, async |mut ecs, request| {
+                    ecs.list_task_definition_families(request).await
+                })
+                .await?;
+            families.extend(page.families);
+            next_token = page.next_token;
+            if next_token.is_none() {
+                return Ok(families);
+            }
+        }
+    }
+
+    /// The newest ACTIVE revision of the family, with its tags; none where it has none.
+    pub(crate) async fn newest_definition(
+        &self,
+        family: &str,
+    ) -> Result<Option<DescribeTaskDefinitionResponse>, CallError> {
+        match self.describe_task_definition(family.to_owned()).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(CallError::Fault { class, message })
+                if class == "ClientException" && message.contains("Unable to describe task definition") =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
     }
 

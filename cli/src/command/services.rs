@@ -1,6 +1,6 @@
 //! `berth services`.
 
-mod listener;
+pub(super) mod listener;
 mod request;
 mod rollback;
 mod traffic;
@@ -185,7 +185,7 @@ pub(super) async fn run(command: ServicesCommand, api: &Api, output: &mut Output
 
 /// The ARN of the cluster that is meant, which says in which region and account target groups are; only looked up where
 /// there are some.
-async fn cluster_arn(api: &Api, has_load_balancers: bool) -> anyhow::Result<Option<String>> {
+pub(super) async fn cluster_arn(api: &Api, has_load_balancers: bool) -> anyhow::Result<Option<String>> {
     if !has_load_balancers {
         return Ok(None);
     }
@@ -247,7 +247,7 @@ async fn look(api: &Api, arn: &str) -> anyhow::Result<Service> {
 }
 
 /// As long as it takes: a task may take its time to stop.
-async fn until_inactive(api: &Api, arn: &str) -> anyhow::Result<Service> {
+pub(super) async fn until_inactive(api: &Api, arn: &str) -> anyhow::Result<Service> {
     let begun = Instant::now();
     const LONGEST: Duration = Duration::from_secs(3600);
     loop {

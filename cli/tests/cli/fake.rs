@@ -114,6 +114,7 @@ async fn dispatch(request: http::Request<Body>, state: Arc<Mutex<State>>) -> htt
         "DescribeTaskDefinition" => serve(request, state, State::describe_task_definition).await,
         "DeregisterTaskDefinition" => serve(request, state, State::deregister_task_definition).await,
         "DeleteTaskDefinitions" => serve(request, state, State::delete_task_definitions).await,
+        "ListTaskDefinitionFamilies" => serve(request, state, State::list_task_definition_families).await,
         "ListTaskDefinitions" => serve(request, state, State::list_task_definitions).await,
         "RunTask" => serve(request, state, State::run_task).await,
         "StopTask" => serve(request, state, State::stop_task).await,

@@ -3,6 +3,7 @@
 mod autoscaling;
 mod berth;
 mod clusters;
+mod compose;
 mod dev;
 mod drain;
 mod events;

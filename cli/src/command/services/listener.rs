@@ -12,7 +12,7 @@ const LONGEST_NAME: usize = 32;
 
 /// `http:80=nginx:8080`: a port of the gateways, and the port of a container that it leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Listener {
+pub(in crate::command) struct Listener {
     protocol: String,
     port: u16,
     container: String,
@@ -40,8 +40,18 @@ impl FromStr for Listener {
 }
 
 impl Listener {
+    /// A port of the gateways that leads to a container's; the protocol is one of those that `RULE` names.
+    pub(in crate::command) fn new(protocol: &str, port: u16, container: &str, container_port: u16) -> Self {
+        Self {
+            protocol: protocol.to_owned(),
+            port,
+            container: container.to_owned(),
+            container_port,
+        }
+    }
+
     /// As ECS has it. The target group is named after the service, and is in the region and account of the cluster.
-    fn load_balancer(&self, service: &str, cluster_arn: &str) -> anyhow::Result<LoadBalancer> {
+    pub(in crate::command) fn load_balancer(&self, service: &str, cluster_arn: &str) -> anyhow::Result<LoadBalancer> {
         let mut parts = cluster_arn.split(':').skip(3);
         let (region, account) = parts
             .next()

@@ -5,6 +5,8 @@
     reason = "an operation takes its request whole, whether it uses it up or not"
 )]
 
+use std::collections::BTreeSet;
+
 use berth_proto::ecs::v1::*;
 use berth_proto::v1::{
     DescribeUsageRequest, DescribeUsageResponse, HistoryRequest, HistoryResponse, PlanRequest, PlanResponse,
@@ -125,6 +127,8 @@ impl State {
             ..Default::default()
         };
         self.definitions.push(definition.clone());
+        let arn = definition.task_definition_arn().to_owned();
+        self.definition_tags.insert(arn, request.tags.clone());
         Ok(RegisterTaskDefinitionResponse {
             task_definition: Some(definition),
             tags: request.tags,
@@ -143,9 +147,11 @@ impl State {
         &mut self,
         request: DescribeTaskDefinitionRequest,
     ) -> Answer<DescribeTaskDefinitionResponse> {
+        let definition = self.definition(request.task_definition())?.clone();
+        let tags = self.definition_tags.get(definition.task_definition_arn());
         Ok(DescribeTaskDefinitionResponse {
-            task_definition: Some(self.definition(request.task_definition())?.clone()),
-            tags: Vec::new(),
+            tags: tags.cloned().unwrap_or_default(),
+            task_definition: Some(definition),
         })
     }
 
@@ -178,6 +184,17 @@ impl State {
         Ok(DeregisterTaskDefinitionResponse {
             task_definition: Some(definition.clone()),
         })
+    }
+
+    pub(super) fn list_task_definition_families(
+        &mut self,
+        request: ListTaskDefinitionFamiliesRequest,
+    ) -> Answer<ListTaskDefinitionFamiliesResponse> {
+        let of_status = self.definitions.iter().filter(|it| it.status() == request.status());
+        let matching = of_status.filter(|it| it.family().starts_with(request.family_prefix()));
+        let families: BTreeSet<String> = matching.map(|it| it.family().to_owned()).collect();
+        let (families, next_token) = page(families.into_iter().collect(), request.next_token)?;
+        Ok(ListTaskDefinitionFamiliesResponse { families, next_token })
     }
 
     pub(super) fn list_task_definitions(

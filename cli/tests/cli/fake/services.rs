@@ -74,7 +74,11 @@ impl State {
     }
 
     pub(super) fn create_service(&mut self, request: CreateServiceRequest) -> Answer<CreateServiceResponse> {
-        let created = service(request.service_name(), vec![deployment(1, 0, "IN_PROGRESS")]);
+        let mut created = service(request.service_name(), vec![deployment(1, 0, "IN_PROGRESS")]);
+        created.tags = request.tags.clone();
+        if let Some(arn) = request.task_definition.as_ref().filter(|name| name.starts_with("arn:")) {
+            created.task_definition = Some(arn.clone());
+        }
         self.creations.push(request);
         self.services.push(created.clone());
         Ok(CreateServiceResponse { service: Some(created) })
@@ -95,6 +99,13 @@ impl State {
     }
 
     pub(super) fn tag_resource(&mut self, request: TagResourceRequest) -> Answer<TagResourceResponse> {
+        let arn = request.resource_arn().to_owned();
+        for service in self.services.iter_mut().filter(|service| service.service_arn() == arn) {
+            for tag in &request.tags {
+                service.tags.retain(|there| there.key != tag.key);
+                service.tags.push(tag.clone());
+            }
+        }
         self.tagged.push(request);
         Ok(TagResourceResponse {})
     }

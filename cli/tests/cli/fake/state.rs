@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use berth_proto::ecs::v1::{
     Attribute, Container, ContainerInstance, CreateServiceRequest, DeleteServiceRequest, NetworkBinding, Resource,
-    RunTaskRequest, Service, ServiceDeploymentBrief, TagResourceRequest, Task, TaskDefinition, UpdateServiceRequest,
-    VersionInfo,
+    RunTaskRequest, Service, ServiceDeploymentBrief, Tag, TagResourceRequest, Task, TaskDefinition,
+    UpdateServiceRequest, VersionInfo,
 };
 use berth_proto::v1::{
     CreateScheduleRequest, DescribeServiceScalingResponse, DescribeUsageRequest, DescribeUsageResponse, HistoryRequest,
@@ -21,6 +21,8 @@ pub(super) const ARN: &str = "arn:aws:ecs:us-east-1:000000000000";
 pub(crate) struct State {
     pub(crate) clusters: Vec<String>,
     pub(crate) definitions: Vec<TaskDefinition>,
+    /// The tags of definitions that have some, by ARN.
+    pub(crate) definition_tags: BTreeMap<String, Vec<Tag>>,
     pub(crate) tasks: Vec<Task>,
     pub(crate) instances: Vec<ContainerInstance>,
     /// How many tasks there may be before one is not placed.
