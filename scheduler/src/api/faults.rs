@@ -22,6 +22,19 @@ struct JsonFault<'a> {
     resource_ids: &'a [String],
 }
 
+/// Bytes of a message: what is more, as when it repeats a value, is cut. Over gRPC it is a header, three times as long where
+/// it is encoded, and clients that get more than 16 KiB of headers end the connection.
+const LONGEST: usize = 4000;
+
+/// The message as both wires have it.
+fn text(fault: &Fault) -> String {
+    let message = &fault.message;
+    match message.len() <= LONGEST {
+        true => message.clone(),
+        false => format!("{}...", &message[..message.floor_char_boundary(LONGEST)]),
+    }
+}
+
 /// The error of the ECS JSON protocol: HTTP 400, or 500 when it is ours, with class and message.
 pub(super) fn json(fault: &Fault) -> Response {
     let status = if matches!(fault.class, FaultClass::Server | FaultClass::Unavailable) {
@@ -31,7 +44,7 @@ pub(super) fn json(fault: &Fault) -> Response {
     };
     let body = JsonFault {
         class: fault.class.name(),
-        message: &fault.message,
+        message: &text(fault),
         resource_ids: &fault.resource_ids,
     };
     // A struct of strings always has a JSON form.
@@ -74,7 +87,7 @@ pub(super) fn status(fault: &Fault) -> Status {
         | FaultClass::ExpiredToken => Code::Unauthenticated,
         FaultClass::AccessDenied => Code::PermissionDenied,
     };
-    let mut status = Status::new(code, fault.message.clone());
+    let mut status = Status::new(code, text(fault));
     let metadata = status.metadata_mut();
     metadata.insert(
         FAULT_KEY,
@@ -104,6 +117,15 @@ pub(super) fn class_of(code: Code) -> FaultClass {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_that_repeats_much_is_cut_alike_on_both_wires() {
+        let fault = Fault::client("é".repeat(70_000));
+        let cut = status(&fault).message().to_owned();
+        assert_eq!(cut, format!("{}...", "é".repeat(2000)));
+        assert_eq!(text(&fault), cut);
+        assert_eq!(text(&Fault::client("short")), "short");
+    }
 
     #[test]
     fn what_may_be_possible_again_is_unavailable_in_grpc_and_a_server_exception_in_both() {

@@ -4,6 +4,7 @@
 //! page begins after that key, wherever the list has changed meanwhile.
 
 use berth_model::fault::Fault;
+use berth_model::id::shortened;
 
 /// Items of one page, at most and mostly by default (ECS API).
 const MAX_RESULTS: usize = 100;
@@ -40,7 +41,8 @@ impl Page {
             .map(|token| {
                 decode(token).ok_or_else(|| {
                     Fault::invalid(format!(
-                        "Invalid token. nextToken '{token}' is none that an earlier answer gave."
+                        "Invalid token. nextToken '{}' is none that an earlier answer gave.",
+                        shortened(token)
                     ))
                 })
             })

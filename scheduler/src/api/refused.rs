@@ -14,7 +14,7 @@ const DAEMONS: &str = "a service with schedulingStrategy DAEMON runs a task on e
 const GATEWAYS: &str = "load balancers are berth-gateway, set up by CreateService";
 
 /// Each by its name, with the class of its refusal and why.
-pub(super) const REFUSED: [(&str, FaultClass, &str); 44] = [
+pub(super) const REFUSED: &[(&str, FaultClass, &str)] = &[
     ("PutClusterCapacityProviders", CLIENT, PROVIDERS),
     ("CreateCapacityProvider", UNSUPPORTED, PROVIDERS),
     ("DescribeCapacityProviders", UNSUPPORTED, PROVIDERS),

@@ -1,6 +1,7 @@
 //! Reading members of requests: what several operations check in the same way.
 
 use berth_model::fault::Fault;
+use berth_model::id::shortened;
 use berth_model::placement::{RawConstraint, RawStrategy};
 use berth_model::status::LaunchType;
 use berth_model::tag::{self, Tag};
@@ -99,7 +100,8 @@ pub(super) fn one_of(name: &str, value: &str, values: &[&str]) -> Result<(), Fau
         return Ok(());
     }
     Err(Fault::invalid(format!(
-        "{name} '{value}' should be one of [{}].",
+        "{name} '{}' should be one of [{}].",
+        shortened(value),
         values.join(", ")
     )))
 }
