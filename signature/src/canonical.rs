@@ -87,8 +87,7 @@ fn canonical_path(path: &str) -> String {
         canonical.push('/');
         encode(&mut canonical, segment.as_bytes());
     }
-    let ends_open = path.ends_with('/') || path.ends_with("/.") || path.ends_with("/..");
-    if segments.is_empty() || ends_open {
+    if segments.is_empty() || path.ends_with('/') {
         canonical.push('/');
     }
     canonical
@@ -183,6 +182,7 @@ mod tests {
             ("/foo/bar/../..", "/"),
             ("//foo//", "/foo/"),
             ("/./foo", "/foo"),
+            ("/foo/.", "/foo"),
             ("/example/..", "/"),
             ("/foo/%41bar", "/foo/%2541bar"),
             ("/foo bar~", "/foo%20bar~"),

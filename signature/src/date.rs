@@ -48,7 +48,8 @@ impl SigningDate {
             return Some(date);
         }
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
-        let [weekday, day, month, year, time, "GMT"] = words[..] else {
+        // botocore writes the zone as RFC 5322 does.
+        let [weekday, day, month, year, time, "GMT" | "UTC" | "+0000" | "-0000"] = words[..] else {
             return None;
         };
         let month = MONTHS.iter().position(|known| *known == month)? + 1;
@@ -106,7 +107,11 @@ mod tests {
             (aws.to_string().as_str(), aws.day().as_str()),
             ("20150830T123600Z", "20150830")
         );
-        for text in ["Sun, 30 Aug 2015 12:36:00 GMT", "20150830T123600Z"] {
+        for text in [
+            "Sun, 30 Aug 2015 12:36:00 GMT",
+            "Sun, 30 Aug 2015 12:36:00 -0000",
+            "20150830T123600Z",
+        ] {
             assert_eq!(SigningDate::from_date_header(text), Some(aws), "{text}");
         }
         assert_eq!(aws.plus(Duration::from_secs(90)).to_string(), "20150830T123730Z");
@@ -128,6 +133,7 @@ mod tests {
         }
         for text in [
             "Sun, 30 Aug 2015 12:36:00 CET",
+            "Sun, 30 Aug 2015 12:36:00 +0100",
             "Sun 30 Aug 2015 12:36:00 GMT",
             "Sunday, 30-Aug-15 12:36:00 GMT",
             "Sun Aug 30 12:36:00 2015",

@@ -12,6 +12,7 @@
     reason = "a test may panic and say why"
 )]
 
+mod access;
 mod agent;
 mod definitions;
 mod expressions;
@@ -81,5 +82,23 @@ fn any_text_of_control_groups_gives_figures() {
         corpus: "control-groups",
         tokens: agent::CONTROL_GROUP_TOKENS,
         check: agent::check_control_groups,
+    });
+}
+
+#[test]
+fn what_requests_present_is_read_or_refused_in_awss_classes() {
+    hold(&Target {
+        corpus: "authorization",
+        tokens: access::AUTHORIZATION_TOKENS,
+        check: access::check_authorization,
+    });
+}
+
+#[test]
+fn policies_that_are_read_are_written_the_same_again_and_judge_every_call() {
+    hold(&Target {
+        corpus: "policies",
+        tokens: access::POLICY_TOKENS,
+        check: access::check_policy,
     });
 }
