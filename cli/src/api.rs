@@ -4,6 +4,7 @@
 
 mod access_keys;
 mod autoscaling;
+mod capacity;
 mod clusters;
 mod events;
 mod history;

@@ -2,6 +2,7 @@
 
 mod access_keys;
 mod autoscaling;
+mod capacity;
 mod clusters;
 mod completions;
 mod compose;
@@ -78,6 +79,9 @@ pub(crate) enum Command {
     /// Create, list, change and delete access keys, and say what each may do
     #[command(subcommand)]
     AccessKeys(access_keys::AccessKeysCommand),
+    /// Group hosts, divide tasks among the groups, and let their sizes follow what is to run
+    #[command(subcommand, visible_alias = "cp")]
+    CapacityProviders(capacity::CapacityProvidersCommand),
     /// Copy, back up, restore, verify and show the journals of schedulers
     Journal(journal::JournalArgs),
     /// Run a scheduler and an agent on this machine until Ctrl-C
@@ -128,6 +132,7 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending>
         Command::Settings(args) => settings::run(args, &api().await?, output).await,
         Command::AccessKeys(command) => Box::pin(access_keys::run(command, &api().await?, output)).await,
         Command::Journal(args) => journal::run(args, global.master_key_file.as_deref()),
+        Command::CapacityProviders(command) => capacity::run(command, &api().await?, output).await,
         Command::Dev(args) => dev::run(&args, &global, output).await,
         Command::Completions(args) => completions::run(&args, output),
     }?;

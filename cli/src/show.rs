@@ -2,6 +2,7 @@
 
 pub(crate) mod access_keys;
 pub(crate) mod autoscaling;
+pub(crate) mod capacity;
 pub(crate) mod clusters;
 pub(crate) mod events;
 pub(crate) mod history;

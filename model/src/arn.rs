@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 use crate::id::{
-    ClusterName, DefinitionId, DefinitionRevision, Family, InstanceId, PolicyName, ScheduleName, ServiceName, TaskId,
-    UserName, shortened,
+    ClusterName, DefinitionId, DefinitionRevision, Family, InstanceId, PolicyName, ProviderName, ScheduleName,
+    ServiceName, TaskId, UserName, shortened,
 };
 
 pub use resource::Resource;
@@ -107,6 +107,12 @@ impl Namespace {
     #[must_use]
     pub fn service(&self, cluster: &ClusterName, service: &ServiceName) -> String {
         self.write(format_args!("service/{cluster}/{service}"))
+    }
+
+    /// `arn:aws:ecs:REGION:ACCOUNT:capacity-provider/NAME`
+    #[must_use]
+    pub fn capacity_provider(&self, name: &ProviderName) -> String {
+        self.write(format_args!("capacity-provider/{name}"))
     }
 
     /// `arn:aws:ecs:REGION:ACCOUNT:schedule/CLUSTER/SCHEDULE`: Berth's own, as ECS has no schedules.
@@ -212,6 +218,14 @@ impl Namespace {
     /// `InvalidParameterException` for what is neither, or when the ARN names another cluster.
     pub fn parse_service(&self, cluster: &ClusterName, text: &str) -> Result<ServiceName, Fault> {
         ServiceName::parse(self.in_cluster("service", "service", cluster, text)?)
+    }
+
+    /// The capacity provider that the text names by its name or ARN.
+    ///
+    /// # Errors
+    /// `InvalidParameterException` for what is neither.
+    pub fn parse_provider(&self, text: &str) -> Result<ProviderName, Fault> {
+        ProviderName::parse(self.resource("capacity-provider", text)?.unwrap_or(text))
     }
 
     /// The schedule that the text names by its name or ARN.

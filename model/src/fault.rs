@@ -47,8 +47,12 @@ pub enum FaultClass {
     /// A `clientToken` was used before with other parameters, or what is to be made or changed is not as the request
     /// says.
     Conflict,
+    /// What is to be taken away is in use.
+    ResourceInUse,
     /// A quota is used up.
     LimitExceeded,
+    /// There is no such platform of Fargate.
+    PlatformUnknown,
     /// ECS has the operation or the option, this scheduler has not.
     UnsupportedFeature,
     /// As [`Self::InvalidParameter`], in the words of Application Auto Scaling.
@@ -96,7 +100,9 @@ impl FaultClass {
             Self::NoUpdateAvailable => "NoUpdateAvailableException",
             Self::ResourceNotFound => "ResourceNotFoundException",
             Self::Conflict => "ConflictException",
+            Self::ResourceInUse => "ResourceInUseException",
             Self::LimitExceeded => "LimitExceededException",
+            Self::PlatformUnknown => "PlatformUnknownException",
             Self::UnsupportedFeature => "UnsupportedFeatureException",
             Self::Validation => "ValidationException",
             Self::ObjectNotFound => "ObjectNotFoundException",

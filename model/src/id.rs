@@ -169,6 +169,11 @@ name! {
 }
 
 name! {
+    /// The name of a capacity provider: 1 to 255 of letters, digits, `-` and `_`.
+    ProviderName
+}
+
+name! {
     /// The name of a scaling policy within its service: 1 to 256 printable characters.
     PolicyName
 }
@@ -275,6 +280,53 @@ impl ClusterName {
     pub fn parse(text: &str) -> Result<Self, Fault> {
         check_name("clusterName", text).map_err(Fault::invalid)?;
         Ok(Self(text.into()))
+    }
+}
+
+impl ProviderName {
+    /// The provider of tasks with an address and a size of their own; there is always one.
+    pub const FARGATE: &'static str = "FARGATE";
+    /// The same, on instances that may be taken away; there is always one.
+    pub const FARGATE_SPOT: &'static str = "FARGATE_SPOT";
+
+    /// The name of a provider that may be, or of one that always is.
+    ///
+    /// # Errors
+    /// `InvalidParameterException` naming the rule that the text breaks.
+    pub fn parse(text: &str) -> Result<Self, Fault> {
+        check_name("capacityProvider", text).map_err(Fault::invalid)?;
+        Ok(Self(text.into()))
+    }
+
+    /// The name of a provider that is to be made (ECS API, CreateCapacityProvider).
+    ///
+    /// # Errors
+    /// `ClientException` with ECS's text.
+    pub fn of_new(text: &str) -> Result<Self, Fault> {
+        let reserved = |prefix: &str| {
+            text.get(..prefix.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
+        if !is_name(text) || ["aws", "ecs", "fargate"].into_iter().any(reserved) {
+            return Err(Fault::client(
+                "The specified capacity provider name is invalid. Up to 255 characters are allowed, including letters \
+                 (upper and lowercase), numbers, underscores, and hyphens. The name cannot be prefixed with \"aws\", \
+                 \"ecs\", or \"fargate\".",
+            ));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The provider of a task whose launch type is FARGATE.
+    #[must_use]
+    pub fn fargate() -> Self {
+        Self(Self::FARGATE.into())
+    }
+
+    /// Whether it is one of Fargate, which nobody makes or deletes.
+    #[must_use]
+    pub fn is_fargate(&self) -> bool {
+        [Self::FARGATE, Self::FARGATE_SPOT].contains(&self.as_str())
     }
 }
 
@@ -492,6 +544,25 @@ mod tests {
         ] {
             assert!(bad.parse::<TaskId>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn names_of_new_capacity_providers_do_not_begin_like_those_of_aws() {
+        assert!(ProviderName::of_new("web-hosts_1").is_ok());
+        for bad in [
+            "",
+            "a b",
+            "aws-hosts",
+            "ECS1",
+            "FargateLike",
+            "FARGATE",
+            &"x".repeat(256),
+        ] {
+            let fault = ProviderName::of_new(bad).unwrap_err();
+            assert!(fault.message.contains("cannot be prefixed with"), "{bad}: {fault}");
+        }
+        assert!(ProviderName::parse("FARGATE_SPOT").unwrap().is_fargate());
+        assert!(!ProviderName::parse("web").unwrap().is_fargate());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 pub mod account;
 pub mod arn;
 pub mod attribute;
+pub mod capacity;
 pub mod cluster;
 pub mod fault;
 pub mod gpu;

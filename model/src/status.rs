@@ -161,6 +161,8 @@ named! {
         Ec2 = "EC2",
         /// On container instances outside of AWS.
         External = "EXTERNAL",
+        /// On an instance of Fargate's provider, with an address and a size of its own.
+        Fargate = "FARGATE",
     }
 }
 

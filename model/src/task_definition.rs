@@ -7,6 +7,7 @@
 pub mod capability;
 mod container;
 mod dependency;
+pub mod fargate;
 mod health;
 mod linux;
 mod secret;

@@ -10,6 +10,7 @@ mod attributes;
 mod authorize;
 mod autoscaling;
 mod call;
+mod capacity;
 mod clusters;
 #[cfg(test)]
 mod compatibility;

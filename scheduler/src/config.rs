@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use http::uri::Authority;
 
 use crate::auth::AuthMode;
+use crate::drive::fleet::{Hook, HookCommand, HookUrl};
 use crate::drive::history::History;
 use crate::drive::scaling::prometheus::Prometheus;
 use crate::events::Webhook;
@@ -124,6 +125,30 @@ pub struct Options {
     )]
     pub events_webhook_ca: PathBuf,
 
+    /// Program that is told how many instances the capacity providers with managed scaling should have: the JSON is on its
+    /// standard input, the provider's name its argument
+    #[arg(long, env = "BERTH_CAPACITY_COMMAND", value_name = "PATH")]
+    pub capacity_command: Option<HookCommand>,
+
+    /// URL that is told the same, by one of the schedulers: http://HOST:PORT/PATH or https://...
+    #[arg(
+        long,
+        env = "BERTH_CAPACITY_WEBHOOK",
+        value_name = "URL",
+        hide_env_values = true,
+        conflicts_with = "capacity_command"
+    )]
+    pub capacity_webhook: Option<HookUrl>,
+
+    /// PEM file of the authorities that vouch for an https:// URL of that
+    #[arg(
+        long,
+        env = "BERTH_CAPACITY_WEBHOOK_CA",
+        default_value = "/etc/ssl/certs/ca-certificates.crt",
+        value_name = "PATH"
+    )]
+    pub capacity_webhook_ca: PathBuf,
+
     /// Days for which the journal keeps what happened
     #[arg(long, env = "BERTH_HISTORY_DAYS", default_value = "7", value_name = "DAYS", value_parser = days)]
     pub history_days: Duration,
@@ -151,6 +176,18 @@ impl Options {
         History {
             age: self.history_days,
             bytes: self.history_size.unwrap_or(default),
+        }
+    }
+
+    /// Who is told how many instances there should be; nobody where nobody is named.
+    ///
+    /// # Errors
+    /// The authorities of an `https` URL cannot be read.
+    pub fn capacity_hook(&self) -> anyhow::Result<Option<Hook>> {
+        match (&self.capacity_command, &self.capacity_webhook) {
+            (Some(command), _) => Ok(Some(Hook::command(command.clone()))),
+            (None, Some(url)) => Hook::url(url.clone(), &self.capacity_webhook_ca).map(Some),
+            (None, None) => Ok(None),
         }
     }
 

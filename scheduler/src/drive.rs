@@ -1,5 +1,6 @@
 //! The scheduler's own loops: they read the published state and submit commands, or keep the journal short.
 
+pub mod fleet;
 pub mod history;
 pub mod scaling;
 pub mod schedules;

@@ -341,6 +341,9 @@ fn touched(state: &State, change: &Change) -> Vec<ServiceKey> {
         | Change::ClusterUpdated { .. }
         | Change::ClusterDeleted { .. }
         | Change::AccountSettingSet { .. }
+        | Change::CapacityProviderSet { .. }
+        | Change::CapacityProviderDeleted { .. }
+        | Change::ClusterProvidersSet { .. }
         | Change::DefinitionRegistered { .. }
         | Change::DefinitionDeregistered { .. }
         | Change::DefinitionDeletionRequested { .. }

@@ -156,6 +156,14 @@ async fn serve<J: Journal>(
         Arc::clone(&gateways),
         others(),
     ));
+    if let Some(hook) = options.capacity_hook()? {
+        tokio::spawn(drive::fleet::keep_fleets(
+            engine.clone(),
+            hook,
+            Arc::clone(&namespace),
+            others(),
+        ));
+    }
     tokio::spawn(drive::schedules::run_schedules(engine.clone(), alarm, others()));
     let sources = Sources {
         nodes: Arc::clone(&registry),

@@ -271,6 +271,7 @@ fn call(number: u64, family: &str, token: Option<u64>) -> Call {
         tags: Vec::new(),
         propagate_definition_tags: false,
         launch_type: LaunchType::Ec2,
+        capacity: Default::default(),
         has_network_configuration: false,
         client_token: token.map(|token| ClientToken {
             token: Arc::from(token.to_string()),
@@ -292,6 +293,7 @@ fn service_spec(desired: u32) -> ServiceSpec {
         zone_rebalancing: false,
         network: None,
         launch_type: LaunchType::Ec2,
+        capacity: Vec::new(),
         tags: Vec::new(),
         propagate_tags: PropagateTags::None,
         managed_tags: false,
@@ -307,6 +309,8 @@ pub(crate) fn command(number: u64, request: &Request, mutant: Option<Mutant>) ->
     match request {
         Request::CreateCluster => {
             let command = CreateCluster {
+                providers: Vec::new(),
+                strategy: Vec::new(),
                 name: cluster(),
                 tags: Vec::new(),
             };
@@ -346,6 +350,7 @@ pub(crate) fn command(number: u64, request: &Request, mutant: Option<Mutant>) ->
         }
         Request::CreateService { name: service, desired } => {
             let command = CreateService {
+                by_default: false,
                 cluster: cluster(),
                 name: name(service, ServiceName::parse),
                 definition: reference("web"),

@@ -28,6 +28,9 @@ pub struct TaskContext {
     /// GPUs of the host that containers have to themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gpus: Vec<ContainerGpus>,
+    /// What it is launched on, where that is not EC2.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub launch_type: String,
 }
 
 /// The names under which a task asks the agent. Whoever knows them is taken for the task, so they print as nothing.
@@ -54,6 +57,15 @@ impl Access {
 }
 
 impl TaskContext {
+    /// What the task is launched on, in ECS's words.
+    #[must_use]
+    pub fn launch_type(&self) -> &str {
+        match self.launch_type.as_str() {
+            "" => "EC2",
+            other => other,
+        }
+    }
+
     /// The service that the task belongs to.
     #[must_use]
     pub fn service(&self) -> Option<&str> {
@@ -81,7 +93,7 @@ pub(crate) fn variables(spec: &TaskSpec, at: usize) -> Vec<(&'static str, String
         ("ECS_CONTAINER_METADATA_URI", format!("{ENDPOINT}/v3/{id}")),
         ("ECS_CONTAINER_METADATA_URI_V4", format!("{ENDPOINT}/v4/{id}")),
         ("ECS_AGENT_URI", format!("{ENDPOINT}/api/{id}")),
-        ("AWS_EXECUTION_ENV", "AWS_ECS_EC2".to_owned()),
+        ("AWS_EXECUTION_ENV", format!("AWS_ECS_{}", spec.context.launch_type())),
     ];
     if spec.role().is_some() {
         let path = format!("/v2/credentials/{}", access.credentials);
@@ -119,6 +131,17 @@ mod tests {
         assert_eq!(told("ECS_AGENT_URI"), "http://169.254.170.2/api/m-0");
         assert_eq!(told("AWS_EXECUTION_ENV"), "AWS_ECS_EC2");
         assert_eq!(told("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"), "/v2/credentials/c");
+    }
+
+    #[test]
+    fn a_task_of_fargate_is_told_that_it_is_one() {
+        let mut spec = asking(None);
+        spec.context.launch_type = "FARGATE".to_owned();
+        let told = variables(&spec, 0);
+        assert!(
+            told.contains(&("AWS_EXECUTION_ENV", "AWS_ECS_FARGATE".to_owned())),
+            "{told:?}"
+        );
     }
 
     #[test]

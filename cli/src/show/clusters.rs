@@ -2,8 +2,8 @@
 
 use berth_proto::ecs::v1::Cluster;
 
-use super::Table;
 use super::table::{maybe, number, status, text};
+use super::{Table, capacity};
 use crate::output::Presentation;
 
 pub(crate) fn list(clusters: &[Cluster]) -> Presentation {
@@ -31,6 +31,13 @@ pub(crate) fn one(cluster: Option<&Cluster>) -> Presentation {
         table.pair("Running tasks", text(cluster.running_tasks_count()));
         table.pair("Pending tasks", text(cluster.pending_tasks_count()));
         table.pair("Active services", text(cluster.active_services_count()));
+        if !cluster.capacity_providers.is_empty() {
+            table.pair("Capacity providers", text(cluster.capacity_providers.join(", ")));
+        }
+        let default = &cluster.default_capacity_provider_strategy;
+        if !default.is_empty() {
+            table.pair("Default strategy", text(capacity::strategy(default)));
+        }
     }
     Presentation::default().table(&table)
 }

@@ -4,6 +4,7 @@
 //! and waits is seen to do so.
 
 mod autoscaling;
+mod capacity;
 mod operations;
 mod schedules;
 mod services;
@@ -137,6 +138,10 @@ async fn dispatch(request: http::Request<Body>, state: Arc<Mutex<State>>) -> htt
         "ListServiceDeployments" => serve(request, state, State::list_service_deployments).await,
         "DescribeServiceRevisions" => serve(request, state, State::describe_service_revisions).await,
         "TagResource" => serve(request, state, State::tag_resource).await,
+        "CreateCapacityProvider" => serve(request, state, State::create_capacity_provider).await,
+        "DescribeCapacityProviders" => serve(request, state, State::describe_capacity_providers).await,
+        "PutClusterCapacityProviders" => serve(request, state, State::put_cluster_capacity_providers).await,
+        "DeleteCapacityProvider" => serve(request, state, State::delete_capacity_provider).await,
         "StopServiceDeployment" => serve(request, state, State::stop_service_deployment).await,
         _ => Status::unimplemented(operation).into_http(),
     }

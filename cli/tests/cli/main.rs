@@ -2,6 +2,7 @@
 
 mod autoscaling;
 mod berth;
+mod capacity;
 mod clusters;
 mod compose;
 mod dev;

@@ -31,8 +31,8 @@ pub(super) fn errors_reach_the_cli_under_their_names(demo: &Demo) -> Result<()> 
             "(ClientException) when calling the RunTask operation: TaskDefinition not found.",
         ),
         (
-            &["create-capacity-provider", "--name", "mine"],
-            "(UnsupportedFeatureException) when calling the CreateCapacityProvider operation",
+            &["create-capacity-provider", "--name", "aws-mine"],
+            "(ClientException) when calling the CreateCapacityProvider operation: The specified capacity provider name is invalid.",
         ),
     ];
     for (args, says) in cases {

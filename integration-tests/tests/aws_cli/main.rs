@@ -2,6 +2,7 @@
 
 mod autoscaling;
 mod boto3;
+mod capacity;
 mod clients;
 mod errors;
 mod examples;
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         autoscaling::a_service_is_scaled_through_the_cli,
         clients::ecs_deploy_runs_scales_and_deploys,
         clients::luigi_runs_a_task_to_its_end,
+        capacity::providers_live_and_fargate_runs_through_the_cli,
         services::the_examples_service_is_created_and_says_what_it_lacks,
     ])
 }

@@ -207,9 +207,8 @@ fn runs(here_arn: &str) -> Vec<Case> {
         ),
         run(
             &json!({"launchType": "EC2", "capacityProviderStrategy": capacity}),
-            // ECS says that only one of them may be given, a scheduler without capacity providers that it has none.
-            "InvalidParameterException|UnsupportedFeatureException",
-            "apacity",
+            INVALID,
+            "Specify either Launch Type or Capacity Provider Strategy, but not both.",
         ),
         run(
             &of_container(json!({"name": "ghost"})),

@@ -209,8 +209,8 @@ fn targets() -> Vec<Case> {
         ),
         with(
             json!({"capacityProviderStrategy": [{"capacityProvider": "x"}]}),
-            "UnsupportedFeatureException",
-            "capacityProviderStrategy",
+            INVALID,
+            "a capacity provider that is not associated with the cluster",
         ),
     ]
 }

@@ -92,11 +92,9 @@ fn creations() -> Vec<Case> {
 fn elsewhere() -> Vec<Case> {
     [
         ("serviceRegistries", json!([{"registryArn": "x"}])),
-        ("capacityProviderStrategy", json!([{"capacityProvider": "x"}])),
         ("serviceConnectConfiguration", json!({"enabled": true})),
         ("enableExecuteCommand", json!(true)),
         ("role", json!("x")),
-        ("platformVersion", json!("LATEST")),
         ("deploymentController", json!({"type": "CODE_DEPLOY"})),
     ]
     .into_iter()

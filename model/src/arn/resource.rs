@@ -2,7 +2,7 @@
 
 use super::{DefinitionReference, Namespace};
 use crate::fault::Fault;
-use crate::id::{ClusterName, InstanceId, ServiceName, TaskId, shortened};
+use crate::id::{ClusterName, InstanceId, ProviderName, ServiceName, TaskId, shortened};
 
 /// What an ARN names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Resource {
     Instance(ClusterName, InstanceId),
     /// A task definition.
     Definition(DefinitionReference),
+    /// A capacity provider.
+    Provider(ProviderName),
 }
 
 impl Resource {
@@ -29,6 +31,7 @@ impl Resource {
             Self::Task(..) => "a task",
             Self::Instance(..) => "a container instance",
             Self::Definition(_) => "a task definition",
+            Self::Provider(_) => "a capacity provider",
         }
     }
 }
@@ -41,8 +44,8 @@ impl Namespace {
     pub fn parse_resource(&self, arn: &str) -> Result<Resource, Fault> {
         let invalid = || {
             Fault::invalid(format!(
-                "The ARN provided is invalid. '{}' is not the ARN of a cluster, service, task, container instance or task \
-                 definition.",
+                "The ARN provided is invalid. '{}' is not the ARN of a cluster, service, task, container instance, task \
+                 definition or capacity provider.",
                 shortened(arn)
             ))
         };
@@ -74,6 +77,7 @@ impl Namespace {
                 Ok(Resource::Instance(cluster, instance))
             }
             "task-definition" => self.parse_definition(arn).map(Resource::Definition),
+            "capacity-provider" => self.parse_provider(arn).map(Resource::Provider),
             _ => Err(invalid()),
         }
     }
@@ -94,6 +98,7 @@ mod tests {
         let service = ServiceName::parse("web").unwrap();
         let (task, instance) = (TaskId::from_bits(7), InstanceId::from_bits(8));
         let definition = ours.parse_definition("web:3").unwrap();
+        let provider = ProviderName::parse("hosts").unwrap();
         let arn = |rest: &str| format!("arn:aws:ecs:us-east-1:000000000000:{rest}");
         for (arn, resource) in [
             (ours.cluster(&cluster), Resource::Cluster(cluster.clone())),
@@ -104,6 +109,7 @@ mod tests {
             (ours.task(&cluster, task), Resource::Task(cluster.clone(), task)),
             (ours.instance(&cluster, instance), Resource::Instance(cluster, instance)),
             (arn("task-definition/web:3"), Resource::Definition(definition)),
+            (ours.capacity_provider(&provider), Resource::Provider(provider)),
         ] {
             assert_eq!(parse(&arn), Ok(resource), "{arn}");
         }
@@ -119,7 +125,7 @@ mod tests {
                 "The ARN provided is invalid.",
             ),
             (
-                "arn:aws:ecs:us-east-1:000000000000:capacity-provider/x",
+                "arn:aws:ecs:us-east-1:000000000000:task-set/x",
                 "The ARN provided is invalid.",
             ),
             (

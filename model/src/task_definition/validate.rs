@@ -12,7 +12,7 @@ mod volume;
 
 use std::collections::BTreeSet;
 
-use super::{ContainerDefinition, NetworkMode, TaskDefinition, size};
+use super::{ContainerDefinition, NetworkMode, TaskDefinition, fargate, size};
 use crate::fault::Fault;
 use crate::id::{Family, shortened};
 use crate::placement;
@@ -69,11 +69,7 @@ impl TaskDefinition {
         for compatibility in &self.requires_compatibilities {
             match compatibility.as_str() {
                 "EC2" | "EXTERNAL" | "MANAGED_INSTANCES" => {}
-                "FARGATE" => {
-                    return Err(Fault::client(
-                        "requiresCompatibilities 'FARGATE' is not supported: tasks run on container instances. Use EC2 or EXTERNAL.",
-                    ));
-                }
+                "FARGATE" => fargate::check(self)?,
                 other => {
                     return Err(one_of(
                         "requiresCompatibilities",

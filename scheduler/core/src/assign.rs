@@ -194,6 +194,9 @@ pub fn touched(state: &State, change: &Change) -> Vec<(InstanceKey, Touch)> {
         | Change::ClusterUpdated { .. }
         | Change::ClusterDeleted { .. }
         | Change::AccountSettingSet { .. }
+        | Change::CapacityProviderSet { .. }
+        | Change::CapacityProviderDeleted { .. }
+        | Change::ClusterProvidersSet { .. }
         | Change::DefinitionRegistered { .. }
         | Change::DefinitionDeregistered { .. }
         | Change::DefinitionDeletionRequested { .. }

@@ -7,8 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use berth_model::account::SettingName;
+use berth_model::capacity::StrategyItem;
 use berth_model::cluster::ClusterSettings;
-use berth_model::id::{AccessKeyId, ClusterName, DefinitionId, InstanceId, ScheduleName, ServiceName, TaskId};
+use berth_model::id::{
+    AccessKeyId, ClusterName, DefinitionId, InstanceId, ProviderName, ScheduleName, ServiceName, TaskId,
+};
 use berth_model::schedule::RunOutcome;
 use berth_model::status::{InstanceStatus, StopCode};
 use berth_model::tag::Tag;
@@ -24,6 +27,7 @@ use crate::observation::{InstanceFacts, Observation};
 use crate::scaling::{Scaling, ScalingActivity};
 use crate::schedule::{Occurrence, Retry, Run, ScheduleSpec};
 use crate::service::{Deployment, ServiceEvent, ServiceSpec};
+use crate::state::CapacityProvider;
 use crate::target::TargetHealth;
 
 /// What one revision adds: the changes of one or more commands that were made durable together.
@@ -88,6 +92,27 @@ pub enum Change {
         /// What it is from now on; none where it is taken back.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         value: Option<Arc<str>>,
+    },
+    /// A capacity provider was made or changed.
+    CapacityProviderSet {
+        /// What it is from now on.
+        provider: Arc<CapacityProvider>,
+    },
+    /// A capacity provider was deleted.
+    CapacityProviderDeleted {
+        /// Its name.
+        name: ProviderName,
+    },
+    /// A user said which capacity providers a cluster has.
+    ClusterProvidersSet {
+        /// The cluster.
+        cluster: ClusterKey,
+        /// All that it has from now on.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        providers: Vec<ProviderName>,
+        /// By which strategy tasks go to them, where nothing else is said.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        strategy: Vec<StrategyItem>,
     },
     /// A family got a new revision.
     DefinitionRegistered {

@@ -5,6 +5,7 @@
 pub mod access_key;
 pub mod account;
 pub mod attribute;
+pub mod capacity;
 pub mod cluster;
 pub mod definition;
 pub mod delivery;
@@ -26,3 +27,4 @@ pub mod upkeep;
 
 mod deal;
 mod launch;
+mod route;

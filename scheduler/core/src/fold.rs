@@ -50,6 +50,8 @@ pub fn fold(state: &mut State, change: &Change) {
                 arrivals: 0,
                 services: 0,
                 disconnected: 0,
+                providers: Vec::new(),
+                default_strategy: Vec::new(),
                 room_since: None,
             };
             state.clusters.insert(name.clone(), Arc::new(cluster));
@@ -72,6 +74,20 @@ pub fn fold(state: &mut State, change: &Change) {
                 Arc::make_mut(cluster).status = ClusterStatus::Inactive;
             }
         }
+        Change::CapacityProviderSet { provider } => {
+            state.providers.insert(provider.name.clone(), Arc::clone(provider));
+        }
+        Change::CapacityProviderDeleted { name } => {
+            state.providers.remove(name);
+        }
+        Change::ClusterProvidersSet {
+            cluster,
+            providers,
+            strategy,
+        } => with_cluster(state, *cluster, |cluster| {
+            cluster.providers.clone_from(providers);
+            cluster.default_strategy.clone_from(strategy);
+        }),
         Change::DefinitionRegistered { .. }
         | Change::DefinitionDeregistered { .. }
         | Change::DefinitionDeletionRequested { .. }

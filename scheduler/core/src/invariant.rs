@@ -1,5 +1,6 @@
 //! What is true of every state: checked by property tests, by simulation, and by debug builds after each record.
 
+mod capacity;
 mod log_tails;
 mod queue;
 mod schedule;
@@ -61,6 +62,7 @@ pub fn violations(state: &State) -> Vec<String> {
     check_clusters(state, &mut wrong);
     check_services(state, &mut wrong);
     schedule::check(state, &mut wrong);
+    capacity::check(state, &mut wrong);
     log_tails::check(state, &mut wrong);
     for (id, key) in state.access_keys.iter().filter(|(id, key)| **id != key.id) {
         wrong.push(format!("access key {} is kept under {id}", key.id));

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use berth_model::capacity::StrategyItem;
 use berth_model::gpu::ContainerGpus;
-use berth_model::id::{DefinitionId, DeploymentId, InstanceId, ScheduleName, ServiceName, TaskId};
+use berth_model::id::{DefinitionId, DeploymentId, InstanceId, ProviderName, ScheduleName, ServiceName, TaskId};
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, Strategy};
 use berth_model::quantity::Demand;
@@ -13,6 +14,7 @@ use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::keys::{ClusterKey, ServiceKey};
+use crate::place::Pool;
 
 /// What the tasks of one call have in common.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +37,9 @@ pub struct Launch {
     /// Where the caller asked for it to run.
     #[serde(default, skip_serializing_if = "LaunchType::is_default")]
     pub launch_type: LaunchType,
+    /// The capacity provider that they were given to, where they were to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Provider>,
     /// The token by which the caller may ask again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_token: Option<ClientToken>,
@@ -66,6 +71,55 @@ pub struct Wait {
     /// Why, in full.
     #[serde(default, skip_serializing_if = "str::is_empty")]
     pub detail: Arc<str>,
+}
+
+/// A capacity provider, with what tells its instances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provider {
+    /// Its name.
+    pub name: ProviderName,
+    /// The name of its Auto Scaling group, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Arc<str>>,
+}
+
+/// What a caller says of capacity providers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CapacityWish {
+    /// How its tasks are divided among them; nothing where it does not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub strategy: Vec<StrategyItem>,
+    /// Whether it says of its launch type nothing either, so that its cluster does.
+    #[serde(default)]
+    pub by_default: bool,
+}
+
+impl CapacityWish {
+    /// Whether it says nothing.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What tasks are said to be launched on: where a strategy says where they go, that follows from its providers.
+#[must_use]
+pub fn launches_on(launch_type: LaunchType, strategy: &[StrategyItem]) -> LaunchType {
+    match strategy {
+        [] => launch_type,
+        items if items.iter().all(|item| item.provider.is_fargate()) => LaunchType::Fargate,
+        _ => LaunchType::Ec2,
+    }
+}
+
+/// The instances that tasks may go to, where not all of their cluster: those of their provider, or of Fargate.
+#[must_use]
+pub fn pool(launch_type: LaunchType, provider: Option<&Provider>) -> Option<Pool> {
+    match (provider, launch_type) {
+        (Some(provider), _) => Some(Pool::new(provider.name.clone(), provider.group.clone())),
+        (None, LaunchType::Fargate) => Some(Pool::new(ProviderName::fargate(), None)),
+        (None, LaunchType::Ec2 | LaunchType::External) => None,
+    }
 }
 
 /// Whose tasks a service starts.

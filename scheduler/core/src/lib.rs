@@ -11,6 +11,7 @@ pub mod command;
 pub mod commit;
 pub mod decide;
 pub mod event;
+pub mod fleet;
 pub mod fold;
 pub mod history;
 pub mod invariant;

@@ -8,6 +8,7 @@ mod explain;
 mod fits;
 mod index;
 mod order;
+mod pool;
 mod request;
 mod scan;
 
@@ -25,6 +26,7 @@ pub use explain::{Cause, Explanation};
 pub(crate) use fits::eligible;
 pub use fits::{Misfit, fits};
 pub use index::Index;
+pub use pool::Pool;
 use scan::Scan;
 pub use scan::{Choice, Criterion, Decided, RunnerUp, choices};
 
@@ -37,6 +39,8 @@ pub struct Request {
     pub required_attributes: Arc<[String]>,
     /// The processor that the images are made for, as `ecs.cpu-architecture` names it.
     pub cpu_architecture: Option<&'static str>,
+    /// The capacity provider whose instances they are to be, where not all of the cluster's.
+    pub pool: Option<Pool>,
     /// `memberOf` constraints of the definition.
     pub member_of: Arc<[Expression]>,
     /// Constraints of the request.

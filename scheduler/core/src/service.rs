@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use berth_model::capacity::StrategyItem;
 use berth_model::id::{DefinitionId, DeploymentId, ServiceRevisionId, TaskId};
 use berth_model::load_balancer::{LoadBalancer, TargetSettings};
 use berth_model::placement::{RawConstraint, RawStrategy};
@@ -15,6 +16,7 @@ use berth_model::tag::Tag;
 use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::launch::launches_on;
 use crate::reconcile::events;
 
 /// What the user asked for, besides what makes a deployment: that is in [`Deployment`].
@@ -51,6 +53,9 @@ pub struct ServiceSpec {
     /// Where it was asked to run.
     #[serde(default, skip_serializing_if = "LaunchType::is_default")]
     pub launch_type: LaunchType,
+    /// How its tasks are divided among capacity providers; nothing where its launch type says where they run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capacity: Vec<StrategyItem>,
     /// Its own tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
@@ -327,6 +332,12 @@ fn nothing_listens(load_balancers: &Arc<[LoadBalancer]>) -> bool {
 }
 
 impl ServiceSpec {
+    /// What its tasks are said to be launched on.
+    #[must_use]
+    pub fn launches_on(&self) -> LaunchType {
+        launches_on(self.launch_type, &self.capacity)
+    }
+
     /// How long a task's failed health checks do not count after it is RUNNING.
     #[must_use]
     pub fn health_check_grace(&self) -> Duration {

@@ -23,7 +23,8 @@ use crate::keys::{ClusterKey, InstanceKey, ReplicaId, ServiceKey, TaskKey};
 use crate::launch::{Launch, Wait};
 use crate::observation::{ContainerState, InstanceFacts, TaskTimes};
 use crate::state::{
-    Cluster, Instance, QueueEnd, QueuedTask, RegisteredDefinition, Schedule, Service, State, Stop, Task,
+    CapacityProvider, Cluster, Instance, QueueEnd, QueuedTask, RegisteredDefinition, Schedule, Service, State, Stop,
+    Task,
 };
 use crate::target::Target;
 
@@ -32,6 +33,8 @@ use crate::target::Target;
 pub enum Piece {
     /// A cluster.
     Cluster(Arc<Cluster>),
+    /// A capacity provider.
+    CapacityProvider(Arc<CapacityProvider>),
     /// A revision of a task definition.
     Definition {
         /// Family and revision.
@@ -186,6 +189,8 @@ pub fn pieces(state: &State) -> impl Iterator<Item = Piece> + '_ {
         .clusters
         .values()
         .map(|cluster| Piece::Cluster(Arc::clone(cluster)));
+    let providers = state.providers.values();
+    let providers = providers.map(|provider| Piece::CapacityProvider(Arc::clone(provider)));
     let definitions = state
         .families
         .values()
@@ -246,6 +251,7 @@ pub fn pieces(state: &State) -> impl Iterator<Item = Piece> + '_ {
         });
     let access_keys = state.access_keys.values().map(|key| Piece::AccessKey(Arc::clone(key)));
     clusters
+        .chain(providers)
         .chain(definitions)
         .chain(families)
         .chain(instances)
@@ -323,6 +329,9 @@ impl Restoration {
                 };
                 state.cluster_names.insert(cluster.key, cluster.name.clone());
                 state.clusters.insert(cluster.name.clone(), Arc::new(empty));
+            }
+            Piece::CapacityProvider(provider) => {
+                state.providers.insert(provider.name.clone(), provider);
             }
             Piece::Definition {
                 id,

@@ -6,6 +6,7 @@
 mod cluster;
 mod definition;
 mod instance;
+mod provider;
 mod queue;
 mod schedule;
 mod service;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 use berth_model::account::SettingName;
 use berth_model::fault::Fault;
-use berth_model::id::{AccessKeyId, ClusterName, DefinitionId, Family, InstanceId, ServiceName, TaskId};
+use berth_model::id::{AccessKeyId, ClusterName, DefinitionId, Family, InstanceId, ProviderName, ServiceName, TaskId};
 use berth_model::status::ClusterStatus;
 use berth_model::time::Timestamp;
 use imbl::{OrdMap, OrdSet, Vector};
@@ -27,6 +28,7 @@ use crate::launch::Launch;
 pub use cluster::Cluster;
 pub use definition::{FamilyRevisions, RegisteredDefinition};
 pub use instance::{HeldPorts, Instance};
+pub use provider::CapacityProvider;
 pub use queue::{Queue, QueueEnd, QueuedTask, Shape, ShapeKey};
 pub use schedule::{Schedule, Schedules};
 pub use service::Service;
@@ -41,6 +43,7 @@ pub struct State {
     pub(crate) revision: Revision,
     pub(crate) clusters: OrdMap<ClusterName, Arc<Cluster>>,
     pub(crate) cluster_names: OrdMap<ClusterKey, ClusterName>,
+    pub(crate) providers: OrdMap<ProviderName, Arc<CapacityProvider>>,
     pub(crate) families: OrdMap<Family, Arc<FamilyRevisions>>,
     /// Definitions that are to be deleted when nothing uses them any more: an index.
     pub(crate) deleting: OrdSet<DefinitionId>,
@@ -296,6 +299,7 @@ impl PartialEq for State {
         self.revision == other.revision
             && self.clusters == other.clusters
             && self.cluster_names == other.cluster_names
+            && self.providers == other.providers
             && self.families == other.families
             && self.deleting == other.deleting
             && self.instances == other.instances

@@ -5,9 +5,7 @@
 //! [`crate::decide::queue::PlaceQueued`] decides.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use berth_model::gpu::ContainerGpus;
 use berth_model::id::{InstanceId, TaskId};
 use berth_model::status::{ContainerStatus, InstanceStatus, TaskStatus};
 
@@ -128,24 +126,13 @@ impl<'s> Woken<'s> {
             if copies > 0 {
                 let mut next = instance.clone();
                 for _ in 0..copies {
-                    take(&mut next, &shape.request);
+                    next.take_copy(&shape.request);
                 }
                 filled = Some(next);
                 self.copies.insert(name, woken + copies);
             }
         }
     }
-}
-
-/// Counts a copy as placed on the instance.
-fn take(instance: &mut Instance, request: &Request) {
-    let count = request.demand.gpus.0 as usize;
-    let gpus = ContainerGpus {
-        container: Arc::default(),
-        ids: instance.free_gpus().take(count).cloned().collect(),
-    };
-    instance.take(&request.demand, &[gpus]);
-    instance.join_group(&request.group);
 }
 
 /// How many of so many copies the instance has room for.
@@ -207,6 +194,9 @@ fn hint(change: &Change) -> Option<(ClusterKey, Hint, Place<'_>)> {
         | Change::ClusterUpdated { .. }
         | Change::ClusterDeleted { .. }
         | Change::AccountSettingSet { .. }
+        | Change::CapacityProviderSet { .. }
+        | Change::CapacityProviderDeleted { .. }
+        | Change::ClusterProvidersSet { .. }
         | Change::DefinitionRegistered { .. }
         | Change::DefinitionDeregistered { .. }
         | Change::DefinitionDeletionRequested { .. }

@@ -5,6 +5,8 @@
 
 #[path = "histories/access_key.rs"]
 mod access_key;
+#[path = "histories/capacity.rs"]
+mod capacity;
 #[path = "histories/events.rs"]
 mod events;
 #[path = "histories/queue.rs"]
@@ -204,9 +206,12 @@ impl History {
             } => self.update_access_key(*nth, *active, *everything),
             Step::DeleteAccessKey { nth } => self.delete_access_key(*nth),
             Step::Create => self.submit(&CreateCluster {
+                providers: Vec::new(),
+                strategy: Vec::new(),
                 name: cluster(),
                 tags: Vec::new(),
             }),
+            Step::Capacity(act) => self.act(act),
             Step::Delete => self.submit(&DeleteCluster { name: cluster() }),
             Step::Register {
                 cpu,
@@ -239,7 +244,7 @@ impl History {
                 .submit(&ConnectInstance {
                     cluster: cluster(),
                     instance: InstanceId::from_bits(*instance),
-                    facts: facts(*cpu),
+                    facts: capacity::placed(*instance, facts(*cpu)),
                     leaving: leaving(*leaves),
                     via: None,
                 })

@@ -11,8 +11,8 @@ use berth_scheduler_core::decide::cluster::{CreateCluster, CreateConfiguredClust
 use berth_scheduler_core::state::State;
 
 use super::page::Page;
-use super::request::{at_most, given, includes, refuse_unsupported, required, tags};
-use super::{Api, Caller, describe};
+use super::request::{at_most, given, includes, required, tags};
+use super::{Api, Caller, capacity, describe};
 
 /// Clusters in one DescribeClusters (ECS API).
 const MAX_DESCRIBED: usize = 100;
@@ -23,18 +23,13 @@ pub(super) async fn create(
     request: ecs::CreateClusterRequest,
     caller: &Caller,
 ) -> Result<ecs::CreateClusterResponse, Fault> {
-    refuse_unsupported(&[
-        ("capacityProviders", !request.capacity_providers.is_empty()),
-        (
-            "defaultCapacityProviderStrategy",
-            !request.default_capacity_provider_strategy.is_empty(),
-        ),
-    ])?;
     let name = ClusterName::parse(given(request.cluster_name.as_ref()).unwrap_or(ClusterName::DEFAULT))?;
     let command = CreateConfiguredCluster {
         cluster: CreateCluster {
             name: name.clone(),
             tags: tags(request.tags)?,
+            providers: capacity::names(&request.capacity_providers, &api.namespace)?,
+            strategy: capacity::strategy(&request.default_capacity_provider_strategy, &api.namespace)?,
         },
         settings: settings::read(
             &request.settings,
@@ -169,7 +164,7 @@ pub(super) async fn delete(
     })
 }
 
-fn one(api: &Api, state: &State, name: &ClusterName) -> Option<ecs::Cluster> {
+pub(super) fn one(api: &Api, state: &State, name: &ClusterName) -> Option<ecs::Cluster> {
     state
         .cluster(name)
         .map(|cluster| describe::cluster(cluster, &api.namespace))

@@ -8,21 +8,28 @@ use berth_model::gpu::GpuId;
 use berth_model::id::{ClusterName, TaskId};
 use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{HostPort, Protocol};
-use berth_model::status::{ContainerStatus, TaskStatus};
+use berth_model::status::{ContainerStatus, LaunchType, TaskStatus};
 use berth_model::tag::Tag;
-use berth_model::task_definition::{ContainerDefinition, NetworkMode};
+use berth_model::task_definition::{ContainerDefinition, NetworkMode, TaskDefinition, fargate};
 use berth_model::time::Timestamp;
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::decide::protection::Protections;
 use berth_scheduler_core::keys::{ClusterKey, InstanceKey, TaskKey};
+use berth_scheduler_core::launch::Launch;
 use berth_scheduler_core::observation::ContainerState;
 use berth_scheduler_core::state::{Cluster, Instance, RegisteredDefinition, State, Task};
 
-use super::network;
 use super::request::convert;
+use super::{capacity, network};
 
-/// Launch types that ECS reports for a definition which no Fargate could run.
-const COMPATIBILITIES: [&str; 2] = ["EXTERNAL", "EC2"];
+/// The launch types that tasks of a definition can have, as ECS reports them.
+fn compatibilities(definition: &TaskDefinition) -> Vec<String> {
+    let names = match fargate::check(definition) {
+        Ok(()) => ["EC2", "FARGATE"],
+        Err(_) => ["EXTERNAL", "EC2"],
+    };
+    names.map(str::to_owned).to_vec()
+}
 
 /// The failure of something that does not exist.
 pub(crate) fn missing(arn: String) -> ecs::Failure {
@@ -71,6 +78,8 @@ pub(super) fn cluster(cluster: &Cluster, namespace: &Namespace) -> ecs::Cluster 
         running_tasks_count: count(cluster.running),
         pending_tasks_count: count(cluster.pending),
         active_services_count: count(cluster.services),
+        capacity_providers: cluster.providers.iter().map(ToString::to_string).collect(),
+        default_capacity_provider_strategy: capacity::shown(&cluster.default_strategy),
         tags: tags(&cluster.tags),
         settings: vec![ecs::ClusterSetting {
             name: Some("containerInsights".to_owned()),
@@ -124,7 +133,7 @@ pub(crate) fn task_definition(registered: &RegisteredDefinition, namespace: &Nam
     shape.registered_at = Some(registered.registered_at.as_epoch_seconds());
     shape.deregistered_at = registered.deregistered_at.map(Timestamp::as_epoch_seconds);
     shape.delete_requested_at = registered.delete_requested_at.map(Timestamp::as_epoch_seconds);
-    shape.compatibilities = COMPATIBILITIES.map(str::to_owned).to_vec();
+    shape.compatibilities = compatibilities(&registered.definition);
     shape.requires_attributes = registered
         .required_attributes
         .iter()
@@ -142,7 +151,12 @@ pub(crate) fn overrides(overrides: &TaskOverride) -> ecs::TaskOverride {
     convert(overrides).unwrap_or_default()
 }
 
-pub(crate) fn instance(instance: &Instance, cluster: &ClusterName, namespace: &Namespace) -> ecs::ContainerInstance {
+pub(crate) fn instance(
+    state: &State,
+    instance: &Instance,
+    cluster: &ClusterName,
+    namespace: &Namespace,
+) -> ecs::ContainerInstance {
     let facts = &instance.facts;
     let ports = |protocol: Protocol, used: bool| -> Vec<String> {
         let reserved = facts.reserved_ports.iter();
@@ -167,6 +181,7 @@ pub(crate) fn instance(instance: &Instance, cluster: &ClusterName, namespace: &N
     ecs::ContainerInstance {
         container_instance_arn: Some(namespace.instance(cluster, instance.id)),
         ec2_instance_id: facts.ec2_instance_id.clone(),
+        capacity_provider_name: state.provider_of(instance).map(|name| name.to_string()),
         version: i64::try_from(instance.version).ok(),
         version_info: Some(ecs::VersionInfo {
             agent_version: Some(facts.agent_version.clone()),
@@ -295,6 +310,10 @@ fn task(state: &State, task: &Task, key: ClusterKey, cluster: &ClusterName, name
         group: Some(launch.group.to_string()),
         health_status: Some(task.health(is_essential).name().to_owned()),
         launch_type: Some(launch.launch_type.name().to_owned()),
+        capacity_provider_name: launch.provider.as_ref().map(|provider| provider.name.to_string()),
+        platform_version: platform(launch.launch_type).map(|(version, _)| version),
+        platform_family: platform(launch.launch_type).map(|(_, family)| family),
+        ephemeral_storage: ephemeral_storage(launch, definition.as_deref()),
         overrides: Some(echoed_overrides(&launch.overrides, containers)),
         pull_started_at: seconds(task.times.pull_started),
         pull_stopped_at: seconds(task.times.pull_stopped),
@@ -313,6 +332,25 @@ fn task(state: &State, task: &Task, key: ClusterKey, cluster: &ClusterName, name
         version: i64::try_from(task.version).ok(),
         ..ecs::Task::default()
     }
+}
+
+/// Version and family of the platform of tasks of the launch type; only Fargate has one.
+pub(super) fn platform(launch_type: LaunchType) -> Option<(String, String)> {
+    match launch_type {
+        LaunchType::Fargate => Some((fargate::PLATFORM_VERSION.to_owned(), "Linux".to_owned())),
+        LaunchType::Ec2 | LaunchType::External => None,
+    }
+}
+
+/// The disk of a task of Fargate, as its definition asks for it.
+fn ephemeral_storage(launch: &Launch, definition: Option<&TaskDefinition>) -> Option<ecs::EphemeralStorage> {
+    if launch.launch_type != LaunchType::Fargate {
+        return None;
+    }
+    let asked = definition.and_then(fargate::ephemeral_storage);
+    Some(ecs::EphemeralStorage {
+        size_in_gi_b: i32::try_from(asked.unwrap_or(fargate::EPHEMERAL_STORAGE_GIB)).ok(),
+    })
 }
 
 /// ECS names every container of the task in its overrides, overridden or not.

@@ -69,11 +69,13 @@ pub(super) fn status(fault: &Fault) -> Status {
         | FaultClass::TargetNotFound
         | FaultClass::NamespaceNotFound
         | FaultClass::ResourceNotFound
+        | FaultClass::PlatformUnknown
         | FaultClass::ObjectNotFound => Code::NotFound,
         FaultClass::ClusterContainsContainerInstances
         | FaultClass::ClusterContainsTasks
         | FaultClass::ClusterContainsServices
         | FaultClass::NoUpdateAvailable
+        | FaultClass::ResourceInUse
         | FaultClass::ServiceNotActive => Code::FailedPrecondition,
         FaultClass::Conflict => Code::AlreadyExists,
         FaultClass::LimitExceeded | FaultClass::AttributeLimitExceeded | FaultClass::Throttling => {

@@ -33,8 +33,8 @@ use super::operations::{as_seen, for_each_operation, for_each_scaling_operation,
 use super::refused::refusal;
 use super::signed::Signed;
 use super::{
-    Api, account, attributes, autoscaling, clusters, definitions, events, faults, history, instances, plan, protection,
-    schedules, services, tags, targets, tasks, usage,
+    Api, account, attributes, autoscaling, capacity, clusters, definitions, events, faults, history, instances, plan,
+    protection, schedules, services, tags, targets, tasks, usage,
 };
 use crate::auth::{Authority, Call, Caller};
 

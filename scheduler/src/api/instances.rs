@@ -98,7 +98,7 @@ pub(super) async fn describe(
         let key = InstanceKey { cluster, instance };
         match state.instance(key) {
             Some(known) => {
-                let mut described = describe::instance(known, &name, &api.namespace);
+                let mut described = describe::instance(&state, known, &name, &api.namespace);
                 if !with_tags {
                     described.tags.clear();
                 }
@@ -178,7 +178,7 @@ pub(super) async fn update_state(
         .set
         .into_iter()
         .filter_map(|instance| state.instance(InstanceKey { cluster, instance }))
-        .map(|known| describe::instance(known, &name, &api.namespace));
+        .map(|known| describe::instance(&state, known, &name, &api.namespace));
     let failures = outcome.failures.into_iter().map(|(instance, reason)| ecs::Failure {
         arn: Some(api.namespace.instance(&name, instance)),
         reason: Some(reason.to_owned()),
@@ -230,6 +230,6 @@ pub(super) async fn deregister(
     Ok(ecs::DeregisterContainerInstanceResponse {
         container_instance: state
             .instance(key)
-            .map(|known| describe::instance(known, &name, &api.namespace)),
+            .map(|known| describe::instance(&state, known, &name, &api.namespace)),
     })
 }

@@ -25,7 +25,8 @@ use super::call::{self, At};
 use super::operations::{self, as_seen, for_each_operation, for_each_scaling_operation, unserved};
 use super::signed::Signed;
 use super::{
-    Api, account, attributes, autoscaling, clusters, definitions, faults, instances, protection, services, tags, tasks,
+    Api, account, attributes, autoscaling, capacity, clusters, definitions, faults, instances, protection, services,
+    tags, tasks,
 };
 use crate::auth::{Authority, Call, Caller};
 

@@ -16,8 +16,9 @@ const MAX_SUBNETS: usize = 16;
 const MAX_SECURITY_GROUPS: usize = 5;
 
 /// Whether a network configuration is given. It is checked as ECS checks it; the address itself comes from the network
-/// of the host that a task is placed on, so that what it names has no effect.
-pub(super) fn configuration(given_one: Option<&ecs::NetworkConfiguration>) -> Result<bool, Fault> {
+/// of the host that a task is placed on, so that what it names has no effect. Fargate lets a task ask for a public address
+/// too, which it does not get either.
+pub(super) fn configuration(given_one: Option<&ecs::NetworkConfiguration>, is_fargate: bool) -> Result<bool, Fault> {
     let Some(vpc) = given_one.and_then(|configuration| configuration.awsvpc_configuration.as_ref()) else {
         return Ok(false);
     };
@@ -37,7 +38,7 @@ pub(super) fn configuration(given_one: Option<&ecs::NetworkConfiguration>) -> Re
     }
     if let Some(assign) = given(vpc.assign_public_ip.as_ref()) {
         one_of("assignPublicIp", assign, &["ENABLED", "DISABLED"])?;
-        if assign == "ENABLED" {
+        if assign == "ENABLED" && !is_fargate {
             return Err(Fault::invalid(
                 "Assign public IP is not supported for this launch type.",
             ));
@@ -47,8 +48,11 @@ pub(super) fn configuration(given_one: Option<&ecs::NetworkConfiguration>) -> Re
 }
 
 /// What is kept of a network configuration that is given.
-pub(super) fn kept(given_one: Option<&ecs::NetworkConfiguration>) -> Result<Option<NetworkConfiguration>, Fault> {
-    if !configuration(given_one)? {
+pub(super) fn kept(
+    given_one: Option<&ecs::NetworkConfiguration>,
+    is_fargate: bool,
+) -> Result<Option<NetworkConfiguration>, Fault> {
+    if !configuration(given_one, is_fargate)? {
         return Ok(None);
     }
     let vpc = given_one.and_then(|configuration| configuration.awsvpc_configuration.as_ref());
@@ -140,7 +144,7 @@ mod tests {
         let configuration = ecs::NetworkConfiguration {
             awsvpc_configuration: Some(vpc),
         };
-        super::configuration(Some(&configuration)).map_err(|fault| fault.message)
+        super::configuration(Some(&configuration), false).map_err(|fault| fault.message)
     }
 
     fn with(subnets: usize, groups: usize, assign: Option<&str>) -> ecs::AwsVpcConfiguration {
@@ -153,8 +157,13 @@ mod tests {
 
     #[test]
     fn a_network_configuration_has_ecs_shape_and_limits() {
-        assert_eq!(configuration(None), Ok(false));
-        assert_eq!(configuration(Some(&ecs::NetworkConfiguration::default())), Ok(false));
+        assert_eq!(configuration(None, false), Ok(false));
+        let empty = ecs::NetworkConfiguration::default();
+        assert_eq!(configuration(Some(&empty), false), Ok(false));
+        let public = ecs::NetworkConfiguration {
+            awsvpc_configuration: Some(with(1, 0, Some("ENABLED"))),
+        };
+        assert_eq!(configuration(Some(&public), true), Ok(true), "Fargate's tasks may ask");
         assert_eq!(check(with(1, 0, None)), Ok(true));
         assert_eq!(check(with(16, 5, Some("DISABLED"))), Ok(true));
         assert_eq!(check(with(0, 0, None)), Err("subnets can not be empty.".to_owned()));

@@ -17,6 +17,7 @@ macro_rules! for_each_operation {
                 "UpdateCluster" write update_cluster UpdateClusterRequest UpdateClusterResponse = clusters::update;
                 "UpdateClusterSettings" write update_cluster_settings UpdateClusterSettingsRequest UpdateClusterSettingsResponse = clusters::update_settings;
                 "DeleteCluster" write delete_cluster DeleteClusterRequest DeleteClusterResponse = clusters::delete;
+                "PutClusterCapacityProviders" write put_cluster_capacity_providers PutClusterCapacityProvidersRequest PutClusterCapacityProvidersResponse = capacity::put;
                 "RegisterTaskDefinition" write register_task_definition RegisterTaskDefinitionRequest RegisterTaskDefinitionResponse = definitions::register;
                 "DescribeTaskDefinition" read describe_task_definition DescribeTaskDefinitionRequest DescribeTaskDefinitionResponse = definitions::describe;
                 "DeregisterTaskDefinition" write deregister_task_definition DeregisterTaskDefinitionRequest DeregisterTaskDefinitionResponse = definitions::deregister;
@@ -48,6 +49,10 @@ macro_rules! for_each_operation {
                 "PutAttributes" write put_attributes PutAttributesRequest PutAttributesResponse = attributes::put;
                 "DeleteAttributes" write delete_attributes DeleteAttributesRequest DeleteAttributesResponse = attributes::delete;
                 "ListAttributes" read list_attributes ListAttributesRequest ListAttributesResponse = attributes::list;
+                "CreateCapacityProvider" write create_capacity_provider CreateCapacityProviderRequest CreateCapacityProviderResponse = capacity::create;
+                "DescribeCapacityProviders" read describe_capacity_providers DescribeCapacityProvidersRequest DescribeCapacityProvidersResponse = capacity::describe;
+                "UpdateCapacityProvider" write update_capacity_provider UpdateCapacityProviderRequest UpdateCapacityProviderResponse = capacity::update;
+                "DeleteCapacityProvider" write delete_capacity_provider DeleteCapacityProviderRequest DeleteCapacityProviderResponse = capacity::delete;
                 "TagResource" write tag_resource TagResourceRequest TagResourceResponse = tags::tag;
                 "UntagResource" write untag_resource UntagResourceRequest UntagResourceResponse = tags::untag;
                 "ListTagsForResource" read list_tags_for_resource ListTagsForResourceRequest ListTagsForResourceResponse = tags::list;
@@ -57,7 +62,6 @@ macro_rules! for_each_operation {
                 "DeleteAccountSetting" write delete_account_setting DeleteAccountSettingRequest DeleteAccountSettingResponse = account::delete;
             }
             unserved {
-                "PutClusterCapacityProviders" put_cluster_capacity_providers PutClusterCapacityProvidersRequest PutClusterCapacityProvidersResponse;
                 "ExecuteCommand" execute_command ExecuteCommandRequest ExecuteCommandResponse;
                 "ContinueServiceDeployment" continue_service_deployment ContinueServiceDeploymentRequest ContinueServiceDeploymentResponse;
                 "CreateTaskSet" create_task_set CreateTaskSetRequest CreateTaskSetResponse;
@@ -66,10 +70,6 @@ macro_rules! for_each_operation {
                 "DeleteTaskSet" delete_task_set DeleteTaskSetRequest DeleteTaskSetResponse;
                 "UpdateServicePrimaryTaskSet" update_service_primary_task_set UpdateServicePrimaryTaskSetRequest UpdateServicePrimaryTaskSetResponse;
                 "RegisterContainerInstance" register_container_instance RegisterContainerInstanceRequest RegisterContainerInstanceResponse;
-                "CreateCapacityProvider" create_capacity_provider CreateCapacityProviderRequest CreateCapacityProviderResponse;
-                "DescribeCapacityProviders" describe_capacity_providers DescribeCapacityProvidersRequest DescribeCapacityProvidersResponse;
-                "UpdateCapacityProvider" update_capacity_provider UpdateCapacityProviderRequest UpdateCapacityProviderResponse;
-                "DeleteCapacityProvider" delete_capacity_provider DeleteCapacityProviderRequest DeleteCapacityProviderResponse;
             }
         }
     };

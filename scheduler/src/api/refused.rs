@@ -6,7 +6,6 @@ const UNSUPPORTED: FaultClass = FaultClass::UnsupportedFeature;
 /// For those that ECS has no `UnsupportedFeatureException` for.
 const CLIENT: FaultClass = FaultClass::Client;
 
-const PROVIDERS: &str = "there are no capacity providers: hosts join when their agent starts";
 const TASK_SETS: &str = "services are deployed by the scheduler: deploymentController EXTERNAL is refused";
 const AGENTS: &str =
     "agents join and report by the stream berth.agent.v1.AgentLink, which that of Amazon ECS does not speak";
@@ -15,11 +14,6 @@ const GATEWAYS: &str = "load balancers are berth-gateway, set up by CreateServic
 
 /// Each by its name, with the class of its refusal and why.
 pub(super) const REFUSED: &[(&str, FaultClass, &str)] = &[
-    ("PutClusterCapacityProviders", CLIENT, PROVIDERS),
-    ("CreateCapacityProvider", UNSUPPORTED, PROVIDERS),
-    ("DescribeCapacityProviders", UNSUPPORTED, PROVIDERS),
-    ("UpdateCapacityProvider", UNSUPPORTED, PROVIDERS),
-    ("DeleteCapacityProvider", UNSUPPORTED, PROVIDERS),
     ("ExecuteCommand", CLIENT, "commands cannot be run in containers"),
     (
         "ContinueServiceDeployment",

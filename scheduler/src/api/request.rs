@@ -50,7 +50,7 @@ pub(super) fn launch_type(name: Option<&str>) -> Result<LaunchType, Fault> {
     };
     LaunchType::from_name(name).ok_or_else(|| {
         Fault::invalid(format!(
-            "launch type should be one of [EC2,EXTERNAL]. launchType is '{name}'."
+            "launch type should be one of [EC2,FARGATE,EXTERNAL]. launchType is '{name}'."
         ))
     })
 }

@@ -19,6 +19,7 @@ use berth_scheduler_core::schedule::{ScheduleSpec, Target, Timing};
 use berth_scheduler_core::state::{Schedule, State};
 
 use self::describe::View;
+use super::capacity::Capacity;
 use super::page::Page;
 use super::request::{fingerprint, given, one_of, required};
 use super::{Api, Caller, network, tasks};
@@ -224,7 +225,9 @@ fn read_target(api: &Api, cluster: &ClusterName, mut request: ecs::RunTaskReques
         }
     }
     request.cluster = Some(cluster.to_string());
-    let network = network::kept(request.network_configuration.as_ref()).map_err(in_target)?;
+    let (launch, items) = (given(request.launch_type.as_ref()), &request.capacity_provider_strategy);
+    let capacity = Capacity::read(api, request.cluster.as_ref(), launch, items).map_err(in_target)?;
+    let network = network::kept(request.network_configuration.as_ref(), capacity.is_fargate).map_err(in_target)?;
     Ok(Target {
         run: tasks::command(api, request, tasks::MAX_COUNT).map_err(in_target)?,
         network,

@@ -11,12 +11,14 @@ use berth_model::id::{ClusterName, ServiceName, shortened};
 use berth_model::load_balancer::{self, LoadBalancer, RawLoadBalancer, TargetSettings};
 use berth_model::placement;
 use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy, lost_grace, validate};
+use berth_model::status::LaunchType;
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::decide::service::{CreateService, DeleteService, ServiceUpdate, UpdateService};
 use berth_scheduler_core::keys::ServiceKey;
-use berth_scheduler_core::launch::ClientToken;
+use berth_scheduler_core::launch::{ClientToken, launches_on};
 use berth_scheduler_core::service::ServiceSpec;
 
+use super::capacity::{Capacity, check_platform, strategy};
 use super::describe::service as show;
 use super::page::Page;
 use super::request::{
@@ -34,24 +36,20 @@ pub(super) async fn create(
     request: ecs::CreateServiceRequest,
     caller: &Caller,
 ) -> Result<ecs::CreateServiceResponse, Fault> {
-    if request.launch_type.is_some() && !request.capacity_provider_strategy.is_empty() {
-        return Err(Fault::invalid(
-            "Specify either Launch Type or Capacity Provider Strategy, but not both.",
-        ));
-    }
-    refuse_unsupported(&[
-        ("role", request.role.is_some()),
-        ("platformVersion", request.platform_version.is_some()),
-    ])?;
+    refuse_unsupported(&[("role", request.role.is_some())])?;
+    let (launch, items) = (given(request.launch_type.as_ref()), &request.capacity_provider_strategy);
+    let capacity = Capacity::read(api, request.cluster.as_ref(), launch, items)?;
+    check_platform(request.platform_version.as_ref(), capacity.is_fargate)?;
     refuse_elsewhere(&Elsewhere::of_create(&request))?;
     let cluster = api.cluster(given(request.cluster.as_ref()))?;
     let name = ServiceName::parse(required("serviceName", request.service_name.as_ref())?)?;
     let definition = required("taskDefinition", request.task_definition.as_ref())?;
     let load_balancers = load_balancers(&request.load_balancers, &api.namespace)?;
     let command = CreateService {
+        by_default: capacity.by_default,
         definition: api.namespace.parse_definition(definition)?,
         client_token: client_token(&request)?,
-        spec: spec(request, &load_balancers)?,
+        spec: spec(request, capacity, &load_balancers)?,
         load_balancers,
         cluster: cluster.clone(),
         name,
@@ -63,7 +61,11 @@ pub(super) async fn create(
 }
 
 /// What a new service is to be.
-fn spec(request: ecs::CreateServiceRequest, load_balancers: &[LoadBalancer]) -> Result<ServiceSpec, Fault> {
+fn spec(
+    request: ecs::CreateServiceRequest,
+    capacity: Capacity,
+    load_balancers: &[LoadBalancer],
+) -> Result<ServiceSpec, Fault> {
     let scheduling = validate::scheduling(given(request.scheduling_strategy.as_ref()))?;
     let raw = configuration::read(request.deployment_configuration.as_ref())?;
     let configuration = validate::configuration(&raw, DeploymentConfiguration::default_of(scheduling), scheduling)?;
@@ -86,8 +88,9 @@ fn spec(request: ecs::CreateServiceRequest, load_balancers: &[LoadBalancer]) -> 
         constraints,
         strategies,
         health_check_grace_seconds: grace(request.health_check_grace_period_seconds)?.unwrap_or(0),
-        network: network::kept(request.network_configuration.as_ref())?,
+        network: network::kept(request.network_configuration.as_ref(), capacity.is_fargate)?,
         launch_type: launch_type(given(request.launch_type.as_ref()))?,
+        capacity: capacity.strategy,
         targets,
         lost_grace_seconds: lost_grace(&tags)?,
         tags,
@@ -126,7 +129,6 @@ fn client_token(request: &ecs::CreateServiceRequest) -> Result<Option<ClientToke
 /// What would have to be done by something that this scheduler does not have.
 struct Elsewhere<'r> {
     service_registries: bool,
-    capacity_providers: bool,
     volumes: bool,
     lattice: bool,
     execute_command: Option<bool>,
@@ -138,7 +140,6 @@ impl<'r> Elsewhere<'r> {
     fn of_create(request: &'r ecs::CreateServiceRequest) -> Self {
         Self {
             service_registries: !request.service_registries.is_empty(),
-            capacity_providers: !request.capacity_provider_strategy.is_empty(),
             volumes: !request.volume_configurations.is_empty(),
             lattice: !request.vpc_lattice_configurations.is_empty(),
             execute_command: request.enable_execute_command,
@@ -150,7 +151,6 @@ impl<'r> Elsewhere<'r> {
     fn of_update(request: &'r ecs::UpdateServiceRequest) -> Self {
         Self {
             service_registries: !request.service_registries.is_empty(),
-            capacity_providers: !request.capacity_provider_strategy.is_empty(),
             volumes: !request.volume_configurations.is_empty(),
             lattice: !request.vpc_lattice_configurations.is_empty(),
             execute_command: request.enable_execute_command,
@@ -166,7 +166,6 @@ fn refuse_elsewhere(asked: &Elsewhere<'_>) -> Result<(), Fault> {
         .is_some_and(|connect| connect.enabled != Some(false));
     refuse_unsupported(&[
         ("serviceRegistries", asked.service_registries),
-        ("capacityProviderStrategy", asked.capacity_providers),
         ("volumeConfigurations", asked.volumes),
         ("vpcLatticeConfigurations", asked.lattice),
         ("serviceConnectConfiguration", connects),
@@ -210,10 +209,13 @@ pub(super) async fn update(
     request: ecs::UpdateServiceRequest,
     caller: &Caller,
 ) -> Result<ecs::UpdateServiceResponse, Fault> {
-    refuse_unsupported(&[("platformVersion", request.platform_version.is_some())])?;
     refuse_elsewhere(&Elsewhere::of_update(&request))?;
     let cluster = api.cluster(given(request.cluster.as_ref()))?;
     let service = required("service", request.service.as_ref())?;
+    let strategy = strategy(&request.capacity_provider_strategy, &api.namespace)?;
+    let launch = launch_type_of(api, &cluster, &api.namespace.parse_service(&cluster, service)?);
+    let is_fargate = launches_on(launch.unwrap_or_default(), &strategy) == LaunchType::Fargate;
+    check_platform(request.platform_version.as_ref(), is_fargate)?;
     let definition = given(request.task_definition.as_ref());
     let listed = request.load_balancers.as_ref();
     let command = UpdateService {
@@ -233,7 +235,8 @@ pub(super) async fn update(
             strategies: raw_strategies(request.placement_strategy),
             health_check_grace_seconds: grace(request.health_check_grace_period_seconds)?,
             zone_rebalancing: rebalancing(request.availability_zone_rebalancing.as_ref())?,
-            network: network::kept(request.network_configuration.as_ref())?,
+            network: network::kept(request.network_configuration.as_ref(), is_fargate)?,
+            capacity: strategy,
             propagate_tags: propagate_tags(request.propagate_tags.as_ref())?,
             managed_tags: request.enable_ecs_managed_tags,
         },
@@ -242,6 +245,16 @@ pub(super) async fn update(
     Ok(ecs::UpdateServiceResponse {
         service: one(api, &cluster, &key),
     })
+}
+
+/// What the tasks of a service are launched on, where there is such a service.
+fn launch_type_of(api: &Api, cluster: &ClusterName, service: &ServiceName) -> Option<LaunchType> {
+    let state = api.view();
+    let key = ServiceKey {
+        cluster: state.cluster(cluster)?.key,
+        service: service.clone(),
+    };
+    state.service(&key).map(|service| service.spec.launches_on())
 }
 
 pub(super) async fn delete(
@@ -322,7 +335,7 @@ pub(super) async fn list(
         .services_of(cluster)
         .filter(|service| service.is_active() && managed == "CUSTOMER")
         .filter(|service| selects(service.spec.scheduling))
-        .filter(|service| launches.is_none_or(|wanted| service.spec.launch_type.name() == wanted))
+        .filter(|service| launches.is_none_or(|wanted| service.spec.launches_on().name() == wanted))
         .filter(|service| after.as_deref().is_none_or(|after| service.name.as_str() > after));
     let (services, next_token) = page.take(rest, |service| service.name.to_string());
     Ok(ecs::ListServicesResponse {

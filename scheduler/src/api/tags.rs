@@ -91,6 +91,10 @@ pub(super) fn of<'s>(state: &'s State, resource: &Resource) -> Result<Option<&'s
                 .instance(InstanceKey { cluster, instance })
                 .map(|known| &*known.tags)
         }
+        Resource::Provider(name) => {
+            let tags = state.capacity_provider(name).map(|known| &*known.tags);
+            tags.or(name.is_fargate().then_some(&[][..]))
+        }
         Resource::Definition(reference) => find(state, reference).map(|known| &*known.tags),
     })
 }

@@ -16,9 +16,10 @@ use berth_scheduler_core::decide::run::{Call, Failure, Launched, RunTask};
 use berth_scheduler_core::decide::start::{Chosen, StartTask};
 use berth_scheduler_core::decide::stop::StopTask;
 use berth_scheduler_core::keys::{ServiceKey, TaskKey};
-use berth_scheduler_core::launch::ClientToken;
+use berth_scheduler_core::launch::{CapacityWish, ClientToken};
 
 use self::listed::Listed;
+use super::capacity::{Capacity, check_platform};
 use super::page::Page;
 use super::request::{
     at_most, convert, fingerprint, given, includes, launch_type, one_of, raw_constraints, raw_strategies,
@@ -51,20 +52,14 @@ pub(super) async fn run(
 
 /// What RunTask asks for, of at most so many copies.
 pub(super) fn command(api: &Api, request: ecs::RunTaskRequest, most: i32) -> Result<RunTask, Fault> {
-    if request.launch_type.is_some() && !request.capacity_provider_strategy.is_empty() {
-        return Err(Fault::invalid(
-            "Specify either Launch Type or Capacity Provider Strategy, but not both.",
-        ));
-    }
     refuse_unsupported(&[
-        (
-            "capacityProviderStrategy",
-            !request.capacity_provider_strategy.is_empty(),
-        ),
-        ("platformVersion", request.platform_version.is_some()),
         ("volumeConfigurations", !request.volume_configurations.is_empty()),
         ("enableExecuteCommand", request.enable_execute_command == Some(true)),
     ])?;
+    let (launch, items) = (given(request.launch_type.as_ref()), &request.capacity_provider_strategy);
+    let capacity = Capacity::read(api, request.cluster.as_ref(), launch, items)?;
+    let is_fargate = capacity.is_fargate;
+    check_platform(request.platform_version.as_ref(), is_fargate)?;
     let count = request.count.unwrap_or(1);
     let count = u32::try_from(count)
         .ok()
@@ -81,8 +76,12 @@ pub(super) fn command(api: &Api, request: ecs::RunTaskRequest, most: i32) -> Res
         started_by: request.started_by,
         tags: request.tags,
         propagate_tags: request.propagate_tags,
+        capacity: CapacityWish {
+            by_default: capacity.by_default,
+            strategy: capacity.strategy,
+        },
         launch_type: request.launch_type,
-        has_network_configuration: network::configuration(request.network_configuration.as_ref())?,
+        has_network_configuration: network::configuration(request.network_configuration.as_ref(), is_fargate)?,
         managed_tags: request.enable_ecs_managed_tags == Some(true),
     };
     let call = wishes.call(api, client_token)?;
@@ -117,8 +116,9 @@ pub(super) async fn start(
         started_by: request.started_by,
         tags: request.tags,
         propagate_tags: request.propagate_tags,
+        capacity: CapacityWish::default(),
         launch_type: None,
-        has_network_configuration: network::configuration(request.network_configuration.as_ref())?,
+        has_network_configuration: network::configuration(request.network_configuration.as_ref(), false)?,
         managed_tags: request.enable_ecs_managed_tags == Some(true),
     };
     let call = wishes.call(api, None)?;
@@ -170,6 +170,7 @@ struct Wishes {
     started_by: Option<String>,
     tags: Vec<ecs::Tag>,
     propagate_tags: Option<String>,
+    capacity: CapacityWish,
     launch_type: Option<String>,
     has_network_configuration: bool,
     managed_tags: bool,
@@ -203,6 +204,7 @@ impl Wishes {
             tags,
             propagate_definition_tags: propagate == "TASK_DEFINITION",
             launch_type,
+            capacity: self.capacity,
             has_network_configuration: self.has_network_configuration,
             client_token,
             schedule: None,
@@ -424,7 +426,7 @@ impl TaskFilter {
         Ok(Self {
             desired: match launch_type {
                 // Nothing runs there.
-                Some("FARGATE" | "MANAGED_INSTANCES") => None,
+                Some("MANAGED_INSTANCES") => None,
                 Some(_) | None => DesiredStatus::from_name(desired),
             },
             instance: instance

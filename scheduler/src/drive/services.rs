@@ -110,6 +110,9 @@ impl Heard {
             | Change::ClusterUpdated { .. }
             | Change::ClusterDeleted { .. }
             | Change::AccountSettingSet { .. }
+            | Change::CapacityProviderSet { .. }
+            | Change::CapacityProviderDeleted { .. }
+            | Change::ClusterProvidersSet { .. }
             | Change::DefinitionRegistered { .. }
             | Change::DefinitionDeregistered { .. }
             | Change::DefinitionDeletionRequested { .. }

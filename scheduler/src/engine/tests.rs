@@ -42,6 +42,8 @@ fn name(text: &str) -> ClusterName {
 
 fn create(text: &str) -> CreateCluster {
     CreateCluster {
+        providers: Vec::new(),
+        strategy: Vec::new(),
         name: name(text),
         tags: Vec::new(),
     }
@@ -359,6 +361,8 @@ async fn what_is_too_large_for_one_record_becomes_several_and_a_command_alone_is
         callers.spawn(async move { engine.submit(create(&format!("c{nth}")), "test".into()).await });
     }
     let large = CreateCluster {
+        providers: Vec::new(),
+        strategy: Vec::new(),
         name: name("large"),
         tags: (0..20)
             .map(|nth| tag(&format!("key-{nth}"), &"x".repeat(100)))

@@ -135,7 +135,7 @@ fn shape(state: &State, event: &Event, cluster: &ClusterName, namespace: &Namesp
                 cluster: event.cluster,
                 instance: *instance,
             })?;
-            let mut detail = detail(&describe::instance(instance, cluster, namespace), updated_at)?;
+            let mut detail = detail(&describe::instance(state, instance, cluster, namespace), updated_at)?;
             detail.insert("clusterArn".to_owned(), namespace.cluster(cluster).into());
             Some(Shape {
                 resource: namespace.instance(cluster, instance.id),

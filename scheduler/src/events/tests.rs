@@ -55,6 +55,8 @@ impl World {
         let world = Self::on(journal).await;
         world
             .submit(CreateCluster {
+                providers: Vec::new(),
+                strategy: Vec::new(),
                 name: cluster(),
                 tags: Vec::new(),
             })
@@ -119,6 +121,7 @@ impl World {
             tags: Vec::new(),
             propagate_definition_tags: false,
             launch_type: LaunchType::Ec2,
+            capacity: Default::default(),
             has_network_configuration: false,
             client_token: None,
             schedule: None,

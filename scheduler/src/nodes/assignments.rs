@@ -2,6 +2,7 @@
 
 use berth_model::arn::Namespace;
 use berth_model::id::ClusterName;
+use berth_model::status::LaunchType;
 use berth_proto::agent::v1::{Assignment, Assignments};
 use berth_scheduler_core::assign::Update;
 use berth_scheduler_core::state::Task;
@@ -43,5 +44,9 @@ fn assignment(task: &Task, cluster: &ClusterName, namespace: &Namespace) -> Assi
         seen_running: task.times.started.is_some(),
         tags: describe::tags(&launch.tags),
         gpus: wire::gpus(&task.gpus),
+        launch_type: match launch.launch_type {
+            LaunchType::Ec2 => String::new(),
+            other @ (LaunchType::Fargate | LaunchType::External) => other.name().to_owned(),
+        },
     }
 }

@@ -36,7 +36,7 @@ pub struct Task {
     execution_stopped_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     availability_zone: Option<String>,
-    launch_type: &'static str,
+    launch_type: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     service_name: Option<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -76,7 +76,7 @@ pub fn task(record: &Record, surroundings: &Surroundings, with_tags: bool) -> Ta
         pull_stopped_at: written(record.pull_stopped_at),
         execution_stopped_at: written(record.execution_stopped_at),
         availability_zone: surroundings.availability_zone.clone(),
-        launch_type: "EC2",
+        launch_type: context.launch_type().to_owned(),
         service_name: context.service().map(str::to_owned),
         group: context.group.clone(),
         fault_injection_enabled: false,

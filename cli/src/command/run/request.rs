@@ -8,6 +8,8 @@ use berth_proto::ecs::v1::{
 };
 use clap::Args;
 
+use crate::command::capacity::CapacityArgs;
+
 /// The most tasks that ECS starts in one call.
 const AT_MOST: u16 = 10;
 
@@ -38,6 +40,8 @@ pub(in crate::command) struct TaskArgs {
     /// Prefer in this order; may be repeated
     #[arg(long, value_name = "spread=FIELD|binpack=cpu|binpack=memory|random")]
     strategy: Vec<Strategy>,
+    #[command(flatten)]
+    capacity: CapacityArgs,
     /// The command for --command
     #[arg(last = true, value_name = "WORD", requires = "command")]
     words: Vec<String>,
@@ -140,6 +144,9 @@ pub(in crate::command) fn one(args: &TaskArgs, cluster: Option<&str>) -> RunTask
         overrides: overrides(&args.env, args.command.as_deref(), &args.words),
         placement_constraints: args.constraint.iter().map(|it| it.0.clone()).collect(),
         placement_strategy: args.strategy.iter().map(|it| it.0.clone()).collect(),
+        launch_type: args.capacity.launch_type(),
+        capacity_provider_strategy: args.capacity.strategy(),
+        network_configuration: args.capacity.network(),
         ..Default::default()
     }
 }

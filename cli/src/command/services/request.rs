@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use super::listener::{self, Listener};
 use super::traffic::{Traffic, minutes};
 use crate::args::duration;
+use crate::command::capacity::{self, CapacityArgs};
 use crate::command::run::{Constraint, Strategy};
 
 /// `berth services create`
@@ -40,6 +41,8 @@ pub(crate) struct CreateArgs {
     /// How long a host may be away before tasks on it are replaced, such as 5m [default: the scheduler's setting]
     #[arg(long, value_name = "DURATION")]
     lost_grace: Option<String>,
+    #[command(flatten)]
+    capacity: CapacityArgs,
     #[command(flatten)]
     rules: RuleArgs,
     #[command(flatten)]
@@ -74,6 +77,9 @@ pub(crate) struct UpdateArgs {
     /// How long a host may be away before tasks on it are replaced, such as 5m
     #[arg(long, value_name = "DURATION")]
     lost_grace: Option<String>,
+    /// Divide further tasks among capacity providers; may be repeated
+    #[arg(long, value_name = "PROVIDER[,weight=N][,base=N]")]
+    capacity_provider_strategy: Vec<capacity::Item>,
     /// Replace all tasks although nothing else changes
     #[arg(long)]
     force_new_deployment: bool,
@@ -163,6 +169,9 @@ impl CreateArgs {
             health_check_grace_period_seconds: self.rules.grace(),
             placement_constraints: self.rules.constraints(),
             placement_strategy: self.rules.strategies(),
+            launch_type: self.capacity.launch_type(),
+            capacity_provider_strategy: self.capacity.strategy(),
+            network_configuration: self.capacity.network(),
             ..Default::default()
         })
     }
@@ -199,6 +208,7 @@ impl UpdateArgs {
             health_check_grace_period_seconds: self.rules.grace(),
             placement_constraints: self.rules.constraints(),
             placement_strategy: self.rules.strategies(),
+            capacity_provider_strategy: capacity::items(&self.capacity_provider_strategy),
             ..Default::default()
         })
     }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use berth_proto::ecs::v1::{
-    Attribute, Container, ContainerInstance, CreateServiceRequest, DeleteServiceRequest, NetworkBinding, Resource,
-    RunTaskRequest, Service, ServiceDeploymentBrief, Tag, TagResourceRequest, Task, TaskDefinition,
-    UpdateServiceRequest, VersionInfo,
+    Attribute, CapacityProvider, Container, ContainerInstance, CreateServiceRequest, DeleteServiceRequest,
+    NetworkBinding, Resource, RunTaskRequest, Service, ServiceDeploymentBrief, Tag, TagResourceRequest, Task,
+    TaskDefinition, UpdateServiceRequest, VersionInfo,
 };
 use berth_proto::v1::{
     CreateScheduleRequest, DescribeServiceScalingResponse, DescribeUsageRequest, DescribeUsageResponse, HistoryRequest,
@@ -20,6 +20,7 @@ pub(super) const ARN: &str = "arn:aws:ecs:us-east-1:000000000000";
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) clusters: Vec<String>,
+    pub(crate) providers: Vec<CapacityProvider>,
     pub(crate) definitions: Vec<TaskDefinition>,
     /// The tags of definitions that have some, by ARN.
     pub(crate) definition_tags: BTreeMap<String, Vec<Tag>>,

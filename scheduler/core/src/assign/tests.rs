@@ -38,6 +38,8 @@ impl World {
             sent: Sent::default(),
         };
         world.submit(&CreateCluster {
+            providers: Vec::new(),
+            strategy: Vec::new(),
             name: cluster(),
             tags: Vec::new(),
         });
@@ -95,6 +97,7 @@ impl World {
             tags: Vec::new(),
             propagate_definition_tags: false,
             launch_type: LaunchType::Ec2,
+            capacity: Default::default(),
             has_network_configuration: false,
             client_token: None,
             schedule: None,

@@ -19,6 +19,8 @@ fn name(text: &str) -> ClusterName {
 impl Pending for Make {
     fn decide(&mut self, state: &State, env: &mut Env<'_>) -> Vec<Change> {
         let command = CreateCluster {
+            providers: Vec::new(),
+            strategy: Vec::new(),
             name: name(self.0),
             tags: Vec::new(),
         };

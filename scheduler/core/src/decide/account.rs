@@ -104,6 +104,8 @@ mod tests {
             let name = ClusterName::parse(name).unwrap();
             let command = CreateConfiguredCluster {
                 cluster: CreateCluster {
+                    providers: Vec::new(),
+                    strategy: Vec::new(),
                     name: name.clone(),
                     tags: Vec::new(),
                 },

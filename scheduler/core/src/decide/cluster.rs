@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use berth_model::account::SettingName;
+use berth_model::capacity::StrategyItem;
 use berth_model::cluster::{ClusterSettings, ClusterUpdate, ContainerInsights};
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::ClusterName;
+use berth_model::id::{ClusterName, ProviderName};
 use berth_model::service::ServiceStatus;
 use berth_model::status::ClusterStatus;
 use berth_model::tag::Tag;
 
+use super::capacity;
 use crate::change::Change;
 use crate::command::{Command, Decision, Env};
 use crate::keys::ClusterKey;
@@ -22,6 +24,10 @@ pub struct CreateCluster {
     pub name: ClusterName,
     /// Its tags.
     pub tags: Vec<Tag>,
+    /// The capacity providers that its tasks may go to.
+    pub providers: Vec<ProviderName>,
+    /// By which strategy they do, where nothing else is said.
+    pub strategy: Vec<StrategyItem>,
 }
 
 /// Makes a cluster with settings; one that is ACTIVE keeps those that it has.
@@ -56,9 +62,16 @@ impl Command for CreateCluster {
 
     fn decide(&self, state: &State, _env: &mut Env<'_>) -> Result<Decision<()>, Fault> {
         let known = state.cluster(&self.name);
-        if known.is_some_and(|cluster| cluster.status == ClusterStatus::Active) {
+        if let Some(cluster) = known.filter(|cluster| cluster.status == ClusterStatus::Active) {
+            let says = !self.providers.is_empty() || !self.strategy.is_empty();
+            if says && (cluster.providers != self.providers || cluster.default_strategy != self.strategy) {
+                return Err(Fault::invalid(
+                    "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).",
+                ));
+            }
             return Ok(Decision::unchanged(()));
         }
+        capacity::check(state, &self.providers, &self.strategy)?;
         // A name that comes back keeps its number: its old tasks and instances are its history.
         let key = known.map_or_else(|| next_key(state), |cluster| cluster.key);
         let created = Change::ClusterCreated {
@@ -66,10 +79,15 @@ impl Command for CreateCluster {
             key,
             tags: self.tags.clone(),
         };
-        Ok(Decision {
-            changes: vec![created],
-            outcome: (),
-        })
+        let mut changes = vec![created];
+        if !self.providers.is_empty() {
+            changes.push(Change::ClusterProvidersSet {
+                cluster: key,
+                providers: self.providers.clone(),
+                strategy: self.strategy.clone(),
+            });
+        }
+        Ok(Decision { changes, outcome: () })
     }
 }
 

@@ -18,7 +18,7 @@ use super::definition::runnable;
 use crate::change::Change;
 use crate::command::Env;
 use crate::keys::{ClusterKey, TaskKey};
-use crate::launch::{ClientToken, Launch, Placement};
+use crate::launch::{CapacityWish, ClientToken, Launch, Placement, Provider, pool};
 use crate::place::{Explanation, Refusal, Request};
 use crate::state::{RegisteredDefinition, State};
 
@@ -49,6 +49,9 @@ pub struct Call {
     /// Where the caller asks for it to run.
     #[serde(default, skip_serializing_if = "LaunchType::is_default")]
     pub launch_type: LaunchType,
+    /// What the caller says of capacity providers.
+    #[serde(default, skip_serializing_if = "CapacityWish::is_nothing")]
+    pub capacity: CapacityWish,
     /// Whether the caller says how tasks with an address of their own are to be connected.
     #[serde(default)]
     pub has_network_configuration: bool,
@@ -98,6 +101,10 @@ pub(super) struct Admitted<'s> {
     pub(super) registered: &'s RegisteredDefinition,
     pub(super) effective: Cow<'s, TaskDefinition>,
     pub(super) group: Arc<str>,
+    /// What its tasks are said to be launched on.
+    pub(super) launch_type: LaunchType,
+    /// The provider that they go to, where they go to one.
+    pub(super) provider: Option<Provider>,
 }
 
 impl Call {
@@ -144,6 +151,8 @@ impl Call {
             registered,
             effective,
             group,
+            launch_type: self.launch_type,
+            provider: None,
         })
     }
 }
@@ -166,7 +175,10 @@ impl Admitted<'_> {
     /// What is to be placed.
     pub(super) fn request(&self, constraints: Vec<Constraint>, strategies: Vec<Strategy>) -> Request {
         let group = Arc::clone(&self.group);
-        Request::of(self.registered, &self.effective, group, constraints, strategies)
+        Request {
+            pool: pool(self.launch_type, self.provider.as_ref()),
+            ..Request::of(self.registered, &self.effective, group, constraints, strategies)
+        }
     }
 
     /// The change that places one copy on each of the instances.
@@ -197,7 +209,8 @@ impl Admitted<'_> {
             started_by: call.started_by.clone(),
             overrides: call.overrides.clone(),
             tags,
-            launch_type: call.launch_type,
+            launch_type: self.launch_type,
+            provider: self.provider.clone(),
             client_token: call.client_token.clone(),
             service: None,
             schedule: call.schedule.clone(),

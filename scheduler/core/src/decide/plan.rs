@@ -86,8 +86,9 @@ impl Plan {
     /// Those of RunTask, but that a cluster without instances is answered; `InvalidParameterException` where the instance
     /// that another one is to be like is not there, or the other one's size is not known.
     pub fn answer(&self, state: &State) -> Result<Planned, Fault> {
-        let cluster = state.active_cluster(&self.run.call.cluster)?.key;
-        let request = self.run.admit(state, cluster)?.1;
+        let known = state.active_cluster(&self.run.call.cluster)?;
+        let cluster = known.key;
+        let request = self.run.request(state, known)?;
         let extra = self
             .one_more
             .as_ref()

@@ -24,6 +24,7 @@ use crate::change::Change;
 use crate::command::{Command, Decision, Env};
 use crate::decide::stop::requested;
 use crate::keys::{ServiceKey, TaskKey};
+use crate::place::Request;
 use crate::reconcile::{self, Launch, Step, Timing, View, events};
 use crate::service::{BackOffCause, Deployment, ServiceEvent};
 use crate::state::{Service, State};
@@ -156,7 +157,7 @@ impl Pass<'_> {
         *left = left.saturating_sub(launch.place.count());
         self.events
             .extend(events::launched(&self.service.name, launch, &placed.tasks));
-        self.changes.extend(placed.change);
+        self.changes.extend(placed.changes);
         if let Some(unplaced) = placed.unplaced {
             self.note_unplaced(&deployment, launch, &unplaced, env);
         }
@@ -213,6 +214,23 @@ impl Pass<'_> {
             outcome: self.outcome,
         }
     }
+}
+
+/// What tasks of the service ask for which there is no room, and how many of each there are; nothing where it does not know
+/// of a lack, or is not divided among capacity providers.
+pub(crate) fn lacking(state: &State, service: &Service) -> Vec<(Request, u32)> {
+    let waits = |deployment: &&Deployment| {
+        let back_off = deployment.back_off;
+        back_off.is_some_and(|back_off| back_off.cause == BackOffCause::Placement)
+    };
+    if !service.is_active() || service.is_daemon() || service.spec.capacity.is_empty() {
+        return Vec::new();
+    }
+    let placing = service
+        .primary()
+        .filter(waits)
+        .and_then(|primary| Placing::of(state, service, primary));
+    placing.map_or_else(Vec::new, |placing| placing.lacking(state))
 }
 
 /// The service's group, by which placement counts its tasks.

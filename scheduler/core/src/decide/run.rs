@@ -12,12 +12,13 @@ use serde::{Deserialize, Serialize};
 use super::launch::Admitted;
 pub use super::launch::{Call, Failure, Launched};
 use super::queue::{check_length, obstacle};
+use super::route::Route;
 use crate::change::Change;
 use crate::command::{Command, Decision, Env};
 use crate::keys::{ClusterKey, TaskKey};
 use crate::launch::Wait;
 use crate::place::{Request, Solution};
-use crate::state::{ShapeKey, State};
+use crate::state::{Cluster, ShapeKey, State};
 
 /// Places up to `count` copies; those that find no place are failures, not errors (ECS API, RunTask), unless they may
 /// wait for one.
@@ -46,18 +47,51 @@ impl Command for RunTask {
         if let Some(earlier) = self.call.replay(state, cluster.key)? {
             return Ok(Decision::unchanged(earlier));
         }
-        let (admitted, request) = self.admit(state, cluster.key)?;
-        match self.patience {
-            None => self.place_now(state, &admitted, &request, env),
-            Some(patience) => self.place_or_wait(patience, state, &admitted, &request, env),
+        let (route, mut admitted) = self.admit(state, cluster)?;
+        let mut sum = Decision::unchanged(Launched {
+            cluster: cluster.key,
+            tasks: Vec::new(),
+            failures: Vec::new(),
+            explanation: None,
+        });
+        let mut waiting = 0;
+        // No instance is of two providers, so that no part takes what another has.
+        for part in route.parts(state, &[], self.count) {
+            let patience = self.patience.or_else(|| part.patience(state));
+            admitted.provider = part.provider;
+            let request = admitted.request(self.constraints.clone(), self.strategies.clone());
+            let one = match patience {
+                None => self.place_now(part.count, state, &admitted, &request, env)?,
+                Some(patience) => self.place_or_wait(part.count, patience, &admitted, &request, env)?,
+            };
+            waiting += queued(&one.changes);
+            sum.changes.extend(one.changes);
+            sum.outcome.tasks.extend(one.outcome.tasks);
+            sum.outcome.failures.extend(one.outcome.failures);
+            sum.outcome.explanation = sum.outcome.explanation.or(one.outcome.explanation);
         }
+        check_length(state, &self.call.cluster, waiting)?;
+        Ok(sum)
     }
 }
 
+/// How many tasks the changes leave waiting.
+fn queued(changes: &[Change]) -> usize {
+    let waits = |change: &Change| {
+        if let Change::TasksQueued { tasks, .. } = change {
+            tasks.len()
+        } else {
+            0
+        }
+    };
+    changes.iter().map(waits).sum()
+}
+
 impl RunTask {
-    /// What is to be placed, where the call may go on.
-    pub(super) fn admit<'s>(&self, state: &'s State, cluster: ClusterKey) -> Result<(Admitted<'s>, Request), Fault> {
-        let admitted = self.call.admit(state, cluster)?;
+    /// What is to be placed and where it goes, where the call may go on.
+    pub(super) fn admit<'s>(&self, state: &'s State, cluster: &Cluster) -> Result<(Route, Admitted<'s>), Fault> {
+        let route = Route::of(cluster, self.call.launch_type, &self.call.capacity)?;
+        let mut admitted = self.call.admit(state, cluster.key)?;
         let member_of = &admitted.registered.constraints;
         let constraints = self.constraints.len() + member_of.len();
         if constraints > MAX_CONSTRAINTS {
@@ -65,12 +99,31 @@ impl RunTask {
                 "placementConstraints of the request and the task definition are {constraints} together, at most {MAX_CONSTRAINTS} are allowed."
             )));
         }
-        let request = admitted.request(self.constraints.clone(), self.strategies.clone());
-        Ok((admitted, request))
+        route.check(&admitted.effective, constraints, self.strategies.len())?;
+        admitted.launch_type = route.launch_type;
+        Ok((route, admitted))
+    }
+
+    /// What is to be placed, where all of it goes to one provider or to none.
+    ///
+    /// # Errors
+    /// `UnsupportedFeatureException` for a strategy that gives tasks to several.
+    pub(super) fn request(&self, state: &State, cluster: &Cluster) -> Result<Request, Fault> {
+        let (route, mut admitted) = self.admit(state, cluster)?;
+        let mut parts = route.parts(state, &[], self.count);
+        let (part, others) = (parts.pop(), parts);
+        if !others.is_empty() {
+            return Err(Fault::unsupported(
+                "A plan is made for one capacity provider: capacityProviderStrategy gives tasks to several.",
+            ));
+        }
+        admitted.provider = part.and_then(|part| part.provider);
+        Ok(admitted.request(self.constraints.clone(), self.strategies.clone()))
     }
 
     fn place_now(
         &self,
+        count: u32,
         state: &State,
         admitted: &Admitted<'_>,
         request: &Request,
@@ -81,7 +134,7 @@ impl RunTask {
         }
         let seed = env.draw();
         let index = env.memory().index(state, admitted.cluster);
-        let solution = index.place(state, request, self.count, seed);
+        let solution = index.place(state, request, count, seed);
         let (tasks, change) = admitted.placed(&self.call, &solution.placed, env);
         let (listed, explanation) = match solution.refused {
             Some(refused) => (refused.listed, Some(refused.explanation)),
@@ -101,29 +154,28 @@ impl RunTask {
     /// Places what has room; the rest waits. Where others of the same shape wait already, all of it waits behind them.
     fn place_or_wait(
         &self,
+        count: u32,
         patience: Duration,
-        state: &State,
         admitted: &Admitted<'_>,
         request: &Request,
         env: &mut Env<'_>,
     ) -> Result<Decision<Launched>, Fault> {
-        let cluster = admitted.cluster;
+        let (state, cluster) = (admitted.state, admitted.cluster);
         let ahead = state.queue().shape(&ShapeKey::of(cluster, request));
         let solution = match ahead {
             Some(_) => Solution::default(),
             None => {
                 let seed = env.draw();
                 let index = env.memory().index(state, cluster);
-                index.place(state, request, self.count, seed)
+                index.place(state, request, count, seed)
             }
         };
         let (mut tasks, placed) = admitted.placed(&self.call, &solution.placed, env);
         let mut changes: Vec<Change> = placed.into_iter().collect();
-        let waiting: Vec<TaskId> = (tasks.len()..usize::try_from(self.count).unwrap_or(usize::MAX))
+        let waiting: Vec<TaskId> = (tasks.len()..usize::try_from(count).unwrap_or(usize::MAX))
             .map(|_| env.task_id())
             .collect();
         if !waiting.is_empty() {
-            check_length(state, &self.call.cluster, waiting.len())?;
             let same = ahead.and_then(|shape| {
                 state.queue().task(TaskKey {
                     cluster,

@@ -106,7 +106,10 @@ impl Command for CreateSchedule {
                 ),
             ));
         }
-        self.spec.target.run.admit(state, cluster)?;
+        self.spec
+            .target
+            .run
+            .admit(state, state.active_cluster(&self.cluster)?)?;
         // A rate without a start is due at once.
         let first = self.spec.next(&self.name, env.now(), just_before(env.now()))?;
         let created = Change::ScheduleCreated {
@@ -146,7 +149,7 @@ impl Command for UpdateSchedule {
             return Ok(Decision::unchanged(key));
         }
         if spec.target != before.target {
-            spec.target.run.admit(state, key.cluster)?;
+            spec.target.run.admit(state, state.active_cluster(&self.cluster)?)?;
         }
         let now = env.now();
         let retimed = spec.timing != before.timing;

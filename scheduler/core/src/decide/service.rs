@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use berth_model::arn::DefinitionReference;
+use berth_model::capacity::StrategyItem;
 use berth_model::fault::{Fault, FaultClass};
 use berth_model::id::{ClusterName, DefinitionId, DeploymentId, ServiceName, ServiceRevisionId};
 use berth_model::load_balancer::LoadBalancer;
@@ -12,15 +13,17 @@ use berth_model::placement::{
 };
 use berth_model::service::validate::{self, RawConfiguration};
 use berth_model::service::{DeploymentStatus, PropagateTags, RolloutState, SchedulingStrategy, ServiceStatus};
+use berth_model::status::LaunchType;
 
 use super::definition::runnable;
 use super::launch::check_network;
+use super::route::Route;
 use crate::change::Change;
 use crate::command::{Command, Decision, Env};
 use crate::keys::{ClusterKey, ServiceKey};
-use crate::launch::ClientToken;
+use crate::launch::{CapacityWish, ClientToken};
 use crate::service::{Deployment, NetworkConfiguration, Rollback, RollbackState, ServiceSpec};
-use crate::state::{RegisteredDefinition, Service, State};
+use crate::state::{Cluster, RegisteredDefinition, Service, State};
 
 /// Services of a cluster, at most (ECS service quotas).
 const MAX_SERVICES: usize = 5000;
@@ -39,6 +42,8 @@ pub struct CreateService {
     pub spec: ServiceSpec,
     /// What gateways listen for on its behalf.
     pub load_balancers: Arc<[LoadBalancer]>,
+    /// Whether the caller says neither a launch type nor a strategy, so that its cluster's strategy holds.
+    pub by_default: bool,
     /// The token by which the caller may ask again.
     pub client_token: Option<ClientToken>,
 }
@@ -66,6 +71,8 @@ pub struct ServiceUpdate {
     pub zone_rebalancing: Option<bool>,
     /// How its tasks are connected; another configuration begins a deployment.
     pub network: Option<NetworkConfiguration>,
+    /// How its further tasks are divided among capacity providers; none leaves that as it is.
+    pub capacity: Vec<StrategyItem>,
     /// What tags its tasks get.
     pub propagate_tags: Option<PropagateTags>,
     /// Whether its tasks get tags that name their cluster and service.
@@ -109,7 +116,8 @@ impl Command for CreateService {
     type Outcome = ServiceKey;
 
     fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<ServiceKey>, Fault> {
-        let cluster = state.active_cluster(&self.cluster)?.key;
+        let known_cluster = state.active_cluster(&self.cluster)?;
+        let cluster = known_cluster.key;
         let key = ServiceKey {
             cluster,
             service: self.name.clone(),
@@ -136,13 +144,14 @@ impl Command for CreateService {
             )));
         }
         let registered = runnable(state, &self.definition)?;
-        check(registered, &self.spec, &self.load_balancers)?;
+        let spec = self.routed(known_cluster)?;
+        check(registered, &spec, &self.load_balancers)?;
         check_listeners(state, &key, &self.load_balancers)?;
         let deployment = new_deployment(&registered.id, &self.load_balancers, env);
         let created = Change::ServiceCreated {
             cluster,
             service: self.name.clone(),
-            spec: Arc::new(self.spec.clone()),
+            spec: Arc::new(spec),
             deployment: Box::new(deployment),
             client_token: self.client_token.clone(),
             at: env.now(),
@@ -150,6 +159,22 @@ impl Command for CreateService {
         Ok(Decision {
             changes: vec![created],
             outcome: key,
+        })
+    }
+}
+
+impl CreateService {
+    /// What the service is to be, where its cluster says what the caller does not.
+    fn routed(&self, cluster: &Cluster) -> Result<ServiceSpec, Fault> {
+        let wish = CapacityWish {
+            strategy: self.spec.capacity.clone(),
+            // A DAEMON has a task on every instance, whatever the others have.
+            by_default: self.by_default && self.spec.scheduling == SchedulingStrategy::Replica,
+        };
+        let route = Route::of(cluster, self.spec.launch_type, &wish)?;
+        Ok(ServiceSpec {
+            capacity: route.strategy,
+            ..self.spec.clone()
         })
     }
 }
@@ -169,6 +194,19 @@ fn check(registered: &RegisteredDefinition, spec: &ServiceSpec, load_balancers: 
             "placementConstraints of the service and the task definition are {constraints} together, at most {MAX_CONSTRAINTS} are allowed."
         )));
     }
+    let route = Route::as_was(spec.launch_type, &spec.capacity);
+    if spec.scheduling == SchedulingStrategy::Daemon && !spec.capacity.is_empty() {
+        return Err(Fault::invalid(
+            "The daemon scheduling strategy does not support capacity provider strategies. Remove the capacity provider \
+             strategy and try again",
+        ));
+    }
+    if spec.scheduling == SchedulingStrategy::Daemon && route.launch_type == LaunchType::Fargate {
+        return Err(Fault::invalid(
+            "The daemon scheduling strategy does not support the FARGATE launch type. Change the launch type and try again",
+        ));
+    }
+    route.check(&registered.definition, constraints, spec.strategies.len())?;
     for load_balancer in load_balancers {
         load_balancer.check(&registered.definition)?;
     }
@@ -224,9 +262,17 @@ impl Command for UpdateService {
     type Outcome = ServiceKey;
 
     fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<ServiceKey>, Fault> {
-        let key = key_of(state.active_cluster(&self.cluster)?.key, &self.service);
+        let cluster = state.active_cluster(&self.cluster)?;
+        let key = key_of(cluster.key, &self.service);
         let service = active(state, &key)?;
-        let spec = self.update.applied(&service.spec)?;
+        let mut spec = self.update.applied(&service.spec)?;
+        if !self.update.capacity.is_empty() {
+            let wish = CapacityWish {
+                strategy: self.update.capacity.clone(),
+                by_default: false,
+            };
+            spec.capacity = Route::of(cluster, spec.launch_type, &wish)?.strategy;
+        }
         let primary = service
             .primary()
             .ok_or_else(|| Fault::server("The service has no PRIMARY deployment."))?;

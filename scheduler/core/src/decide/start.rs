@@ -154,6 +154,7 @@ mod tests {
                 tags: Vec::new(),
                 propagate_definition_tags: false,
                 launch_type: LaunchType::Ec2,
+                capacity: Default::default(),
                 has_network_configuration: false,
                 client_token: None,
                 schedule: None,

@@ -10,6 +10,7 @@ use berth_model::service::{ServiceStatus, lost_grace};
 use berth_model::status::InstanceStatus;
 use berth_model::tag::{MAX_TAGS, Tag};
 
+use super::capacity::TagCapacityProvider;
 use crate::change::Change;
 use crate::command::{Command, Decision, Env};
 use crate::keys::{InstanceKey, ServiceKey, Tagged, TaskKey};
@@ -30,13 +31,21 @@ pub struct TagResource {
 impl Command for TagResource {
     type Outcome = ();
 
-    fn decide(&self, state: &State, _env: &mut Env<'_>) -> Result<Decision<()>, Fault> {
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<()>, Fault> {
         let (of, before) = match &self.resource {
             Resource::Service(cluster, service) => return self.tag_service(state, cluster, service),
             Resource::Cluster(name) => (Tagged::Cluster(name.clone()), &*state.active_cluster(name)?.tags),
             Resource::Task(cluster, task) => task_tags(state, cluster, *task)?,
             Resource::Instance(cluster, instance) => instance_tags(state, cluster, *instance)?,
             Resource::Definition(reference) => definition_tags(state, reference)?,
+            Resource::Provider(name) => {
+                let command = TagCapacityProvider {
+                    name: name.clone(),
+                    set: self.set.clone(),
+                    remove: self.remove.clone(),
+                };
+                return command.decide(state, env);
+            }
         };
         let tags = self.applied(before)?;
         let changes = match *tags == *before {

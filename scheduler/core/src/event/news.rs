@@ -124,6 +124,9 @@ impl<'c> Before<'c> {
             | Change::ClusterUpdated { .. }
             | Change::ClusterDeleted { .. }
             | Change::AccountSettingSet { .. }
+            | Change::CapacityProviderSet { .. }
+            | Change::CapacityProviderDeleted { .. }
+            | Change::ClusterProvidersSet { .. }
             | Change::DefinitionRegistered { .. }
             | Change::DefinitionDeregistered { .. }
             | Change::DefinitionDeletionRequested { .. }

@@ -64,6 +64,8 @@ impl World {
     fn new() -> Self {
         let mut world = Self::default();
         world.submit(&CreateCluster {
+            providers: Vec::new(),
+            strategy: Vec::new(),
             name: cluster(),
             tags: Vec::new(),
         });
@@ -130,6 +132,7 @@ impl World {
             tags: Vec::new(),
             propagate_definition_tags: false,
             launch_type: LaunchType::Ec2,
+            capacity: Default::default(),
             has_network_configuration: false,
             client_token: None,
             schedule: None,
@@ -160,6 +163,7 @@ impl World {
 
     fn create_service(&mut self) {
         self.submit(&CreateService {
+            by_default: false,
             cluster: cluster(),
             name: service().service,
             definition: definition(),
@@ -173,6 +177,7 @@ impl World {
                 zone_rebalancing: false,
                 network: None,
                 launch_type: LaunchType::Ec2,
+                capacity: Vec::new(),
                 tags: Vec::new(),
                 propagate_tags: PropagateTags::None,
                 managed_tags: false,

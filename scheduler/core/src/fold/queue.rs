@@ -7,7 +7,7 @@ use berth_model::time::Timestamp;
 
 use super::with_cluster;
 use crate::keys::{ClusterKey, TaskKey};
-use crate::launch::{Launch, Placement, Wait};
+use crate::launch::{Launch, Placement, Wait, pool};
 use crate::place::Request;
 use crate::state::{QueueEnd, QueuedTask, ShapeKey, State, Stop};
 
@@ -66,7 +66,10 @@ fn request(state: &State, wait: &Wait) -> Option<Arc<Request>> {
     let effective = wait.launch.overrides.applied(&registered.definition);
     let group = Arc::clone(&wait.launch.group);
     let (constraints, strategies) = (wait.constraints.clone(), wait.strategies.clone());
-    let request = Request::of(registered, &effective, group, constraints, strategies);
+    let request = Request {
+        pool: pool(wait.launch.launch_type, wait.launch.provider.as_ref()),
+        ..Request::of(registered, &effective, group, constraints, strategies)
+    };
     Some(Arc::new(request))
 }
 

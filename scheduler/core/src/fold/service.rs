@@ -104,6 +104,9 @@ pub(super) fn fold(state: &mut State, change: &Change) {
         | Change::ClusterUpdated { .. }
         | Change::ClusterDeleted { .. }
         | Change::AccountSettingSet { .. }
+        | Change::CapacityProviderSet { .. }
+        | Change::CapacityProviderDeleted { .. }
+        | Change::ClusterProvidersSet { .. }
         | Change::DefinitionRegistered { .. }
         | Change::DefinitionDeregistered { .. }
         | Change::DefinitionDeletionRequested { .. }

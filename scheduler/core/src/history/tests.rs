@@ -68,6 +68,7 @@ fn launch(service: Option<ServiceName>) -> Arc<Launch> {
         overrides: berth_model::overrides::TaskOverride::default(),
         tags: Vec::new(),
         launch_type: LaunchType::Ec2,
+        provider: None,
         client_token: None,
         service: service.map(|service| ServiceLaunch {
             service,

@@ -84,6 +84,7 @@ impl Distance {
                 Misfit::Memory { .. } => memory = misfit.missing().unwrap_or(0),
                 Misfit::NotActive(_)
                 | Misfit::Agent
+                | Misfit::Provider(_)
                 | Misfit::Attribute(_)
                 | Misfit::MemberOf(_)
                 | Misfit::Distinct
@@ -163,7 +164,7 @@ impl Misfit {
     /// Whether no room would change it.
     const fn is_of_clause(&self) -> bool {
         match self {
-            Self::NotActive(_) | Self::Agent | Self::Attribute(_) | Self::MemberOf(_) => true,
+            Self::NotActive(_) | Self::Agent | Self::Provider(_) | Self::Attribute(_) | Self::MemberOf(_) => true,
             Self::Distinct | Self::Cpu { .. } | Self::Memory { .. } | Self::Gpu { .. } | Self::Port { .. } => false,
         }
     }

@@ -8,7 +8,7 @@ use berth_model::query::{self, Expression};
 use berth_model::status::InstanceStatus;
 use berth_model::time::Timestamp;
 
-use super::Request;
+use super::{Pool, Request};
 use crate::state::Instance;
 
 /// One thing that keeps a copy off an instance.
@@ -18,6 +18,8 @@ pub enum Misfit {
     NotActive(&'static str),
     /// Its agent is not connected.
     Agent,
+    /// It is not of the capacity provider.
+    Provider(String),
     /// It lacks an attribute that the definition needs.
     Attribute(String),
     /// It does not satisfy an expression.
@@ -61,6 +63,7 @@ impl Misfit {
         match self {
             Self::NotActive(status) => status,
             Self::Agent => "AGENT",
+            Self::Provider(_) => "EMPTY CAPACITY PROVIDER",
             Self::Attribute(_) => "ATTRIBUTE",
             Self::MemberOf(_) => "MemberOf placement constraint unsatisfied.",
             Self::Distinct => "DistinctInstance placement constraint unsatisfied.",
@@ -80,6 +83,7 @@ impl Misfit {
             Self::Gpu { needed, free } => Some(needed.saturating_sub(*free).0),
             Self::NotActive(_)
             | Self::Agent
+            | Self::Provider(_)
             | Self::Attribute(_)
             | Self::MemberOf(_)
             | Self::Distinct
@@ -93,6 +97,7 @@ impl fmt::Display for Misfit {
         match self {
             Self::NotActive(status) => write!(f, "the instance is {status}"),
             Self::Agent => f.write_str("the agent is not connected"),
+            Self::Provider(name) => write!(f, "the instance is not of capacity provider {name}"),
             Self::Attribute(name) => write!(f, "the attribute {name} is missing"),
             Self::MemberOf(expression) => write!(f, "the instance does not satisfy {expression}"),
             Self::Distinct => f.write_str("the instance has a task of the group already"),
@@ -137,6 +142,7 @@ pub fn fits(instance: &Instance, request: &Request, placed: u32) -> Vec<Misfit> 
 pub(super) enum Clause<'r> {
     Active,
     Agent,
+    Pool(&'r Pool),
     Attribute(&'r str),
     Architecture(&'static str),
     MemberOf(&'r Expression),
@@ -147,6 +153,7 @@ impl Clause<'_> {
         match self {
             Self::Active => instance.status == InstanceStatus::Active,
             Self::Agent => instance.connected,
+            Self::Pool(pool) => pool.has(instance),
             Self::Attribute(name) => instance.attribute(name).is_some(),
             Self::Architecture(wanted) => instance.attribute("ecs.cpu-architecture").flatten() == Some(wanted),
             Self::MemberOf(expression) => expression.matches(&Described(instance)),
@@ -158,6 +165,7 @@ impl Clause<'_> {
         match self {
             Self::Active => Misfit::NotActive(instance.status.name()),
             Self::Agent => Misfit::Agent,
+            Self::Pool(pool) => Misfit::Provider(pool.provider().to_string()),
             Self::Attribute(name) => Misfit::Attribute(name.to_owned()),
             Self::Architecture(wanted) => Misfit::Attribute(format!("ecs.cpu-architecture={wanted}")),
             Self::MemberOf(expression) => Misfit::MemberOf(expression.to_string()),
@@ -170,6 +178,7 @@ pub(super) fn clauses(request: &Request) -> impl Iterator<Item = Clause<'_>> {
     let attributes = request.required_attributes.iter();
     [Clause::Active, Clause::Agent]
         .into_iter()
+        .chain(request.pool.as_ref().map(Clause::Pool))
         .chain(attributes.map(|name| Clause::Attribute(name)))
         .chain(request.cpu_architecture.map(Clause::Architecture))
         .chain(request.expressions().map(Clause::MemberOf))

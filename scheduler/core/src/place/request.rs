@@ -10,7 +10,7 @@ use super::Request;
 use crate::state::RegisteredDefinition;
 
 impl Request {
-    /// What copies of a definition ask; `effective` is the definition itself, or what the overrides of a call make of it.
+    /// What copies of a definition ask of any instance of their cluster; `effective` is the definition itself, or what the overrides of a call make of it.
     pub(crate) fn of(
         registered: &RegisteredDefinition,
         effective: &TaskDefinition,
@@ -22,6 +22,7 @@ impl Request {
             demand: effective.demand(),
             required_attributes: required_attributes(registered, effective),
             cpu_architecture: cpu_architecture(effective),
+            pool: None,
             member_of: Arc::clone(&registered.constraints),
             constraints,
             strategies,

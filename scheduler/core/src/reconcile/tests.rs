@@ -40,6 +40,7 @@ fn spec(desired: u32) -> ServiceSpec {
         zone_rebalancing: false,
         network: None,
         launch_type: LaunchType::Ec2,
+        capacity: Vec::new(),
         tags: Vec::new(),
         propagate_tags: PropagateTags::None,
         managed_tags: false,

@@ -1,7 +1,8 @@
 //! Clusters.
 
+use berth_model::capacity::StrategyItem;
 use berth_model::cluster::ClusterSettings;
-use berth_model::id::ClusterName;
+use berth_model::id::{ClusterName, ProviderName};
 use berth_model::status::ClusterStatus;
 use berth_model::tag::Tag;
 use berth_model::time::Timestamp;
@@ -43,6 +44,12 @@ pub struct Cluster {
     /// Instances that are ACTIVE or DRAINING and whose agent is not there.
     #[serde(default)]
     pub disconnected: u32,
+    /// The capacity providers that its tasks may go to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<ProviderName>,
+    /// By which strategy its tasks go to them, where nothing else is said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub default_strategy: Vec<StrategyItem>,
     /// When an instance last came, came back or became ACTIVE.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room_since: Option<Timestamp>,

@@ -13,6 +13,7 @@ use imbl::OrdSet;
 
 use crate::keys::ReplicaId;
 use crate::observation::InstanceFacts;
+use crate::place::Request;
 
 /// Host ports and how many tasks say that they hold each.
 ///
@@ -175,6 +176,17 @@ impl Instance {
         for id in gpus.iter().flat_map(|given| &given.ids) {
             self.used_gpus.insert(id.clone());
         }
+    }
+
+    /// Counts a copy of a request as placed here: for what is only thought.
+    pub(crate) fn take_copy(&mut self, request: &Request) {
+        let count = request.demand.gpus.0 as usize;
+        let gpus = ContainerGpus {
+            container: Arc::default(),
+            ids: self.free_gpus().take(count).cloned().collect(),
+        };
+        self.take(&request.demand, &[gpus]);
+        self.join_group(&request.group);
     }
 
     pub(crate) fn release(&mut self, demand: &Demand, gpus: &[ContainerGpus]) {

@@ -102,6 +102,7 @@ pub(super) fn call() -> Call {
         tags: Vec::new(),
         propagate_definition_tags: false,
         launch_type: LaunchType::Ec2,
+        capacity: Default::default(),
         has_network_configuration: false,
         client_token: None,
         schedule: None,
@@ -125,6 +126,7 @@ pub(super) fn create_service(desired: u32, daemon: bool, breaker: bool, balanced
     configuration.circuit_breaker.enable = breaker;
     configuration.circuit_breaker.rollback = breaker;
     CreateService {
+        by_default: false,
         cluster: cluster(),
         name: service().service,
         definition: call().definition,
@@ -138,6 +140,7 @@ pub(super) fn create_service(desired: u32, daemon: bool, breaker: bool, balanced
             zone_rebalancing: false,
             network: None,
             launch_type: LaunchType::Ec2,
+            capacity: Vec::new(),
             tags: Vec::new(),
             propagate_tags: PropagateTags::None,
             managed_tags: true,

@@ -4,6 +4,7 @@ use berth_model::status::{InstanceStatus, TaskStatus};
 use berth_scheduler_core::target::TargetHealth;
 use proptest::prelude::*;
 
+use super::capacity::{Act, act};
 use super::queue::Rule;
 use super::schedule::{Wish, wish};
 
@@ -153,6 +154,8 @@ pub(super) enum Step {
     DeleteAccessKey {
         nth: usize,
     },
+    /// Something about capacity providers.
+    Capacity(Act),
 }
 
 pub(super) fn step() -> impl Strategy<Value = Step> {
@@ -220,5 +223,6 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         1 => (0_usize..5, prop::option::of(any::<bool>()), any::<bool>())
             .prop_map(|(nth, active, everything)| Step::UpdateAccessKey { nth, active, everything }),
         1 => (0_usize..5).prop_map(|nth| Step::DeleteAccessKey { nth }),
+        6 => act().prop_map(Step::Capacity),
     ]
 }

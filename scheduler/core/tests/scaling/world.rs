@@ -85,6 +85,8 @@ impl World {
             deploying: Vec::new(),
         };
         world.must(&CreateCluster {
+            providers: Vec::new(),
+            strategy: Vec::new(),
             name: cluster(),
             tags: Vec::new(),
         });
@@ -108,6 +110,7 @@ impl World {
             tags: Vec::new(),
         });
         world.must(&CreateService {
+            by_default: false,
             cluster: cluster(),
             name: key().service,
             definition: definition(),
@@ -123,6 +126,7 @@ impl World {
                 lost_grace_seconds: None,
                 targets: TargetSettings::default(),
                 launch_type: LaunchType::Ec2,
+                capacity: Vec::new(),
                 tags: Vec::new(),
                 propagate_tags: PropagateTags::None,
                 managed_tags: false,

@@ -68,6 +68,7 @@ pub(crate) fn run_task(count: u32) -> RunTask {
             tags: Vec::new(),
             propagate_definition_tags: false,
             launch_type: LaunchType::Ec2,
+            capacity: Default::default(),
             has_network_configuration: false,
             client_token: None,
             schedule: None,
@@ -113,6 +114,8 @@ impl World {
             memory: Memory::default(),
         };
         world.must(&CreateCluster {
+            providers: Vec::new(),
+            strategy: Vec::new(),
             name: cluster(),
             tags: Vec::new(),
         });

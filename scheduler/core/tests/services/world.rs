@@ -126,6 +126,7 @@ pub(crate) fn spec(desired: u32, minimum: u32, maximum: u32) -> ServiceSpec {
         zone_rebalancing: false,
         network: None,
         launch_type: LaunchType::Ec2,
+        capacity: Vec::new(),
         tags: Vec::new(),
         propagate_tags: PropagateTags::None,
         managed_tags: false,

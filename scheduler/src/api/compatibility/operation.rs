@@ -165,8 +165,8 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ),
     (
         "RunTask",
-        "with the tag `berth:queue` tasks wait for room (`docs/placement.md`); no `platformVersion` and no \
-         `volumeConfigurations`",
+        "with the tag `berth:queue` tasks wait for room (`docs/placement.md`); Fargate is any host \
+         (`docs/capacity-providers.md`); no `volumeConfigurations`",
     ),
     (
         "StartTask",
@@ -201,6 +201,11 @@ const DIFFERENCES: &[(&str, &str)] = &[
     (
         "UpdateContainerAgent",
         "`NoUpdateAvailableException`: an agent is updated with its host's package",
+    ),
+    (
+        "CreateCapacityProvider",
+        "`autoScalingGroupProvider` of any name, whose instances say that they are of it (`docs/capacity-providers.md`); no \
+         `managedInstancesProvider`",
     ),
     (
         "TagResource",

@@ -8,7 +8,7 @@ use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::launch::Wait;
 use berth_scheduler_core::state::{QueuedTask, State};
 
-use super::{declared, echoed_overrides, tags};
+use super::{declared, echoed_overrides, ephemeral_storage, platform, tags};
 
 /// The attribute that says why a task has no instance yet.
 const REASON: &str = "berth.queue-reason";
@@ -60,6 +60,10 @@ pub(super) fn task(state: &State, task: &QueuedTask, cluster: &ClusterName, name
         group: Some(launch.group.to_string()),
         health_status: Some(HealthStatus::Unknown.name().to_owned()),
         launch_type: Some(launch.launch_type.name().to_owned()),
+        capacity_provider_name: launch.provider.as_ref().map(|provider| provider.name.to_string()),
+        platform_version: platform(launch.launch_type).map(|(version, _)| version),
+        platform_family: platform(launch.launch_type).map(|(_, family)| family),
+        ephemeral_storage: ephemeral_storage(launch, definition.as_deref()),
         overrides: Some(echoed_overrides(&launch.overrides, containers)),
         stopping_at: ended_at,
         stopped_at: ended_at,

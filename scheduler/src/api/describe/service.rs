@@ -4,6 +4,7 @@ use berth_model::arn::Namespace;
 use berth_model::id::{ClusterName, DeploymentId};
 use berth_model::service::{DeploymentConfiguration, DeploymentStatus, RolloutState, ShiftStep};
 use berth_model::status::{DesiredStatus, TaskStatus};
+use berth_model::task_definition::fargate;
 use berth_model::time::Timestamp;
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::command::nth_draw;
@@ -11,8 +12,8 @@ use berth_scheduler_core::decide::reconcile::places;
 use berth_scheduler_core::service::{Deployment, RollbackState, ServiceEvent, ServiceSpec};
 use berth_scheduler_core::state::{Service, State};
 
-use super::super::network;
-use super::tags;
+use super::super::{capacity, network};
+use super::{platform, tags};
 
 /// Tasks of a deployment.
 #[derive(Debug, Default, Clone, Copy)]
@@ -70,7 +71,10 @@ pub(crate) fn service(state: &State, service: &Service, cluster: &ClusterName, n
         desired_count: number(desired),
         running_count: number(all.running),
         pending_count: number(all.pending),
-        launch_type: Some(spec.launch_type.name().to_owned()),
+        launch_type: shown_launch_type(spec),
+        capacity_provider_strategy: capacity::shown(&spec.capacity),
+        platform_version: platform(spec.launches_on()).map(|_| fargate::LATEST.to_owned()),
+        platform_family: platform(spec.launches_on()).map(|(_, family)| family),
         task_definition: primary.map(|primary| namespace.definition(&primary.definition)),
         deployment_configuration: Some(configuration(&spec.configuration)),
         current_service_revisions: revisions.collect(),
@@ -102,6 +106,11 @@ pub(crate) fn service(state: &State, service: &Service, cluster: &ClusterName, n
     }
 }
 
+/// The launch type of a service; none where a strategy says where its tasks run.
+fn shown_launch_type(spec: &ServiceSpec) -> Option<String> {
+    spec.capacity.is_empty().then(|| spec.launch_type.name().to_owned())
+}
+
 /// Tasks that the deployment is to have: all of them where it is the one that the service is to consist of, otherwise
 /// what is left of it.
 fn wanted(deployment: &Deployment, desired: u32, counts: Counts) -> u32 {
@@ -129,7 +138,10 @@ fn deployment(
         failed_tasks: number(deployment.failed_tasks),
         created_at: Some(deployment.created_at.as_epoch_seconds()),
         updated_at: Some(deployment.updated_at.as_epoch_seconds()),
-        launch_type: Some(service.spec.launch_type.name().to_owned()),
+        launch_type: shown_launch_type(&service.spec),
+        capacity_provider_strategy: capacity::shown(&service.spec.capacity),
+        platform_version: platform(service.spec.launches_on()).map(|(version, _)| version),
+        platform_family: platform(service.spec.launches_on()).map(|(_, family)| family),
         network_configuration: service.spec.network.as_ref().map(network::shown),
         rollout_state: Some(deployment.rollout.state.name().to_owned()),
         rollout_state_reason: Some(deployment.rollout.reason.to_string()),
@@ -378,7 +390,10 @@ pub(crate) fn revision(
         service_arn: Some(namespace.service(cluster, &service.name)),
         cluster_arn: Some(namespace.cluster(cluster)),
         task_definition: Some(namespace.definition(&deployment.definition)),
-        launch_type: Some(service.spec.launch_type.name().to_owned()),
+        launch_type: shown_launch_type(&service.spec),
+        capacity_provider_strategy: capacity::shown(&service.spec.capacity),
+        platform_version: platform(service.spec.launches_on()).map(|(version, _)| version),
+        platform_family: platform(service.spec.launches_on()).map(|(_, family)| family),
         load_balancers: load_balancers(deployment),
         network_configuration: service.spec.network.as_ref().map(network::shown),
         container_images: containers

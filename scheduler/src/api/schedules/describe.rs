@@ -12,7 +12,7 @@ use berth_scheduler_core::schedule::{Run, Target};
 use berth_scheduler_core::state::Schedule;
 
 use super::super::request::convert;
-use super::super::{describe, network, tasks};
+use super::super::{capacity, describe, network, tasks};
 
 /// How schedules of a cluster look to a client.
 pub(super) struct View<'v> {
@@ -91,6 +91,7 @@ impl<'v> View<'v> {
             count: i32::try_from(run.count).ok(),
             enable_ecs_managed_tags: Some(!managed.is_empty()),
             group: call.group.as_ref().map(ToString::to_string),
+            capacity_provider_strategy: capacity::shown(&call.capacity.strategy),
             launch_type: (call.launch_type != LaunchType::default()).then(|| call.launch_type.name().to_owned()),
             network_configuration: target.network.as_ref().map(network::shown),
             overrides: (!call.overrides.is_empty())

@@ -40,6 +40,8 @@ impl Bench {
     fn new() -> Self {
         let mut bench = Self::default();
         bench.submit(&CreateCluster {
+            providers: Vec::new(),
+            strategy: Vec::new(),
             name: cluster(),
             tags: Vec::new(),
         });
@@ -91,6 +93,7 @@ impl Bench {
             tags: Vec::new(),
             propagate_definition_tags: false,
             launch_type: LaunchType::Ec2,
+            capacity: Default::default(),
             has_network_configuration: false,
             client_token: None,
             schedule: None,

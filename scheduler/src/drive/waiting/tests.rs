@@ -44,6 +44,8 @@ impl World {
             _directory: directory,
         };
         let create = CreateCluster {
+            providers: Vec::new(),
+            strategy: Vec::new(),
             name: cluster(),
             tags: Vec::new(),
         };
@@ -108,6 +110,7 @@ impl World {
             tags: Vec::new(),
             propagate_definition_tags: false,
             launch_type: LaunchType::Ec2,
+            capacity: Default::default(),
             has_network_configuration: false,
             client_token: None,
             schedule: None,

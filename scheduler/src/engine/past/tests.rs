@@ -26,6 +26,8 @@ async fn create(engine: &Engine, count: u64) {
     let before = engine.view().revision().0;
     for number in before + 1..=before + count {
         let command = CreateCluster {
+            providers: Vec::new(),
+            strategy: Vec::new(),
             name: ClusterName::parse(&format!("c{number}")).unwrap(),
             tags: Vec::new(),
         };

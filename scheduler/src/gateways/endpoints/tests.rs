@@ -90,6 +90,7 @@ impl World {
             targets: TargetSettings::default(),
             lost_grace_seconds: None,
             launch_type: LaunchType::Ec2,
+            capacity: Vec::new(),
             tags: Vec::new(),
             propagate_tags: PropagateTags::None,
             managed_tags: false,
@@ -123,6 +124,7 @@ impl World {
                 overrides: TaskOverride::default(),
                 tags: Vec::new(),
                 launch_type: LaunchType::Ec2,
+                provider: None,
                 client_token: None,
                 service: Some(ServiceLaunch {
                     service: name(),

@@ -83,6 +83,7 @@ fn plan(count: u32, expression: Option<&str>) -> Plan {
                 tags: Vec::new(),
                 propagate_definition_tags: false,
                 launch_type: LaunchType::default(),
+                capacity: Default::default(),
                 has_network_configuration: false,
                 client_token: None,
                 schedule: None,

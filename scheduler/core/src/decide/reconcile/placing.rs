@@ -7,19 +7,21 @@ use berth_model::id::{InstanceId, ServiceName, TaskId};
 use berth_model::placement::{Constraint, parse_constraints, parse_strategies};
 use berth_model::query::Expression;
 use berth_model::service::PropagateTags;
+use berth_model::status::DesiredStatus;
 use berth_model::tag::Tag;
 
 use super::group;
 use crate::change::Change;
 use crate::command::Env;
 use crate::decide::launch::Admitted;
+use crate::decide::route::{Part, Route, provider};
 use crate::keys::InstanceKey;
-use crate::launch::{Launch, ServiceLaunch};
+use crate::launch::{Launch, Provider, ServiceLaunch, pool};
 use crate::place::{Refusal, Refused, Request, fits};
 use crate::reconcile::Place;
 use crate::reconcile::events::{self, Obstacle};
 use crate::service::Deployment;
-use crate::state::{Service, State};
+use crate::state::{Service, State, Task};
 
 /// Tasks that one step places at most, so that no command waits long behind it.
 pub(super) const AT_ONCE: u32 = 500;
@@ -29,13 +31,16 @@ pub(super) struct Placing<'s> {
     service: &'s Service,
     deployment: &'s Deployment,
     admitted: Admitted<'s>,
+    route: Route,
+    /// Of any instance of the cluster, where the service is divided among capacity providers.
     request: Request,
 }
 
 /// What became of a launch.
+#[derive(Default)]
 pub(super) struct Placed {
     pub(super) tasks: Vec<TaskId>,
-    pub(super) change: Option<Change>,
+    pub(super) changes: Vec<Change>,
     pub(super) unplaced: Option<Unplaced>,
 }
 
@@ -46,12 +51,15 @@ impl<'s> Placing<'s> {
     /// What tasks of the deployment ask; nothing where its definition is not there.
     pub(super) fn of(state: &'s State, service: &'s Service, deployment: &'s Deployment) -> Option<Self> {
         let registered = state.definition(&deployment.definition)?;
+        let route = Route::as_was(service.spec.launch_type, &service.spec.capacity);
         let admitted = Admitted {
             state,
             cluster: service.cluster,
             registered,
             effective: Cow::Borrowed(&registered.definition),
             group: group(service),
+            launch_type: route.launch_type,
+            provider: None,
         };
         // They were checked before they became facts.
         let constraints = parse_constraints(&service.spec.constraints).unwrap_or_default();
@@ -61,39 +69,122 @@ impl<'s> Placing<'s> {
             service,
             deployment,
             admitted,
+            route,
             request,
         })
     }
 
-    pub(super) const fn request(&self) -> &Request {
-        &self.request
+    /// What tasks ask of the instances of each provider that they may go to.
+    pub(super) fn requests(&self, state: &State) -> Vec<Request> {
+        let items = self.route.strategy.iter();
+        let each = items.map(|item| self.of_provider(&self.request, Some(&provider(state, item))));
+        match self.route.strategy.is_empty() {
+            true => vec![self.request.clone()],
+            false => each.collect(),
+        }
+    }
+
+    fn of_provider(&self, request: &Request, provider: Option<&Provider>) -> Request {
+        match provider {
+            None => request.clone(),
+            Some(_) => Request {
+                pool: pool(self.route.launch_type, provider),
+                ..request.clone()
+            },
+        }
+    }
+
+    /// Tasks of the deployment that are meant to run, by the parts of the strategy.
+    fn divided(&self, state: &State) -> Vec<u32> {
+        let mut counts = vec![0_u32; self.route.strategy.len()];
+        if counts.is_empty() {
+            return counts;
+        }
+        let of_deployment = |task: &&Arc<Task>| {
+            let service = task.launch.service.as_ref();
+            task.desired == DesiredStatus::Running
+                && service.is_some_and(|service| service.deployment == self.deployment.id)
+        };
+        for task in state.live_tasks_of(self.service).filter(of_deployment) {
+            let name = task.launch.provider.as_ref().map(|provider| &provider.name);
+            let mut items = self.route.strategy.iter();
+            if let Some(at) = items.position(|item| Some(&item.provider) == name) {
+                counts[at] += 1;
+            }
+        }
+        counts
+    }
+
+    /// Further tasks by their providers, as those that are meant to run are divided among them.
+    fn parts(&self, state: &State, count: u32) -> Vec<Part> {
+        self.route.parts(state, &self.divided(state), count)
+    }
+
+    /// What tasks that the deployment is to have and has not ask, and how many there are.
+    pub(super) fn lacking(&self, state: &State) -> Vec<(Request, u32)> {
+        let divided = self.divided(state);
+        let missing = self.service.spec.desired.saturating_sub(divided.iter().sum());
+        let parts = self.route.parts(state, &divided, missing).into_iter();
+        parts
+            .map(|part| (self.of_provider(&self.request, part.provider.as_ref()), part.count))
+            .collect()
     }
 
     /// Whether one more task would find a place now.
     pub(super) fn has_room(&self, state: &State, env: &mut Env<'_>) -> bool {
         let seed = env.draw();
+        let Some(part) = self.parts(state, 1).pop() else {
+            return false;
+        };
+        let request = self.of_provider(&self.request, part.provider.as_ref());
         let index = env.memory().index(state, self.service.cluster);
-        !index.place(state, &self.request, 1, seed).placed.is_empty()
+        !index.place(state, &request, 1, seed).placed.is_empty()
     }
 
     /// Places the tasks, at most `limit` of them.
     pub(super) fn place(&self, state: &State, at: &Place, limit: u32, env: &mut Env<'_>) -> Placed {
-        let (instances, unplaced) = match at {
-            Place::Anywhere(count) => self.find(state, &self.request, (*count).min(limit), env),
-            Place::Zone(zone) => self.find(state, &self.in_zone(zone), limit.min(1), env),
-            Place::On(instances) => self.on_each(state, instances, limit),
+        let (count, request) = match at {
+            Place::Anywhere(count) => ((*count).min(limit), Cow::Borrowed(&self.request)),
+            Place::Zone(zone) => (limit.min(1), Cow::Owned(self.in_zone(zone))),
+            Place::On(instances) => {
+                let found = self.on_each(state, instances, limit);
+                let part = Part {
+                    count: at.count().min(limit),
+                    provider: None,
+                };
+                let mut placed = Placed::default();
+                self.take(state, part, found, &mut placed, env);
+                return placed;
+            }
         };
-        let short = instances.len() < usize::try_from(at.count().min(limit)).unwrap_or(usize::MAX);
-        let (tasks, change) = if instances.is_empty() {
-            (Vec::new(), None)
-        } else {
-            let (tasks, change) = self.admitted.place(self.launch(state, env), &instances, env);
-            (tasks, Some(change))
-        };
-        Placed {
-            tasks,
-            change,
-            unplaced: short.then_some(unplaced),
+        let mut placed = Placed::default();
+        // No instance is of two providers, so that no part takes what another has.
+        for part in self.parts(state, count) {
+            let request = self.of_provider(&request, part.provider.as_ref());
+            let found = self.find(state, &request, part.count, env);
+            self.take(state, part, found, &mut placed, env);
+        }
+        placed
+    }
+
+    /// Adds the tasks of a part for which instances were found.
+    fn take(
+        &self,
+        state: &State,
+        part: Part,
+        (instances, unplaced): (Vec<InstanceId>, Unplaced),
+        placed: &mut Placed,
+        env: &mut Env<'_>,
+    ) {
+        if instances.len() < usize::try_from(part.count).unwrap_or(usize::MAX) {
+            placed.unplaced.get_or_insert(unplaced);
+        }
+        if !instances.is_empty() {
+            let (tasks, change) = self
+                .admitted
+                .place(self.launch(state, part.provider, env), &instances, env);
+            placed.tasks.extend(tasks);
+            placed.changes.push(change);
         }
     }
 
@@ -132,7 +223,7 @@ impl<'s> Placing<'s> {
     }
 
     /// What the tasks have in common.
-    fn launch(&self, state: &State, env: &Env<'_>) -> Launch {
+    fn launch(&self, state: &State, provider: Option<Provider>, env: &Env<'_>) -> Launch {
         Launch {
             definition: self.deployment.definition.clone(),
             demand: self.request.demand.clone(),
@@ -140,7 +231,8 @@ impl<'s> Placing<'s> {
             started_by: Some(self.deployment.id.to_string().into()),
             overrides: berth_model::overrides::TaskOverride::default(),
             tags: self.tags(state),
-            launch_type: self.service.spec.launch_type,
+            launch_type: self.route.launch_type,
+            provider,
             client_token: None,
             service: Some(ServiceLaunch {
                 service: self.service.name.clone(),

@@ -92,6 +92,8 @@ fn a_task_that_is_started_to_balance_zones_is_told_as_such() {
         now: 1_000_000,
     };
     world.submit(&CreateCluster {
+        providers: Vec::new(),
+        strategy: Vec::new(),
         name: ClusterName::parse("test").unwrap(),
         tags: Vec::new(),
     });
@@ -104,6 +106,7 @@ fn a_task_that_is_started_to_balance_zones_is_told_as_such() {
     });
     world.connect(1, "a");
     world.submit(&CreateService {
+        by_default: false,
         cluster: ClusterName::parse("test").unwrap(),
         name: ServiceName::parse("web").unwrap(),
         definition: DefinitionReference {
@@ -122,6 +125,7 @@ fn a_task_that_is_started_to_balance_zones_is_told_as_such() {
             targets: TargetSettings::default(),
             lost_grace_seconds: None,
             launch_type: LaunchType::Ec2,
+            capacity: Vec::new(),
             tags: Vec::new(),
             propagate_tags: PropagateTags::None,
             managed_tags: false,

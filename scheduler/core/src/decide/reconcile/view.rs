@@ -72,14 +72,14 @@ pub fn places(state: &State, service: &Service) -> Vec<InstanceId> {
 }
 
 fn eligible<'s>(state: &'s State, service: &'s Service) -> impl Iterator<Item = &'s Arc<Instance>> {
-    let request: Option<Request> = service
+    let requests: Vec<Request> = service
         .primary()
         .and_then(|primary| Placing::of(state, service, primary))
-        .map(|placing| placing.request().clone());
+        .map_or_else(Vec::new, |placing| placing.requests(state));
     let instances = state.instances_of(service.cluster);
     instances.filter(move |instance| {
-        let request = request.as_ref();
-        request.is_some_and(|request| crate::place::eligible(instance, request))
+        let mut requests = requests.iter();
+        requests.any(|request| crate::place::eligible(instance, request))
     })
 }
 

@@ -42,6 +42,8 @@ impl World {
         };
         let cluster = ClusterName::parse("test").unwrap();
         world.submit(&CreateCluster {
+            providers: Vec::new(),
+            strategy: Vec::new(),
             name: cluster.clone(),
             tags: Vec::new(),
         });
@@ -201,6 +203,7 @@ impl World {
 
 fn service(name: &str) -> CreateService {
     CreateService {
+        by_default: false,
         cluster: ClusterName::parse("test").unwrap(),
         name: ServiceName::parse(name).unwrap(),
         definition: DefinitionReference {
@@ -222,6 +225,7 @@ fn service(name: &str) -> CreateService {
             },
             lost_grace_seconds: None,
             launch_type: LaunchType::Ec2,
+            capacity: Vec::new(),
             tags: Vec::new(),
             propagate_tags: PropagateTags::None,
             managed_tags: false,

@@ -115,6 +115,7 @@ impl<'r> Tally<'r> {
             Misfit::Memory { .. } => missing_memory = misfit.missing().unwrap_or(0),
             Misfit::NotActive(_)
             | Misfit::Agent
+            | Misfit::Provider(_)
             | Misfit::Attribute(_)
             | Misfit::MemberOf(_)
             | Misfit::Distinct

@@ -40,6 +40,7 @@ fn request(cpu: u32, memory: u32, expression: Option<&str>) -> Request {
         },
         required_attributes: Arc::new([]),
         cpu_architecture: None,
+        pool: None,
         member_of: Arc::new([]),
         constraints: expression.map(constraint).into_iter().collect(),
         strategies: Vec::new(),

@@ -22,7 +22,12 @@ impl Explanation {
             Misfit::Memory { .. } => "has insufficient memory available".to_owned(),
             Misfit::Port { .. } => "is already using a port required by your task".to_owned(),
             Misfit::Attribute(_) => "is missing an attribute required by your task".to_owned(),
-            Misfit::NotActive(_) | Misfit::Agent | Misfit::MemberOf(_) | Misfit::Distinct | Misfit::Gpu { .. } => {
+            Misfit::NotActive(_)
+            | Misfit::Agent
+            | Misfit::Provider(_)
+            | Misfit::MemberOf(_)
+            | Misfit::Distinct
+            | Misfit::Gpu { .. } => {
                 format!("encountered error \"{}\"", misfit.reason())
             }
         };
@@ -76,6 +81,7 @@ impl Display for Cause {
         match &self.misfit {
             Misfit::NotActive(status) => write!(f, "{} {status}", does("is", "are")),
             Misfit::Agent => write!(f, "{} no connected agent", does("has", "have")),
+            Misfit::Provider(name) => write!(f, "{} not of capacity provider {name}", does("is", "are")),
             Misfit::Attribute(name) => write!(f, "{} the attribute {name}", does("lacks", "lack")),
             Misfit::MemberOf(expression) => write!(f, "{} not satisfy {expression}", does("does", "do")),
             Misfit::Distinct => write!(f, "{} a task of the group already", does("has", "have")),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use berth_model::capacity::PROVIDER_ATTRIBUTE;
 use berth_model::placement::{Constraint, SpreadKey, Strategy};
 use berth_model::query::Expression;
 
@@ -271,7 +272,9 @@ impl Index {
             let version = mentions.agent_version && self.classes.is_personal(&Facet::AgentVersion);
             !mentions.per_instance && !version && mentions.attributes.iter().all(|name| by_class(name))
         });
-        architecture.is_none_or(|wanted| example.attribute(ARCHITECTURE).flatten() == Some(wanted))
+        let pool = request.pool.as_ref().filter(|_| by_class(PROVIDER_ATTRIBUTE));
+        pool.is_none_or(|pool| pool.has(example))
+            && architecture.is_none_or(|wanted| example.attribute(ARCHITECTURE).flatten() == Some(wanted))
             && required.all(|name| example.attribute(name).is_some())
             && told.all(|expression| satisfies(example, expression))
     }
@@ -313,6 +316,7 @@ fn facets(request: &Request) -> Vec<Facet> {
     let mut facets: Vec<Facet> = Vec::new();
     let attribute = |name: &str| Facet::Attribute(name.to_owned());
     facets.extend(request.required_attributes.iter().map(|name| attribute(name)));
+    facets.extend(request.pool.as_ref().map(|_| attribute(PROVIDER_ATTRIBUTE)));
     facets.extend(request.cpu_architecture.map(|_| attribute(ARCHITECTURE)));
     for expression in request.expressions() {
         let mentions = expression.mentions();

@@ -1,8 +1,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use berth_model::capacity::PROVIDER_ATTRIBUTE;
 use berth_model::gpu::{ContainerGpus, GpuId};
-use berth_model::id::{ClusterName, DefinitionId, DefinitionRevision, Family, InstanceId, TaskId};
+use berth_model::id::{ClusterName, DefinitionId, DefinitionRevision, Family, InstanceId, ProviderName, TaskId};
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, PackBy, SpreadKey, Strategy as Placing};
 use berth_model::quantity::{CpuUnits, Demand, GpuCount, HostPort, MemoryMib, PortSet, Protocol};
@@ -18,7 +19,7 @@ use crate::fold::fold;
 use crate::keys::InstanceKey;
 use crate::launch::{Launch, Placement};
 use crate::observation::{InstanceFacts, Observation, TaskTimes};
-use crate::place::{capacity, choices};
+use crate::place::{Pool, capacity, choices};
 use crate::state::State;
 
 const CLUSTER: ClusterKey = ClusterKey(1);
@@ -58,6 +59,7 @@ struct Host {
     cpu: u32,
     memory: u32,
     zone: Option<&'static str>,
+    provider: Option<&'static str>,
     name: u32,
     /// The attribute; what the devices themselves are counted by is apart from it.
     gpu: bool,
@@ -77,14 +79,26 @@ struct Wish {
     distinct: bool,
     needs_gpu: bool,
     gpus: u32,
+    provider: Option<&'static str>,
 }
 
 fn host() -> impl Strategy<Value = Host> {
     let zone = select(vec![None, Some("a"), Some("b"), Some("c")]);
     let gpus = prop_oneof![3 => Just(0_u32), 1 => 1_u32..5];
     let reserves = prop::bool::weighted(0.2);
-    let host = (0_u32..6, 0_u32..6, zone, 0_u32..80, any::<bool>(), gpus, reserves);
-    host.prop_map(|(cpu, memory, zone, name, gpu, gpus, reserves)| Host {
+    let provider = select(vec![None, None, Some("web"), Some("web-group"), Some("FARGATE")]);
+    let host = (
+        0_u32..6,
+        0_u32..6,
+        zone,
+        0_u32..80,
+        any::<bool>(),
+        gpus,
+        reserves,
+        provider,
+    );
+    host.prop_map(|(cpu, memory, zone, name, gpu, gpus, reserves, provider)| Host {
+        provider,
         cpu: cpu * 256,
         memory: memory * 300,
         zone,
@@ -144,16 +158,25 @@ fn wish() -> impl Strategy<Value = Wish> {
         vec!["runningTasksCount < 1"],
         vec!["agentVersion >= 1.2.0"],
     ]);
+    let provider = select(vec![
+        None,
+        None,
+        None,
+        Some("web"),
+        Some("FARGATE"),
+        Some("FARGATE_SPOT"),
+    ]);
     (
         (0_u32..4, 0_u32..4, prop_oneof![4 => Just(0_u32), 1 => 1_u32..4]),
         prop_oneof![4 => Just(vec![]), 1 => subsequence(vec![80, 81, 82], 1..3)],
         select(vec!["web", "db", "batch"]),
         chain(),
         expressions,
-        (prop::bool::weighted(0.2), prop::bool::weighted(0.2)),
+        (prop::bool::weighted(0.2), prop::bool::weighted(0.2), provider),
     )
         .prop_map(
-            |((cpu, memory, gpus), ports, group, strategies, expressions, (distinct, needs_gpu))| Wish {
+            |((cpu, memory, gpus), ports, group, strategies, expressions, (distinct, needs_gpu, provider))| Wish {
+                provider,
                 cpu: cpu * 100,
                 memory: memory * 128,
                 ports,
@@ -197,6 +220,9 @@ fn register(state: &mut State, instance: u128, host: &Host) {
     if let Some(zone) = host.zone {
         attributes.insert("zone".to_owned(), Some(zone.to_owned()));
     }
+    if let Some(provider) = host.provider {
+        attributes.insert(PROVIDER_ATTRIBUTE.to_owned(), Some(provider.to_owned()));
+    }
     if host.gpu {
         attributes.insert("gpu".to_owned(), None);
     }
@@ -232,6 +258,10 @@ fn request(wish: &Wish) -> Request {
         },
         required_attributes: gpu.into(),
         cpu_architecture: None,
+        pool: wish.provider.map(|name| {
+            let group = (name == "web").then(|| "web-group".into());
+            Pool::new(ProviderName::parse(name).unwrap(), group)
+        }),
         member_of: Arc::new([]),
         constraints,
         strategies: wish.strategies.clone(),
@@ -278,6 +308,7 @@ impl World {
             overrides: TaskOverride::default(),
             tags: Vec::new(),
             launch_type: LaunchType::default(),
+            provider: None,
             client_token: None,
             service: None,
             schedule: None,
@@ -340,6 +371,7 @@ impl World {
 #[test]
 fn a_port_that_is_taken_is_told_with_the_task_that_holds_it() {
     let host = Host {
+        provider: None,
         cpu: 1024,
         memory: 1024,
         zone: None,
@@ -350,6 +382,7 @@ fn a_port_that_is_taken_is_told_with_the_task_that_holds_it() {
     };
     let mut world = World::of(&[(1, host.clone()), (2, host)]);
     let wish = Wish {
+        provider: None,
         cpu: 1,
         memory: 1,
         ports: vec![443],

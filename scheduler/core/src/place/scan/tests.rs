@@ -49,6 +49,7 @@ fn request(demand: &Demand) -> Request {
         demand: demand.clone(),
         required_attributes: Arc::new([]),
         cpu_architecture: None,
+        pool: None,
         member_of: Arc::new([]),
         constraints: Vec::new(),
         strategies: Vec::new(),

@@ -1,0 +1,126 @@
+//! Capacity providers and Fargate through the AWS CLI.
+
+use anyhow::{Result, ensure};
+
+use super::{CLUSTER, Demo, text};
+
+const SLEEPER: &str = r#"[{"name": "main", "image": "busybox", "command": ["sleep", "600"], "stopTimeout": 1}]"#;
+const NETWORK: &str = "awsvpcConfiguration={subnets=[subnet-1],assignPublicIp=ENABLED}";
+
+/// The host names no provider: it is FARGATE's, and no other's.
+pub(super) fn providers_live_and_fargate_runs_through_the_cli(demo: &Demo) -> Result<()> {
+    let aws = &demo.aws;
+    let group = "autoScalingGroupArn=typed-group,managedScaling={status=DISABLED,targetCapacity=80}";
+    let created = aws.ecs(&[
+        "create-capacity-provider",
+        "--name",
+        "typed",
+        "--auto-scaling-group-provider",
+        group,
+    ])?;
+    assert_eq!(text(&created, "/capacityProvider/status")?, "ACTIVE");
+    ensure!(
+        text(&created, "/capacityProvider/capacityProviderArn")?.ends_with(":capacity-provider/typed"),
+        "{created}"
+    );
+    let put = aws.ecs(&[
+        "put-cluster-capacity-providers",
+        "--cluster",
+        CLUSTER,
+        "--capacity-providers",
+        "typed",
+        "FARGATE",
+        "--default-capacity-provider-strategy",
+        "[]",
+    ])?;
+    assert_eq!(put["cluster"]["capacityProviders"][1], "FARGATE", "{put}");
+    let described = aws.ecs(&[
+        "describe-capacity-providers",
+        "--capacity-providers",
+        "typed",
+        "FARGATE",
+        "ghost",
+    ])?;
+    assert_eq!(
+        described["capacityProviders"][0]["autoScalingGroupProvider"]["managedScaling"]["targetCapacity"], 80,
+        "{described}"
+    );
+    assert_eq!(text(&described, "/capacityProviders/1/type")?, "FARGATE");
+    assert_eq!(text(&described, "/failures/0/reason")?, "MISSING");
+
+    aws.ecs(&[
+        "register-task-definition",
+        "--family",
+        "fargate",
+        "--requires-compatibilities",
+        "FARGATE",
+        "--network-mode",
+        "awsvpc",
+        "--cpu",
+        "256",
+        "--memory",
+        "512",
+        "--container-definitions",
+        SLEEPER,
+    ])?;
+    let run = |more: &[&str]| {
+        let mut args = vec!["run-task", "--cluster", CLUSTER, "--task-definition", "fargate"];
+        args.extend(["--network-configuration", NETWORK]);
+        args.extend(more);
+        args.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let words = |args: Vec<String>| aws.ecs(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let ran = words(run(&["--launch-type", "FARGATE"]))?;
+    let task = text(&ran, "/tasks/0/taskArn")?;
+    assert_eq!(text(&ran, "/tasks/0/platformVersion")?, "1.4.0");
+    aws.ecs(&["wait", "tasks-running", "--cluster", CLUSTER, "--tasks", task])?;
+    let by_strategy = words(run(&[
+        "--capacity-provider-strategy",
+        "capacityProvider=FARGATE,weight=1",
+    ]))?;
+    assert_eq!(text(&by_strategy, "/tasks/0/capacityProviderName")?, "FARGATE");
+    assert_eq!(text(&by_strategy, "/tasks/0/launchType")?, "FARGATE");
+
+    let empty = r#"[{"name": "main", "image": "busybox", "memory": 16}]"#;
+    aws.ecs(&[
+        "register-task-definition",
+        "--family",
+        "placed-nowhere",
+        "--container-definitions",
+        empty,
+    ])?;
+    let nowhere = aws.ecs(&[
+        "run-task",
+        "--cluster",
+        CLUSTER,
+        "--task-definition",
+        "placed-nowhere",
+        "--capacity-provider-strategy",
+        "capacityProvider=typed,weight=1",
+    ])?;
+    assert_eq!(text(&nowhere, "/failures/0/reason")?, "EMPTY CAPACITY PROVIDER");
+
+    let refused = aws.ecs_fails(&["delete-capacity-provider", "--capacity-provider", "typed"])?;
+    ensure!(
+        refused.stderr.contains("(ClientException)")
+            && refused.stderr.contains("it is associated with cluster: ecs-demo"),
+        "{}",
+        refused.stderr
+    );
+    for task in [task, text(&by_strategy, "/tasks/0/taskArn")?] {
+        aws.ecs(&["stop-task", "--cluster", CLUSTER, "--task", task])?;
+        aws.ecs(&["wait", "tasks-stopped", "--cluster", CLUSTER, "--tasks", task])?;
+    }
+    aws.ecs(&[
+        "put-cluster-capacity-providers",
+        "--cluster",
+        CLUSTER,
+        "--capacity-providers",
+        "[]",
+        "--default-capacity-provider-strategy",
+        "[]",
+    ])?;
+    let deleted = aws.ecs(&["delete-capacity-provider", "--capacity-provider", "typed"])?;
+    assert_eq!(text(&deleted, "/capacityProvider/status")?, "INACTIVE");
+    Ok(())
+}
