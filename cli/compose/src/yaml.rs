@@ -47,7 +47,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, YamlError> {
             return Err(wrong(&span, "a second document begins; there must be one"));
         }
         if event.is_node() {
-            document = Some(reader.node(event, &span)?.node);
+            document = Some(reader.node(&event, &span)?.node);
         }
     }
 }
@@ -89,7 +89,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn node(&mut self, event: Event<'t>, span: &Span) -> Result<Read, YamlError> {
+    fn node(&mut self, event: &Event<'t>, span: &Span) -> Result<Read, YamlError> {
         let anchor = event.anchor_id();
         let merge = merge_of(event.tag(), span)?;
         if let Some(id) = event.alias_id() {
@@ -99,7 +99,7 @@ impl<'t> Reader<'t> {
             return Ok(read);
         }
         let is_str = event.tag().is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
-        let mut read = match (event.scalar(), &event) {
+        let mut read = match (event.scalar(), event) {
             (Some((text, style)), _) => {
                 let is_text = style != ScalarStyle::Plain || is_str;
                 let value = match text {
@@ -139,7 +139,7 @@ impl<'t> Reader<'t> {
                     weight,
                 });
             }
-            let item = self.node(event, &at)?;
+            let item = self.node(&event, &at)?;
             depth = depth.max(item.depth);
             weight += item.weight;
             items.push(item.node);
@@ -157,7 +157,7 @@ impl<'t> Reader<'t> {
             if event == Event::MappingEnd {
                 break;
             }
-            let key = self.node(event, &at)?;
+            let key = self.node(&event, &at)?;
             let Some(name) = key_name(&key.node) else {
                 return Err(wrong(
                     &at,
@@ -165,7 +165,7 @@ impl<'t> Reader<'t> {
                 ));
             };
             let (event, place) = self.next()?;
-            let value = self.node(event, &place)?;
+            let value = self.node(&event, &place)?;
             depth = depth.max(value.depth);
             weight += key.weight + value.weight;
             if name == "<<" {

@@ -2,7 +2,11 @@
 //!
 //! With `BERTH_BLESS` set the expected files are written anew, to be looked at with `git diff`.
 
-#![expect(clippy::disallowed_methods, reason = "a test may read and write files")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test may panic, its helpers too, and read and write files"
+)]
 
 use std::collections::BTreeSet;
 use std::path::Path;

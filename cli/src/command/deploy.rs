@@ -71,7 +71,7 @@ pub(super) async fn run(args: DeployArgs, api: &Api, output: &mut Output) -> any
     let limit = args.timeout_after;
     let service = match args.task_definition {
         Some(definition) => redeploy(args.what, definition, api).await?,
-        None => match application(&args.what, &args.application, api, output).await? {
+        None => match Box::pin(application(&args.what, &args.application, api, output)).await? {
             Some(service) => service,
             None => return Ok(Ending::Done),
         },
