@@ -115,10 +115,7 @@ const NOT_HERE: &str = "hosts have no part in it: it is for the machine that fil
 /// The fields of a service.
 pub(crate) const FIELDS: &[Field<Draft>] = &[
     not("annotations", NO_MEMBER),
-    not(
-        "attach",
-        "`berth compose up` shows no output of containers; `berth logs` does",
-    ),
+    not("attach", "`berth compose up` shows no output of containers"),
     not("blkio_config", NO_MEMBER),
     not("build", "Berth runs images: build it, push it and name it in `image`"),
     by("cap_add", "`linuxParameters.capabilities.add`", linux::cap_add),
