@@ -26,14 +26,17 @@ fn record(revision: u64, changes: &[serde_json::Value]) -> Record {
     }
 }
 
-/// A cluster with one host of 64 MiB.
+/// A cluster with one host of 64 MiB, and a task definition.
 fn begun() -> Replay {
     let mut replay = Replay::default();
     let cluster = json!({"ClusterCreated": {"name": "c", "key": 1}});
     let host = json!({"InstanceRegistered": {"cluster": 1, "instance": HOST, "at": 0, "facts": {
         "cpu": 1024, "memory": 64, "reserved_ports": [], "attributes": {}, "agent_version": "", "docker_version": "",
     }}});
-    replay.add(&record(1, &[cluster, host]));
+    let definition = json!({"DefinitionRegistered": {
+        "id": {"family": "short", "revision": 1}, "definition": {"family": "short"}, "at": 0,
+    }});
+    replay.add(&record(1, &[cluster, host, definition]));
     replay
 }
 
