@@ -1,6 +1,6 @@
 //! The list of fields: what a file may say, what becomes of each, and the code that reads it.
 //!
-//! Reading goes by this list alone ([`walk`]), so that a field is honoured if the list says so, and named if not.
+//! Reading goes by this list alone (`walk`), so that a field is honoured if the list says so, and named if not.
 
 use crate::node::Node;
 use crate::translation::Note;
