@@ -22,10 +22,14 @@ const INSTALL: Duration = Duration::from_secs(10 * 60);
 const CALL: Duration = Duration::from_secs(120);
 
 /// The AWS CLI and boto3 of a user whose endpoint is one scheduler.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Aws {
     bin: PathBuf,
     endpoint: String,
+    /// The access key's id and its secret.
+    key: (String, String),
+    /// Variables of the environment besides.
+    variables: Vec<(String, String)>,
 }
 
 /// A call that the CLI reported as failed.
@@ -47,7 +51,35 @@ impl Aws {
         Ok(Self {
             bin: install()?,
             endpoint: format!("http://{}", ecs.address()),
+            key: ("bed".to_owned(), "bed".to_owned()),
+            variables: Vec::new(),
         })
+    }
+
+    /// The same user with this access key.
+    #[must_use]
+    pub fn signing_with(&self, id: &str, secret: &str) -> Self {
+        Self {
+            key: (id.to_owned(), secret.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// The same user with a variable of the environment besides.
+    #[must_use]
+    pub fn with_variable(&self, name: &str, value: &str) -> Self {
+        let mut user = self.clone();
+        user.variables.push((name.to_owned(), value.to_owned()));
+        user
+    }
+
+    /// What Python prints, with boto3 at hand; it must end with success.
+    ///
+    /// # Errors
+    ///
+    /// If it does not.
+    pub fn python(&self, args: &[&str]) -> Result<String> {
+        run(self.command("python").args(args), CALL)
     }
 
     /// `aws ecs ...`, which must succeed; its JSON, or null where it prints nothing.
@@ -161,8 +193,9 @@ impl Aws {
             .env("NO_PROXY", "*")
             .env("AWS_PAGER", "")
             .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("AWS_ACCESS_KEY_ID", "bed")
-            .env("AWS_SECRET_ACCESS_KEY", "bed")
+            .env("AWS_ACCESS_KEY_ID", &self.key.0)
+            .env("AWS_SECRET_ACCESS_KEY", &self.key.1)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .env("AWS_DEFAULT_REGION", "us-east-1")
             .env("AWS_ENDPOINT_URL_ECS", &self.endpoint)
             .env("AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING", &self.endpoint);
