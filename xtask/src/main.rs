@@ -21,7 +21,9 @@ usage: cargo xtask TASK
               only what building needs
   test        every test, two test beds at a time
   package     packages for Debian and for distributions with RPM, in target/packages:
-              package [--programs DIRECTORY] [--into DIRECTORY] [--version VERSION] [--quick]";
+              package [--programs DIRECTORY] [--into DIRECTORY] [--version VERSION] [--quick]
+  images      images FROM scratch for `docker load`, in target/images:
+              images [--programs DIRECTORY] [--into DIRECTORY] [--version VERSION]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         ["prepare", "build"] => prepare::build(),
         ["test"] => test::all(),
         ["package", arguments @ ..] => package::all(arguments),
+        ["images", arguments @ ..] => package::images(arguments),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

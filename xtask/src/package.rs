@@ -1,10 +1,13 @@
-//! `cargo xtask package`: packages for Debian and for distributions with RPM, of the programs as they were built.
+//! `cargo xtask package` and `cargo xtask images`: packages for Debian and for distributions with RPM, and images for Docker,
+//! of the programs as they were built ([`programs`]).
 //!
-//! What is in a package is listed in [`content`]; the distributions' own tools (`dpkg-deb`, `rpmbuild`) make the files.
-//! With SOURCE_DATE_EPOCH the same programs give the same packages, byte for byte.
+//! What is in a package is listed in [`content`]; the distributions' own tools (`dpkg-deb`, `rpmbuild`, `tar`) make the files.
+//! With SOURCE_DATE_EPOCH the same programs give the same packages and images, byte for byte.
 
 mod content;
 mod deb;
+mod image;
+mod programs;
 mod rpm;
 mod tree;
 
@@ -17,16 +20,18 @@ use anyhow::{Context, bail, ensure};
 
 use crate::install;
 use crate::steps::Steps;
-use crate::test::binaries::cargo;
 
 use content::PACKAGES;
+use programs::Linkage;
 use tree::Tree;
 
 const NEEDED: [install::Need; 3] = [("dpkg-deb", "dpkg"), ("rpmbuild", "rpm"), ("strip", "binutils")];
+const IMAGES_NEED: [install::Need; 3] = [("tar", "tar"), ("readelf", "binutils"), ("strip", "binutils")];
 /// For what makes one package.
 const WITHIN: Duration = Duration::from_secs(300);
-/// Under cargo's target directory.
+/// Where packages and images go, in the repository.
 const INTO: &str = "target/packages";
+const IMAGES_INTO: &str = "target/images";
 
 /// What is to be made of what.
 #[derive(Debug)]
@@ -46,7 +51,7 @@ struct Order {
 /// # Errors
 /// Something is missing or cannot be written; the tool's own words are above.
 pub(crate) fn all(arguments: &[&str]) -> anyhow::Result<()> {
-    let order = Order::read(arguments)?;
+    let order = Order::read(arguments, INTO)?;
     let mut steps = Steps::begin(PACKAGES.len() + 1);
     let missing = install::missing(&NEEDED);
     if !missing.is_empty() {
@@ -56,7 +61,7 @@ pub(crate) fn all(arguments: &[&str]) -> anyhow::Result<()> {
     steps.next("programs");
     let programs = match &order.programs {
         Some(programs) => programs.clone(),
-        None => build()?,
+        None => programs::build(Linkage::Shared)?,
     };
     fs::create_dir_all(&order.into).with_context(|| format!("cannot make {}", order.into.display()))?;
     let work = order.into.join("work");
@@ -71,12 +76,41 @@ pub(crate) fn all(arguments: &[&str]) -> anyhow::Result<()> {
     fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))
 }
 
+/// Makes all images.
+///
+/// # Errors
+/// Something is missing or cannot be written, or a program is not static; the tool's own words are above.
+pub(crate) fn images(arguments: &[&str]) -> anyhow::Result<()> {
+    let order = Order::read(arguments, IMAGES_INTO)?;
+    let mut steps = Steps::begin(PACKAGES.len() + 1);
+    let missing = install::missing(&IMAGES_NEED);
+    if !missing.is_empty() {
+        steps.note(&format!("installing {}", missing.join(", ")));
+        install::install(&missing, &steps)?;
+    }
+    steps.next("static programs");
+    let programs = match &order.programs {
+        Some(programs) => programs.clone(),
+        None => programs::build(Linkage::Static)?,
+    };
+    fs::create_dir_all(&order.into).with_context(|| format!("cannot make {}", order.into.display()))?;
+    let work = order.into.join("work");
+    for package in &PACKAGES {
+        steps.next(package.name);
+        let made = image::make(package, &order, &programs, &work.join(package.name), &steps)?;
+        let bytes = fs::metadata(&made)?.len();
+        steps.note(&format!("{} ({} KiB)", made.display(), bytes / 1024));
+    }
+    fs::remove_dir_all(&work).with_context(|| format!("cannot remove {}", work.display()))
+}
+
 impl Order {
-    fn read(arguments: &[&str]) -> anyhow::Result<Self> {
+    /// What the command line asks for; without `--into` it goes there, under the repository.
+    fn read(arguments: &[&str], into: &str) -> anyhow::Result<Self> {
         let root = root();
         let mut order = Self {
             programs: None,
-            into: root.join(INTO),
+            into: root.join(into),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             date: date()?,
             quick: false,
@@ -122,20 +156,6 @@ fn date() -> anyhow::Result<u64> {
     Ok(now.as_secs())
 }
 
-/// Builds what is shipped.
-fn build() -> anyhow::Result<PathBuf> {
-    let mut build = cargo();
-    build.args(["build", "--locked", "--profile", "dist"]);
-    for package in ["berth-cli", "berth-scheduler", "berth-agent", "berth-gateway"] {
-        build.args(["--package", package]);
-    }
-    ensure!(
-        build.status()?.success(),
-        "the programs cannot be built; the reason is above"
-    );
-    Ok(root().join("target/dist"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,15 +163,15 @@ mod tests {
     #[test]
     fn a_version_that_the_tools_would_read_differently_is_refused() {
         for version in ["", "v1.0", "1.0-2", "1.0 beta"] {
-            let error = Order::read(&["--version", version]).unwrap_err().to_string();
+            let error = Order::read(&["--version", version], INTO).unwrap_err().to_string();
             assert!(error.contains("--version is"), "{version}: {error}");
         }
-        assert_eq!(Order::read(&["--version", "1.0~rc1"]).unwrap().version, "1.0~rc1");
+        assert_eq!(Order::read(&["--version", "1.0~rc1"], INTO).unwrap().version, "1.0~rc1");
     }
 
     #[test]
     fn an_unknown_argument_is_named() {
-        let error = Order::read(&["--fast"]).unwrap_err().to_string();
+        let error = Order::read(&["--fast"], INTO).unwrap_err().to_string();
         assert!(error.contains("'--fast'"), "{error}");
     }
 }

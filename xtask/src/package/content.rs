@@ -5,6 +5,8 @@
 pub(super) struct Package {
     /// Of the package, its program, and what is called after it.
     pub(super) name: &'static str,
+    /// Where its program is in the workspace.
+    pub(super) crate_name: &'static str,
     pub(super) summary: &'static str,
     pub(super) description: &'static str,
     /// Files of `systemd/`.
@@ -24,12 +26,17 @@ pub(super) struct Package {
     pub(super) deb_recommends: &'static str,
     /// What it needs of distributions with RPM.
     pub(super) rpm_requires: &'static [&'static str],
+    /// Where its program keeps what is to outlive it.
+    pub(super) state: Option<&'static str>,
+    /// Whether its program is the superuser in an image of its own. Whoever may use Docker's socket is so on the host.
+    pub(super) root_in_image: bool,
 }
 
 /// All packages.
 pub(super) static PACKAGES: [Package; 4] = [
     Package {
         name: "berth",
+        crate_name: "berth-cli",
         summary: "command line of Berth, ECS on your own Docker hosts",
         description: "Berth turns Docker hosts into one cluster with the API of Amazon ECS. This is its command line.",
         systemd: &[],
@@ -41,9 +48,12 @@ pub(super) static PACKAGES: [Package; 4] = [
         deb_depends: "",
         deb_recommends: "",
         rpm_requires: &[],
+        state: None,
+        root_in_image: false,
     },
     Package {
         name: "berth-scheduler",
+        crate_name: "berth-scheduler",
         summary: "control plane of Berth, ECS on your own Docker hosts",
         description: "Berth turns Docker hosts into one cluster with the API of Amazon ECS. This is its control plane: the \
                       journal, placement, and the API.",
@@ -56,9 +66,12 @@ pub(super) static PACKAGES: [Package; 4] = [
         deb_depends: "init-system-helpers (>= 1.54), systemd",
         deb_recommends: "",
         rpm_requires: &["systemd"],
+        state: Some("/var/lib/berth-scheduler"),
+        root_in_image: false,
     },
     Package {
         name: "berth-agent",
+        crate_name: "berth-agent",
         summary: "runs the tasks of a Docker host for Berth, ECS on your own hosts",
         description: "Berth turns Docker hosts into one cluster with the API of Amazon ECS. This runs the tasks of a host.",
         systemd: &[
@@ -87,9 +100,12 @@ pub(super) static PACKAGES: [Package; 4] = [
         deb_depends: "init-system-helpers (>= 1.54), systemd, iproute2, nftables",
         deb_recommends: "docker.io | docker-ce | moby-engine",
         rpm_requires: &["systemd", "iproute", "nftables"],
+        state: Some("/var/lib/berth-agent"),
+        root_in_image: true,
     },
     Package {
         name: "berth-gateway",
+        crate_name: "berth-gateway",
         summary: "load balancer of Berth, ECS on your own Docker hosts",
         description: "Berth turns Docker hosts into one cluster with the API of Amazon ECS. This forwards connections to the \
                       healthy tasks of services.",
@@ -102,6 +118,8 @@ pub(super) static PACKAGES: [Package; 4] = [
         deb_depends: "init-system-helpers (>= 1.54), systemd",
         deb_recommends: "",
         rpm_requires: &["systemd"],
+        state: Some("/var/lib/berth-gateway"),
+        root_in_image: false,
     },
 ];
 

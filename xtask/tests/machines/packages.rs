@@ -6,17 +6,18 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::machine::{Machine, debian};
-use crate::place::{Place, package};
+use crate::place::{Place, images, package};
 use crate::shell::{run, until};
 
 const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) fn check() -> Result<()> {
     let (old, new) = (package("0.1.0~old")?, package("0.1.0")?);
+    let images = images()?;
     look_right(&new)?;
     let place = Place::make("installed")?;
     let machine = Machine::boot(&place, &debian()?, 1, |root| {
-        for (from, version) in [(&old, "old"), (&new, "new")] {
+        for (from, version) in [(&old, "old"), (&new, "new"), (&images, "images")] {
             run(Command::new("cp")
                 .arg("-R")
                 .arg(from)
@@ -26,6 +27,7 @@ pub(crate) fn check() -> Result<()> {
     })?;
     install(&machine)?;
     let instance = configure(&machine, &place)?;
+    images_run(&machine)?;
     upgrade(&machine, &place, &instance)?;
     log_has_fields(&machine, &instance)?;
     remove(&machine, &place)
@@ -101,6 +103,17 @@ fn configure(machine: &Machine, place: &Place) -> Result<String> {
     place.run_tasks(1).with_context(|| log(machine))?;
     ensure!(machine.sleepers()?.len() == 1, "{:?}", machine.sleepers());
     instances.into_iter().next().context("there is an instance")
+}
+
+/// Docker takes the images and starts what is in them.
+fn images_run(machine: &Machine) -> Result<()> {
+    for name in ["berth", "berth-scheduler", "berth-agent", "berth-gateway"] {
+        machine.run(&format!("docker load --input /root/images/{name}_0.1.0_*.tar"))?;
+        let said = machine.run(&format!("docker run --rm {name}:0.1.0 2>&1 || true"))?;
+        ensure!(said.contains(&format!("{name}: applet not found")), "{said}");
+        machine.run(&format!("docker image rm {name}:0.1.0"))?;
+    }
+    Ok(())
 }
 
 fn upgrade(machine: &Machine, place: &Place, instance: &str) -> Result<()> {
