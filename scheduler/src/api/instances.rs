@@ -125,20 +125,48 @@ fn health(conditions: Option<(Conditions, Timestamp)>) -> ecs::ContainerInstance
         };
     };
     let impaired = said.conditions.iter().any(|condition| condition.status != "OK");
-    let details = said
-        .conditions
-        .into_iter()
-        .map(|condition| ecs::InstanceHealthCheckResult {
-            r#type: Some(condition.r#type),
+    let mut details: Vec<ecs::InstanceHealthCheckResult> = Vec::new();
+    for condition in said.conditions {
+        let kind = check_of(condition.r#type);
+        let detail = ecs::InstanceHealthCheckResult {
+            r#type: Some(kind.clone()),
             status: Some(condition.status),
             status_reason: Some(condition.reason).filter(|reason| !reason.is_empty()),
             last_updated: Some(at.as_epoch_seconds()),
             last_status_change: Some(condition.since),
-        });
+        };
+        match details.iter_mut().find(|known| known.r#type.as_ref() == Some(&kind)) {
+            Some(known) => join(known, detail),
+            None => details.push(detail),
+        }
+    }
     ecs::ContainerInstanceHealthStatus {
         overall_status: Some(if impaired { "IMPAIRED" } else { "OK" }.to_owned()),
-        details: details.collect(),
+        details,
     }
+}
+
+/// What ECS calls the check of a part of a host (ECS API, `InstanceHealthCheckResult`), so that clients that know only its
+/// names can read them: the disk is the container runtime's.
+fn check_of(part: String) -> String {
+    match part.as_str() {
+        "DISK" => "CONTAINER_RUNTIME".to_owned(),
+        _ => part,
+    }
+}
+
+/// Two parts that are one check to ECS: impaired as soon as one is, with the words of both.
+fn join(known: &mut ecs::InstanceHealthCheckResult, other: ecs::InstanceHealthCheckResult) {
+    const OK: Option<&str> = Some("OK");
+    if other.status.as_deref() == OK {
+        return;
+    }
+    if known.status.as_deref() == OK {
+        *known = other;
+        return;
+    }
+    let reasons = known.status_reason.take().into_iter().chain(other.status_reason);
+    known.status_reason = Some(reasons.collect::<Vec<_>>().join("; ")).filter(|reason| !reason.is_empty());
 }
 
 pub(super) async fn update_state(
@@ -232,4 +260,35 @@ pub(super) async fn deregister(
             .instance(key)
             .map(|known| describe::instance(&state, known, &name, &api.namespace)),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detail(status: &str, reason: &str) -> ecs::InstanceHealthCheckResult {
+        ecs::InstanceHealthCheckResult {
+            status: Some(status.to_owned()),
+            status_reason: Some(reason.to_owned()).filter(|reason| !reason.is_empty()),
+            ..ecs::InstanceHealthCheckResult::default()
+        }
+    }
+
+    #[test]
+    fn the_check_of_two_parts_is_impaired_as_soon_as_one_is() {
+        let both = |mut one: ecs::InstanceHealthCheckResult, other| {
+            join(&mut one, other);
+            (one.status.unwrap_or_default(), one.status_reason.unwrap_or_default())
+        };
+        let is = |status: &str, reason: &str| (status.to_owned(), reason.to_owned());
+        let (ok, down, full) = (
+            || detail("OK", ""),
+            || detail("IMPAIRED", "down"),
+            || detail("IMPAIRED", "full"),
+        );
+        assert_eq!(both(ok(), ok()), is("OK", ""));
+        assert_eq!(both(down(), ok()), is("IMPAIRED", "down"));
+        assert_eq!(both(ok(), full()), is("IMPAIRED", "full"));
+        assert_eq!(both(down(), full()), is("IMPAIRED", "down; full"));
+    }
 }
