@@ -20,6 +20,7 @@ pub mod docker;
 pub mod ecs;
 pub mod files;
 pub mod gateway;
+pub mod golden;
 pub mod grpc;
 pub mod host;
 pub mod http;

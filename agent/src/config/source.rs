@@ -19,11 +19,12 @@ pub(super) const FILE_VARIABLE: &str = "BERTH_CONFIG";
 pub(super) const ECS_FILE_VARIABLE: &str = "BERTH_ECS_CONFIG";
 
 /// Variables of Berth's other programs, which an agent's environment may have as well.
-const OTHERS: [&str; 8] = [
+const OTHERS: [&str; 9] = [
     "BERTH_ACCOUNT",
     "BERTH_BED_DOOMED",
     "BERTH_BIN_DIR",
     "BERTH_DATA_DIR",
+    "BERTH_GOLDEN",
     "BERTH_HISTORY_DAYS",
     "BERTH_LISTEN",
     "BERTH_REGION",

@@ -20,10 +20,12 @@ SCALARS = {
 
 
 def check(path, shape, value):
-    """Fails where an answer has a member that the model has not, or of another type."""
+    """Fails where an answer has a member that the model has not, lacks one that it requires, or has one of another type."""
     kind = shape.type_name
     if kind == "structure":
         assert isinstance(value, dict), f"{path} is {value!r}, not an object"
+        for name in shape.required_members:
+            assert name in value, f"{path} lacks {name}, which {shape.name} requires"
         for name, member in value.items():
             assert name in shape.members, f"{path}.{name} is not a member of {shape.name}"
             check(f"{path}.{name}", shape.members[name], member)
