@@ -1,6 +1,6 @@
 //! `Dockerrun.aws.json` of Elastic Beanstalk: version 1, one container, and version 2, the containers of a task.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use berth_model::task_definition::{
     ContainerDefinition, HostVolume, KeyValuePair, MountPoint, PortMapping, TaskDefinition, Volume,
@@ -222,6 +222,7 @@ pub fn translate(text: &str, options: &Options) -> Result<Translation, Error> {
     Ok(Translation {
         project: options.name.clone(),
         services: vec![service],
+        left_out: BTreeSet::new(),
         notes,
     })
 }

@@ -7,7 +7,7 @@ mod include;
 mod merge;
 pub(crate) mod path;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::interpolate::Variables;
 use crate::node::{Node, Value};
@@ -38,6 +38,8 @@ pub struct Request {
     pub name: Option<String>,
     /// Profiles that are active; `*` is all of them.
     pub profiles: BTreeSet<String>,
+    /// Services that are asked for by name: their profiles are active too.
+    pub named: BTreeSet<String>,
     /// The environment, and what `.env` adds to it.
     pub variables: Variables,
 }
@@ -79,7 +81,7 @@ pub(crate) fn load(request: &Request, files: &dyn Files) -> Result<Loaded, Error
             Error::new(&request.directory, rule)
         })?,
     };
-    let inactive = take_inactive(&mut root, &request.profiles)?;
+    let inactive = take_inactive(&mut root, &request.profiles, &request.named)?;
     Ok(Loaded {
         name,
         root,
@@ -99,30 +101,41 @@ fn project_name(text: &str) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-/// Takes away the services that no active profile has.
-fn take_inactive(root: &mut Node, active: &BTreeSet<String>) -> Result<BTreeSet<String>, Error> {
-    let mut inactive = BTreeSet::new();
+/// Takes away the services that no active profile has; the profiles of those in `named` are active.
+fn take_inactive(
+    root: &mut Node,
+    active: &BTreeSet<String>,
+    named: &BTreeSet<String>,
+) -> Result<BTreeSet<String>, Error> {
     let Some(Node {
         value: Value::Map(services),
         ..
     }) = root.get_mut("services")
     else {
-        return Ok(inactive);
+        return Ok(BTreeSet::new());
     };
+    let mut active = active.clone();
+    let mut profiles_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, service) in services.iter_mut() {
         let Some(profiles) = service.remove("profiles") else {
             continue;
         };
         let wrong = || Error::new(format!("services.{name}.profiles"), "it must be a list of names");
-        let names: Option<Vec<&str>> = profiles
+        let names: Option<Vec<String>> = profiles
             .as_list()
-            .map(|list| list.iter().filter_map(Node::as_text).collect());
+            .map(|list| list.iter().filter_map(Node::as_text).map(str::to_owned).collect());
         let names = names.ok_or_else(wrong)?;
-        let is_active = names.is_empty() || active.contains("*") || names.iter().any(|name| active.contains(*name));
-        if !is_active {
-            inactive.insert(name.clone());
+        if named.contains(name) {
+            active.extend(names.iter().cloned());
         }
+        profiles_of.insert(name.clone(), names);
     }
+    let is_inactive = |(_, names): &(String, Vec<String>)| {
+        let is_active = names.is_empty() || active.contains("*") || names.iter().any(|name| active.contains(name));
+        !is_active
+    };
+    let inactive = profiles_of.into_iter().filter(is_inactive).map(|(name, _)| name);
+    let inactive: BTreeSet<String> = inactive.collect();
     services.retain(|(name, _)| !inactive.contains(name));
     Ok(inactive)
 }

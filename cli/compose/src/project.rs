@@ -26,6 +26,8 @@ pub struct Options {
     pub gateway: Option<String>,
     /// MiB that are reserved for a service that names no memory.
     pub default_memory: i32,
+    /// How many tasks services have, whatever the files say.
+    pub scale: BTreeMap<String, u16>,
 }
 
 /// A project while it is read.
@@ -132,6 +134,7 @@ pub fn translate(request: &Request, files: &dyn Files, options: &Options) -> Res
         return Err(Error::new("services", "there is none that is active"));
     }
     project.check_names(&loaded)?;
+    project.scale(&options.scale)?;
     let order = order::order(&mut project.drafts, &loaded.inactive)?;
     let mut drafts = BTreeMap::new();
     for (name, mut draft) in project.drafts {
@@ -159,6 +162,11 @@ pub fn translate(request: &Request, files: &dyn Files, options: &Options) -> Res
     }
     notes.sort_by_key(|note| !note.lost);
     Ok(Translation {
+        left_out: loaded
+            .inactive
+            .iter()
+            .map(|name| task::service_name(&loaded.name, name))
+            .collect(),
         project: loaded.name,
         services,
         notes,
@@ -166,6 +174,24 @@ pub fn translate(request: &Request, files: &dyn Files, options: &Options) -> Res
 }
 
 impl Project {
+    /// Has services have so many tasks.
+    fn scale(&mut self, counts: &BTreeMap<String, u16>) -> Result<(), Error> {
+        for (name, count) in counts {
+            let wrong = |rule: &str| Error::new(format!("services.{}", shortened(name)), rule);
+            let draft = self.drafts.iter_mut().find(|(other, _)| other == name);
+            match draft {
+                None => return Err(wrong("it cannot be scaled: there is no such service that is active")),
+                Some((_, draft)) if draft.is_global => {
+                    return Err(wrong(
+                        "it cannot be scaled: it is global, each instance has one task of it",
+                    ));
+                }
+                Some((_, draft)) => draft.replicas = Some(*count),
+            }
+        }
+        Ok(())
+    }
+
     /// No two services may have one name in the cluster, and dependencies and volumes must be there.
     fn check_names(&self, loaded: &Loaded) -> Result<(), Error> {
         let mut taken = BTreeSet::new();

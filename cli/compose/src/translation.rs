@@ -1,10 +1,12 @@
 //! What a file becomes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use berth_model::placement::{RawConstraint, RawStrategy};
 use berth_model::task_definition::TaskDefinition;
 use serde::Serialize;
+
+use crate::Error;
 
 /// A project as ECS has it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -14,6 +16,10 @@ pub struct Translation {
     pub project: String,
     /// Its services, those that others wait for first.
     pub services: Vec<Service>,
+    /// The names in the cluster of services that the files have beside these: no active profile has them, or they were not
+    /// asked for.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub left_out: BTreeSet<String>,
     /// What of the file is not honoured, and what means something else here.
     pub notes: Vec<Note>,
 }
@@ -133,6 +139,56 @@ pub struct Note {
     pub lost: bool,
 }
 
+impl Translation {
+    /// The services of these names, with those that they depend on unless they are to go alone. Notes on the others go too.
+    ///
+    /// # Errors
+    /// There is no such service.
+    pub fn only(mut self, names: &BTreeSet<String>, with_dependencies: bool) -> Result<Self, Error> {
+        let mut chosen = names.clone();
+        // Those that others wait for come first: from the last on, each is known to be chosen when its own needs are added.
+        for service in self.services.iter().rev() {
+            if with_dependencies && chosen.contains(&service.name) {
+                chosen.extend(service.depends_on.iter().map(|need| need.service.clone()));
+            }
+        }
+        if let Some(name) = names.iter().find(|name| self.service(name).is_none()) {
+            let rule = format!("there is no such service; there are {}", self.names().join(", "));
+            return Err(Error::new(
+                format!("services.{}", berth_model::id::shortened(name)),
+                rule,
+            ));
+        }
+        let all: Vec<String> = self.names().into_iter().map(str::to_owned).collect();
+        self.notes.retain(|note| {
+            // Names may have dots: the longest that fits is meant.
+            let about = all.iter().filter(|name| note.is_about(name));
+            about
+                .max_by_key(|name| name.len())
+                .is_none_or(|name| chosen.contains(name))
+        });
+        let (kept, others) = self
+            .services
+            .into_iter()
+            .partition(|service| chosen.contains(&service.name));
+        self.services = kept;
+        let others: Vec<Service> = others;
+        self.left_out
+            .extend(others.into_iter().map(|service| service.service_name));
+        Ok(self)
+    }
+
+    /// A service by its name in the file.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services.iter().find(|service| service.name == name)
+    }
+
+    fn names(&self) -> Vec<&str> {
+        self.services.iter().map(|service| service.name.as_str()).collect()
+    }
+}
+
 impl std::fmt::Display for Note {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {}", self.path, self.says)
@@ -147,6 +203,15 @@ impl Note {
             says: says.into(),
             lost: true,
         }
+    }
+
+    /// Whether it stands in the service of this name.
+    fn is_about(&self, service: &str) -> bool {
+        let inside = self
+            .path
+            .strip_prefix("services.")
+            .and_then(|rest| rest.strip_prefix(service));
+        inside.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     }
 
     /// Something to know.

@@ -8,7 +8,7 @@
     reason = "a test may panic, its helpers too, and read and write files"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use berth_compose::fields::{Row, compose, dockerrun};
@@ -29,11 +29,13 @@ fn translated(text: &str) -> Translation {
         home: None,
         name: None,
         profiles: BTreeSet::new(),
+        named: BTreeSet::new(),
         variables: Variables::default(),
     };
     let options = Options {
         gateway: None,
         default_memory: 128,
+        scale: BTreeMap::new(),
     };
     translate(&request, &Text(text.to_owned()), &options).unwrap_or_else(|error| panic!("{text}: {error}"))
 }

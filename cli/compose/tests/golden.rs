@@ -8,7 +8,7 @@
     reason = "a test may panic, its helpers too, and read and write files"
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use berth_compose::{Files, Options, Request, Translation, Variables, translate};
@@ -41,6 +41,7 @@ fn translated(name: &str, files: &[&str], gateway: Option<&str>, profiles: &[&st
             .iter()
             .map(|profile| (*profile).to_owned())
             .collect::<BTreeSet<_>>(),
+        named: BTreeSet::new(),
         variables: Variables::new(
             variables
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -50,6 +51,7 @@ fn translated(name: &str, files: &[&str], gateway: Option<&str>, profiles: &[&st
     let options = Options {
         gateway: gateway.map(str::to_owned),
         default_memory: 128,
+        scale: BTreeMap::new(),
     };
     translate(&request, &Folder(&folder), &options).unwrap()
 }

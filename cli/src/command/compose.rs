@@ -9,6 +9,7 @@ mod progress;
 pub(super) mod request;
 mod up;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use berth_proto::ecs::v1::DescribeTasksResponse;
 use clap::{Args, Subcommand};
 
 pub(super) use self::files::Disk;
+use self::files::Known;
 use crate::Ending;
 use crate::api::{Api, CallError};
 use crate::args::duration;
@@ -30,7 +32,8 @@ pub(super) const DEFAULT_MEMORY: i32 = 128;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  berth compose up --wait
+  berth compose up
+  berth compose up --detach web       web alone, and what it depends on
   berth compose -f compose.yaml -f compose.prod.yaml -p shop --gateway 10.0.0.9 up
   berth compose config                what the files become, as JSON; asks no scheduler
   berth compose ps
@@ -74,7 +77,7 @@ pub(super) struct ProjectArgs {
 pub(crate) enum ComposeCommand {
     /// Create what is missing and change what is different, in the order of depends_on
     #[command(after_help = "\
-What of the files is not honoured is told, field by field. Ctrl-C ends the waiting; what is done stays.
+What of the files is not honoured is told, field by field. Ctrl-C ends the waiting; what is done stays, and runs on.
 Exit status 1: a service or a job failed, or was not there in time.")]
     Up(UpArgs),
     /// Delete the project's services, stop its jobs and deregister its task definitions
@@ -88,6 +91,9 @@ Exit status 1: a service or a job failed, or was not there in time.")]
         /// Also tasks that are stopping or have stopped
         #[arg(long, short)]
         all: bool,
+        /// Only tasks of these services
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
     },
     /// Show what the files become, as JSON, with what is not honoured
     Config {
@@ -99,12 +105,21 @@ Exit status 1: a service or a job failed, or was not there in time.")]
 
 #[derive(Debug, Args)]
 pub(crate) struct UpArgs {
+    /// Only these services, their profiles active, and what they depend on [default: all of the active profiles]
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
     /// Wait for nothing but what depends_on asks for
     #[arg(long, short)]
     detach: bool,
-    /// Wait until all services run and are healthy, as without --detach
-    #[arg(long, conflicts_with = "detach")]
+    /// Wait until all services run and are healthy, although --detach is given; the same as neither
+    #[arg(long)]
     wait: bool,
+    /// Leave out what the named services depend on
+    #[arg(long, requires = "services")]
+    no_deps: bool,
+    /// How many tasks a service has, whatever the files say; may be repeated
+    #[arg(long, value_name = "SERVICE=COUNT", value_parser = scale)]
+    scale: Vec<(String, u16)>,
     /// How long to wait for any one service
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = duration)]
     wait_timeout: Duration,
@@ -114,6 +129,12 @@ pub(crate) struct UpArgs {
     /// Do nothing where a field is not honoured
     #[arg(long)]
     strict: bool,
+}
+
+fn scale(text: &str) -> Result<(String, u16), String> {
+    let (name, count) = text.rsplit_once('=').ok_or("it must be SERVICE=COUNT")?;
+    let count = count.parse().map_err(|_| "COUNT must be 0 to 65535")?;
+    Ok((name.to_owned(), count))
 }
 
 fn gateway(text: &str) -> Result<String, String> {
@@ -133,7 +154,7 @@ pub(super) async fn run(
     let ComposeArgs { project, command } = args;
     match command {
         ComposeCommand::Config { quiet } => {
-            let translation = files::translate(&project)?;
+            let translation = files::translate(&project, &BTreeSet::new(), BTreeMap::new())?;
             if quiet {
                 tell(&translation, output)?;
             } else {
@@ -142,7 +163,7 @@ pub(super) async fn run(
             Ok(Ending::Done)
         }
         ComposeCommand::Up(args) => {
-            let translation = files::translate(&project)?;
+            let translation = wanted(&project, &args)?;
             tell(&translation, output)?;
             let lost = translation.notes.iter().filter(|note| note.lost).count();
             if args.strict && lost > 0 {
@@ -154,11 +175,21 @@ pub(super) async fn run(
             let known = files::identify(&project)?;
             down::run(&known, wait_timeout, &connect().await?, output).await
         }
-        ComposeCommand::Ps { all } => {
+        ComposeCommand::Ps { all, services } => {
             let known = files::identify(&project)?;
-            ps(&known.name, all, &connect().await?, output).await
+            ps(&known, all, &services, &connect().await?, output).await
         }
     }
+}
+
+/// What `up` is to make: the project, or the services of it that are named.
+fn wanted(project: &ProjectArgs, args: &UpArgs) -> anyhow::Result<Translation> {
+    let named: BTreeSet<String> = args.services.iter().cloned().collect();
+    let translation = files::translate(project, &named, args.scale.iter().cloned().collect())?;
+    if named.is_empty() {
+        return Ok(translation);
+    }
+    Ok(translation.only(&named, !args.no_deps)?)
 }
 
 /// Says what of the file is lost, and what means something else here.
@@ -170,12 +201,22 @@ pub(super) fn tell(translation: &Translation, output: &mut Output) -> anyhow::Re
     Ok(())
 }
 
-async fn ps(project: &str, all: bool, api: &Api, output: &mut Output) -> anyhow::Result<Ending> {
+async fn ps(known: &Known, all: bool, services: &[String], api: &Api, output: &mut Output) -> anyhow::Result<Ending> {
+    let families = families::of_project(api, &known.name).await?;
+    for name in services {
+        let of_files = known.translation.as_ref().and_then(|files| files.service(name));
+        if of_files.is_none() && !families.iter().any(|family| family.service == *name) {
+            bail!("the project \"{}\" has no service \"{name}\"", known.name);
+        }
+    }
     let mut arns = Vec::new();
-    for family in families::of_project(api, project).await? {
-        arns.extend(api.list_tasks(Some(&family), "RUNNING").await?);
+    for family in families {
+        if !services.is_empty() && !services.contains(&family.service) {
+            continue;
+        }
+        arns.extend(api.list_tasks(Some(&family.name), "RUNNING").await?);
         if all {
-            arns.extend(api.list_tasks(Some(&family), "STOPPED").await?);
+            arns.extend(api.list_tasks(Some(&family.name), "STOPPED").await?);
         }
     }
     // Between the two calls a task may have been forgotten: nobody asked for it by name.

@@ -103,6 +103,12 @@ async fn application(
     api: &Api,
     output: &mut Output,
 ) -> anyhow::Result<Option<Service>> {
+    if is_bundle(file) {
+        bail!(
+            "{file}: source bundles are not read: unpack it, and deploy the Dockerrun.aws.json in it, or the \
+             docker-compose.yml with `berth compose up`"
+        );
+    }
     let path = std::path::absolute(PathBuf::from(file)).with_context(|| file.to_owned())?;
     let text = compose::Disk
         .read(&path.display().to_string())
@@ -149,6 +155,17 @@ async fn application(
     service
         .context("the scheduler does not say what became of the service")
         .map(Some)
+}
+
+/// Whether it is called as the archives are that Elastic Beanstalk takes (Elastic Beanstalk, "Create an application source
+/// bundle").
+fn is_bundle(file: &str) -> bool {
+    let extension = Path::new(file).extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| {
+        ["zip", "war"]
+            .iter()
+            .any(|bundle| extension.eq_ignore_ascii_case(bundle))
+    })
 }
 
 /// The name of the directory that the file lies in, as far as ECS takes it.

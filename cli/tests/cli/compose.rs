@@ -165,6 +165,51 @@ fn up_tells_orphans_and_leaves_other_peoples_services_alone() -> anyhow::Result<
 }
 
 #[test]
+fn up_of_a_service_leaves_the_others_and_ps_shows_it_alone() -> anyhow::Result<()> {
+    let fake = Fake::start()?;
+    let text = "services: {a: {image: x}, b: {image: x}, c: {image: x, profiles: [more]}}";
+    let directory = project(&[("a.yaml", text)])?;
+    let file = path(&directory, "a.yaml");
+    let compose = |arguments: &[&str]| {
+        let project = ["compose", "-f", &file, "-p", "p"];
+        berth(&fake.url, &[&project, arguments].concat())
+    };
+    let made = || -> Vec<String> {
+        let state = fake.state();
+        let names = state
+            .creations
+            .iter()
+            .map(|creation| creation.service_name().to_owned());
+        names.collect()
+    };
+    let ran = compose(&["up", "-d", "b", "--scale", "b=3"])?;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(made(), ["p-b"]);
+    assert_eq!(fake.state().creations[0].desired_count(), 3);
+    compose(&["up", "-d", "c"])?;
+    assert_eq!(made(), ["p-b", "p-c"]);
+    // Neither what was not asked for nor what no active profile has is an orphan.
+    for up in [
+        &["up", "-d", "b", "--remove-orphans"][..],
+        &["up", "-d", "--remove-orphans"],
+    ] {
+        let ran = compose(up)?;
+        assert!(!ran.stderr.contains("the files do not have it"), "{ran:?}");
+    }
+    assert_eq!(fake.state().services.len(), 3);
+    let ran = compose(&["up", "-d", "d"])?;
+    assert!(
+        ran.stderr
+            .contains("services.d: there is no such service; there are a, b"),
+        "{ran:?}"
+    );
+    let ran = compose(&["ps", "d"])?;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("the project \"p\" has no service \"d\""), "{ran:?}");
+    Ok(())
+}
+
+#[test]
 fn up_that_is_strict_does_nothing_where_a_field_is_not_honoured() -> anyhow::Result<()> {
     let fake = Fake::start()?;
     let directory = project(&[("compose.yaml", FILE)])?;
@@ -191,6 +236,19 @@ fn files_that_are_wrong_or_missing_are_named() -> anyhow::Result<()> {
         assert_eq!(ran.code, Some(1));
         assert!(ran.stderr.contains(expected), "{ran:?}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_source_bundle_is_refused_by_name_with_what_to_do() -> anyhow::Result<()> {
+    let fake = Fake::start()?;
+    let directory = project(&[("site.ZIP", "PK")])?;
+    let ran = berth(&fake.url, &["deploy", &path(&directory, "site.ZIP")])?;
+    assert_eq!(ran.code, Some(1));
+    assert!(
+        ran.stderr.contains("site.ZIP: source bundles are not read: unpack it"),
+        "{ran:?}"
+    );
     Ok(())
 }
 

@@ -14,6 +14,7 @@
 
 mod access;
 mod agent;
+mod compose;
 mod definitions;
 mod expressions;
 mod input;
@@ -100,5 +101,23 @@ fn policies_that_are_read_are_written_the_same_again_and_judge_every_call() {
         corpus: "policies",
         tokens: access::POLICY_TOKENS,
         check: access::check_policy,
+    });
+}
+
+#[test]
+fn compose_files_become_valid_definitions_or_are_refused_at_a_place() {
+    hold(&Target {
+        corpus: "compose",
+        tokens: compose::COMPOSE_TOKENS,
+        check: compose::check_compose,
+    });
+}
+
+#[test]
+fn dockerruns_become_valid_definitions_or_are_refused_at_a_place() {
+    hold(&Target {
+        corpus: "dockerrun",
+        tokens: compose::DOCKERRUN_TOKENS,
+        check: compose::check_dockerrun,
     });
 }

@@ -27,6 +27,7 @@ fn request(files: &[&str]) -> Request {
         home: Some("/home/me".to_owned()),
         name: None,
         profiles: BTreeSet::new(),
+        named: BTreeSet::new(),
         variables: Variables::new([("TAG".to_owned(), "7".to_owned())].into()),
     }
 }
@@ -162,6 +163,16 @@ fn services_of_profiles_are_there_when_one_is_active() {
     assert_eq!(services(&[]), ("a".to_owned(), 2));
     assert_eq!(services(&["debug"]), ("a b".to_owned(), 1));
     assert_eq!(services(&["*"]), ("a b c".to_owned(), 0));
+}
+
+#[test]
+fn the_profiles_of_a_service_that_is_named_are_active() {
+    let file = "services: {a: {image: x}, b: {image: x, profiles: [debug]}, c: {image: x, profiles: [debug, more]},\
+                d: {image: x, profiles: [more]}}\n";
+    let mut request = request(&["/c"]);
+    request.named = ["b".to_owned()].into();
+    let loaded = load(&request, &texts(&[("/c", file)])).unwrap();
+    assert_eq!(loaded.inactive, ["d".to_owned()].into());
 }
 
 #[test]

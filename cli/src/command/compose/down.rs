@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use berth_proto::ecs::v1::Service;
 use tokio::time::{Instant, sleep};
 
-use super::families;
+use super::families::{self, Family};
 use super::files::Known;
 use super::request::{PROJECT, SERVICE, tag};
 use crate::Ending;
@@ -59,12 +59,13 @@ async fn down(known: &Known, limit: Duration, api: &Api, output: &mut Output) ->
             output.progress(&format!("{}: deleted", label(service)))?;
         }
     }
-    for family in families {
-        let tasks = api.list_tasks(Some(&family), "RUNNING").await?;
+    for Family { name: family, .. } in families {
+        let mut tasks = api.list_tasks(Some(&family), "RUNNING").await?;
         for task in &tasks {
             api.stop_task(task.clone(), Some(format!("compose down of {project}")))
                 .await?;
         }
+        tasks.extend(stopping(api, &family).await?);
         if !tasks.is_empty() {
             wait::until_settled(api, output, &tasks, Goal::Stopped, limit).await?;
         }
@@ -72,6 +73,14 @@ async fn down(known: &Known, limit: Duration, api: &Api, output: &mut Output) ->
         output.progress(&format!("{family}: {count} revision(s) deregistered"))?;
     }
     Ok(())
+}
+
+/// Tasks of the family that were told to stop and still run: a service is INACTIVE once all of its are told.
+async fn stopping(api: &Api, family: &str) -> anyhow::Result<Vec<String>> {
+    let told = api.list_tasks(Some(family), "STOPPED").await?;
+    let mut tasks = api.describe_tasks(&told).await?.tasks;
+    tasks.retain(|task| task.last_status() != "STOPPED");
+    Ok(tasks.into_iter().map(|task| task.task_arn().to_owned()).collect())
 }
 
 fn label(service: &Service) -> &str {

@@ -1,17 +1,28 @@
 //! The task definitions of a project: those that carry its tag.
 
-use super::request::{PROJECT, tag};
+use super::request::{PROJECT, SERVICE, tag};
 use crate::api::Api;
 
+/// A family of a project.
+#[derive(Debug)]
+pub(super) struct Family {
+    pub(super) name: String,
+    /// The service of the files that it is of.
+    pub(super) service: String,
+}
+
 /// The families whose newest ACTIVE revision is of the project.
-pub(super) async fn of_project(api: &Api, project: &str) -> anyhow::Result<Vec<String>> {
+pub(super) async fn of_project(api: &Api, project: &str) -> anyhow::Result<Vec<Family>> {
     let mut ours = Vec::new();
     for family in api.list_families(&format!("{project}-")).await? {
         // Another client may have deregistered it since.
         if let Some(answer) = api.newest_definition(&family).await?
             && tag(&answer.tags, PROJECT) == Some(project)
         {
-            ours.push(family);
+            ours.push(Family {
+                service: tag(&answer.tags, SERVICE).unwrap_or_default().to_owned(),
+                name: family,
+            });
         }
     }
     Ok(ours)

@@ -1,6 +1,6 @@
 //! The files of a project on the disk, and the environment that they are read with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ pub(super) fn identify(args: &ProjectArgs) -> anyhow::Result<Known> {
             translation: None,
         }),
         _ => {
-            let translation = translate(args)?;
+            let translation = translate(args, &BTreeSet::new(), BTreeMap::new())?;
             Ok(Known {
                 name: translation.project.clone(),
                 translation: Some(translation),
@@ -70,20 +70,26 @@ pub(super) fn identify(args: &ProjectArgs) -> anyhow::Result<Known> {
     }
 }
 
-/// Reads and translates the project.
-pub(super) fn translate(args: &ProjectArgs) -> anyhow::Result<Translation> {
+/// Reads and translates the project; the profiles of the named services are active, and services have as many tasks as
+/// `scale` says.
+pub(super) fn translate(
+    args: &ProjectArgs,
+    named: &BTreeSet<String>,
+    scale: BTreeMap<String, u16>,
+) -> anyhow::Result<Translation> {
     let options = Options {
         gateway: args.gateway.clone(),
         default_memory: args.default_memory,
+        scale,
     };
-    Ok(translate_files(&request(args)?, &Disk, &options)?)
+    Ok(translate_files(&request(args, named)?, &Disk, &options)?)
 }
 
 fn current() -> anyhow::Result<PathBuf> {
     std::env::current_dir().context("cannot tell the current directory")
 }
 
-fn request(args: &ProjectArgs) -> anyhow::Result<Request> {
+fn request(args: &ProjectArgs, named: &BTreeSet<String>) -> anyhow::Result<Request> {
     let here = current()?;
     // What is no text cannot stand in a file that is.
     let environment =
@@ -97,9 +103,9 @@ fn request(args: &ProjectArgs) -> anyhow::Result<Request> {
         }
         (None, _) => here.clone(),
     };
-    let named = args.env_file.iter().map(|file| (here.join(file), true));
+    let of_flags = args.env_file.iter().map(|file| (here.join(file), true));
     let usual = args.env_file.is_empty().then(|| (directory.join(".env"), false));
-    for (file, required) in named.chain(usual) {
+    for (file, required) in of_flags.chain(usual) {
         let path = text(&file)?;
         match Disk
             .read(&path)
@@ -136,6 +142,7 @@ fn request(args: &ProjectArgs) -> anyhow::Result<Request> {
         home: variables.get("HOME").map(str::to_owned),
         name,
         profiles,
+        named: named.clone(),
         variables,
     })
 }

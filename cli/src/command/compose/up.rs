@@ -58,7 +58,7 @@ async fn up(args: &UpArgs, translation: &Translation, api: &Api, output: &mut Ou
         let plan = apply::plan(api, service, project, there.get(&service.service_name)).await?;
         plans.insert(service.name.as_str(), plan);
     }
-    let runs = jobs_to_run(&translation.services, &plans);
+    let runs = jobs_to_run(&translation.services, &plans, &args.services);
     let mut deployments = BTreeMap::new();
     for service in &translation.services {
         let Some(plan) = plans.get(service.name.as_str()) else {
@@ -93,7 +93,7 @@ async fn up(args: &UpArgs, translation: &Translation, api: &Api, output: &mut Ou
             }
         }
     }
-    if args.detach {
+    if args.detach && !args.wait {
         return Ok(());
     }
     let services = translation
@@ -128,8 +128,9 @@ fn needs<'w>(service: &Wanted, all: &'w [Wanted], deployments: &BTreeMap<&str, S
     service.depends_on.iter().filter_map(need).collect()
 }
 
-/// The jobs that are to run: those that are new, and those that something waits for which is created or changed.
-fn jobs_to_run<'w>(services: &'w [Wanted], plans: &BTreeMap<&str, Plan>) -> BTreeSet<&'w str> {
+/// The jobs that are to run: those that are asked for by name, those that are new, and those that something waits for which
+/// is created or changed.
+fn jobs_to_run<'w>(services: &'w [Wanted], plans: &BTreeMap<&str, Plan>, named: &[String]) -> BTreeSet<&'w str> {
     let mut runs: BTreeSet<&str> = BTreeSet::new();
     // From those that wait to what they wait for.
     for service in services.iter().rev().filter(|service| service.kind == Kind::Job) {
@@ -146,7 +147,7 @@ fn jobs_to_run<'w>(services: &'w [Wanted], plans: &BTreeMap<&str, Plan>) -> BTre
             Kind::Service => plan(other).is_none_or(|plan| plan.step != Step::Nothing),
         });
         // One that nobody waits for is a job by its mode alone.
-        if is_new || is_waited_for {
+        if is_new || is_waited_for || named.contains(&service.name) {
             runs.insert(&service.name);
         }
     }
@@ -184,7 +185,7 @@ async fn orphans(args: &UpArgs, translation: &Translation, api: &Api, output: &m
         .collect();
     for service in down::services_of(api, &translation.project).await? {
         let name = service.service_name();
-        if wanted.contains(name) || tag(&service.tags, PROJECT).is_none() {
+        if wanted.contains(name) || translation.left_out.contains(name) || tag(&service.tags, PROJECT).is_none() {
             continue;
         }
         if args.remove_orphans {
