@@ -5,6 +5,7 @@
 //! worth nothing until [`TaskDefinition::validated`] has passed it.
 
 pub mod capability;
+pub mod compatibility;
 mod container;
 mod dependency;
 pub mod fargate;

@@ -3,7 +3,8 @@
 
 use serde_json::Value;
 
-use super::{NetworkMode, TaskDefinition};
+use super::compatibility::refused;
+use super::{ContainerDefinition, NetworkMode, ResourceRequirement, TaskDefinition};
 use crate::fault::Fault;
 
 /// The platform that all tasks of Fargate run on.
@@ -64,12 +65,58 @@ pub fn check(definition: &TaskDefinition) -> Result<(), Fault> {
             sizes(cpu)
         )));
     }
+    check_members(definition)?;
     match ephemeral_storage(definition) {
         Some(size) if !(21..=200).contains(&size) => Err(Fault::client(format!(
             "ephemeralStorage.sizeInGiB {size} should be between 21 and 200."
         ))),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Checks that the definition has nothing of which a task without a host of its own could make no use (ECS guide, "Fargate
+/// task definition differences", parameters that are not valid).
+fn check_members(definition: &TaskDefinition) -> Result<(), Fault> {
+    let from_host = definition.volumes.iter().any(|volume| volume.source_path().is_some());
+    let by_docker = definition
+        .volumes
+        .iter()
+        .any(|volume| volume.docker_volume_configuration.is_some());
+    let of_the_task = [
+        ("placementConstraints", !definition.placement_constraints.is_empty()),
+        ("host.sourcePath for volumes", from_host),
+        ("dockerVolumeConfiguration", by_docker),
+        ("ipcMode", definition.ipc_mode.is_some()),
+        ("pidMode host", definition.pid_mode.as_deref() == Some("host")),
+    ];
+    let containers = definition.container_definitions.iter();
+    let all = of_the_task.into_iter().chain(containers.flat_map(of_container));
+    match all.into_iter().find(|(_, given)| *given) {
+        Some((member, _)) => Err(refused("Fargate", member)),
+        None => Ok(()),
+    }
+}
+
+fn of_container(container: &ContainerDefinition) -> [(&'static str, bool); 10] {
+    let linux = container.linux_parameters.as_ref();
+    [
+        ("links", !container.links.is_empty()),
+        ("privileged", container.privileged == Some(true)),
+        ("disableNetworking", container.disable_networking == Some(true)),
+        ("dnsServers", !container.dns_servers.is_empty()),
+        ("dnsSearchDomains", !container.dns_search_domains.is_empty()),
+        (
+            "dockerSecurityOptions",
+            !container.docker_security_options.is_empty(),
+        ),
+        (
+            "resourceRequirements of type GPU",
+            container.resource_requirements.iter().any(ResourceRequirement::is_gpu),
+        ),
+        ("devices", linux.is_some_and(|linux| !linux.devices.is_empty())),
+        ("maxSwap", linux.is_some_and(|linux| linux.max_swap.is_some())),
+        ("swappiness", linux.is_some_and(|linux| linux.swappiness.is_some())),
+    ]
 }
 
 /// The disk that the definition asks for, in GiB; none where it asks for none.
@@ -156,6 +203,28 @@ mod tests {
             (
                 json!({"cpu": "1 vCPU", "memory": "1 GB"}),
                 "With 1024 CPU units memory is 2048 to 8192 in steps of 1024.",
+            ),
+            (
+                json!({"volumes": [{"name": "v", "host": {"sourcePath": "/srv"}}]}),
+                "Fargate compatible task definitions do not support host.sourcePath for volumes.",
+            ),
+            (
+                json!({"containerDefinitions": [{"name": "app", "image": "a", "privileged": true}]}),
+                "Fargate compatible task definitions do not support privileged.",
+            ),
+            (
+                json!({"containerDefinitions": [
+                    {"name": "app", "image": "a", "linuxParameters": {"devices": [{"hostPath": "/dev/kvm"}]}}
+                ]}),
+                "Fargate compatible task definitions do not support devices.",
+            ),
+            (
+                json!({"ipcMode": "host"}),
+                "Fargate compatible task definitions do not support ipcMode.",
+            ),
+            (
+                json!({"requiresCompatibilities": ["EXTERNAL"]}),
+                "EXTERNAL compatible task definitions do not support networkMode awsvpc.",
             ),
             (
                 json!({"ephemeralStorage": {"sizeInGiB": 20}}),

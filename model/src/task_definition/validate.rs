@@ -12,7 +12,7 @@ mod volume;
 
 use std::collections::BTreeSet;
 
-use super::{ContainerDefinition, NetworkMode, TaskDefinition, fargate, size};
+use super::{ContainerDefinition, NetworkMode, TaskDefinition, compatibility, fargate, size};
 use crate::fault::Fault;
 use crate::id::{Family, shortened};
 use crate::placement;
@@ -68,7 +68,8 @@ impl TaskDefinition {
     fn check_platform(&self) -> Result<(), Fault> {
         for compatibility in &self.requires_compatibilities {
             match compatibility.as_str() {
-                "EC2" | "EXTERNAL" | "MANAGED_INSTANCES" => {}
+                "EC2" | "MANAGED_INSTANCES" => {}
+                "EXTERNAL" => compatibility::check_external(self)?,
                 "FARGATE" => fargate::check(self)?,
                 other => {
                     return Err(one_of(

@@ -10,7 +10,7 @@ use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{HostPort, Protocol};
 use berth_model::status::{ContainerStatus, LaunchType, TaskStatus};
 use berth_model::tag::Tag;
-use berth_model::task_definition::{ContainerDefinition, NetworkMode, TaskDefinition, fargate};
+use berth_model::task_definition::{ContainerDefinition, NetworkMode, TaskDefinition, compatibility, fargate};
 use berth_model::time::Timestamp;
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::decide::protection::Protections;
@@ -21,15 +21,6 @@ use berth_scheduler_core::state::{Cluster, Instance, RegisteredDefinition, State
 
 use super::request::convert;
 use super::{capacity, network};
-
-/// The launch types that tasks of a definition can have, as ECS reports them.
-fn compatibilities(definition: &TaskDefinition) -> Vec<String> {
-    let names = match fargate::check(definition) {
-        Ok(()) => ["EC2", "FARGATE"],
-        Err(_) => ["EXTERNAL", "EC2"],
-    };
-    names.map(str::to_owned).to_vec()
-}
 
 /// The failure of something that does not exist.
 pub(crate) fn missing(arn: String) -> ecs::Failure {
@@ -133,7 +124,8 @@ pub(crate) fn task_definition(registered: &RegisteredDefinition, namespace: &Nam
     shape.registered_at = Some(registered.registered_at.as_epoch_seconds());
     shape.deregistered_at = registered.deregistered_at.map(Timestamp::as_epoch_seconds);
     shape.delete_requested_at = registered.delete_requested_at.map(Timestamp::as_epoch_seconds);
-    shape.compatibilities = compatibilities(&registered.definition);
+    let launch_types = compatibility::of(&registered.definition).into_iter();
+    shape.compatibilities = launch_types.map(|one| one.name().to_owned()).collect();
     shape.requires_attributes = registered
         .required_attributes
         .iter()

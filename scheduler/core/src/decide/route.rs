@@ -6,7 +6,7 @@ use std::time::Duration;
 use berth_model::capacity::{StrategyItem, has_weight, split};
 use berth_model::fault::Fault;
 use berth_model::status::LaunchType;
-use berth_model::task_definition::{TaskDefinition, fargate};
+use berth_model::task_definition::{TaskDefinition, compatibility, fargate};
 
 use super::capacity::check_associated;
 use crate::launch::{CapacityWish, Provider, launches_on};
@@ -92,14 +92,15 @@ impl Route {
             LaunchType::External if !required.is_empty() && required.iter().all(|name| name == "FARGATE") => {
                 Err(unfit(LaunchType::External))
             }
-            LaunchType::External => Ok(()),
+            LaunchType::External => match compatibility::check_external(definition) {
+                Ok(()) => Ok(()),
+                Err(fault) => Err(because(LaunchType::External, &fault)),
+            },
             LaunchType::Fargate if !required.is_empty() && !required.iter().any(|name| name == "FARGATE") => {
                 Err(unfit(LaunchType::Fargate))
             }
             LaunchType::Fargate => {
-                fargate::check(definition).map_err(|fault| {
-                    Fault::invalid(format!("{} {}", unfit(LaunchType::Fargate).message, fault.message))
-                })?;
+                fargate::check(definition).map_err(|fault| because(LaunchType::Fargate, &fault))?;
                 if strategies > 0 {
                     return Err(Fault::invalid(
                         "Placement strategies are not supported with FARGATE launch type.",
@@ -136,6 +137,10 @@ fn unfit(launch_type: LaunchType) -> Fault {
         "Task definition does not support launch_type {}.",
         launch_type.name()
     ))
+}
+
+fn because(launch_type: LaunchType, fault: &Fault) -> Fault {
+    Fault::invalid(format!("{} {}", unfit(launch_type).message, fault.message))
 }
 
 /// The provider of a part of a strategy, with what tells its instances.

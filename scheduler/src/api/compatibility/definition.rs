@@ -60,7 +60,12 @@ const TASK: &[Row] = &[
         r#"[{"type": "memberOf", "expression": "attribute:a exists"}]"#,
         "",
     ),
-    ("requiresCompatibilities", Yes, r#"["EC2"]"#, ""),
+    (
+        "requiresCompatibilities",
+        Differs,
+        r#"["EC2"]"#,
+        "`FARGATE` with any log driver; `compatibilities` says what the definition could run on",
+    ),
     ("cpu", Yes, r#""256""#, ""),
     ("memory", Yes, r#""512""#, ""),
     ("pidMode", Yes, r#""task""#, ""),
