@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
 use crate::id::{
-    ClusterName, DefinitionId, DefinitionRevision, Family, InstanceId, PolicyName, ProviderName, ScheduleName,
-    ServiceName, TaskId, UserName, shortened,
+    ClusterName, DefinitionId, DefinitionRevision, DeploymentId, Family, InstanceId, PolicyName, ProviderName,
+    ScheduleName, ServiceName, TaskId, UserName, shortened,
 };
 
 pub use resource::Resource;
@@ -125,6 +125,12 @@ impl Namespace {
     #[must_use]
     pub fn service_deployment(&self, cluster: &ClusterName, service: &ServiceName, id: &str) -> String {
         self.write(format_args!("service-deployment/{cluster}/{service}/{id}"))
+    }
+
+    /// `arn:aws:ecs:REGION:ACCOUNT:task-set/CLUSTER/SERVICE/ecs-svc/ID`
+    #[must_use]
+    pub fn task_set(&self, cluster: &ClusterName, service: &ServiceName, id: DeploymentId) -> String {
+        self.write(format_args!("task-set/{cluster}/{service}/{id}"))
     }
 
     /// `arn:aws:ecs:REGION:ACCOUNT:service-revision/CLUSTER/SERVICE/ID`
@@ -258,6 +264,36 @@ impl Namespace {
             return Err(invalid());
         };
         Ok((ClusterName::parse(cluster)?, ServiceName::parse(service)?, id))
+    }
+
+    /// The task set of the service that `text` names: its id, or its ARN.
+    ///
+    /// # Errors
+    /// `InvalidParameterException` for what is neither, or is of another service.
+    pub fn parse_task_set(
+        &self,
+        cluster: &ClusterName,
+        service: &ServiceName,
+        text: &str,
+    ) -> Result<DeploymentId, Fault> {
+        let invalid = || {
+            Fault::invalid(format!(
+                "Invalid identifier: taskSet '{}' must be ecs-svc/ and digits, or an ARN that ends in them.",
+                shortened(text)
+            ))
+        };
+        if !text.starts_with("arn:") {
+            return text.parse().map_err(|_| invalid());
+        }
+        let (of_cluster, of_service, id) = self.parse_of_service("task-set", text)?;
+        if (&of_cluster, &of_service) != (cluster, service) {
+            return Err(Fault::invalid(format!(
+                "Invalid identifier: taskSet '{}' is of service {of_service} in cluster {of_cluster}. Your service is {service} \
+                 in cluster {cluster}.",
+                shortened(text)
+            )));
+        }
+        id.parse().map_err(|_| invalid())
     }
 
     /// The task definition that `family`, `family:revision` or an ARN names.

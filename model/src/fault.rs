@@ -34,6 +34,8 @@ pub enum FaultClass {
     ServiceNotActive,
     /// The deployment of a service does not exist.
     ServiceDeploymentNotFound,
+    /// No such task set.
+    TaskSetNotFound,
     /// The target of attributes does not exist.
     TargetNotFound,
     /// The target has as many attributes as it may.
@@ -93,6 +95,7 @@ impl FaultClass {
             Self::ClusterContainsServices => "ClusterContainsServicesException",
             Self::ServiceNotFound => "ServiceNotFoundException",
             Self::ServiceNotActive => "ServiceNotActiveException",
+            Self::TaskSetNotFound => "TaskSetNotFoundException",
             Self::ServiceDeploymentNotFound => "ServiceDeploymentNotFoundException",
             Self::TargetNotFound => "TargetNotFoundException",
             Self::AttributeLimitExceeded => "AttributeLimitExceededException",

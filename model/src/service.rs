@@ -2,6 +2,7 @@
 
 mod lost_grace;
 mod shift;
+mod task_set;
 pub mod validate;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use crate::status::named;
 
 pub use lost_grace::{LOST_GRACE_TAG, lost_grace};
 pub use shift::{Shift, ShiftStep};
+pub use task_set::{DeploymentController, Scale, StabilityStatus, TaskSetStatus};
 
 named! {
     /// How many tasks a service wants, and where (ECS API, `SchedulingStrategy`).

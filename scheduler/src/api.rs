@@ -34,6 +34,7 @@ mod services;
 mod signed;
 mod tags;
 mod targets;
+mod task_sets;
 mod tasks;
 mod usage;
 

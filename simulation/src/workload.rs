@@ -10,7 +10,7 @@ use berth_model::id::{ClusterName, Family, ServiceName, TaskId};
 use berth_model::load_balancer::TargetSettings;
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, PackBy, SpreadKey, Strategy};
-use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy};
+use berth_model::service::{DeploymentConfiguration, DeploymentController, PropagateTags, SchedulingStrategy};
 use berth_model::status::LaunchType;
 use berth_model::time::Timestamp;
 use berth_scheduler_core::decide::cluster::CreateCluster;
@@ -300,6 +300,7 @@ fn service_spec(desired: u32) -> ServiceSpec {
         targets: TargetSettings::default(),
         lost_grace_seconds: None,
         execute_command: false,
+        controller: DeploymentController::Ecs,
     }
 }
 
@@ -353,7 +354,7 @@ pub(crate) fn command(number: u64, request: &Request, mutant: Option<Mutant>) ->
                 by_default: false,
                 cluster: cluster(),
                 name: name(service, ServiceName::parse),
-                definition: reference("web"),
+                definition: Some(reference("web")),
                 spec: service_spec(*desired),
                 load_balancers: Arc::from([]),
                 client_token: None,

@@ -32,6 +32,10 @@ pub(super) fn a_service_is_scaled_as_by_application_auto_scaling(demo: &Demo) ->
     run(demo, include_str!("boto3/autoscaling.py"))
 }
 
+pub(super) fn a_service_is_deployed_by_task_sets(demo: &Demo) -> Result<()> {
+    run(demo, include_str!("boto3/task_sets.py"))
+}
+
 pub(super) fn a_service_lives_as_on_ecs(demo: &Demo) -> Result<()> {
     run(demo, include_str!("boto3/services.py"))
 }

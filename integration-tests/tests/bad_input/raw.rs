@@ -113,7 +113,7 @@ pub(super) fn targets(ecs: &Ecs) -> Result<()> {
         );
     }
     // ECS knows it, this scheduler does not have it.
-    let target = format!("{TARGET_PREFIX}CreateTaskSet");
+    let target = format!("{TARGET_PREFIX}ContinueServiceDeployment");
     let fault = fault(&ecs.send(Some(&target), b"{}")?)?;
     assert_eq!(
         (fault.status, fault.class.as_str()),

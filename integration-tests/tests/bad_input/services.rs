@@ -17,6 +17,8 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(load_balancers());
     cases.extend(tags());
     cases.extend(others());
+    cases.extend(external());
+    cases.extend(task_sets());
     cases
 }
 
@@ -100,6 +102,120 @@ fn elsewhere() -> Vec<Case> {
     .into_iter()
     .map(|(member, value)| create(&json!({member: value}), UNSUPPORTED, member))
     .collect()
+}
+
+/// What a service with task sets cannot say itself, and what only the scheduler's own deployments have.
+fn external() -> Vec<Case> {
+    let external = |mut more: Value| {
+        more["deploymentController"] = json!({"type": "EXTERNAL"});
+        more
+    };
+    let alone = |mut more: Value| {
+        more["taskDefinition"] = Value::Null;
+        external(more)
+    };
+    let breaker = json!({"deploymentCircuitBreaker": {"enable": true, "rollback": true}});
+    vec![
+        create(&json!({"deploymentController": {"type": "SOME"}}), INVALID, "SOME"),
+        create(&external(json!({})), INVALID, "taskDefinition cannot be specified"),
+        create(
+            &alone(json!({"launchType": "EC2"})),
+            INVALID,
+            "launchType cannot be specified",
+        ),
+        create(
+            &alone(json!({"networkConfiguration": {"awsvpcConfiguration": {"subnets": ["s"]}}})),
+            INVALID,
+            "networkConfiguration cannot be specified",
+        ),
+        create(
+            &alone(json!({"schedulingStrategy": "DAEMON", "desiredCount": null})),
+            INVALID,
+            "schedulingStrategy DAEMON is not supported with the EXTERNAL deployment controller",
+        ),
+        create(
+            &alone(json!({"deploymentConfiguration": breaker})),
+            INVALID,
+            "deploymentConfiguration.deploymentCircuitBreaker is not supported",
+        ),
+        create(
+            &alone(json!({"availabilityZoneRebalancing": "ENABLED"})),
+            INVALID,
+            "availabilityZoneRebalancing ENABLED is not supported",
+        ),
+    ]
+}
+
+/// Requests for task sets.
+fn task_sets() -> Vec<Case> {
+    let of = |operation: &'static str, more: Value, class: &'static str, says: &str| {
+        let mut input = json!({"cluster": "here", "service": "ghost", "taskSet": "ecs-svc/1", "scale": {"value": 1.0}});
+        for (member, value) in more.as_object().into_iter().flatten() {
+            input[member] = value.clone();
+        }
+        case(operation, input, class, says)
+    };
+    let create = |more: Value, class, says: &str| {
+        let mut input = json!({"cluster": "here", "service": "ghost", "taskDefinition": "good"});
+        for (member, value) in more.as_object().into_iter().flatten() {
+            input[member] = value.clone();
+        }
+        case("CreateTaskSet", input, class, says)
+    };
+    vec![
+        create(json!({"cluster": null}), EITHER, "cluster"),
+        create(json!({"service": null}), EITHER, "service"),
+        create(json!({"taskDefinition": null}), EITHER, "taskDefinition"),
+        create(json!({}), NOT_FOUND, "Service not found."),
+        create(
+            json!({"scale": {"value": 100.5}}),
+            INVALID,
+            "scale.value 100.5 should be between 0 and 100.",
+        ),
+        create(
+            json!({"scale": {"value": 1.0, "unit": "TASKS"}}),
+            INVALID,
+            "scale.unit 'TASKS' should be one of [PERCENT].",
+        ),
+        create(
+            json!({"serviceRegistries": [{"registryArn": "x"}]}),
+            UNSUPPORTED,
+            "serviceRegistries",
+        ),
+        create(
+            json!({"cluster": "ghost"}),
+            "ClusterNotFoundException",
+            "Cluster not found.",
+        ),
+        of("UpdateTaskSet", json!({}), NOT_FOUND, "Service not found."),
+        of("UpdateTaskSet", json!({"taskSet": null}), EITHER, "taskSet"),
+        of("UpdateTaskSet", json!({"scale": null}), EITHER, "scale"),
+        of(
+            "UpdateTaskSet",
+            json!({"taskSet": "one"}),
+            INVALID,
+            "Invalid identifier: taskSet 'one'",
+        ),
+        of(
+            "UpdateTaskSet",
+            json!({"scale": {"value": -1.0}}),
+            INVALID,
+            "scale.value -1",
+        ),
+        of("DeleteTaskSet", json!({"scale": null}), NOT_FOUND, "Service not found."),
+        case(
+            "DescribeTaskSets",
+            json!({"cluster": "here", "service": "ghost", "include": ["ALL"]}),
+            INVALID,
+            "ALL",
+        ),
+        case(
+            "UpdateServicePrimaryTaskSet",
+            json!({"cluster": "here", "service": "ghost", "primaryTaskSet": "ecs-svc/1"}),
+            NOT_FOUND,
+            "Service not found.",
+        ),
+    ]
 }
 
 fn load_balancers() -> Vec<Case> {

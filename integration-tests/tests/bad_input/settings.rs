@@ -159,7 +159,6 @@ fn account() -> Vec<Case> {
 pub(super) fn unsupported(ecs: &Ecs) -> Result<()> {
     let client = Client::new(ecs.address())?;
     for (operation, class) in [
-        ("CreateTaskSet", UNSUPPORTED),
         ("ContinueServiceDeployment", UNSUPPORTED),
         ("CreateDaemon", UNSUPPORTED),
         ("ListDaemonTaskDefinitions", CLIENT),

@@ -2,7 +2,7 @@
 
 use super::{DefinitionReference, Namespace};
 use crate::fault::Fault;
-use crate::id::{ClusterName, InstanceId, ProviderName, ServiceName, TaskId, shortened};
+use crate::id::{ClusterName, DeploymentId, InstanceId, ProviderName, ServiceName, TaskId, shortened};
 
 /// What an ARN names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub enum Resource {
     Definition(DefinitionReference),
     /// A capacity provider.
     Provider(ProviderName),
+    /// A task set of a service of a cluster.
+    TaskSet(ClusterName, ServiceName, DeploymentId),
 }
 
 impl Resource {
@@ -32,6 +34,7 @@ impl Resource {
             Self::Instance(..) => "a container instance",
             Self::Definition(_) => "a task definition",
             Self::Provider(_) => "a capacity provider",
+            Self::TaskSet(..) => "a task set",
         }
     }
 }
@@ -44,8 +47,8 @@ impl Namespace {
     pub fn parse_resource(&self, arn: &str) -> Result<Resource, Fault> {
         let invalid = || {
             Fault::invalid(format!(
-                "The ARN provided is invalid. '{}' is not the ARN of a cluster, service, task, container instance, task \
-                 definition or capacity provider.",
+                "The ARN provided is invalid. '{}' is not the ARN of a cluster, service, task set, task, container \
+                 instance, task definition or capacity provider.",
                 shortened(arn)
             ))
         };
@@ -76,6 +79,11 @@ impl Namespace {
                 let instance = self.parse_instance(&cluster, arn)?;
                 Ok(Resource::Instance(cluster, instance))
             }
+            "task-set" => {
+                let (cluster, service, _) = self.parse_of_service(kind, arn)?;
+                let set = self.parse_task_set(&cluster, &service, arn)?;
+                Ok(Resource::TaskSet(cluster, service, set))
+            }
             "task-definition" => self.parse_definition(arn).map(Resource::Definition),
             "capacity-provider" => self.parse_provider(arn).map(Resource::Provider),
             _ => Err(invalid()),
@@ -96,6 +104,7 @@ mod tests {
         let ours = Namespace::new("us-east-1", "000000000000").unwrap();
         let cluster = ClusterName::parse("prod").unwrap();
         let service = ServiceName::parse("web").unwrap();
+        let (web, set) = (service.clone(), DeploymentId::from_random(9));
         let (task, instance) = (TaskId::from_bits(7), InstanceId::from_bits(8));
         let definition = ours.parse_definition("web:3").unwrap();
         let provider = ProviderName::parse("hosts").unwrap();
@@ -105,6 +114,10 @@ mod tests {
             (
                 ours.service(&cluster, &service),
                 Resource::Service(cluster.clone(), service),
+            ),
+            (
+                ours.task_set(&cluster, &web, set),
+                Resource::TaskSet(cluster.clone(), web, set),
             ),
             (ours.task(&cluster, task), Resource::Task(cluster.clone(), task)),
             (ours.instance(&cluster, instance), Resource::Instance(cluster, instance)),

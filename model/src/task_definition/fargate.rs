@@ -105,10 +105,7 @@ fn of_container(container: &ContainerDefinition) -> [(&'static str, bool); 10] {
         ("disableNetworking", container.disable_networking == Some(true)),
         ("dnsServers", !container.dns_servers.is_empty()),
         ("dnsSearchDomains", !container.dns_search_domains.is_empty()),
-        (
-            "dockerSecurityOptions",
-            !container.docker_security_options.is_empty(),
-        ),
+        ("dockerSecurityOptions", !container.docker_security_options.is_empty()),
         (
             "resourceRequirements of type GPU",
             container.resource_requirements.iter().any(ResourceRequirement::is_gpu),

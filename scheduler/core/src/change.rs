@@ -322,8 +322,9 @@ pub enum Change {
         service: ServiceName,
         /// What it is to be.
         spec: Arc<ServiceSpec>,
-        /// Its first deployment.
-        deployment: Box<Deployment>,
+        /// Its first deployment; none where task sets are made by somebody else.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deployment: Option<Box<Deployment>>,
         /// The token by which the caller may ask again.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         client_token: Option<ClientToken>,

@@ -23,6 +23,7 @@ pub mod start;
 pub mod stop;
 pub mod tag;
 pub mod target;
+pub mod task_set;
 pub mod upkeep;
 
 mod deal;

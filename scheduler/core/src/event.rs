@@ -92,6 +92,8 @@ pub enum DeploymentEvent {
 pub enum Action {
     /// It is as it should be.
     SteadyState,
+    /// One of its task sets is as it should be.
+    TaskSetSteadyState,
     /// Its policies have changed its count.
     DesiredCountUpdated(u32),
     /// A task found no instance.
@@ -211,6 +213,7 @@ impl Action {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::SteadyState => "SERVICE_STEADY_STATE",
+            Self::TaskSetSteadyState => "TASKSET_STEADY_STATE",
             Self::DesiredCountUpdated(_) => "SERVICE_DESIRED_COUNT_UPDATED",
             Self::PlacementFailure { .. } => "SERVICE_TASK_PLACEMENT_FAILURE",
             Self::StartImpaired => "SERVICE_TASK_START_IMPAIRED",
@@ -222,7 +225,7 @@ impl Action {
     #[must_use]
     pub const fn severity(&self) -> &'static str {
         match self {
-            Self::SteadyState | Self::DesiredCountUpdated(_) | Self::Message => "INFO",
+            Self::SteadyState | Self::TaskSetSteadyState | Self::DesiredCountUpdated(_) | Self::Message => "INFO",
             Self::StartImpaired => "WARN",
             Self::PlacementFailure { .. } => "ERROR",
         }

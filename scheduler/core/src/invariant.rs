@@ -270,7 +270,9 @@ fn check_services(state: &State, wrong: &mut Vec<String>) {
             .iter()
             .filter(|deployment| deployment.is_primary())
             .count();
-        if primaries > 1 || (primaries == 0 && service.is_active()) {
+        // Whoever makes task sets says which is the primary, if any.
+        let may_have_none = !service.is_active() || service.spec.is_external();
+        if primaries > 1 || (primaries == 0 && !may_have_none) {
             wrong.push(format!("service {name} has {primaries} PRIMARY deployments"));
         }
     }

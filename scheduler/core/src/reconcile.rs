@@ -20,6 +20,7 @@ mod rolling;
 mod scale_in;
 pub mod shift;
 mod targets;
+mod task_sets;
 #[cfg(test)]
 mod tests;
 
@@ -30,7 +31,7 @@ use berth_model::id::{DeploymentId, InstanceId, ServiceName, TaskId};
 use berth_model::load_balancer::LoadBalancer;
 use berth_model::placement::Strategy;
 use berth_model::quantity::{CpuUnits, MemoryMib};
-use berth_model::service::{SchedulingStrategy, ServiceStatus};
+use berth_model::service::{DeploymentController, SchedulingStrategy, ServiceStatus};
 use berth_model::status::{HealthStatus, StopCode};
 use berth_model::time::Timestamp;
 
@@ -261,6 +262,14 @@ impl Step {
 /// What the service needs at this time.
 #[must_use]
 pub fn step(view: &View<'_>, now: Timestamp) -> Step {
+    match view.spec.controller {
+        DeploymentController::Ecs => held(view, now),
+        DeploymentController::External => task_sets::step(view, now),
+    }
+}
+
+/// What a service needs that is to consist of its primary deployment.
+fn held(view: &View<'_>, now: Timestamp) -> Step {
     let mut pass = Pass::of(view, now);
     match view.status {
         ServiceStatus::Active => {

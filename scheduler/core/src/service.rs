@@ -1,6 +1,9 @@
 //! What a service is told to be and what is remembered of its deployments: words that the journal, the state and
 //! [`crate::reconcile`] share.
 
+mod task_set;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +12,7 @@ use berth_model::id::{DefinitionId, DeploymentId, ServiceRevisionId, TaskId};
 use berth_model::load_balancer::{LoadBalancer, TargetSettings};
 use berth_model::placement::{RawConstraint, RawStrategy};
 use berth_model::service::{
-    DeploymentConfiguration, DeploymentStatus, PropagateTags, RolloutState, SchedulingStrategy,
+    DeploymentConfiguration, DeploymentController, DeploymentStatus, PropagateTags, RolloutState, SchedulingStrategy,
 };
 use berth_model::status::LaunchType;
 use berth_model::tag::Tag;
@@ -19,11 +22,16 @@ use serde::{Deserialize, Serialize};
 use crate::launch::launches_on;
 use crate::reconcile::events;
 
+pub use task_set::TaskSet;
+
 /// What the user asked for, besides what makes a deployment: that is in [`Deployment`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceSpec {
     /// Whether it is a count of tasks or one an instance.
     pub scheduling: SchedulingStrategy,
+    /// Who begins its deployments.
+    #[serde(default, skip_serializing_if = "DeploymentController::is_default")]
+    pub controller: DeploymentController,
     /// How many tasks; of no meaning to a DAEMON.
     pub desired: u32,
     /// How deployments go.
@@ -130,6 +138,9 @@ pub struct Deployment {
     /// What was said that is not to be said again for a while.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<Notice>,
+    /// What makes it a task set, where its service is deployed by somebody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_set: Option<Arc<TaskSet>>,
 }
 
 /// The part of the traffic that a deployment has taken over.
@@ -317,6 +328,7 @@ impl Deployment {
             rebalance: None,
             explained: Explained::default(),
             notices: Vec::new(),
+            task_set: None,
         }
     }
 
@@ -332,6 +344,22 @@ fn nothing_listens(load_balancers: &Arc<[LoadBalancer]>) -> bool {
 }
 
 impl ServiceSpec {
+    /// What a service would be that consists of this deployment alone: a task set says for itself where its tasks run,
+    /// and how many there are.
+    #[must_use]
+    pub fn of(&self, deployment: &Deployment) -> Cow<'_, Self> {
+        match &deployment.task_set {
+            None => Cow::Borrowed(self),
+            Some(set) => Cow::Owned(set.spec(self)),
+        }
+    }
+
+    /// Whether somebody else deploys it, by task sets.
+    #[must_use]
+    pub fn is_external(&self) -> bool {
+        self.controller == DeploymentController::External
+    }
+
     /// What its tasks are said to be launched on.
     #[must_use]
     pub fn launches_on(&self) -> LaunchType {

@@ -19,6 +19,8 @@ mod scaling;
 mod schedule;
 #[path = "histories/step.rs"]
 mod step;
+#[path = "histories/task_set.rs"]
+mod task_set;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -212,6 +214,7 @@ impl History {
                 tags: Vec::new(),
             }),
             Step::Capacity(act) => self.act(act),
+            Step::Deploy(act) => self.deploy(act),
             Step::Delete => self.submit(&DeleteCluster { name: cluster() }),
             Step::Register {
                 cpu,

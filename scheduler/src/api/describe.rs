@@ -2,6 +2,7 @@
 
 mod queued;
 pub(super) mod service;
+pub(super) mod task_set;
 
 use berth_model::arn::Namespace;
 use berth_model::gpu::GpuId;

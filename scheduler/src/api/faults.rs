@@ -66,6 +66,7 @@ pub(super) fn status(fault: &Fault) -> Status {
         FaultClass::ClusterNotFound
         | FaultClass::ServiceNotFound
         | FaultClass::ServiceDeploymentNotFound
+        | FaultClass::TaskSetNotFound
         | FaultClass::TargetNotFound
         | FaultClass::NamespaceNotFound
         | FaultClass::ResourceNotFound

@@ -41,6 +41,11 @@ macro_rules! for_each_operation {
                 "DescribeServiceDeployments" read describe_service_deployments DescribeServiceDeploymentsRequest DescribeServiceDeploymentsResponse = services::deployments::describe;
                 "DescribeServiceRevisions" read describe_service_revisions DescribeServiceRevisionsRequest DescribeServiceRevisionsResponse = services::deployments::describe_revisions;
                 "StopServiceDeployment" write stop_service_deployment StopServiceDeploymentRequest StopServiceDeploymentResponse = services::deployments::stop;
+                "CreateTaskSet" write create_task_set CreateTaskSetRequest CreateTaskSetResponse = task_sets::create;
+                "DescribeTaskSets" read describe_task_sets DescribeTaskSetsRequest DescribeTaskSetsResponse = task_sets::describe;
+                "UpdateTaskSet" write update_task_set UpdateTaskSetRequest UpdateTaskSetResponse = task_sets::update;
+                "DeleteTaskSet" write delete_task_set DeleteTaskSetRequest DeleteTaskSetResponse = task_sets::delete;
+                "UpdateServicePrimaryTaskSet" write update_service_primary_task_set UpdateServicePrimaryTaskSetRequest UpdateServicePrimaryTaskSetResponse = task_sets::set_primary;
                 "ListContainerInstances" read list_container_instances ListContainerInstancesRequest ListContainerInstancesResponse = instances::list;
                 "DescribeContainerInstances" read describe_container_instances DescribeContainerInstancesRequest DescribeContainerInstancesResponse = instances::describe;
                 "UpdateContainerInstancesState" write update_container_instances_state UpdateContainerInstancesStateRequest UpdateContainerInstancesStateResponse = instances::update_state;
@@ -64,11 +69,6 @@ macro_rules! for_each_operation {
             unserved {
                 "ExecuteCommand" execute_command ExecuteCommandRequest ExecuteCommandResponse;
                 "ContinueServiceDeployment" continue_service_deployment ContinueServiceDeploymentRequest ContinueServiceDeploymentResponse;
-                "CreateTaskSet" create_task_set CreateTaskSetRequest CreateTaskSetResponse;
-                "DescribeTaskSets" describe_task_sets DescribeTaskSetsRequest DescribeTaskSetsResponse;
-                "UpdateTaskSet" update_task_set UpdateTaskSetRequest UpdateTaskSetResponse;
-                "DeleteTaskSet" delete_task_set DeleteTaskSetRequest DeleteTaskSetResponse;
-                "UpdateServicePrimaryTaskSet" update_service_primary_task_set UpdateServicePrimaryTaskSetRequest UpdateServicePrimaryTaskSetResponse;
                 "RegisterContainerInstance" register_container_instance RegisterContainerInstanceRequest RegisterContainerInstanceResponse;
             }
         }

@@ -6,7 +6,6 @@ const UNSUPPORTED: FaultClass = FaultClass::UnsupportedFeature;
 /// For those that ECS has no `UnsupportedFeatureException` for.
 const CLIENT: FaultClass = FaultClass::Client;
 
-const TASK_SETS: &str = "services are deployed by the scheduler: deploymentController EXTERNAL is refused";
 const AGENTS: &str =
     "agents join and report by the stream berth.agent.v1.AgentLink, which that of Amazon ECS does not speak";
 const DAEMONS: &str = "a service with schedulingStrategy DAEMON runs a task on every container instance";
@@ -20,11 +19,6 @@ pub(super) const REFUSED: &[(&str, FaultClass, &str)] = &[
         UNSUPPORTED,
         "deployments have no lifecycle hooks at which they could wait",
     ),
-    ("CreateTaskSet", UNSUPPORTED, TASK_SETS),
-    ("DescribeTaskSets", UNSUPPORTED, TASK_SETS),
-    ("UpdateTaskSet", UNSUPPORTED, TASK_SETS),
-    ("DeleteTaskSet", UNSUPPORTED, TASK_SETS),
-    ("UpdateServicePrimaryTaskSet", UNSUPPORTED, TASK_SETS),
     ("RegisterContainerInstance", CLIENT, AGENTS),
     ("DiscoverPollEndpoint", CLIENT, AGENTS),
     ("SubmitTaskStateChange", CLIENT, AGENTS),

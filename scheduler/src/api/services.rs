@@ -10,7 +10,9 @@ use berth_model::fault::{Fault, FaultClass};
 use berth_model::id::{ClusterName, ServiceName, shortened};
 use berth_model::load_balancer::{self, LoadBalancer, RawLoadBalancer, TargetSettings};
 use berth_model::placement;
-use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy, lost_grace, validate};
+use berth_model::service::{
+    DeploymentConfiguration, DeploymentController, PropagateTags, SchedulingStrategy, lost_grace, validate,
+};
 use berth_model::status::LaunchType;
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::decide::service::{CreateService, DeleteService, ServiceUpdate, UpdateService};
@@ -43,11 +45,16 @@ pub(super) async fn create(
     refuse_elsewhere(&Elsewhere::of_create(&request))?;
     let cluster = api.cluster(given(request.cluster.as_ref()))?;
     let name = ServiceName::parse(required("serviceName", request.service_name.as_ref())?)?;
-    let definition = required("taskDefinition", request.task_definition.as_ref())?;
+    let definition = match controller(request.deployment_controller.as_ref())?.unwrap_or_default() {
+        DeploymentController::Ecs => Some(required("taskDefinition", request.task_definition.as_ref())?),
+        DeploymentController::External => refuse_of_task_sets(&request)?,
+    };
     let load_balancers = load_balancers(&request.load_balancers, &api.namespace)?;
     let command = CreateService {
         by_default: capacity.by_default,
-        definition: api.namespace.parse_definition(definition)?,
+        definition: definition
+            .map(|text| api.namespace.parse_definition(text))
+            .transpose()?,
         client_token: client_token(&request)?,
         spec: spec(request, capacity, &load_balancers)?,
         load_balancers,
@@ -80,9 +87,16 @@ fn spec(
         load_balancer::refuse_settings(&tags)?;
     }
     let asked = rebalancing(request.availability_zone_rebalancing.as_ref())?;
+    let controller = controller(request.deployment_controller.as_ref())?.unwrap_or_default();
+    // Of a service with task sets its name is all that must be said.
+    let (count, asked) = match controller {
+        DeploymentController::Ecs => (request.desired_count, asked),
+        DeploymentController::External => (request.desired_count.or(Some(0)), asked.or(Some(false))),
+    };
     Ok(ServiceSpec {
         scheduling,
-        desired: validate::first_count(request.desired_count, scheduling)?,
+        controller,
+        desired: validate::first_count(count, scheduling)?,
         zone_rebalancing: validate::rebalancing(asked, &parsed, &configuration, scheduling)?,
         configuration,
         constraints,
@@ -100,7 +114,7 @@ fn spec(
     })
 }
 
-fn load_balancers(given: &[ecs::LoadBalancer], namespace: &Namespace) -> Result<Arc<[LoadBalancer]>, Fault> {
+pub(super) fn load_balancers(given: &[ecs::LoadBalancer], namespace: &Namespace) -> Result<Arc<[LoadBalancer]>, Fault> {
     let unsupported = given.iter().any(|one| one.advanced_configuration.is_some());
     refuse_unsupported(&[("loadBalancers.advancedConfiguration", unsupported)])?;
     let raw = given.iter().map(|one| RawLoadBalancer {
@@ -133,7 +147,6 @@ struct Elsewhere<'r> {
     lattice: bool,
     execute_command: Option<bool>,
     service_connect: Option<&'r ecs::ServiceConnectConfiguration>,
-    controller: Option<&'r ecs::DeploymentController>,
 }
 
 impl<'r> Elsewhere<'r> {
@@ -144,7 +157,6 @@ impl<'r> Elsewhere<'r> {
             lattice: !request.vpc_lattice_configurations.is_empty(),
             execute_command: request.enable_execute_command,
             service_connect: request.service_connect_configuration.as_ref(),
-            controller: request.deployment_controller.as_ref(),
         }
     }
 
@@ -155,7 +167,6 @@ impl<'r> Elsewhere<'r> {
             lattice: !request.vpc_lattice_configurations.is_empty(),
             execute_command: request.enable_execute_command,
             service_connect: request.service_connect_configuration.as_ref(),
-            controller: request.deployment_controller.as_ref(),
         }
     }
 }
@@ -170,16 +181,42 @@ fn refuse_elsewhere(asked: &Elsewhere<'_>) -> Result<(), Fault> {
         ("vpcLatticeConfigurations", asked.lattice),
         ("serviceConnectConfiguration", connects),
         ("enableExecuteCommand", asked.execute_command == Some(true)),
-    ])?;
-    let Some(controller) = asked.controller else {
-        return Ok(());
+    ])
+}
+
+/// Who deploys the service, where the request says it.
+fn controller(asked: Option<&ecs::DeploymentController>) -> Result<Option<DeploymentController>, Fault> {
+    let Some(controller) = asked else {
+        return Ok(None);
     };
     let kind = required("deploymentController.type", controller.r#type.as_ref())?;
     one_of("deploymentController.type", kind, &["ECS", "CODE_DEPLOY", "EXTERNAL"])?;
-    match kind {
-        "ECS" => Ok(()),
-        other => Err(Fault::unsupported(format!(
-            "deploymentController.type {other} is not supported by this scheduler."
+    let known = DeploymentController::from_name(kind);
+    known.map(Some).ok_or_else(|| {
+        Fault::unsupported(format!(
+            "deploymentController.type {kind} is not supported by this scheduler."
+        ))
+    })
+}
+
+/// Refuses what a service says with deployment controller ECS and its task sets say with EXTERNAL (ECS API,
+/// CreateService).
+fn refuse_of_task_sets<'r>(request: &ecs::CreateServiceRequest) -> Result<Option<&'r str>, Fault> {
+    let members = [
+        ("taskDefinition", given(request.task_definition.as_ref()).is_some()),
+        ("loadBalancers", !request.load_balancers.is_empty()),
+        ("networkConfiguration", request.network_configuration.is_some()),
+        ("launchType", given(request.launch_type.as_ref()).is_some()),
+        (
+            "capacityProviderStrategy",
+            !request.capacity_provider_strategy.is_empty(),
+        ),
+        ("platformVersion", given(request.platform_version.as_ref()).is_some()),
+    ];
+    match members.into_iter().find(|(_, given)| *given) {
+        None => Ok(None),
+        Some((member, _)) => Err(Fault::invalid(format!(
+            "{member} cannot be specified for a service with the EXTERNAL deployment controller. Specify it with CreateTaskSet."
         ))),
     }
 }
@@ -210,6 +247,7 @@ pub(super) async fn update(
     caller: &Caller,
 ) -> Result<ecs::UpdateServiceResponse, Fault> {
     refuse_elsewhere(&Elsewhere::of_update(&request))?;
+    let controller = controller(request.deployment_controller.as_ref())?;
     let cluster = api.cluster(given(request.cluster.as_ref()))?;
     let service = required("service", request.service.as_ref())?;
     let strategy = strategy(&request.capacity_provider_strategy, &api.namespace)?;
@@ -239,6 +277,7 @@ pub(super) async fn update(
             capacity: strategy,
             propagate_tags: propagate_tags(request.propagate_tags.as_ref())?,
             managed_tags: request.enable_ecs_managed_tags,
+            controller,
         },
     };
     let key = api.submit(command, caller).await?;

@@ -7,7 +7,7 @@ use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::decide::definition::find;
 use berth_scheduler_core::decide::tag::TagResource;
 use berth_scheduler_core::keys::{InstanceKey, ServiceKey, TaskKey};
-use berth_scheduler_core::state::State;
+use berth_scheduler_core::state::{Service, State};
 
 use super::request::{required, tags};
 use super::{Api, Caller, describe};
@@ -94,6 +94,14 @@ pub(super) fn of<'s>(state: &'s State, resource: &Resource) -> Result<Option<&'s
         Resource::Provider(name) => {
             let tags = state.capacity_provider(name).map(|known| &*known.tags);
             tags.or(name.is_fargate().then_some(&[][..]))
+        }
+        Resource::TaskSet(name, service, set) => {
+            let cluster = state.active_cluster(name)?.key;
+            let service = service.clone();
+            let known = state.service(&ServiceKey { cluster, service });
+            let mut sets = known.into_iter().flat_map(Service::task_sets);
+            let found = sets.find(|(deployment, _)| deployment.id == *set);
+            found.map(|(_, found)| &*found.tags)
         }
         Resource::Definition(reference) => find(state, reference).map(|known| &*known.tags),
     })

@@ -194,7 +194,7 @@ fn action(said: &Said) -> Map<String, Value> {
             let reason = reason.unwrap_or("No Container Instances were found in your cluster.");
             detail.insert("reason".to_owned(), reason.into());
         }
-        Action::SteadyState | Action::StartImpaired | Action::Message => {}
+        Action::SteadyState | Action::TaskSetSteadyState | Action::StartImpaired | Action::Message => {}
     }
     detail
 }

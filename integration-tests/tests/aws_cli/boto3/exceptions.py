@@ -15,7 +15,9 @@ refused(x.ClientException, "Container list cannot be empty.", ecs.register_task_
         family="empty", containerDefinitions=[])
 refused(x.InvalidParameterException, "count", ecs.run_task, cluster=CLUSTER, taskDefinition="ghost", count=11)
 refused(x.ClusterContainsContainerInstancesException, "", ecs.delete_cluster, cluster=CLUSTER)
-refused(x.UnsupportedFeatureException, "deploymentController EXTERNAL", ecs.describe_task_sets, cluster=CLUSTER, service="any")
+refused(x.UnsupportedFeatureException, "lifecycle hooks", ecs.continue_service_deployment,
+        serviceDeploymentArn="any", hookId="any")
+refused(x.ServiceNotFoundException, "Service not found.", ecs.describe_task_sets, cluster=CLUSTER, service="any")
 
 # What is asked for and not there is a failure in an answer, not an exception.
 answer = ecs.describe_tasks(cluster=CLUSTER, tasks=["0123456789abcdef0123456789abcdef"])

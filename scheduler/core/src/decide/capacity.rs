@@ -14,7 +14,7 @@ use crate::change::Change;
 use crate::command::{Command, Decision, Env};
 use crate::keys::ClusterKey;
 use crate::launch::Launch;
-use crate::state::{CapacityProvider, State};
+use crate::state::{CapacityProvider, Service, State};
 
 /// Makes a capacity provider (ECS API, CreateCapacityProvider).
 #[derive(Debug, Clone)]
@@ -268,7 +268,9 @@ fn is_in_use(state: &State, cluster: ClusterKey, name: &ProviderName) -> bool {
     let has = |launch: &Launch| launch.provider.as_ref().is_some_and(|provider| provider.name == *name);
     let mut waiting = state.queue().tasks_of(cluster, None).filter(|task| task.is_waiting());
     let mut live = state.tasks_of(cluster, None).filter(|task| !task.is_stopped());
-    services.any(|service| service.spec.capacity.iter().any(|item| item.provider == *name))
+    let names = |items: &[StrategyItem]| items.iter().any(|item| item.provider == *name);
+    let of_sets = |service: &Service| service.task_sets().any(|(_, set)| names(&set.capacity));
+    services.any(|service| names(&service.spec.capacity) || of_sets(service))
         || waiting.any(|task| has(&task.wait.launch))
         || live.any(|task| has(&task.launch))
 }

@@ -155,8 +155,8 @@ impl Pass<'_> {
         }
         let placed = placing.place(state, &launch.place, *left, env);
         *left = left.saturating_sub(launch.place.count());
-        self.events
-            .extend(events::launched(&self.service.name, launch, &placed.tasks));
+        let started = events::launched(&self.service.name, launch, &placed.tasks);
+        self.events.extend(started.map(|message| about(&deployment, message)));
         self.changes.extend(placed.changes);
         if let Some(unplaced) = placed.unplaced {
             self.note_unplaced(&deployment, launch, &unplaced, env);
@@ -172,7 +172,7 @@ impl Pass<'_> {
             (Some(wake), Some(until)) => Some(wake.min(until)),
             (wake, until) => wake.or(until),
         };
-        self.events.extend(event);
+        self.events.extend(event.map(|message| about(deployment, message)));
         self.put(next);
     }
 
@@ -223,14 +223,25 @@ pub(crate) fn lacking(state: &State, service: &Service) -> Vec<(Request, u32)> {
         let back_off = deployment.back_off;
         back_off.is_some_and(|back_off| back_off.cause == BackOffCause::Placement)
     };
-    if !service.is_active() || service.is_daemon() || service.spec.capacity.is_empty() {
+    if !service.is_active() || service.is_daemon() {
         return Vec::new();
     }
-    let placing = service
-        .primary()
-        .filter(waits)
-        .and_then(|primary| Placing::of(state, service, primary));
-    placing.map_or_else(Vec::new, |placing| placing.lacking(state))
+    // Of a service that deploys itself it is the primary that launches, of others each task set.
+    let launches = |deployment: &&Deployment| deployment.is_primary() || deployment.task_set.is_some();
+    let divided = |deployment: &&Deployment| !service.spec.of(deployment).capacity.is_empty();
+    let lacking = service.current().filter(launches).filter(waits).filter(divided);
+    lacking
+        .filter_map(|deployment| Placing::of(state, service, deployment))
+        .flat_map(|placing| placing.lacking(state))
+        .collect()
+}
+
+/// What is said of a service because of one of its deployments.
+fn about(deployment: &Deployment, message: String) -> String {
+    match deployment.task_set {
+        None => message,
+        Some(_) => events::of_task_set(deployment.id, &message),
+    }
 }
 
 /// The service's group, by which placement counts its tasks.

@@ -12,12 +12,15 @@ use berth_model::placement::{
     MAX_CONSTRAINTS, RawConstraint, RawStrategy, Strategy, parse_constraints, parse_strategies,
 };
 use berth_model::service::validate::{self, RawConfiguration};
-use berth_model::service::{DeploymentStatus, PropagateTags, RolloutState, SchedulingStrategy, ServiceStatus};
+use berth_model::service::{
+    DeploymentController, DeploymentStatus, PropagateTags, RolloutState, SchedulingStrategy, ServiceStatus,
+};
 use berth_model::status::LaunchType;
 
 use super::definition::runnable;
 use super::launch::check_network;
 use super::route::Route;
+use super::task_set::rescaled;
 use crate::change::Change;
 use crate::command::{Command, Decision, Env};
 use crate::keys::{ClusterKey, ServiceKey};
@@ -36,8 +39,8 @@ pub struct CreateService {
     pub cluster: ClusterName,
     /// Its name.
     pub name: ServiceName,
-    /// What its tasks run.
-    pub definition: DefinitionReference,
+    /// What its tasks run; nothing where task sets say it.
+    pub definition: Option<DefinitionReference>,
     /// What it is to be.
     pub spec: ServiceSpec,
     /// What gateways listen for on its behalf.
@@ -77,6 +80,8 @@ pub struct ServiceUpdate {
     pub propagate_tags: Option<PropagateTags>,
     /// Whether its tasks get tags that name their cluster and service.
     pub managed_tags: Option<bool>,
+    /// Who deploys it, where that is said: it cannot change.
+    pub controller: Option<DeploymentController>,
 }
 
 /// UpdateService.
@@ -143,16 +148,23 @@ impl Command for CreateService {
                 self.cluster
             )));
         }
-        let registered = runnable(state, &self.definition)?;
-        let spec = self.routed(known_cluster)?;
-        check(registered, &spec, &self.load_balancers)?;
-        check_listeners(state, &key, &self.load_balancers)?;
-        let deployment = new_deployment(&registered.id, &self.load_balancers, env);
+        check_controller(&self.spec)?;
+        let (spec, deployment) = match &self.definition {
+            None => (self.spec.clone(), None),
+            Some(definition) => {
+                let registered = runnable(state, definition)?;
+                let spec = self.routed(known_cluster)?;
+                check(registered, &spec, &self.load_balancers)?;
+                check_listeners(state, &key, &self.load_balancers)?;
+                let deployment = new_deployment(&registered.id, &self.load_balancers, env);
+                (spec, Some(Box::new(deployment)))
+            }
+        };
         let created = Change::ServiceCreated {
             cluster,
             service: self.name.clone(),
             spec: Arc::new(spec),
-            deployment: Box::new(deployment),
+            deployment,
             client_token: self.client_token.clone(),
             at: env.now(),
         };
@@ -179,14 +191,22 @@ impl CreateService {
     }
 }
 
-fn new_deployment(definition: &DefinitionId, load_balancers: &Arc<[LoadBalancer]>, env: &mut Env<'_>) -> Deployment {
+pub(super) fn new_deployment(
+    definition: &DefinitionId,
+    load_balancers: &Arc<[LoadBalancer]>,
+    env: &mut Env<'_>,
+) -> Deployment {
     let id = DeploymentId::from_random(env.draw());
     let revision = ServiceRevisionId::from_random(env.draw());
     Deployment::new(id, revision, definition.clone(), Arc::clone(load_balancers), env.now())
 }
 
 /// Checks what the service is to be against the definition that it is to run.
-fn check(registered: &RegisteredDefinition, spec: &ServiceSpec, load_balancers: &[LoadBalancer]) -> Result<(), Fault> {
+pub(super) fn check(
+    registered: &RegisteredDefinition,
+    spec: &ServiceSpec,
+    load_balancers: &[LoadBalancer],
+) -> Result<(), Fault> {
     check_network(&registered.definition, spec.network.is_some())?;
     let constraints = spec.constraints.len() + registered.constraints.len();
     if constraints > MAX_CONSTRAINTS {
@@ -213,8 +233,34 @@ fn check(registered: &RegisteredDefinition, spec: &ServiceSpec, load_balancers: 
     Ok(())
 }
 
+/// Checks that a service which somebody else deploys asks for nothing that only the scheduler's own deployments have (ECS
+/// API, `DeploymentController`).
+fn check_controller(spec: &ServiceSpec) -> Result<(), Fault> {
+    if !spec.is_external() {
+        return Ok(());
+    }
+    let of_ecs = [
+        (
+            "schedulingStrategy DAEMON",
+            spec.scheduling == SchedulingStrategy::Daemon,
+        ),
+        (
+            "deploymentConfiguration.deploymentCircuitBreaker",
+            spec.configuration.circuit_breaker.enable,
+        ),
+        ("deploymentConfiguration.strategy", spec.configuration.shift.is_some()),
+        ("availabilityZoneRebalancing ENABLED", spec.zone_rebalancing),
+    ];
+    match of_ecs.into_iter().find(|(_, asked)| *asked) {
+        None => Ok(()),
+        Some((member, _)) => Err(Fault::invalid(format!(
+            "{member} is not supported with the EXTERNAL deployment controller. Remove it and try again."
+        ))),
+    }
+}
+
 /// Checks that nothing else of the cluster has a listener port of these: gateways listen for all of its services.
-fn check_listeners(state: &State, key: &ServiceKey, load_balancers: &[LoadBalancer]) -> Result<(), Fault> {
+pub(super) fn check_listeners(state: &State, key: &ServiceKey, load_balancers: &[LoadBalancer]) -> Result<(), Fault> {
     for load_balancer in load_balancers {
         let port = load_balancer.listener_port;
         let services = state.services_of(key.cluster);
@@ -243,7 +289,7 @@ fn check_listeners(state: &State, key: &ServiceKey, load_balancers: &[LoadBalanc
 }
 
 /// The service of the name, which must be ACTIVE.
-fn active<'s>(state: &'s State, key: &ServiceKey) -> Result<&'s Service, Fault> {
+pub(super) fn active<'s>(state: &'s State, key: &ServiceKey) -> Result<&'s Service, Fault> {
     let service = state.service(key).ok_or_else(Fault::service_not_found)?;
     match service.status {
         ServiceStatus::Active => Ok(service),
@@ -251,7 +297,7 @@ fn active<'s>(state: &'s State, key: &ServiceKey) -> Result<&'s Service, Fault> 
     }
 }
 
-fn key_of(cluster: ClusterKey, service: &ServiceName) -> ServiceKey {
+pub(super) fn key_of(cluster: ClusterKey, service: &ServiceName) -> ServiceKey {
     ServiceKey {
         cluster,
         service: service.clone(),
@@ -265,7 +311,16 @@ impl Command for UpdateService {
         let cluster = state.active_cluster(&self.cluster)?;
         let key = key_of(cluster.key, &self.service);
         let service = active(state, &key)?;
+        if let Some(controller) = self.update.controller.filter(|asked| *asked != service.spec.controller) {
+            return Err(Fault::unsupported(format!(
+                "deploymentController.type {controller} is not supported by this scheduler for a service that has {}.",
+                service.spec.controller
+            )));
+        }
         let mut spec = self.update.applied(&service.spec)?;
+        if spec.is_external() {
+            return self.of_task_sets(state, service, spec, env);
+        }
         if !self.update.capacity.is_empty() {
             let wish = CapacityWish {
                 strategy: self.update.capacity.clone(),
@@ -309,6 +364,50 @@ impl Command for UpdateService {
         Ok(Decision {
             changes: vec![updated],
             outcome: key,
+        })
+    }
+}
+
+impl UpdateService {
+    /// Updates a service that somebody else deploys (ECS API, UpdateService).
+    fn of_task_sets(
+        &self,
+        state: &State,
+        service: &Service,
+        spec: ServiceSpec,
+        env: &Env<'_>,
+    ) -> Result<Decision<ServiceKey>, Fault> {
+        let update = &self.update;
+        let of_sets = [
+            ("update task definition", update.definition.is_some()),
+            ("update load balancers", update.load_balancers.is_some()),
+            ("update network configuration", update.network.is_some()),
+            ("update capacity provider strategy", !update.capacity.is_empty()),
+            ("force a new deployment", update.force_new_deployment),
+        ];
+        if let Some((what, _)) = of_sets.into_iter().find(|(_, asked)| *asked) {
+            return Err(Fault::invalid(format!(
+                "Unable to {what} on services with a EXTERNAL deployment controller. Use CreateTaskSet to deploy instead."
+            )));
+        }
+        check_controller(&spec)?;
+        for (deployment, _) in service.task_sets() {
+            if let Some(registered) = state.definition(&deployment.definition) {
+                check(registered, &spec.of(deployment), &deployment.load_balancers)?;
+            }
+        }
+        if spec == *service.spec {
+            return Ok(Decision::unchanged(service.key()));
+        }
+        let updated = Change::ServiceUpdated {
+            cluster: service.cluster,
+            service: service.name.clone(),
+            deployments: rescaled(service, &spec, env.now()),
+            spec: Arc::new(spec),
+        };
+        Ok(Decision {
+            changes: vec![updated],
+            outcome: service.key(),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use berth_model::arn::{DefinitionReference, Resource};
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{ClusterName, DefinitionId, InstanceId, ServiceName, TaskId};
+use berth_model::id::{ClusterName, DefinitionId, DeploymentId, InstanceId, ServiceName, TaskId};
 use berth_model::load_balancer::{self, TargetSettings};
 use berth_model::service::{ServiceStatus, lost_grace};
 use berth_model::status::InstanceStatus;
@@ -14,7 +14,7 @@ use super::capacity::TagCapacityProvider;
 use crate::change::Change;
 use crate::command::{Command, Decision, Env};
 use crate::keys::{InstanceKey, ServiceKey, Tagged, TaskKey};
-use crate::service::ServiceSpec;
+use crate::service::{Deployment, ServiceSpec, TaskSet};
 use crate::state::State;
 
 /// Sets and removes tags.
@@ -34,6 +34,7 @@ impl Command for TagResource {
     fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<()>, Fault> {
         let (of, before) = match &self.resource {
             Resource::Service(cluster, service) => return self.tag_service(state, cluster, service),
+            Resource::TaskSet(cluster, service, set) => return self.tag_task_set(state, cluster, service, *set),
             Resource::Cluster(name) => (Tagged::Cluster(name.clone()), &*state.active_cluster(name)?.tags),
             Resource::Task(cluster, task) => task_tags(state, cluster, *task)?,
             Resource::Instance(cluster, instance) => instance_tags(state, cluster, *instance)?,
@@ -139,6 +140,46 @@ impl TagResource {
             service: key.service,
             spec: Arc::new(spec),
             deployments: Vec::new(),
+        };
+        Ok(Decision {
+            changes: vec![updated],
+            outcome: (),
+        })
+    }
+
+    fn tag_task_set(
+        &self,
+        state: &State,
+        cluster: &ClusterName,
+        service: &ServiceName,
+        set: DeploymentId,
+    ) -> Result<Decision<()>, Fault> {
+        let key = ServiceKey {
+            cluster: state.active_cluster(cluster)?.key,
+            service: service.clone(),
+        };
+        let known = state.service(&key).and_then(|known| {
+            let found = known.task_sets().find(|(deployment, _)| deployment.id == set);
+            found.map(|found| (known, found))
+        });
+        let (known, (deployment, before)) =
+            known.ok_or_else(|| not_found(&format!("service {service} of cluster {cluster} has no task set {set}")))?;
+        let tags = self.applied(&before.tags)?;
+        if tags == before.tags {
+            return Ok(Decision::unchanged(()));
+        }
+        let tagged = TaskSet {
+            tags,
+            ..TaskSet::clone(before)
+        };
+        let updated = Change::ServiceUpdated {
+            cluster: key.cluster,
+            service: key.service,
+            spec: Arc::clone(&known.spec),
+            deployments: vec![Deployment {
+                task_set: Some(Arc::new(tagged)),
+                ..deployment.clone()
+            }],
         };
         Ok(Decision {
             changes: vec![updated],

@@ -92,7 +92,7 @@ impl<'c> Before<'c> {
                 deployment,
                 ..
             } => OfService::new(state, *cluster, service)
-                .with(std::slice::from_ref(&**deployment), &[])
+                .with(deployment.as_deref().map_or(&[], std::slice::from_ref), &[])
                 .into(),
             Change::ServiceUpdated {
                 cluster,
@@ -239,7 +239,9 @@ impl<'c> OfService<'c> {
     }
 
     fn deployed(&self) -> impl Iterator<Item = Subject> {
-        self.deployments.iter().flat_map(|now| {
+        // ECS has no such event of task sets.
+        let own = self.deployments.iter().filter(|now| now.task_set.is_none());
+        own.flat_map(|now| {
             let before = self.before.as_ref().and_then(|service| service.deployment(now.id));
             deployment_events(&self.key.service, before, now)
         })
@@ -305,20 +307,30 @@ fn deployment_events(service: &ServiceName, before: Option<&Deployment>, now: &D
 
 /// What the message is, by what its deployment remembers to have said.
 fn action(event: &ServiceEvent, deployments: &[Deployment]) -> Action {
-    let notices = deployments.iter().flat_map(|deployment| &deployment.notices);
-    let mut said = notices.filter(|notice| notice.at == event.at && notice.message == event.message);
-    match said.next().map(|notice| notice.about) {
-        Some(service::Subject::SteadyState) => Action::SteadyState,
-        Some(service::Subject::Unplaced) => Action::PlacementFailure {
+    let notices = deployments
+        .iter()
+        .flat_map(|of| of.notices.iter().map(move |notice| (of, notice)));
+    let is_it = |deployment: &Deployment, message: &str| match &deployment.task_set {
+        None => *event.message == *message,
+        Some(_) => *event.message == events::of_task_set(deployment.id, message),
+    };
+    let mut said = notices.filter(|(of, notice)| notice.at == event.at && is_it(of, &notice.message));
+    match said.next().map(|(of, notice)| (notice.about, of.task_set.is_some())) {
+        Some((service::Subject::SteadyState, is_set)) => match is_set {
+            true => Action::TaskSetSteadyState,
+            false => Action::SteadyState,
+        },
+        Some((service::Subject::Unplaced, _)) => Action::PlacementFailure {
             reason: events::obstacle(&event.message),
         },
-        Some(service::Subject::CannotStart) => Action::StartImpaired,
-        Some(
+        Some((service::Subject::CannotStart, _)) => Action::StartImpaired,
+        Some((
             service::Subject::Deadlock
             | service::Subject::Protected
             | service::Subject::Storm
             | service::Subject::ZoneBalance,
-        )
+            _,
+        ))
         | None => Action::Message,
     }
 }

@@ -6,7 +6,7 @@ use berth_model::id::{ClusterName, Family};
 use berth_model::load_balancer::TargetSettings;
 use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{CpuUnits, MemoryMib};
-use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy};
+use berth_model::service::{DeploymentConfiguration, DeploymentController, PropagateTags, SchedulingStrategy};
 use berth_model::status::{DesiredStatus, LaunchType, TaskStatus};
 
 use super::*;
@@ -166,7 +166,7 @@ impl World {
             by_default: false,
             cluster: cluster(),
             name: service().service,
-            definition: definition(),
+            definition: Some(definition()),
             spec: ServiceSpec {
                 scheduling: SchedulingStrategy::Replica,
                 desired: 1,
@@ -184,6 +184,7 @@ impl World {
                 targets: TargetSettings::default(),
                 lost_grace_seconds: None,
                 execute_command: false,
+                controller: DeploymentController::Ecs,
             },
             load_balancers: Arc::new([]),
             client_token: None,

@@ -59,7 +59,7 @@ impl Teller {
         match change {
             Change::ServiceCreated { spec, deployment, .. } => {
                 self.spec = Some(Arc::clone(spec));
-                let begun = self.begun(deployment);
+                let begun = deployment.as_ref().and_then(|deployment| self.begun(deployment));
                 let mut lines = vec![told(format!("created with {}", count_words(spec)), "")];
                 lines.extend(begun);
                 lines
@@ -115,7 +115,7 @@ impl Teller {
     /// That a user's change began a deployment, or changed how one goes on.
     fn begun(&mut self, deployment: &Deployment) -> Option<Told> {
         let before = self.rollouts.insert(deployment.id, deployment.rollout.clone());
-        let is_new = before.is_none() && deployment.is_primary();
+        let is_new = before.is_none() && (deployment.is_primary() || deployment.task_set.is_some());
         let changed = before.is_some_and(|before| before != deployment.rollout);
         (is_new || changed).then(|| {
             let Rollout { state, reason } = &deployment.rollout;

@@ -71,6 +71,12 @@ pub(crate) fn obstacle(message: &str) -> Option<&'static str> {
     lack.map(|(reason, _)| *reason)
 }
 
+/// What is said of a service, said of one of its task sets: `(service NAME, taskSet ID) ...`.
+#[must_use]
+pub fn of_task_set(id: DeploymentId, message: &str) -> String {
+    message.replacen(')', &format!(", taskSet {id})"), 1)
+}
+
 /// What is said of tasks that a launch has started; nothing where it has started none.
 #[must_use]
 pub fn launched(service: &ServiceName, launch: &Launch, tasks: &[TaskId]) -> Option<String> {

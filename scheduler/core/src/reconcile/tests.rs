@@ -47,6 +47,7 @@ fn spec(desired: u32) -> ServiceSpec {
         targets: TargetSettings::default(),
         lost_grace_seconds: None,
         execute_command: false,
+        controller: DeploymentController::Ecs,
     }
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::keys::{ClusterKey, ServiceKey};
 use crate::launch::ClientToken;
 use crate::scaling::{Scaling, ScalingActivity};
-use crate::service::{Deployment, ServiceEvent, ServiceSpec};
+use crate::service::{Deployment, ServiceEvent, ServiceSpec, TaskSet};
 
 use super::{State, Task};
 
@@ -64,15 +64,15 @@ pub struct Service {
 }
 
 impl Service {
-    /// A new service without tasks.
+    /// A new service without tasks, and without a deployment where somebody else makes them.
     #[must_use]
-    pub fn new(key: ServiceKey, spec: Arc<ServiceSpec>, deployment: Deployment, created_at: Timestamp) -> Self {
+    pub fn new(key: ServiceKey, spec: Arc<ServiceSpec>, deployment: Option<Deployment>, created_at: Timestamp) -> Self {
         Self {
             cluster: key.cluster,
             name: key.service,
             status: ServiceStatus::Active,
             spec,
-            deployments: Arc::new([deployment]),
+            deployments: deployment.into_iter().collect(),
             events: Vector::new(),
             scaling: None,
             activities: Vector::new(),
@@ -116,6 +116,12 @@ impl Service {
     #[must_use]
     pub fn primary(&self) -> Option<&Deployment> {
         self.deployments.iter().find(|deployment| deployment.is_primary())
+    }
+
+    /// Its task sets that are there, those that drain too: none where it deploys itself.
+    pub fn task_sets(&self) -> impl Iterator<Item = (&Deployment, &Arc<TaskSet>)> {
+        self.current()
+            .filter_map(|deployment| Some((deployment, deployment.task_set.as_ref()?)))
     }
 
     /// A deployment that is remembered.

@@ -26,7 +26,9 @@ fn statuses(state: &State) -> BTreeMap<String, String> {
             statuses.insert(format!("task {}", task.id), format!("waits {}", task.is_waiting()));
         }
     }
-    for deployment in state.services().flat_map(|service| service.deployments.iter()) {
+    let deployments = state.services().flat_map(|service| service.deployments.iter());
+    // Of task sets only what their services say is told.
+    for deployment in deployments.filter(|deployment| deployment.task_set.is_none()) {
         let status = format!("{:?}", deployment.rollout.state);
         statuses.insert(format!("deployment {}", deployment.id), status);
     }

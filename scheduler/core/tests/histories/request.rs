@@ -9,7 +9,7 @@ use berth_model::load_balancer::{GatewayProtocol, LoadBalancer, TargetSettings};
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, PackBy, Strategy};
 use berth_model::quantity::{CpuUnits, MemoryMib, PortSet, Protocol};
-use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy};
+use berth_model::service::{DeploymentConfiguration, DeploymentController, PropagateTags, SchedulingStrategy};
 use berth_model::status::{ContainerStatus, HealthStatus, LaunchType, StopCode, TaskStatus};
 use berth_model::task_definition::capability;
 use berth_scheduler_core::decide::definition::RegisterDefinition;
@@ -129,7 +129,7 @@ pub(super) fn create_service(desired: u32, daemon: bool, breaker: bool, balanced
         by_default: false,
         cluster: cluster(),
         name: service().service,
-        definition: call().definition,
+        definition: Some(call().definition),
         spec: ServiceSpec {
             scheduling,
             desired: if daemon { 0 } else { desired },
@@ -147,6 +147,7 @@ pub(super) fn create_service(desired: u32, daemon: bool, breaker: bool, balanced
             targets: TargetSettings::default(),
             lost_grace_seconds: None,
             execute_command: false,
+            controller: DeploymentController::Ecs,
         },
         load_balancers: load_balancers(balanced),
         client_token: None,

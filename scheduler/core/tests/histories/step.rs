@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::capacity::{Act, act};
 use super::queue::Rule;
 use super::schedule::{Wish, wish};
+use super::task_set;
 
 /// One step of a history, over small sets of names so that steps meet.
 #[derive(Debug, Clone)]
@@ -156,6 +157,8 @@ pub(super) enum Step {
     },
     /// Something about capacity providers.
     Capacity(Act),
+    /// A service is deployed by somebody else.
+    Deploy(task_set::Act),
 }
 
 pub(super) fn step() -> impl Strategy<Value = Step> {
@@ -224,5 +227,6 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(nth, active, everything)| Step::UpdateAccessKey { nth, active, everything }),
         1 => (0_usize..5).prop_map(|nth| Step::DeleteAccessKey { nth }),
         6 => act().prop_map(Step::Capacity),
+        4 => task_set::act().prop_map(Step::Deploy),
     ]
 }

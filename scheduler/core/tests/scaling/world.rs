@@ -7,7 +7,7 @@ use berth_model::id::{ClusterName, Family, InstanceId, PolicyName, ServiceName, 
 use berth_model::load_balancer::TargetSettings;
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::scaling::{Metric, PredefinedMetric, RawTracking, TargetTracking};
-use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy};
+use berth_model::service::{DeploymentConfiguration, DeploymentController, PropagateTags, SchedulingStrategy};
 use berth_model::status::{DesiredStatus, LaunchType, StopCode, TaskStatus};
 use berth_model::time::Timestamp;
 use berth_scheduler_core::change::{Entry, Record};
@@ -113,7 +113,7 @@ impl World {
             by_default: false,
             cluster: cluster(),
             name: key().service,
-            definition: definition(),
+            definition: Some(definition()),
             spec: ServiceSpec {
                 scheduling: SchedulingStrategy::Replica,
                 desired,
@@ -131,6 +131,7 @@ impl World {
                 propagate_tags: PropagateTags::None,
                 managed_tags: false,
                 execute_command: false,
+                controller: DeploymentController::Ecs,
             },
             load_balancers: Arc::new([]),
             client_token: None,

@@ -14,4 +14,5 @@ mod check;
 mod random;
 mod scenarios;
 mod shifting;
+mod task_sets;
 mod world;

@@ -11,8 +11,8 @@ use berth_model::load_balancer::TargetSettings;
 use berth_model::placement::parse_strategies;
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::service::{
-    CircuitBreaker, DeploymentConfiguration, DeploymentStatus, PropagateTags, RolloutState, SchedulingStrategy,
-    ServiceStatus,
+    CircuitBreaker, DeploymentConfiguration, DeploymentController, DeploymentStatus, PropagateTags, RolloutState,
+    SchedulingStrategy, ServiceStatus,
 };
 use berth_model::status::{HealthStatus, LaunchType, StopCode};
 use berth_model::time::Timestamp;
@@ -133,6 +133,7 @@ pub(crate) fn spec(desired: u32, minimum: u32, maximum: u32) -> ServiceSpec {
         targets: TargetSettings::default(),
         lost_grace_seconds: None,
         execute_command: false,
+        controller: DeploymentController::Ecs,
     }
 }
 

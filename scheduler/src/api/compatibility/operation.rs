@@ -175,9 +175,13 @@ const DIFFERENCES: &[(&str, &str)] = &[
     (
         "CreateService",
         "`loadBalancers` are gateways (`docs/load-balancing.md`); no `serviceRegistries`, Service Connect, VPC Lattice, \
-         volumes, lifecycle hooks, alarms, or deployment controllers but `ECS`",
+         volumes, lifecycle hooks, alarms, or deployment controller `CODE_DEPLOY`",
     ),
     ("UpdateService", "as CreateService"),
+    (
+        "CreateTaskSet",
+        "no `serviceRegistries`; task sets with the same target group share its traffic by their tasks (`docs/services.md`)",
+    ),
     (
         "ListServicesByNamespace",
         "a namespace is `CLUSTER.berth`, in which gateways answer DNS for the cluster's services",

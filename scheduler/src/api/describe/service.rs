@@ -1,5 +1,7 @@
 //! How a service, its deployments and its revisions look to a client.
 
+use std::borrow::Cow;
+
 use berth_model::arn::Namespace;
 use berth_model::id::{ClusterName, DeploymentId};
 use berth_model::service::{DeploymentConfiguration, DeploymentStatus, RolloutState, ShiftStep};
@@ -13,21 +15,22 @@ use berth_scheduler_core::service::{Deployment, RollbackState, ServiceEvent, Ser
 use berth_scheduler_core::state::{Service, State};
 
 use super::super::{capacity, network};
+use super::task_set::task_set;
 use super::{platform, tags};
 
 /// Tasks of a deployment.
 #[derive(Debug, Default, Clone, Copy)]
-struct Counts {
-    running: u32,
-    pending: u32,
+pub(super) struct Counts {
+    pub(super) running: u32,
+    pub(super) pending: u32,
 }
 
-fn number(count: u32) -> Option<i32> {
+pub(super) fn number(count: u32) -> Option<i32> {
     Some(i32::try_from(count).unwrap_or(i32::MAX))
 }
 
 /// Tasks of the service that are meant to run, of one deployment or of all.
-fn counts(state: &State, service: &Service, deployment: Option<DeploymentId>) -> Counts {
+pub(super) fn counts(state: &State, service: &Service, deployment: Option<DeploymentId>) -> Counts {
     let mut counts = Counts::default();
     for task in state.live_tasks_of(service) {
         let launch = task.launch.service.as_ref();
@@ -53,7 +56,13 @@ pub(crate) fn service(state: &State, service: &Service, cluster: &ClusterName, n
     let all = counts(state, service, None);
     let desired = desired(state, service);
     let primary = service.primary();
-    let shown: Vec<&Deployment> = service.current().filter(|_| service.inactive_at.is_none()).collect();
+    // What says where tasks run is of the primary task set, where task sets do.
+    let spec = &*primary.map_or(Cow::Borrowed(&**spec), |primary| spec.of(primary));
+    let runs = |_: &&Deployment| service.inactive_at.is_none();
+    let own = |deployment: &&Deployment| deployment.task_set.is_none();
+    let shown: Vec<&Deployment> = service.current().filter(runs).filter(own).collect();
+    let sets = service.task_sets().filter(|_| service.inactive_at.is_none());
+    let sets = sets.map(|(deployment, set)| task_set(state, service, (deployment, set), cluster, namespace));
     let revisions = shown.iter().map(|deployment| {
         let counts = counts(state, service, Some(deployment.id));
         ecs::ServiceCurrentRevisionSummary {
@@ -71,7 +80,8 @@ pub(crate) fn service(state: &State, service: &Service, cluster: &ClusterName, n
         desired_count: number(desired),
         running_count: number(all.running),
         pending_count: number(all.pending),
-        launch_type: shown_launch_type(spec),
+        task_sets: sets.collect(),
+        launch_type: shown_launch_type(spec).filter(|_| primary.is_some() || !service.spec.is_external()),
         capacity_provider_strategy: capacity::shown(&spec.capacity),
         platform_version: platform(spec.launches_on()).map(|_| fargate::LATEST.to_owned()),
         platform_family: platform(spec.launches_on()).map(|(_, family)| family),
@@ -85,7 +95,7 @@ pub(crate) fn service(state: &State, service: &Service, cluster: &ClusterName, n
         events: service.events.iter().map(event).collect(),
         created_at: Some(service.created_at.as_epoch_seconds()),
         current_service_deployment: primary
-            .filter(|_| service.is_active())
+            .filter(|primary| service.is_active() && primary.task_set.is_none())
             .map(|primary| deployment_arn(service, primary.id, cluster, namespace)),
         load_balancers: primary.map_or_else(Vec::new, load_balancers),
         placement_constraints: constraints(spec),
@@ -94,7 +104,7 @@ pub(crate) fn service(state: &State, service: &Service, cluster: &ClusterName, n
         health_check_grace_period_seconds: number(spec.health_check_grace_seconds),
         scheduling_strategy: Some(spec.scheduling.name().to_owned()),
         deployment_controller: Some(ecs::DeploymentController {
-            r#type: Some("ECS".to_owned()),
+            r#type: Some(spec.controller.name().to_owned()),
         }),
         tags: tags(&spec.tags),
         enable_ecs_managed_tags: Some(spec.managed_tags),
@@ -107,7 +117,7 @@ pub(crate) fn service(state: &State, service: &Service, cluster: &ClusterName, n
 }
 
 /// The launch type of a service; none where a strategy says where its tasks run.
-fn shown_launch_type(spec: &ServiceSpec) -> Option<String> {
+pub(super) fn shown_launch_type(spec: &ServiceSpec) -> Option<String> {
     spec.capacity.is_empty().then(|| spec.launch_type.name().to_owned())
 }
 
@@ -188,7 +198,7 @@ fn configuration(configuration: &DeploymentConfiguration) -> ecs::DeploymentConf
     }
 }
 
-fn load_balancers(deployment: &Deployment) -> Vec<ecs::LoadBalancer> {
+pub(super) fn load_balancers(deployment: &Deployment) -> Vec<ecs::LoadBalancer> {
     let shapes = deployment.load_balancers.iter().map(|one| ecs::LoadBalancer {
         target_group_arn: Some(one.target_group_arn.clone()),
         container_name: Some(one.container_name.clone()),

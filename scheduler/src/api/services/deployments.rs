@@ -53,7 +53,11 @@ pub(crate) async fn list(
         let at = at.as_epoch_seconds();
         range.after.is_none_or(|after| at > after) && range.before.is_none_or(|before| at < before)
     };
-    let mut newest_first: Vec<&Deployment> = known.deployments.iter().collect();
+    let own = known
+        .deployments
+        .iter()
+        .filter(|deployment| deployment.task_set.is_none());
+    let mut newest_first: Vec<&Deployment> = own.collect();
     newest_first.sort_by_key(|deployment| Reverse((deployment.created_at, deployment.id)));
     let after = page.after.clone();
     let rest = newest_first
@@ -107,7 +111,9 @@ impl Named {
             service: self.service.clone(),
         };
         let service = state.service(&key)?;
-        let deployment = service.deployments.iter().find(|deployment| is(deployment, &self.id))?;
+        // Task sets are no deployments of the scheduler's.
+        let mut own = service.deployments.iter().filter(|one| one.task_set.is_none());
+        let deployment = own.find(|deployment| is(deployment, &self.id))?;
         Some((service, deployment))
     }
 }

@@ -4,7 +4,7 @@ use berth_model::id::{DefinitionId, DefinitionRevision, DeploymentId, Family, In
 use berth_model::load_balancer::TargetSettings;
 use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{CpuUnits, Demand, MemoryMib, Protocol};
-use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy};
+use berth_model::service::{DeploymentConfiguration, DeploymentController, PropagateTags, SchedulingStrategy};
 use berth_model::status::{ContainerStatus, LaunchType, StopCode};
 use berth_scheduler_core::change::Change;
 use berth_scheduler_core::fold::fold;
@@ -95,12 +95,13 @@ impl World {
             propagate_tags: PropagateTags::None,
             managed_tags: false,
             execute_command: false,
+            controller: DeploymentController::Ecs,
         };
         world.add(Change::ServiceCreated {
             cluster: CLUSTER,
             service: name(),
             spec: Arc::new(spec),
-            deployment: Box::new(Deployment::new(
+            deployment: Some(Box::new(Deployment::new(
                 deployment,
                 ServiceRevisionId::from_random(1),
                 id.clone(),
@@ -110,7 +111,7 @@ impl World {
                     Arc::new([])
                 },
                 now(),
-            )),
+            ))),
             client_token: None,
             at: now(),
         });

@@ -20,7 +20,7 @@ use crate::launch::{Launch, Provider, ServiceLaunch, pool};
 use crate::place::{Refusal, Refused, Request, fits};
 use crate::reconcile::Place;
 use crate::reconcile::events::{self, Obstacle};
-use crate::service::Deployment;
+use crate::service::{Deployment, ServiceSpec};
 use crate::state::{Service, State, Task};
 
 /// Tasks that one step places at most, so that no command waits long behind it.
@@ -30,6 +30,8 @@ pub(super) const AT_ONCE: u32 = 500;
 pub(super) struct Placing<'s> {
     service: &'s Service,
     deployment: &'s Deployment,
+    /// What the service would be that consists of the deployment alone.
+    spec: Cow<'s, ServiceSpec>,
     admitted: Admitted<'s>,
     route: Route,
     /// Of any instance of the cluster, where the service is divided among capacity providers.
@@ -51,7 +53,8 @@ impl<'s> Placing<'s> {
     /// What tasks of the deployment ask; nothing where its definition is not there.
     pub(super) fn of(state: &'s State, service: &'s Service, deployment: &'s Deployment) -> Option<Self> {
         let registered = state.definition(&deployment.definition)?;
-        let route = Route::as_was(service.spec.launch_type, &service.spec.capacity);
+        let spec = service.spec.of(deployment);
+        let route = Route::as_was(spec.launch_type, &spec.capacity);
         let admitted = Admitted {
             state,
             cluster: service.cluster,
@@ -62,12 +65,13 @@ impl<'s> Placing<'s> {
             provider: None,
         };
         // They were checked before they became facts.
-        let constraints = parse_constraints(&service.spec.constraints).unwrap_or_default();
-        let strategies = parse_strategies(&service.spec.strategies).unwrap_or_default();
+        let constraints = parse_constraints(&spec.constraints).unwrap_or_default();
+        let strategies = parse_strategies(&spec.strategies).unwrap_or_default();
         let request = admitted.request(constraints, strategies);
         Some(Self {
             service,
             deployment,
+            spec,
             admitted,
             route,
             request,
@@ -123,7 +127,7 @@ impl<'s> Placing<'s> {
     /// What tasks that the deployment is to have and has not ask, and how many there are.
     pub(super) fn lacking(&self, state: &State) -> Vec<(Request, u32)> {
         let divided = self.divided(state);
-        let missing = self.service.spec.desired.saturating_sub(divided.iter().sum());
+        let missing = self.spec.desired.saturating_sub(divided.iter().sum());
         let parts = self.route.parts(state, &divided, missing).into_iter();
         parts
             .map(|part| (self.of_provider(&self.request, part.provider.as_ref()), part.count))
@@ -244,7 +248,7 @@ impl<'s> Placing<'s> {
     }
 
     fn tags(&self, state: &State) -> Vec<Tag> {
-        let spec = &self.service.spec;
+        let spec = &self.spec;
         let mut tags = match spec.propagate_tags {
             PropagateTags::None => Vec::new(),
             PropagateTags::Service => spec.tags.clone(),

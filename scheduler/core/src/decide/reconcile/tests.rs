@@ -2,7 +2,7 @@ use berth_model::arn::DefinitionReference;
 use berth_model::id::{ClusterName, Family, InstanceId, ServiceName};
 use berth_model::load_balancer::TargetSettings;
 use berth_model::quantity::{CpuUnits, MemoryMib};
-use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy};
+use berth_model::service::{DeploymentConfiguration, DeploymentController, PropagateTags, SchedulingStrategy};
 use berth_model::status::{LaunchType, TaskStatus};
 
 use super::*;
@@ -109,10 +109,10 @@ fn a_task_that_is_started_to_balance_zones_is_told_as_such() {
         by_default: false,
         cluster: ClusterName::parse("test").unwrap(),
         name: ServiceName::parse("web").unwrap(),
-        definition: DefinitionReference {
+        definition: Some(DefinitionReference {
             family: Family::parse("web").unwrap(),
             revision: None,
-        },
+        }),
         spec: ServiceSpec {
             scheduling: SchedulingStrategy::Replica,
             desired: 2,
@@ -130,6 +130,7 @@ fn a_task_that_is_started_to_balance_zones_is_told_as_such() {
             propagate_tags: PropagateTags::None,
             managed_tags: false,
             execute_command: false,
+            controller: DeploymentController::Ecs,
         },
         load_balancers: Arc::new([]),
         client_token: None,

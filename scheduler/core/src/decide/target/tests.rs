@@ -5,7 +5,7 @@ use berth_model::fault::FaultClass;
 use berth_model::id::{ClusterName, Family, InstanceId, ServiceName};
 use berth_model::load_balancer::{GatewayProtocol, LoadBalancer, TargetSettings};
 use berth_model::quantity::{CpuUnits, MemoryMib};
-use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy};
+use berth_model::service::{DeploymentConfiguration, DeploymentController, PropagateTags, SchedulingStrategy};
 use berth_model::status::{DesiredStatus, LaunchType, StopCode, TaskStatus};
 use berth_model::tag::Tag;
 use berth_model::time::Timestamp;
@@ -206,10 +206,10 @@ fn service(name: &str) -> CreateService {
         by_default: false,
         cluster: ClusterName::parse("test").unwrap(),
         name: ServiceName::parse(name).unwrap(),
-        definition: DefinitionReference {
+        definition: Some(DefinitionReference {
             family: Family::parse("web").unwrap(),
             revision: None,
-        },
+        }),
         spec: ServiceSpec {
             scheduling: SchedulingStrategy::Replica,
             desired: 1,
@@ -230,6 +230,7 @@ fn service(name: &str) -> CreateService {
             propagate_tags: PropagateTags::None,
             managed_tags: false,
             execute_command: false,
+            controller: DeploymentController::Ecs,
         },
         load_balancers: Arc::new([load_balancer(ARN, 80)]),
         client_token: None,
