@@ -5,16 +5,18 @@ use std::error::Error;
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 11] = [
     "berth/ecs/v1/ecs.proto",
     "berth/agent/v1/agent.proto",
     "berth/gateway/v1/gateway.proto",
     "berth/journal/v1/journal.proto",
     "berth/replica/v1/replica.proto",
+    "berth/trust/v1/trust.proto",
     "berth/v1/access_keys.proto",
     "berth/v1/autoscaling.proto",
     "berth/v1/berth.proto",
     "berth/v1/schedules.proto",
+    "berth/v1/trust.proto",
 ];
 
 /// Packages whose messages have a form in JSON; those of streams have none.

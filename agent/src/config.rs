@@ -130,6 +130,9 @@ impl Config {
         if self.credentials_file.is_some() && !self.credentials_command.is_empty() {
             problems.push("credentials-file and credentials-command are set, only one of them can be".to_owned());
         }
+        if let Err(rule) = berth_tls::agree(&self.schedulers) {
+            problems.push(format!("scheduler {rule}"));
+        }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 }

@@ -30,6 +30,7 @@ mod usage;
 mod watch;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -37,7 +38,10 @@ use berth_agent_core::limits::LimitPolicy;
 use berth_agent_core::machine::Policy;
 use berth_daemon::Backoff;
 use berth_daemon::service::{self, NotifyState};
+use berth_model::id::ClusterName;
 use berth_model::quantity::{HostPort, PortSet, Protocol};
+use berth_tls::Membership;
+use berth_trust::{Member, Role};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -66,6 +70,10 @@ pub use endpoint::host::Network;
 const EVENTS: usize = 1024;
 /// For the stream to end properly.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// Where the key and the certificate are in the state directory.
+const TLS: &str = "tls";
+/// The join token, where the service manager hands it over.
+const CREDENTIAL: &str = "berth-agent.join-token";
 const STOPS: usize = 16;
 const REMOVALS: usize = 4;
 
@@ -213,6 +221,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let watch = tokio::spawn(watch::watch(docker, events.clone(), runtime));
     let keeper = tokio::spawn(keeper.keep());
     let ends = link::Ends {
+        membership: membership(&config, &state)?,
         schedulers: config.schedulers.clone(),
         address: config.address,
     };
@@ -296,6 +305,30 @@ async fn first_list(docker: &Docker, stop: &CancellationToken) -> Option<Vec<ber
         docker.list()
     })
     .await
+}
+
+/// Who this agent is to schedulers that it speaks TLS with; nobody in particular where they are dialled in the clear.
+fn membership(config: &Config, state: &StateDir) -> anyhow::Result<Option<Arc<Membership>>> {
+    if !config.schedulers.iter().any(berth_tls::is_encrypted) {
+        anyhow::ensure!(
+            config.join_token.is_none() && config.join_token_file.is_none(),
+            "join-token or join-token-file is set and scheduler begins with http://: nobody joins in the clear, it must be https://"
+        );
+        return Ok(None);
+    }
+    let token = berth_tls::token::find(
+        config.join_token.as_deref(),
+        config.join_token_file.as_deref(),
+        CREDENTIAL,
+    )?;
+    let cluster = ClusterName::parse(config.cluster_name()).map_err(anyhow::Error::msg)?;
+    let member = Member {
+        role: Role::Instance,
+        cluster,
+        id: state.instance(),
+    };
+    let membership = Membership::open(&state.path().join(TLS), member, token)?;
+    Ok(Some(Arc::new(membership)))
 }
 
 /// Tries until it works or the agent is told to stop.

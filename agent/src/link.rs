@@ -6,6 +6,7 @@
 pub(crate) mod wire;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use berth_daemon::{Backoff, any_of, chain};
@@ -13,6 +14,7 @@ use berth_proto::agent::v1::agent_link_client::AgentLinkClient;
 use berth_proto::agent::v1::{
     AgentMessage, Heartbeat, Refusal, SchedulerMessage, Welcome, agent_message, scheduler_message,
 };
+use berth_tls::{ConnectError, JoinError, Membership, connect};
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -24,8 +26,8 @@ use crate::event::{Event, Session};
 use crate::host;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between attempts where somebody must do something first.
+const UNTIL_SOMEBODY_ACTS: Duration = Duration::from_secs(15);
 /// For the Welcome or the Refusal.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Intervals of silence after which the scheduler counts as gone.
@@ -39,8 +41,10 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(10);
 /// Why a stream ended.
 #[derive(Debug, thiserror::Error)]
 enum LinkError {
-    #[error("connect")]
-    Connect(#[source] tonic::transport::Error),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Join(#[from] JoinError),
     #[error("the scheduler ended the stream: {0}")]
     Status(tonic::Status),
     #[error("the scheduler closed the stream")]
@@ -70,11 +74,18 @@ pub(crate) struct Ends {
     pub(crate) schedulers: Vec<Endpoint>,
     /// Under which other hosts reach this one, where the operator says so.
     pub(crate) address: Option<IpAddr>,
+    /// What it shows, where schedulers are dialled over TLS.
+    pub(crate) membership: Option<Arc<Membership>>,
 }
 
 /// Keeps a stream to one of the schedulers until told to stop.
 pub(crate) async fn run(ends: Ends, events: mpsc::Sender<Event>, stop: CancellationToken) {
-    let Ends { schedulers, address } = ends;
+    let Ends {
+        schedulers,
+        address,
+        membership,
+    } = ends;
+    let membership = membership.as_ref();
     let mut backoff = Backoff::default();
     let in_turn = schedulers.iter().cycle().skip(any_of(schedulers.len()));
     for (number, endpoint) in (1_u64..).zip(in_turn) {
@@ -82,10 +93,10 @@ pub(crate) async fn run(ends: Ends, events: mpsc::Sender<Event>, stop: Cancellat
         let close = stop.child_token();
         let session = tokio::select! {
             () = stop.cancelled() => return,
-            session = open(endpoint, address, (number, schedulers.len()), (&events, &close)) => session,
+            session = open((endpoint, membership), address, (number, schedulers.len()), (&events, &close)) => session,
         };
         let ended = match session {
-            Ok(stream) => converse(stream, number, &scheduler, &events, &close).await,
+            Ok(stream) => converse((stream, membership), number, &scheduler, &events, &close).await,
             Err(error) => Err(error),
         };
         close.cancel();
@@ -112,6 +123,14 @@ pub(crate) async fn run(ends: Ends, events: mpsc::Sender<Event>, stop: Cancellat
                 );
                 Duration::from_millis(u64::from(refusal.retry_after_ms)).max(backoff.next_pause())
             }
+            Err(LinkError::Join(error)) if error.needs_somebody() => {
+                tracing::error!(
+                    scheduler,
+                    error = chain(&error),
+                    "this host cannot join the cluster; trying again"
+                );
+                UNTIL_SOMEBODY_ACTS.max(backoff.next_pause())
+            }
             Err(error) => {
                 tracing::warn!(
                     scheduler,
@@ -130,25 +149,21 @@ pub(crate) async fn run(ends: Ends, events: mpsc::Sender<Event>, stop: Cancellat
 
 /// A stream that is open, before the scheduler has answered.
 struct Open {
+    channel: Channel,
     inbound: Streaming<SchedulerMessage>,
     outbound: mpsc::Sender<AgentMessage>,
 }
 
 async fn open(
-    endpoint: &Endpoint,
+    (endpoint, membership): (&Endpoint, Option<&Arc<Membership>>),
     address: Option<IpAddr>,
     (number, schedulers): (u64, usize),
     (events, close): (&mpsc::Sender<Event>, &CancellationToken),
 ) -> Result<Open, LinkError> {
-    let channel: Channel = endpoint
-        .clone()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-        .keep_alive_while_idle(true)
-        .connect()
-        .await
-        .map_err(LinkError::Connect)?;
+    let channel: Channel = match membership {
+        Some(membership) => membership.connect(endpoint, CONNECT_TIMEOUT).await?,
+        None => connect(endpoint, None, CONNECT_TIMEOUT).await?,
+    };
     let address = match address {
         Some(address) => Some(address),
         None => host::address::towards(endpoint).await,
@@ -167,23 +182,31 @@ async fn open(
         .map_err(|_| LinkError::DriverGone)?;
     // The stream ends properly when it is closed, whoever still holds a sender.
     let messages = ReceiverStream::new(receiver).take_until(close.clone().cancelled_owned());
-    let mut client = AgentLinkClient::new(channel).max_decoding_message_size(LARGEST_MESSAGE);
+    let mut client = AgentLinkClient::new(channel.clone()).max_decoding_message_size(LARGEST_MESSAGE);
     let answer = tokio::time::timeout(ANSWER_TIMEOUT, client.connect(messages)).await;
     let inbound = answer
         .map_err(|_| LinkError::Silent(ANSWER_TIMEOUT))?
         .map_err(LinkError::Status)?
         .into_inner();
-    Ok(Open { inbound, outbound })
+    Ok(Open {
+        channel,
+        inbound,
+        outbound,
+    })
 }
 
 async fn converse(
-    stream: Open,
+    (stream, membership): (Open, Option<&Arc<Membership>>),
     number: u64,
     scheduler: &str,
     events: &mpsc::Sender<Event>,
     close: &CancellationToken,
 ) -> Result<Ended, LinkError> {
-    let Open { mut inbound, outbound } = stream;
+    let Open {
+        channel,
+        mut inbound,
+        outbound,
+    } = stream;
     let first = tokio::select! {
         () = close.cancelled() => return Ok(Ended::Closed),
         first = next(&mut inbound, ANSWER_TIMEOUT) => first?,
@@ -195,7 +218,8 @@ async fn converse(
         | scheduler_message::Message::Assignments(_)
         | scheduler_message::Message::Recorded(_)
         | scheduler_message::Message::StopConfirmation(_)
-        | scheduler_message::Message::Protection(_) => return Err(LinkError::Unexpected),
+        | scheduler_message::Message::Protection(_)
+        | scheduler_message::Message::Authorities(_) => return Err(LinkError::Unexpected),
     };
     let interval = interval(&welcome);
     tracing::info!(
@@ -203,10 +227,18 @@ async fn converse(
         instance = welcome.container_instance_arn,
         "joined the cluster"
     );
+    let fresh = membership.map(|membership| {
+        let membership = Arc::clone(membership);
+        tokio::spawn(async move { membership.keep_fresh(channel).await })
+    });
     let heartbeats = tokio::spawn(heartbeats(outbound, interval, close.clone()));
     let mut message = scheduler_message::Message::Welcome(welcome);
     let ended = loop {
-        if events
+        if let (scheduler_message::Message::Authorities(told), Some(membership)) = (&message, membership) {
+            if let Err(error) = membership.trust(told) {
+                tracing::warn!(error = chain(&error), "authorities of the cluster not taken over");
+            }
+        } else if events
             .send(Event::LinkMessage(number, Box::new(message)))
             .await
             .is_err()
@@ -223,6 +255,9 @@ async fn converse(
     };
     close.cancel();
     heartbeats.abort();
+    if let Some(fresh) = fresh {
+        fresh.abort();
+    }
     Ok(ended)
 }
 

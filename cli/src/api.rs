@@ -15,6 +15,7 @@ mod services;
 mod settings;
 mod task_definitions;
 mod tasks;
+mod trust;
 mod usage;
 
 use std::error::Error;
@@ -31,6 +32,7 @@ use tonic::{Code, Request, Response, Status};
 
 use crate::args::GlobalArgs;
 use crate::credentials::{CredentialsError, Signer};
+use crate::tls;
 
 /// Request metadata that asks for the state of then, and response metadata that says which state it was.
 const AT_KEY: &str = "berth-at";
@@ -57,6 +59,8 @@ pub(crate) enum CallError {
     Fault { class: String, message: String },
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
     #[error("{operation} failed at {url} with gRPC status {code:?}: {message}")]
     Refused {
         operation: &'static str,
@@ -85,16 +89,14 @@ impl Api {
     /// Connects to the scheduler that `global` names.
     pub(crate) async fn connect(global: &GlobalArgs) -> Result<Self, CallError> {
         let url = &global.scheduler;
-        let unreachable = |error: &tonic::transport::Error| CallError::Unreachable {
+        let unreachable = |error: &(dyn Error + 'static)| CallError::Unreachable {
             url: url.clone(),
             reason: root_cause(error),
         };
-        let channel = Endpoint::from_shared(url.clone())
-            .map_err(|error| unreachable(&error))?
-            .connect_timeout(global.timeout)
-            .connect()
-            .await
-            .map_err(|error| unreachable(&error))?;
+        let endpoint = Endpoint::from_shared(url.clone()).map_err(|error| unreachable(&error))?;
+        let client = tls::client(global)?;
+        let channel = berth_tls::connect(&endpoint, client.as_ref(), global.timeout).await;
+        let channel = channel.map_err(|error| unreachable(&error))?;
         Ok(Self {
             channel,
             url: url.clone(),

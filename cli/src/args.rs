@@ -55,6 +55,28 @@ pub(crate) struct GlobalArgs {
         value_parser = scheduler_url
     )]
     pub(crate) scheduler: String,
+    /// PEM file of the authorities that vouch for an https:// scheduler [default: ~/.config/berth/ca.pem]
+    #[arg(long, global = true, env = "BERTH_CA", value_name = "PATH")]
+    pub(crate) ca: Option<PathBuf>,
+    /// PEM file of a certificate to show to an https:// scheduler, which says who calls
+    /// [default: ~/.config/berth/certificate.pem where there is one]
+    #[arg(
+        long,
+        global = true,
+        env = "BERTH_CERTIFICATE",
+        value_name = "PATH",
+        requires = "certificate_key"
+    )]
+    pub(crate) certificate: Option<PathBuf>,
+    /// PEM file of its key [default: ~/.config/berth/key.pem]
+    #[arg(
+        long,
+        global = true,
+        env = "BERTH_CERTIFICATE_KEY",
+        value_name = "PATH",
+        requires = "certificate"
+    )]
+    pub(crate) certificate_key: Option<PathBuf>,
     /// Name or ARN of the cluster [default: the API's, `default`]
     #[arg(long, global = true, env = "BERTH_CLUSTER", value_name = "NAME")]
     pub(crate) cluster: Option<String>,
@@ -147,9 +169,11 @@ fn scheduler_url(text: &str) -> Result<String, String> {
         .parse()
         .map_err(|error| format!("it must be a URL such as http://127.0.0.1:7700: {error}"))?;
     match (uri.scheme_str(), uri.host()) {
-        (Some("http"), Some(_)) if matches!(uri.path(), "" | "/") => Ok(text.trim_end_matches('/').to_owned()),
-        (Some("http"), Some(_)) => Err("it must have no path".to_owned()),
-        _ => Err("it must begin with http:// and name a host".to_owned()),
+        (Some("http" | "https"), Some(_)) if matches!(uri.path(), "" | "/") => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
+        (Some("http" | "https"), Some(_)) => Err("it must have no path".to_owned()),
+        _ => Err("it must begin with http:// or https:// and name a host".to_owned()),
     }
 }
 
@@ -255,7 +279,8 @@ mod tests {
             scheduler_url("http://10.0.0.1:7700/"),
             Ok("http://10.0.0.1:7700".to_owned())
         );
-        for text in ["https://a:1", "a:7700", "http://", "http://a:1/api", "not a url"] {
+        assert_eq!(scheduler_url("https://a:1"), Ok("https://a:1".to_owned()));
+        for text in ["ftp://a:1", "a:7700", "http://", "http://a:1/api", "not a url"] {
             assert!(scheduler_url(text).is_err(), "{text}");
         }
     }

@@ -21,6 +21,7 @@ mod settings;
 mod stop;
 mod task_definitions;
 mod top;
+mod trust;
 
 use std::cell::OnceCell;
 
@@ -79,6 +80,14 @@ pub(crate) enum Command {
     /// Create, list, change and delete access keys, and say what each may do
     #[command(subcommand)]
     AccessKeys(access_keys::AccessKeysCommand),
+    /// Create, list and revoke the tokens with which hosts join a cluster
+    #[command(subcommand)]
+    Tokens(trust::TokensCommand),
+    /// List and remove what has joined a cluster
+    #[command(subcommand)]
+    Members(trust::MembersCommand),
+    /// Show who vouches for the schedulers and hosts
+    Ca(trust::CaArgs),
     /// Group hosts, divide tasks among the groups, and let their sizes follow what is to run
     #[command(subcommand, visible_alias = "cp")]
     CapacityProviders(capacity::CapacityProvidersCommand),
@@ -131,7 +140,10 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending>
         Command::Clusters(command) => clusters::run(command, &api().await?, output).await,
         Command::Settings(args) => settings::run(args, &api().await?, output).await,
         Command::AccessKeys(command) => Box::pin(access_keys::run(command, &api().await?, output)).await,
-        Command::Journal(args) => journal::run(args, global.master_key_file.as_deref()),
+        Command::Tokens(command) => trust::tokens(command, &api().await?, output).await,
+        Command::Members(command) => trust::members(command, &api().await?, output).await,
+        Command::Ca(args) => trust::ca(&args, &api().await?, output).await,
+        Command::Journal(args) => journal::run(args, &global),
         Command::CapacityProviders(command) => capacity::run(command, &api().await?, output).await,
         Command::Dev(args) => dev::run(&args, &global, output).await,
         Command::Completions(args) => completions::run(&args, output),

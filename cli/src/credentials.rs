@@ -68,7 +68,7 @@ impl Signer {
         Ok(Some(Self {
             credentials,
             region: region.unwrap_or_else(|| REGION.to_owned()),
-            authority: global.scheduler.trim_start_matches("http://").to_owned(),
+            authority: authority(&global.scheduler),
         }))
     }
 
@@ -105,6 +105,12 @@ impl Signer {
             insert(request, name, &value);
         }
     }
+}
+
+/// What stands between the scheme and the path of a URL that has none.
+fn authority(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.to_owned()
 }
 
 fn insert<Q>(request: &mut Request<Q>, name: &'static str, value: &str) {
@@ -191,9 +197,14 @@ fn member(text: &str, profile: &str, name: &str) -> Option<String> {
 }
 
 fn default_file() -> Option<PathBuf> {
+    Some(configuration()?.join("credentials"))
+}
+
+/// The directory of the operator's own settings.
+pub(crate) fn configuration() -> Option<PathBuf> {
     let config = set("XDG_CONFIG_HOME").map(PathBuf::from);
     let config = config.or_else(|| set("HOME").map(|home| Path::new(&home).join(".config")))?;
-    Some(config.join("berth/credentials"))
+    Some(config.join("berth"))
 }
 
 fn read(path: &Path) -> Result<String, CredentialsError> {

@@ -227,6 +227,8 @@ fn start_scheduler(program: &Path, args: &DevArgs, directory: &Path, output: &mu
     let arguments = [
         "--listen".into(),
         args.listen.to_string().into(),
+        // What is tried is tried without certificates, wherever it listens.
+        "--allow-plaintext".into(),
         "--data-dir".into(),
         directory.join("scheduler").into(),
     ];
@@ -340,6 +342,9 @@ mod tests {
     #[test]
     fn a_scheduler_that_listens_everywhere_is_reached_on_loopback() -> anyhow::Result<()> {
         let global = GlobalArgs {
+            ca: None,
+            certificate: None,
+            certificate_key: None,
             master_key_file: None,
             credentials: None,
             scheduler: "http://elsewhere:1".to_owned(),

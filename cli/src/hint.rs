@@ -14,9 +14,9 @@ pub(crate) fn for_error(error: &anyhow::Error, cluster: Option<&str>) -> Option<
             Some("the call may still take effect; --timeout sets how long to wait".to_owned())
         }
         CallError::Fault { class, message } => for_fault(class, message, cluster),
-        CallError::Credentials(_) => None,
+        CallError::Credentials(_) | CallError::Tls(_) => None,
         CallError::Refused { message, .. } => {
-            is_foreign(message).then(|| "what listens there does not speak as a scheduler does".to_owned())
+            is_foreign(message).then(|| "what listens there does not speak as a scheduler does; the URL of one that speaks TLS begins with https://".to_owned())
         }
     }
 }

@@ -13,6 +13,7 @@ mod output;
 mod screen;
 mod select;
 mod show;
+mod tls;
 mod wait;
 
 use std::io::{self, Write};

@@ -18,6 +18,7 @@ mod table;
 pub(crate) mod task_definitions;
 pub(crate) mod tasks;
 mod time;
+pub(crate) mod trust;
 pub(crate) mod usage;
 
 pub(crate) use table::Table;

@@ -15,9 +15,14 @@ use tonic::transport::Endpoint;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "berth-gateway", version, after_help = EXIT_CODES)]
 pub struct Options {
-    /// Scheduler to connect to, such as http://10.0.0.5:7700; several, separated by commas, are tried one after the other, beginning with any
+    /// Scheduler to connect to, such as https://10.0.0.5:7700; several, separated by commas, are tried one after the other, beginning with any
     #[arg(long = "scheduler", env = "BERTH_SCHEDULER", value_name = "URL", required = true, value_delimiter = ',', value_parser = scheduler)]
     pub schedulers: Vec<Endpoint>,
+
+    /// File with the join token, for a scheduler with https://; used once, the gateway renews its certificate from then on
+    /// [default: /etc/berth/join-token, or the credential berth-gateway.join-token of systemd, where there is one]
+    #[arg(long, env = "BERTH_JOIN_TOKEN_FILE", value_name = "PATH")]
+    pub join_token_file: Option<PathBuf>,
 
     /// Name or ARN of the cluster whose services it serves; there is no default to fall into
     #[arg(long, env = "BERTH_CLUSTER", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
@@ -63,7 +68,12 @@ pub struct Options {
     pub log_format: LogFormat,
 }
 
+/// The variable of the environment that has the join token itself. It has no flag: everybody on the host can read those.
+pub(crate) const JOIN_TOKEN: &str = "BERTH_JOIN_TOKEN";
+
 const EXIT_CODES: &str = "\
+BERTH_JOIN_TOKEN may have the join token itself.
+
 Log level: BERTH_LOG, e.g. BERTH_LOG=berth_gateway=debug (default: info).
 
 Exit codes: 0 stopped as asked, 1 could not start or go on, 2 wrong options.";
@@ -76,10 +86,10 @@ fn max_connections(count: &str) -> Result<usize, String> {
 }
 
 fn scheduler(url: &str) -> Result<Endpoint, String> {
-    let rule = || format!("'{url}' is no URL of a scheduler, such as http://10.0.0.5:7700");
+    let rule = || format!("'{url}' is no URL of a scheduler, such as https://10.0.0.5:7700");
     let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| rule())?;
     let uri = endpoint.uri();
-    if uri.scheme_str() != Some("http") || uri.host().is_none_or(str::is_empty) {
+    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
         return Err(rule());
     }
     Ok(endpoint)

@@ -28,6 +28,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use berth_daemon::log;
 use berth_daemon::service::{self, NotifyState};
+use berth_model::id::ClusterName;
+use berth_tls::Membership;
+use berth_trust::{Member, Role};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -97,6 +100,7 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     }));
     let registry = Registry::new(Arc::new(Board::new(board)), loads, listeners);
     let link = Link {
+        membership: membership(&options, &identity)?,
         schedulers: options.schedulers,
         cluster: options.cluster,
         gateway_id: identity.id().to_owned(),
@@ -118,6 +122,31 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
         tracing::warn!("the stream to the scheduler did not end in time");
     }
     Ok(())
+}
+
+/// The join token, where the service manager hands it over.
+const CREDENTIAL: &str = "berth-gateway.join-token";
+
+/// Who this gateway is to schedulers that it speaks TLS with; nobody in particular where they are dialled in the clear.
+fn membership(options: &Options, identity: &Identity) -> anyhow::Result<Option<Arc<Membership>>> {
+    let encrypted = berth_tls::agree(&options.schedulers).map_err(|rule| anyhow::anyhow!("--scheduler {rule}"))?;
+    let given = std::env::var(config::JOIN_TOKEN).ok().filter(|text| !text.is_empty());
+    anyhow::ensure!(
+        encrypted || (given.is_none() && options.join_token_file.is_none()),
+        "there is a join token, and --scheduler begins with http://: nobody joins in the clear, it must be https://"
+    );
+    if !encrypted {
+        return Ok(None);
+    }
+    let token = berth_tls::token::find(given.as_deref(), options.join_token_file.as_deref(), CREDENTIAL)?;
+    let cluster = options.cluster.rsplit('/').next().unwrap_or_default();
+    let member = Member {
+        role: Role::Gateway,
+        cluster: ClusterName::parse(cluster).map_err(anyhow::Error::msg)?,
+        id: identity.id().parse()?,
+    };
+    let membership = Membership::open(&options.state_dir.join("tls"), member, token)?;
+    Ok(Some(Arc::new(membership)))
 }
 
 /// Ready is who has been told of the cluster once.

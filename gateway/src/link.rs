@@ -12,6 +12,8 @@ use berth_proto::gateway::v1::{
     Endpoints, GatewayMessage, Goodbye, Heartbeat, Hello, SchedulerMessage, TargetReports, gateway_message,
     scheduler_message,
 };
+use berth_proto::trust::v1::Authorities;
+use berth_tls::{ConnectError, JoinError, Membership, connect};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
@@ -23,8 +25,8 @@ use crate::endpoints::Table;
 use crate::report::{self, Loads, States};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between attempts where somebody must do something first.
+const UNTIL_SOMEBODY_ACTS: Duration = Duration::from_secs(15);
 /// Without a message of ours the scheduler gets a heartbeat.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Without a message of its the scheduler counts as gone.
@@ -43,8 +45,10 @@ const LARGEST_MESSAGE: usize = 64 * 1024 * 1024;
 /// Why a stream ended.
 #[derive(Debug, thiserror::Error)]
 enum LinkError {
-    #[error("connect")]
-    Connect(#[source] tonic::transport::Error),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Join(#[from] JoinError),
     #[error("the scheduler ended the stream: {0}")]
     Status(tonic::Status),
     #[error("the scheduler closed the stream")]
@@ -63,6 +67,8 @@ pub(crate) struct Link {
     pub(crate) schedulers: Vec<Endpoint>,
     pub(crate) cluster: String,
     pub(crate) gateway_id: String,
+    /// What it shows, where schedulers are dialled over TLS.
+    pub(crate) membership: Option<Arc<Membership>>,
     /// What is known, for everybody here.
     pub(crate) table: watch::Sender<Arc<Table>>,
     /// How targets are.
@@ -82,23 +88,24 @@ impl Link {
             let Err(ended) = self.session(endpoint, &scheduler, &mut joined, &stop).await else {
                 return;
             };
+            let error = chain(&ended);
+            let mut least = Duration::ZERO;
             if joined {
                 backoff = Backoff::default();
                 tracing::warn!(
                     scheduler,
-                    error = chain(&ended),
+                    error,
                     "stream to the scheduler broke off; going on with what is known"
                 );
+            } else if matches!(&ended, LinkError::Join(error) if error.needs_somebody()) {
+                least = UNTIL_SOMEBODY_ACTS;
+                tracing::error!(scheduler, error, "this gateway cannot join the cluster; trying again");
             } else {
-                tracing::warn!(
-                    scheduler,
-                    error = chain(&ended),
-                    "scheduler cannot be used; trying again"
-                );
+                tracing::warn!(scheduler, error, "scheduler cannot be used; trying again");
             }
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(backoff.next_pause()) => {}
+                () = tokio::time::sleep(least.max(backoff.next_pause())) => {}
             }
         }
     }
@@ -135,6 +142,7 @@ impl Link {
                         self.fold(message);
                     }
                     scheduler_message::Message::Heartbeat(_) => {}
+                    scheduler_message::Message::Authorities(told) => self.trust(&told),
                 },
                 // Nothing is told before the scheduler has said what there is.
                 () = changed(&mut self.states), if *joined => {}
@@ -169,15 +177,14 @@ impl Link {
     }
 
     async fn open(&self, endpoint: &Endpoint) -> Result<Stream, LinkError> {
-        let channel = endpoint
-            .clone()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-            .keep_alive_while_idle(true)
-            .connect()
-            .await
-            .map_err(LinkError::Connect)?;
+        let channel = match &self.membership {
+            Some(membership) => membership.connect(endpoint, CONNECT_TIMEOUT).await?,
+            None => connect(endpoint, None, CONNECT_TIMEOUT).await?,
+        };
+        let fresh = self.membership.as_ref().map(|membership| {
+            let (membership, channel) = (Arc::clone(membership), channel.clone());
+            AbortOnDrop(tokio::spawn(async move { membership.keep_fresh(channel).await }))
+        });
         let (outbound, messages) = mpsc::channel(OUTBOUND);
         let hello = Hello {
             cluster: self.cluster.clone(),
@@ -198,9 +205,17 @@ impl Link {
         Ok(Stream {
             outbound,
             inbound,
+            _fresh: fresh,
             spoke: Instant::now(),
             heard: Instant::now(),
         })
+    }
+
+    fn trust(&self, told: &Authorities) {
+        let trusted = self.membership.as_ref().map(|membership| membership.trust(told));
+        if let Some(Err(error)) = trusted {
+            tracing::warn!(error = chain(&error), "authorities of the cluster not taken over");
+        }
     }
 
     fn fold(&self, message: Endpoints) {
@@ -221,8 +236,19 @@ impl Link {
 struct Stream {
     outbound: mpsc::Sender<GatewayMessage>,
     inbound: Streaming<SchedulerMessage>,
+    /// Keeps the certificate fresh as long as the stream is there.
+    _fresh: Option<AbortOnDrop>,
     spoke: Instant,
     heard: Instant,
+}
+
+/// A task that ends with what it is part of.
+struct AbortOnDrop(tokio::task::JoinHandle<std::convert::Infallible>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Stream {

@@ -10,8 +10,9 @@ use std::process::Command;
 
 use berth_integration_tests::files::workspace;
 
-const PURE: [&str; 5] = [
+const PURE: [&str; 6] = [
     "berth-model",
+    "berth-trust",
     "berth-signature",
     "berth-scheduler-core",
     "berth-agent-core",
@@ -47,13 +48,18 @@ const IMPURE: [&str; 24] = [
 ];
 
 /// Who may know whom, directly.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("berth-model", &[]),
     ("berth-proto", &[]),
     ("berth-daemon", &[]),
     ("berth-etcd", &[]),
     ("berth-signature", &["berth-model"]),
-    ("berth-scheduler-core", &["berth-model"]),
+    ("berth-trust", &["berth-model"]),
+    (
+        "berth-tls",
+        &["berth-daemon", "berth-model", "berth-proto", "berth-trust"],
+    ),
+    ("berth-scheduler-core", &["berth-model", "berth-trust"]),
     ("berth-agent-core", &["berth-model"]),
     (
         "berth-scheduler",
@@ -64,13 +70,25 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "berth-proto",
             "berth-scheduler-core",
             "berth-signature",
+            "berth-tls",
+            "berth-trust",
         ],
     ),
     (
         "berth-agent",
-        &["berth-daemon", "berth-model", "berth-proto", "berth-agent-core"],
+        &[
+            "berth-agent-core",
+            "berth-daemon",
+            "berth-model",
+            "berth-proto",
+            "berth-tls",
+            "berth-trust",
+        ],
     ),
-    ("berth-gateway", &["berth-daemon", "berth-model", "berth-proto"]),
+    (
+        "berth-gateway",
+        &["berth-daemon", "berth-model", "berth-proto", "berth-tls", "berth-trust"],
+    ),
     ("berth-compose", &["berth-model"]),
     (
         "berth-cli",
@@ -80,6 +98,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "berth-model",
             "berth-proto",
             "berth-signature",
+            "berth-tls",
         ],
     ),
     (

@@ -8,6 +8,7 @@ mod condition;
 mod document;
 mod glob;
 mod judge;
+mod role;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,7 @@ use crate::fault::Fault;
 pub use condition::Context;
 use document::{Entries, OneOrMany, Text};
 pub use judge::{Access, Verdict};
+pub use role::Role;
 
 /// Characters of a document, at most (IAM quotas: those of a role).
 pub const LONGEST: usize = 10_240;

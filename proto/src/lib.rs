@@ -1,5 +1,5 @@
 //! The wire, and nothing else: ECS's operations and shapes (`ecs`), the streams of agents (`agent`), gateways (`gateway`)
-//! and schedulers (`replica`), the journal (`journal`) and what Berth's gRPC API adds (`v1`), generated from `proto/`.
+//! and schedulers (`replica`), their certificates (`trust`), the journal (`journal`) and what Berth's gRPC API adds (`v1`), generated from `proto/`.
 //!
 //! The ECS messages carry serde attributes so that their JSON is the ECS JSON protocol's: member names as ECS spells
 //! them, absent members left out. No logic lives here; the cores do not know this crate.
@@ -45,6 +45,14 @@ pub mod journal {
     /// Its first version.
     pub mod v1 {
         tonic::include_proto!("berth.journal.v1");
+    }
+}
+
+/// How agents and gateways come to their certificates.
+pub mod trust {
+    /// Its first version.
+    pub mod v1 {
+        tonic::include_proto!("berth.trust.v1");
     }
 }
 

@@ -36,6 +36,7 @@ mod tags;
 mod targets;
 mod task_sets;
 mod tasks;
+mod trust;
 mod usage;
 
 use std::sync::Arc;
@@ -46,6 +47,7 @@ use berth_model::id::ClusterName;
 use berth_scheduler_core::command::{Command, Principal};
 
 pub use events::server_sent;
+pub(crate) use faults::status;
 pub use grpc::{Additions, GrpcApi, admit, name_fault, refuse};
 pub use json::answer;
 use tokio::sync::Semaphore;
@@ -57,6 +59,7 @@ use crate::drive::scaling::Watch;
 use crate::engine::{Engine, Past};
 use crate::events::Events;
 use crate::nodes::Registry;
+use crate::trust::Trust;
 
 /// What every operation works with.
 #[derive(Debug, Clone)]
@@ -67,6 +70,8 @@ pub struct Api {
     scaling: Arc<Watch>,
     events: Arc<Events>,
     authenticator: Arc<Authenticator>,
+    /// Whose certificates are believed; nobody is asked where the port speaks no TLS.
+    trust: Option<Arc<Trust>>,
     /// Turns for what takes long: plans, and reading the journal for histories.
     planning: Arc<Semaphore>,
     past: Past,
@@ -92,10 +97,17 @@ impl Api {
             scaling,
             events,
             authenticator: Arc::new(authenticator),
+            trust: None,
             planning: Arc::new(Semaphore::new(plan::AT_ONCE)),
             past,
             moment: None,
         }
+    }
+
+    /// The same, with tokens and certificates of the authority that the port shows.
+    #[must_use]
+    pub fn trusting(self, trust: Option<Arc<Trust>>) -> Self {
+        Self { trust, ..self }
     }
 
     /// Why nothing can be changed at present, if that is so.

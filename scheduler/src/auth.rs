@@ -10,6 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use berth_model::fault::Fault;
+use berth_model::id::AccessKeyId;
 use berth_model::time::Timestamp;
 use berth_scheduler_core::access_key::AccessKey;
 use berth_scheduler_core::command::Principal;
@@ -17,7 +18,10 @@ use berth_scheduler_core::state::State;
 use berth_signature::secret::MasterKeys;
 use berth_signature::session::{Session, unrecognized};
 use berth_signature::{HttpRequest, Presented};
+use berth_trust::Identity;
 use clap::ValueEnum;
+
+use crate::trust::peer::Peer;
 
 pub use master::{MasterKeyError, find};
 use replay::Replays;
@@ -80,6 +84,24 @@ pub struct Call<'a> {
     pub services: &'a [&'a str],
     /// Whether it may change something.
     pub writes: bool,
+    /// What the connection has shown.
+    pub peer: Option<&'a Peer>,
+}
+
+impl Call<'_> {
+    /// The access key that the connection's certificate names, where the call says nothing of its own.
+    fn shown(&self) -> Option<&AccessKeyId> {
+        let is_signed = |name: &str| name.eq_ignore_ascii_case("authorization");
+        if self.request.headers.iter().any(|(name, _)| is_signed(name))
+            || self.request.query.contains("X-Amz-Signature=")
+        {
+            return None;
+        }
+        match self.peer?.certificate.as_ref()?.identity.as_ref()? {
+            Identity::Operator(key) => Some(key),
+            Identity::Scheduler | Identity::Member(_) => None,
+        }
+    }
 }
 
 /// Finds out who calls.
@@ -118,6 +140,9 @@ impl Authenticator {
     /// # Errors
     /// In AWS's words, why the signature is not taken.
     pub fn identify(&self, call: &Call<'_>, state: &State, now: Timestamp) -> Result<Caller, Fault> {
+        if let Some(id) = call.shown() {
+            return by_certificate(call, id, state, now);
+        }
         let presented = Presented::read(call.request)?;
         presented.check_scope(call.services, now)?;
         let (authority, secret, name) = self.authority(&presented, state, now)?;
@@ -176,6 +201,22 @@ impl Authenticator {
             unrecognized()
         })
     }
+}
+
+/// Who has a certificate for an access key may do what the key may, and as long as it may. The time of the certificate itself was
+/// judged when the connection was made, and is again: a connection may last longer.
+fn by_certificate(call: &Call<'_>, id: &AccessKeyId, state: &State, now: Timestamp) -> Result<Caller, Fault> {
+    let certificate = call.peer.and_then(|peer| peer.certificate.as_ref());
+    if certificate.is_none_or(|certificate| certificate.life.is_over(now)) {
+        return Err(unrecognized());
+    }
+    let key = usable(state, id.as_str(), now)?;
+    let address = call.address.to_canonical();
+    Ok(Caller {
+        principal: format!("{} {address} user/{} {id} by certificate", call.wire, key.user).into(),
+        address: call.address,
+        authority: Authority::Key(Arc::clone(key)),
+    })
 }
 
 fn usable<'s>(state: &'s State, id: &str, now: Timestamp) -> Result<&'s Arc<AccessKey>, Fault> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use berth_daemon::log::LogFormat;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use http::uri::Authority;
 
 use crate::auth::AuthMode;
@@ -15,6 +15,8 @@ use crate::drive::scaling::prometheus::Prometheus;
 use crate::events::Webhook;
 use crate::journal::etcd::Address;
 use crate::journals::JournalCommand;
+use crate::trust;
+use crate::trust::command::CaCommand;
 
 /// Berth's scheduler: keeps the state of the clusters, places tasks, serves the ECS API and the agents.
 ///
@@ -39,16 +41,31 @@ pub struct Arguments {
 
 /// What is done instead of running the scheduler.
 #[derive(Debug, Clone, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 pub enum Command {
     /// Copy, back up, restore, verify and show journals
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// Show, rotate and retire the authority that vouches for the cluster's schedulers and hosts
+    #[command(subcommand)]
+    Ca(CaCommand),
+}
+
+/// Where TLS is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TlsMode {
+    /// Unless the scheduler serves on a loopback address
+    Auto,
+    /// Also there
+    Always,
+    /// Nowhere; on other than loopback addresses only with --allow-plaintext
+    Never,
 }
 
 /// The options of the scheduler.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// Address to serve on. Calls must be signed unless it is a loopback address; agents and gateways have no keys yet
+    /// Address to serve on. Unless it is a loopback address TLS is spoken, calls must be signed, and hosts must have joined
     #[arg(long, env = "BERTH_LISTEN", default_value = "127.0.0.1:7700", value_name = "ADDRESS")]
     pub listen: SocketAddr,
 
@@ -60,6 +77,28 @@ pub struct Options {
     /// [default: master.key in the data directory, made if it is missing; none with --journal]
     #[arg(long, env = "BERTH_MASTER_KEY_FILE", value_name = "PATH")]
     pub master_key_file: Option<PathBuf>,
+
+    /// Where TLS is spoken on the port, with the cluster's own authority
+    #[arg(long, env = "BERTH_TLS", default_value = "auto", value_name = "WHEN")]
+    pub tls: TlsMode,
+
+    /// Serve on other than loopback addresses without TLS: whoever can listen in reads everything, and whoever can reach the
+    /// port may say that it is a host of yours
+    #[arg(long, env = "BERTH_ALLOW_PLAINTEXT")]
+    pub allow_plaintext: bool,
+
+    /// Where the cluster's authority is.
+    #[command(flatten)]
+    pub authority: trust::files::Named,
+
+    /// Name or address by which clients that look at names call this scheduler, for its certificate; may be repeated. The
+    /// address that it serves on and the one that others reach it at are in it anyway
+    #[arg(long = "tls-name", env = "BERTH_TLS_NAME", value_name = "NAME", value_delimiter = ',', value_parser = tls_name)]
+    pub tls_names: Vec<String>,
+
+    /// Hours for which a certificate of a host is good; hosts renew at two thirds
+    #[arg(long, env = "BERTH_CERTIFICATE_HOURS", default_value = "24", value_name = "HOURS", value_parser = certificate_hours)]
+    pub certificate_hours: Duration,
 
     /// Journal that schedulers share: etcd://HOST:PORT,HOST:PORT/PREFIX?OPTION=VALUE&... with the options ca, cert, key,
     /// user, password-file and deadline. Without it this scheduler is alone with a file in its data directory
@@ -191,6 +230,46 @@ impl Options {
         }
     }
 
+    /// Whether TLS is spoken.
+    ///
+    /// # Errors
+    /// It would not be where others can listen in, and nothing says that this is meant.
+    pub fn speaks_tls(&self) -> anyhow::Result<bool> {
+        let is_loopback = self.listen.ip().to_canonical().is_loopback();
+        let speaks = match self.tls {
+            TlsMode::Auto => !is_loopback && !self.allow_plaintext,
+            TlsMode::Always => true,
+            TlsMode::Never => false,
+        };
+        anyhow::ensure!(
+            speaks || is_loopback || self.allow_plaintext,
+            "--listen {} is no loopback address and --tls is never: everybody on the way could read and forge what is said; \
+             leave --tls out, or give --allow-plaintext if this is meant",
+            self.listen
+        );
+        Ok(speaks)
+    }
+
+    /// Under which names the scheduler is called.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let mut names = vec![
+            berth_trust::SCHEDULER_NAME.to_owned(),
+            "localhost".to_owned(),
+            "127.0.0.1".to_owned(),
+        ];
+        let listen = self.listen.ip().to_canonical();
+        if !listen.is_unspecified() {
+            names.push(listen.to_string());
+        }
+        let advertised = self.advertise.as_ref().map(Authority::host);
+        names.extend(advertised.map(|host| host.trim_matches(['[', ']']).to_owned()));
+        names.extend(self.tls_names.iter().cloned());
+        let mut seen = std::collections::BTreeSet::new();
+        names.retain(|name| seen.insert(name.clone()));
+        names
+    }
+
     /// Where other schedulers reach this one.
     ///
     /// # Errors
@@ -265,6 +344,27 @@ fn size(text: &str) -> Result<u64, String> {
     size.ok_or_else(|| format!("'{text}' is no size: a whole number with KiB, MiB, GiB or TiB is meant"))
 }
 
+/// A name that a certificate can have: an IP address, or a DNS name, of which the first label may be `*`.
+fn tls_name(text: &str) -> Result<String, String> {
+    let label = |label: &str| {
+        let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        (1..=63).contains(&label.len()) && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    let is_name = text.len() <= 253 && name.split('.').all(label);
+    match text.parse::<IpAddr>().is_ok() || is_name {
+        true => Ok(text.to_owned()),
+        false => Err(format!("'{text}' is neither a DNS name nor an IP address")),
+    }
+}
+
+fn certificate_hours(text: &str) -> Result<Duration, String> {
+    const MOST: u64 = 365 * 24;
+    let hours = text.parse::<u64>().ok().filter(|hours| (1..=MOST).contains(hours));
+    let hours = hours.ok_or_else(|| format!("'{text}' is no whole number of hours from 1 to {MOST}"))?;
+    Ok(Duration::from_secs(hours * 60 * 60))
+}
+
 fn days(text: &str) -> Result<Duration, String> {
     let days: u32 = text.parse().map_err(|_| format!("'{text}' is no number of days"))?;
     Ok(Duration::from_secs(u64::from(days) * 24 * 60 * 60))
@@ -305,6 +405,45 @@ mod tests {
             ),
         ] {
             assert_eq!(at(arguments).as_deref(), expected, "{arguments:?}");
+        }
+    }
+
+    #[test]
+    fn what_others_could_listen_to_is_encrypted_unless_the_operator_says_otherwise() {
+        let speaks = |arguments: &[&str]| read(arguments).unwrap().speaks_tls().map_err(|error| error.to_string());
+        for (arguments, expected) in [
+            (&["--listen=127.0.0.1:7700"][..], false),
+            (&["--listen=[::1]:7700"], false),
+            (&["--listen=127.0.0.1:7700", "--tls=always"], true),
+            (&["--listen=10.0.0.5:7700"], true),
+            (&["--listen=0.0.0.0:7700"], true),
+            (&["--listen=[::]:7700"], true),
+            (&["--listen=10.0.0.5:7700", "--allow-plaintext"], false),
+            (&["--listen=10.0.0.5:7700", "--tls=never", "--allow-plaintext"], false),
+        ] {
+            assert_eq!(speaks(arguments), Ok(expected), "{arguments:?}");
+        }
+        let refused = speaks(&["--listen=10.0.0.5:7700", "--tls=never"]).unwrap_err();
+        assert!(
+            refused.contains("10.0.0.5:7700") && refused.contains("--allow-plaintext"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_certificate_has_the_names_by_which_the_scheduler_is_called() {
+        let names = |arguments: &[&str]| read(arguments).unwrap().names();
+        let named = names(&[
+            "--listen=10.0.0.5:7700",
+            "--advertise=[2001:db8::1]:7700",
+            "--tls-name=a.example,*.b.example",
+        ]);
+        for name in ["berth-scheduler", "10.0.0.5", "2001:db8::1", "a.example", "*.b.example"] {
+            assert!(named.iter().any(|known| known == name), "{name}: {named:?}");
+        }
+        assert!(!names(&["--listen=0.0.0.0:7700"]).contains(&"0.0.0.0".to_owned()));
+        for wrong in ["", "a b", "https://a", "-a", "a..b"] {
+            assert!(read(&[&format!("--tls-name={wrong}")]).is_err(), "{wrong}");
         }
     }
 

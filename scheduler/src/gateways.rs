@@ -30,6 +30,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::engine::{Engine, Observer};
 use crate::replicas::Replicas;
+use crate::trust::Trust;
+use crate::trust::door::Door;
 use hearing::Hearing;
 use loads::GroupLoads;
 pub(crate) use loads::Load;
@@ -366,6 +368,11 @@ fn touched(state: &State, change: &Change) -> Vec<ServiceKey> {
         | Change::ScheduleRetried { .. }
         | Change::ScheduleDeleted { .. }
         | Change::EventsDelivered { .. }
+        | Change::JoinTokenPut { .. }
+        | Change::JoinTokenDeleted { .. }
+        | Change::MemberEnrolled { .. }
+        | Change::MemberRemoved { .. }
+        | Change::OperatorCertified { .. }
         | Change::AccessKeyPut { .. }
         | Change::AccessKeyDeleted { .. } => Vec::new(),
     }
@@ -379,10 +386,12 @@ pub struct Link {
     namespace: Arc<Namespace>,
     shutdown: CancellationToken,
     replicas: Arc<Replicas>,
+    trust: Option<Arc<Trust>>,
 }
 
 impl Link {
-    /// A service over the engine; its streams end when `shutdown` is cancelled.
+    /// A service over the engine; its streams end when `shutdown` is cancelled. Where somebody is trusted each gateway speaks
+    /// for itself only.
     #[must_use]
     pub fn new(
         engine: Engine,
@@ -390,6 +399,7 @@ impl Link {
         namespace: Arc<Namespace>,
         shutdown: CancellationToken,
         replicas: Arc<Replicas>,
+        trust: Option<Arc<Trust>>,
     ) -> Self {
         Self {
             engine,
@@ -397,6 +407,7 @@ impl Link {
             namespace,
             shutdown,
             replicas,
+            trust,
         }
     }
 }
@@ -410,7 +421,8 @@ impl GatewayLink for Link {
         request: Request<Streaming<GatewayMessage>>,
     ) -> Result<Response<Self::ConnectStream>, Status> {
         let (outbox, messages) = mpsc::channel(OUTBOX);
-        let session = session::Session::new(self, request.into_inner(), outbox);
+        let door = Door::of(self.trust.as_ref(), request.extensions().get());
+        let session = session::Session::new(self, door, request.into_inner(), outbox);
         // The task ends with its stream: by the gateway, by silence, by a newer stream, or at shutdown.
         tokio::spawn(session.run());
         Ok(Response::new(ReceiverStream::new(messages)))

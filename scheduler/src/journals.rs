@@ -26,7 +26,7 @@ use crate::journal::transfer::{self, Parts};
 /// Copy, back up, restore, verify and show journals.
 ///
 /// A JOURNAL is a file, a data directory, etcd://HOST:PORT,.../PREFIX?OPTION=VALUE&..., or, to copy and back up from, a
-/// running scheduler: http://HOST:PORT.
+/// running scheduler: http://HOST:PORT, or https://HOST:PORT with the authorities that vouch for it in the file BERTH_CA.
 #[derive(Debug, Clone, Subcommand)]
 #[command(after_help = "\
 Examples:

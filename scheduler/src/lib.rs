@@ -18,6 +18,7 @@ pub mod nodes;
 mod pulse;
 pub mod replicas;
 pub mod server;
+pub mod trust;
 
 use std::io::Read;
 use std::process::ExitCode;
@@ -53,6 +54,8 @@ use crate::replicas::Replicas;
 use crate::replicas::listen::{Ears, listen_to_others};
 use crate::replicas::shed::even_out;
 use crate::server::Links;
+use crate::trust::Trust;
+use crate::trust::files::Files;
 
 /// How long a start waits for a journal that cannot be reached.
 const REACHED_WITHIN: Duration = Duration::from_secs(30);
@@ -114,6 +117,7 @@ async fn serve<J: Journal>(
 ) -> anyhow::Result<()> {
     let replicas = Arc::new(replicas);
     let authenticator = authenticator(&options)?;
+    let trust = trust(&options)?;
     let keep = options.history();
     let (state, replayed) = recover_when_reached(&*journal).await?;
     tracing::info!(revision = %state.revision(), tasks = state.task_count(), "state recovered");
@@ -144,7 +148,10 @@ async fn serve<J: Journal>(
         nodes: Arc::clone(&registry),
         gateways: Arc::clone(&gateways),
     };
-    tokio::spawn(listen_to_others(others(), ears.clone()));
+    if let Some(trust) = &trust {
+        tokio::spawn(Arc::clone(trust).keep());
+    }
+    tokio::spawn(listen_to_others(others(), ears.clone(), trust.clone()));
     tokio::spawn(even_out(engine.clone(), others(), ears));
     let timing = Timing {
         lost_grace: options.lost_instance_grace,
@@ -220,14 +227,15 @@ async fn serve<J: Journal>(
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;
     let watched = engine.clone();
-    let api = Arc::new(Api::new(
+    let api = Api::new(
         engine.clone(),
         Arc::clone(&registry),
         scaling,
         past,
         events,
         authenticator,
-    ));
+    );
+    let api = Arc::new(api.trusting(trust.clone()));
     let links = Links {
         agents: nodes::Link::new(
             engine.clone(),
@@ -235,25 +243,47 @@ async fn serve<J: Journal>(
             Arc::clone(&namespace),
             shutdown.clone(),
             replicas.own(),
+            trust.clone(),
         ),
+        enrollment: trust::link::Link::new(engine.clone(), trust.clone()),
         replicas: replicas::tell::Link::new(
             engine.clone(),
             registry,
             Arc::clone(&gateways),
             replicas.own(),
             shutdown.clone(),
+            trust.is_some(),
         ),
-        gateways: gateways::Link::new(engine, gateways, namespace, shutdown.clone(), replicas),
+        gateways: gateways::Link::new(engine, gateways, namespace, shutdown.clone(), replicas, trust.clone()),
         journal: copies,
     };
     tracing::info!(address = %listener.local_addr()?, "serving");
     service::tell(&[NotifyState::Ready]);
     let watchdog = tokio::spawn(pulse::keep_watchdog(watched));
     service::stop_on_signal(shutdown.clone()).context("listen for signals")?;
-    server::serve(listener, api, links, shutdown).await;
+    server::serve(listener, api, links, trust, shutdown).await;
     watchdog.abort();
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Who is believed on the port; nobody is asked where it speaks no TLS.
+fn trust(options: &Options) -> anyhow::Result<Option<Arc<Trust>>> {
+    if !options.speaks_tls()? {
+        if !options.listen.ip().to_canonical().is_loopback() {
+            tracing::warn!(address = %options.listen, "no TLS on the port, and hosts need no certificate: --allow-plaintext is given");
+        }
+        return Ok(None);
+    }
+    anyhow::ensure!(
+        options.journal.is_none() || options.authority.ca_cert.is_some(),
+        "--ca-cert and --ca-key must be given with --journal, the same to all schedulers: this one speaks TLS, as it listens on {} \
+         (--tls says otherwise)",
+        options.listen
+    );
+    let files = Files::of(&options.authority, &options.data_dir);
+    let trust = Trust::open(files, options.names(), options.certificate_hours)?;
+    Ok(Some(Arc::new(trust)))
 }
 
 /// Who finds out who calls.

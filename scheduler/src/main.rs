@@ -24,6 +24,7 @@ async fn main() -> ExitCode {
     let done = match command {
         None => berth_scheduler::run(options).await,
         Some(Command::Journal(command)) => berth_scheduler::journals::run(command).await,
+        Some(Command::Ca(command)) => berth_scheduler::trust::command::run(&command),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

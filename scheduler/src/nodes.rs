@@ -33,6 +33,8 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::clock;
 use crate::engine::{Engine, Observer};
 use crate::replicas::Replicas;
+use crate::trust::Trust;
+use crate::trust::door::Door;
 use others::Others;
 pub(crate) use usage::{Container as ContainerTold, Sum, Told};
 
@@ -289,11 +291,12 @@ pub struct Link {
     namespace: Arc<Namespace>,
     shutdown: CancellationToken,
     via: Option<ReplicaId>,
+    trust: Option<Arc<Trust>>,
 }
 
 impl Link {
     /// A service over the engine, of the scheduler `via` where there are several; its streams end when `shutdown` is
-    /// cancelled.
+    /// cancelled. Where somebody is trusted each agent speaks for its own instance only.
     #[must_use]
     pub fn new(
         engine: Engine,
@@ -301,6 +304,7 @@ impl Link {
         namespace: Arc<Namespace>,
         shutdown: CancellationToken,
         via: Option<ReplicaId>,
+        trust: Option<Arc<Trust>>,
     ) -> Self {
         Self {
             engine,
@@ -308,6 +312,7 @@ impl Link {
             namespace,
             shutdown,
             via,
+            trust,
         }
     }
 }
@@ -321,7 +326,8 @@ impl AgentLink for Link {
         request: Request<Streaming<AgentMessage>>,
     ) -> Result<Response<Self::ConnectStream>, Status> {
         let (outbox, messages) = mpsc::channel(OUTBOX);
-        let session = session::Session::new(self, request.into_inner(), outbox);
+        let door = Door::of(self.trust.as_ref(), request.extensions().get());
+        let session = session::Session::new(self, door, request.into_inner(), outbox);
         // The task ends with its stream: by the agent, by silence, by a newer stream, or at shutdown.
         tokio::spawn(session.run());
         Ok(Response::new(ReceiverStream::new(messages)))

@@ -1,6 +1,7 @@
 //! The port: accepts connections and leads each request to its mouth.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,20 +9,25 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
+use berth_daemon::chain;
 use berth_proto::agent::v1::agent_link_server::AgentLinkServer;
 use berth_proto::ecs::v1::ecs_server::EcsServer;
 use berth_proto::gateway::v1::gateway_link_server::GatewayLinkServer;
 use berth_proto::journal::v1::journal_server::JournalServer;
 use berth_proto::replica::v1::replica_link_server::ReplicaLinkServer;
+use berth_proto::trust::v1::enrollment_server::EnrollmentServer;
 use berth_proto::v1::access_keys_server::AccessKeysServer;
 use berth_proto::v1::auto_scaling_server::AutoScalingServer;
 use berth_proto::v1::berth_server::BerthServer;
 use berth_proto::v1::schedules_server::SchedulesServer;
+use berth_proto::v1::trust_server::TrustServer;
 use http::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::transport::server::TcpConnectInfo;
@@ -32,6 +38,8 @@ use crate::gateways;
 use crate::journals;
 use crate::nodes::{self, HEARTBEAT};
 use crate::replicas;
+use crate::trust::peer::Peer;
+use crate::trust::{self, Trust};
 
 /// How long a client may take to send the head of an HTTP/1 request.
 const HEADER_DEADLINE: Duration = Duration::from_secs(30);
@@ -39,6 +47,12 @@ const HEADER_DEADLINE: Duration = Duration::from_secs(30);
 const PING_DEADLINE: Duration = Duration::from_secs(8);
 /// How long open requests get to end at shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How long a client may take to begin TLS.
+const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(10);
+/// To whoever speaks HTTP/1 in the clear to a port that speaks TLS.
+const TLS_ONLY: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 31\r\nConnection: close\r\n\r\n\
+This port speaks TLS: https://\n";
 /// Bytes of one gRPC message from an agent or a gateway: its first names every task or target that it has.
 const MAX_STREAM_MESSAGE: usize = 16 * 1024 * 1024;
 
@@ -51,12 +65,20 @@ pub struct Links {
     pub gateways: gateways::Link,
     /// By other schedulers.
     pub replicas: replicas::tell::Link,
+    /// By those who join, and those whose certificates end.
+    pub enrollment: trust::link::Link,
     /// By those who copy the journal.
     pub journal: journals::Link,
 }
 
-/// Serves until `shutdown` is cancelled and open requests have ended, or their time is up.
-pub async fn serve(listener: TcpListener, api: Arc<Api>, links: Links, shutdown: CancellationToken) {
+/// Serves until `shutdown` is cancelled and open requests have ended, or their time is up; over TLS where somebody is trusted.
+pub async fn serve(
+    listener: TcpListener,
+    api: Arc<Api>,
+    links: Links,
+    trust: Option<Arc<Trust>>,
+    shutdown: CancellationToken,
+) {
     let grpc = grpc(&api, links);
     let connections = TaskTracker::new();
     loop {
@@ -66,8 +88,11 @@ pub async fn serve(listener: TcpListener, api: Arc<Api>, links: Links, shutdown:
         };
         match accepted {
             Ok((stream, peer)) => {
-                let serve = connection(stream, peer, grpc.clone(), Arc::clone(&api), shutdown.clone());
-                connections.spawn(serve);
+                let mouths = Mouths {
+                    grpc: grpc.clone(),
+                    api: Arc::clone(&api),
+                };
+                connections.spawn(accept(stream, peer, mouths, trust.clone(), shutdown.clone()));
             }
             Err(error) => {
                 // Out of file descriptors, most likely: others will close theirs.
@@ -88,25 +113,94 @@ fn grpc(api: &Arc<Api>, links: Links) -> Router {
     routes.add_service(BerthServer::new(Additions(Arc::clone(api))));
     routes.add_service(AccessKeysServer::new(Additions(Arc::clone(api))));
     routes.add_service(SchedulesServer::new(Additions(Arc::clone(api))));
+    routes.add_service(TrustServer::new(Additions(Arc::clone(api))));
     routes.add_service(AutoScalingServer::new(Additions(Arc::clone(api))));
     routes.add_service(AgentLinkServer::new(links.agents).max_decoding_message_size(MAX_STREAM_MESSAGE));
     routes.add_service(GatewayLinkServer::new(links.gateways).max_decoding_message_size(MAX_STREAM_MESSAGE));
     routes.add_service(ReplicaLinkServer::new(links.replicas));
+    routes.add_service(EnrollmentServer::new(links.enrollment));
     routes.add_service(JournalServer::new(links.journal));
     routes.routes().prepare().into_axum_router()
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, grpc: Router, api: Arc<Api>, shutdown: CancellationToken) {
+/// Who answers requests.
+#[derive(Clone)]
+struct Mouths {
+    grpc: Router,
+    api: Arc<Api>,
+}
+
+/// What one connection is known by.
+#[derive(Clone)]
+struct Known {
+    info: TcpConnectInfo,
+    address: SocketAddr,
+    peer: Peer,
+}
+
+/// Takes a connection; where TLS is spoken, only that.
+async fn accept(
+    stream: TcpStream,
+    address: SocketAddr,
+    mouths: Mouths,
+    trust: Option<Arc<Trust>>,
+    shutdown: CancellationToken,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY not set");
     }
-    let info = TcpConnectInfo {
-        local_addr: stream.local_addr().ok(),
-        remote_addr: Some(peer),
+    let mut known = Known {
+        info: TcpConnectInfo {
+            local_addr: stream.local_addr().ok(),
+            remote_addr: Some(address),
+        },
+        address,
+        peer: Peer::default(),
     };
+    let Some(trust) = trust else {
+        return connection(stream, known, mouths, shutdown).await;
+    };
+    let handshake = tokio::time::timeout(HANDSHAKE_DEADLINE, handshake(stream, &trust));
+    let shaken = tokio::select! {
+        () = shutdown.cancelled() => return,
+        shaken = handshake => shaken,
+    };
+    match shaken {
+        Ok(Ok(stream)) => {
+            known.peer = Peer::encrypted(stream.get_ref().1.peer_certificates());
+            connection(stream, known, mouths, shutdown).await;
+        }
+        Ok(Err(error)) => tracing::warn!(peer = %address, error = chain(&error), "connection refused"),
+        Err(_elapsed) => tracing::debug!(peer = %address, "no TLS handshake in time"),
+    }
+}
+
+/// Begins TLS. Who speaks in the clear is told so where that can be understood.
+async fn handshake(mut stream: TcpStream, trust: &Trust) -> io::Result<TlsStream<TcpStream>> {
+    /// How a TLS connection begins (RFC 8446 section 5.1).
+    const HANDSHAKE: u8 = 22;
+    let mut first = [0];
+    if stream.peek(&mut first).await? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    if first[0] != HANDSHAKE {
+        stream.write_all(TLS_ONLY).await?;
+        stream.shutdown().await?;
+        let text = "it was not encrypted, and this port speaks TLS only";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+    }
+    trust.current().acceptor().accept(stream).await
+}
+
+async fn connection<S>(stream: S, known: Known, mouths: Mouths, shutdown: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let peer = known.address;
     let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(info.clone());
-        lead(request.map(Body::new), peer, grpc.clone(), Arc::clone(&api))
+        request.extensions_mut().insert(known.info.clone());
+        request.extensions_mut().insert(known.peer.clone());
+        lead(request.map(Body::new), known.address, mouths.clone())
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -133,7 +227,8 @@ async fn connection(stream: TcpStream, peer: SocketAddr, grpc: Router, api: Arc<
 }
 
 /// gRPC by its content type, everything else to the JSON mouth.
-async fn lead(request: Request<Body>, peer: SocketAddr, grpc: Router, api: Arc<Api>) -> Result<Response, Infallible> {
+async fn lead(request: Request<Body>, peer: SocketAddr, mouths: Mouths) -> Result<Response, Infallible> {
+    let Mouths { grpc, api } = mouths;
     let is_grpc = request
         .headers()
         .get(http::header::CONTENT_TYPE)

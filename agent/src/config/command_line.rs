@@ -91,7 +91,7 @@ pub fn command() -> Command {
         .after_help(AFTER)
         .args([file, ecs_file, check])
         .subcommand(drain_command())
-        .args(SETTINGS.iter().map(flag))
+        .args(SETTINGS.iter().filter(|setting| !setting.flagless).map(flag))
 }
 
 fn drain_command() -> Command {

@@ -16,6 +16,8 @@ pub(super) struct Setting {
     pub(super) ecs: Option<Ecs>,
     /// Whether its value is shown to nobody.
     pub(super) secret: bool,
+    /// Whether it has no flag: everybody on the host can read the command lines of processes.
+    pub(super) flagless: bool,
 }
 
 /// What is common to most settings.
@@ -28,6 +30,7 @@ pub(super) const ORDINARY: Setting = Setting {
     default: Default::None(""),
     ecs: None,
     secret: false,
+    flagless: false,
 };
 
 /// How many values a setting has.

@@ -95,16 +95,25 @@ const fn ecs(variable: &'static str, read: fn(&str) -> Result<Vec<String>, Strin
 
 settings! {
     "The cluster" {
-        /// Scheduler to connect to, such as http://10.0.0.5:7700; several are tried one after the other, beginning with any
+        /// Scheduler to connect to, such as https://10.0.0.5:7700; several are tried one after the other, beginning with any
         schedulers: Vec<Endpoint> {
             name: "scheduler", value: "URL", form: Form::Many,
-            default: Default::Required("the URL of a scheduler, such as http://10.0.0.5:7700"),
+            default: Default::Required("the URL of a scheduler, such as https://10.0.0.5:7700"),
         } read some(scheduler);
         /// Name or ARN of the cluster to join; there is no default to fall into
         cluster: String {
             name: "cluster", value: "NAME", ecs: ecs("ECS_CLUSTER", as_it_is),
             default: Default::Required("the name of the cluster to join, there is no default"),
         } read one(text);
+        /// File with the join token, for a scheduler with https://; used once, the agent renews its certificate from then on
+        join_token_file: Option<PathBuf> {
+            name: "join-token-file", value: "FILE",
+            default: Default::None("/etc/berth/join-token, or the credential berth-agent.join-token of systemd, where there is one"),
+        } read optional(path);
+        /// The join token itself, in a file of settings or in the environment; it has no flag
+        join_token: Option<String> {
+            name: "join-token", value: "TOKEN", default: Default::None("none"), secret: true, flagless: true,
+        } read optional(text);
         /// IP address under which other hosts reach this one
         address: Option<IpAddr> {
             name: "address", value: "ADDRESS",

@@ -194,7 +194,7 @@ impl Gathered {
     }
 
     fn flags(&mut self, flags: &ArgMatches) {
-        for setting in SETTINGS {
+        for setting in SETTINGS.iter().filter(|setting| !setting.flagless) {
             if flags.value_source(setting.name) == Some(ValueSource::CommandLine) {
                 let texts = flags.get_many::<String>(setting.name).into_iter().flatten();
                 let values = texts.flat_map(|text| split(setting, text)).collect();

@@ -182,6 +182,27 @@ fn what_no_setting_is_is_an_error_that_suggests_the_nearest() {
 }
 
 #[test]
+fn a_join_token_has_no_flag_and_is_shown_nowhere() {
+    let machine = Machine {
+        file: "join-token = \"berth1.hunter2\"\n",
+        ..Machine::default()
+    };
+    let report = machine.report(&GIVEN);
+    assert!(
+        report.contains("(set, not shown)") && !report.contains("hunter2"),
+        "{report}"
+    );
+    let flag = machine.invoke(&[&GIVEN[..], &["--join-token", "berth1.hunter2"]].concat());
+    assert!(matches!(flag, Err(ConfigError::Arguments(_))));
+}
+
+#[test]
+fn schedulers_are_all_spoken_with_over_tls_or_none_is() {
+    let problems = Machine::default().problems(&["--cluster", "prod", "--scheduler", "https://a:7700,http://b:7700"]);
+    assert_eq!(problems, ["scheduler must all begin with https:// where one does"]);
+}
+
+#[test]
 fn a_secret_is_shown_nowhere() {
     let machine = Machine {
         ecs_file: "ECS_ENGINE_AUTH_TYPE=docker\nECS_ENGINE_AUTH_DATA={\"secret\":1}\n",

@@ -121,10 +121,10 @@ pub(super) fn word<T: Copy>(words: &'static [(&'static str, T)]) -> impl Fn(&str
 
 /// A scheduler's URL.
 pub(super) fn scheduler(url: &str) -> Result<Endpoint, String> {
-    let rule = || "must be a URL such as http://10.0.0.5:7700".to_owned();
+    let rule = || "must be a URL such as https://10.0.0.5:7700".to_owned();
     let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|_| rule())?;
     let uri = endpoint.uri();
-    if uri.scheme_str() != Some("http") || uri.host().is_none() {
+    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() {
         return Err(rule());
     }
     Ok(endpoint)

@@ -140,8 +140,8 @@ impl Driver {
                 }
             }
             Message::Protection(answer) => self.asks.answered(answer),
-            // Signs of life, and the end of a stream, are the link's.
-            Message::Heartbeat(_) | Message::Refusal(_) => {}
+            // Signs of life, the end of a stream and whom to believe are the link's.
+            Message::Heartbeat(_) | Message::Refusal(_) | Message::Authorities(_) => {}
         }
     }
 

@@ -63,7 +63,7 @@ impl CallError {
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Deadline { .. } => true,
-            Self::Credentials(_) => false,
+            Self::Credentials(_) | Self::Tls(_) => false,
             Self::Fault { class, .. } => ["ThrottlingException", "ServerException"].contains(&class.as_str()),
             Self::Refused { code, .. } => {
                 [Code::Unavailable, Code::Unknown, Code::Cancelled, Code::Internal].contains(code)

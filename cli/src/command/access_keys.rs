@@ -6,16 +6,23 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use berth_model::policy::Policy;
-use berth_proto::v1::{GetSessionTokenRequest, RotateAccessKeyRequest, UpdateAccessKeyRequest};
-use clap::{Args, Subcommand};
+use berth_model::id::ClusterName;
+use berth_model::policy::{Policy, Role};
+use berth_proto::v1::{
+    CreateCertificateRequest, GetSessionTokenRequest, RotateAccessKeyRequest, UpdateAccessKeyRequest,
+};
+use berth_tls::NewKey;
+use clap::{Args, Subcommand, ValueEnum};
 
+use super::trust::{lifetime, seconds};
 use crate::Ending;
 use crate::api::Api;
 use crate::args::duration;
+use crate::credentials::configuration;
 use crate::output::Output;
 use crate::show::Now;
 use crate::show::access_keys as show;
+use crate::tls;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AccessKeysCommand {
@@ -24,12 +31,16 @@ pub(crate) enum AccessKeysCommand {
 Examples:
   berth access-keys create ops --admin
   berth access-keys create ci --policy deploy.json
+  berth access-keys create dashboard --role read --in-cluster prod
   sudo berth --master-key-file /var/lib/berth-scheduler/master.key access-keys create ops --admin")]
     Create {
         /// Who it is for: up to 64 letters, digits and +=,.@_- characters
         user: String,
         #[command(flatten)]
         policy: PolicyArgs,
+        /// Cluster in which the role may do it; may be repeated. Without it everywhere
+        #[arg(long = "in-cluster", value_name = "NAME", value_parser = cluster_name)]
+        clusters: Vec<ClusterName>,
     },
     /// List the access keys
     #[command(after_help = "Example:\n  berth access-keys list --user ci")]
@@ -69,6 +80,9 @@ Examples:
         id: String,
         #[command(flatten)]
         policy: PolicyArgs,
+        /// Cluster in which the role may do it; may be repeated. Without it everywhere
+        #[arg(long = "in-cluster", value_name = "NAME", value_parser = cluster_name)]
+        clusters: Vec<ClusterName>,
     },
     /// Create another access key in place of one, which is good for a while besides it
     #[command(after_help = "Example:\n  berth access-keys rotate AKIAQ4ZUXK2M5DJ7W3PT --grace 1h")]
@@ -78,6 +92,21 @@ Examples:
         /// For how long the old one is good besides the new one
         #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
         grace: Duration,
+    },
+    /// Create a certificate by which this machine calls as the access key, and keep it with its key
+    #[command(after_help = "\
+Examples:
+  berth access-keys certificate AKIAQ4ZUXK2M5DJ7W3PT
+  berth access-keys certificate AKIAQ4ZUXK2M5DJ7W3PT --lifetime 8h --directory ./ci")]
+    Certificate {
+        /// The access key's id
+        id: String,
+        /// For how long it is good: a minute to 365 days
+        #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = lifetime)]
+        lifetime: Duration,
+        /// Where key.pem, certificate.pem and ca.pem are put [default: ~/.config/berth, where berth looks for them]
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
     },
     /// Make credentials for a while, which may do what the access key may
     #[command(after_help = "\
@@ -103,10 +132,33 @@ pub(crate) struct PolicyArgs {
     /// It may do everything
     #[arg(long)]
     admin: bool,
+    /// What a role may do: read what there is; operate services, tasks and schedules as well; or everything
+    #[arg(long, value_name = "ROLE")]
+    role: Option<RoleName>,
+}
+
+/// A policy that is ready.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum RoleName {
+    Read,
+    Operate,
+    Admin,
 }
 
 impl PolicyArgs {
-    fn document(&self) -> anyhow::Result<String> {
+    fn document(&self, clusters: &[ClusterName]) -> anyhow::Result<String> {
+        if let Some(role) = self.role {
+            let role = match role {
+                RoleName::Read => Role::Read,
+                RoleName::Operate => Role::Operate,
+                RoleName::Admin => Role::Admin,
+            };
+            return Ok(Policy::of_role(role, clusters).to_json());
+        }
+        anyhow::ensure!(
+            clusters.is_empty(),
+            "--in-cluster belongs to --role: a policy says itself where it applies"
+        );
         match &self.policy {
             None => Ok(Policy::everything().to_json()),
             Some(path) if path == Path::new("-") => {
@@ -123,8 +175,8 @@ impl PolicyArgs {
 
 pub(super) async fn run(command: AccessKeysCommand, api: &Api, output: &mut Output) -> anyhow::Result<Ending> {
     match command {
-        AccessKeysCommand::Create { user, policy } => {
-            let answer = api.create_access_key(user, policy.document()?).await?;
+        AccessKeysCommand::Create { user, policy, clusters } => {
+            let answer = api.create_access_key(user, policy.document(&clusters)?).await?;
             output.answer(&answer, |answer| {
                 show::with_secret(answer.access_key.as_ref(), &answer.secret_access_key)
             })?;
@@ -141,7 +193,9 @@ pub(super) async fn run(command: AccessKeysCommand, api: &Api, output: &mut Outp
         }
         AccessKeysCommand::Disable { id } => set(api, output, id, Some("Inactive"), None).await?,
         AccessKeysCommand::Enable { id } => set(api, output, id, Some("Active"), None).await?,
-        AccessKeysCommand::SetPolicy { id, policy } => set(api, output, id, None, Some(policy.document()?)).await?,
+        AccessKeysCommand::SetPolicy { id, policy, clusters } => {
+            set(api, output, id, None, Some(policy.document(&clusters)?)).await?;
+        }
         AccessKeysCommand::Delete { id } => {
             let answer = api.delete_access_key(id.clone()).await?;
             output.answer(&answer, |_| show::deleted(&id))?;
@@ -154,6 +208,25 @@ pub(super) async fn run(command: AccessKeysCommand, api: &Api, output: &mut Outp
             let answer = api.rotate_access_key(request).await?;
             output.answer(&answer, |answer| {
                 show::with_secret(answer.access_key.as_ref(), &answer.secret_access_key)
+            })?;
+        }
+        AccessKeysCommand::Certificate {
+            id,
+            lifetime,
+            directory,
+        } => {
+            let directory = directory.or_else(configuration);
+            let directory = directory.context("--directory must be given: there is no home directory")?;
+            let drawn = NewKey::draw().context("cannot draw a key")?;
+            let request = CreateCertificateRequest {
+                access_key_id: Some(id),
+                certificate_request: Some(drawn.request),
+                lifetime_seconds: Some(seconds(lifetime)),
+            };
+            let answer = api.create_certificate(request).await?;
+            tls::keep(&directory, [&drawn.key, &answer.certificate, &answer.authorities])?;
+            output.answer(&answer, |answer| {
+                show::certificate(answer, &directory, Now::of_the_clock())
             })?;
         }
         AccessKeysCommand::Session { id, duration } => {
@@ -186,6 +259,6 @@ async fn set(
     })
 }
 
-fn seconds(span: Duration) -> i32 {
-    i32::try_from(span.as_secs()).unwrap_or(i32::MAX)
+fn cluster_name(text: &str) -> Result<ClusterName, String> {
+    ClusterName::parse(text).map_err(|fault| fault.message)
 }

@@ -2,14 +2,15 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
 
 use crate::Ending;
+use crate::args::GlobalArgs;
 use crate::dev::find_program;
+use crate::tls;
 
 #[derive(Debug, Args)]
 #[command(
@@ -29,12 +30,15 @@ pub(crate) struct JournalArgs {
 }
 
 /// Goes on as the scheduler's program.
-pub(super) fn run(args: JournalArgs, master_key_file: Option<&Path>) -> anyhow::Result<Ending> {
+pub(super) fn run(args: JournalArgs, global: &GlobalArgs) -> anyhow::Result<Ending> {
     let program = find_program("berth-scheduler").context("journals are the scheduler's")?;
     let mut command = Command::new(&program);
     command.arg("journal").args(args.arguments);
-    if let Some(path) = master_key_file {
+    if let Some(path) = &global.master_key_file {
         command.env("BERTH_MASTER_KEY_FILE", path);
+    }
+    if let Some(path) = tls::ca(global) {
+        command.env("BERTH_CA", path);
     }
     let error = command.exec();
     Err(anyhow!(error).context(format!("cannot run {}", program.display())))

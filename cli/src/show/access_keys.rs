@@ -1,7 +1,9 @@
 //! Access keys as tables, and what is secret of them as lines that a shell or a file takes.
 
+use std::path::Path;
+
 use anstyle::AnsiColor;
-use berth_proto::v1::{AccessKey, GetSessionTokenResponse};
+use berth_proto::v1::{AccessKey, CreateCertificateResponse, GetSessionTokenResponse};
 
 use super::table::{Cell, maybe, text};
 use super::{Now, Table};
@@ -58,6 +60,15 @@ pub(crate) fn session(session: &GetSessionTokenResponse) -> Presentation {
         .line(format!("export AWS_ACCESS_KEY_ID={}", session.access_key_id))
         .line(format!("export AWS_SECRET_ACCESS_KEY={}", session.secret_access_key))
         .line(format!("export AWS_SESSION_TOKEN={}", session.session_token))
+}
+
+/// Where the certificate is, and for how long it is good.
+pub(crate) fn certificate(answer: &CreateCertificateResponse, directory: &Path, now: Now) -> Presentation {
+    Presentation::default().line(format!(
+        "certificate.pem, key.pem and ca.pem are in {}; the certificate ends {}",
+        directory.display(),
+        now.ahead(answer.expires_at)
+    ))
 }
 
 pub(crate) fn deleted(id: &str) -> Presentation {

@@ -59,6 +59,7 @@ impl Bed {
         let server = tokio::spawn(async move { server.await.unwrap() });
         let state = tempfile::tempdir().unwrap();
         let mut options = Options {
+            join_token_file: None,
             schedulers: vec![tonic::transport::Endpoint::from_shared(url).unwrap()],
             cluster: "prod".to_owned(),
             state_dir: state.path().to_owned(),

@@ -286,7 +286,7 @@ impl Agent {
                     }
                 }
             }
-            FromScheduler::Heartbeat(_) | FromScheduler::Protection(_) => {}
+            FromScheduler::Heartbeat(_) | FromScheduler::Protection(_) | FromScheduler::Authorities(_) => {}
         }
         Ok(())
     }

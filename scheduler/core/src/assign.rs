@@ -225,6 +225,11 @@ pub fn touched(state: &State, change: &Change) -> Vec<(InstanceKey, Touch)> {
         | Change::ScheduleRetried { .. }
         | Change::ScheduleDeleted { .. }
         | Change::EventsDelivered { .. }
+        | Change::JoinTokenPut { .. }
+        | Change::JoinTokenDeleted { .. }
+        | Change::MemberEnrolled { .. }
+        | Change::MemberRemoved { .. }
+        | Change::OperatorCertified { .. }
         | Change::AccessKeyPut { .. }
         | Change::AccessKeyDeleted { .. } => Vec::new(),
     }

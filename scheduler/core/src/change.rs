@@ -17,12 +17,14 @@ use berth_model::status::{InstanceStatus, StopCode};
 use berth_model::tag::Tag;
 use berth_model::task_definition::TaskDefinition;
 use berth_model::time::Timestamp;
+use berth_trust::{Fingerprint, Member};
 use serde::{Deserialize, Serialize};
 
 use crate::access_key::AccessKey;
 use crate::event::Position;
 use crate::keys::{ClusterKey, ReplicaId, Revision, Tagged};
 use crate::launch::{ClientToken, Launch, Placement, Wait};
+use crate::membership::{Enrollment, JoinToken};
 use crate::observation::{InstanceFacts, Observation};
 use crate::scaling::{Scaling, ScalingActivity};
 use crate::schedule::{Occurrence, Retry, Run, ScheduleSpec};
@@ -491,6 +493,36 @@ pub enum Change {
     AccessKeyDeleted {
         /// Its id.
         id: AccessKeyId,
+    },
+    /// A join token was made, used or revoked. Its secret is not in it, but the hash of that.
+    JoinTokenPut {
+        /// The token, as it is from now on.
+        token: Arc<JoinToken>,
+    },
+    /// A join token is not listed any more.
+    JoinTokenDeleted {
+        /// Its id.
+        id: Arc<str>,
+    },
+    /// Something joined a cluster, or has a new certificate.
+    MemberEnrolled {
+        /// All that is known of it.
+        enrollment: Arc<Enrollment>,
+    },
+    /// A member was removed: its certificate is refused.
+    MemberRemoved {
+        /// Which.
+        member: Member,
+    },
+    /// A certificate was made by which somebody calls as an access key. It is good for as long as that, and nothing of it is
+    /// kept but this.
+    OperatorCertified {
+        /// The access key.
+        access_key: AccessKeyId,
+        /// The fingerprint of the certificate's key.
+        key: Fingerprint,
+        /// When it ends.
+        expires_at: Timestamp,
     },
     /// A schedule was deleted: its tasks go on.
     ScheduleDeleted {

@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod definition;
 pub mod delivery;
 pub mod instance;
+pub mod membership;
 pub mod plan;
 pub mod protection;
 pub mod queue;

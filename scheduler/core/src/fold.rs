@@ -188,6 +188,13 @@ pub fn fold(state: &mut State, change: &Change) {
             let known = state.deliveries.entry(Arc::clone(receiver)).or_insert(*position);
             *known = (*known).max(*position);
         }
+        Change::JoinTokenPut { token } => drop(state.join_tokens.insert(Arc::clone(&token.id), Arc::clone(token))),
+        Change::JoinTokenDeleted { id } => drop(state.join_tokens.remove(id)),
+        Change::MemberEnrolled { enrollment } => {
+            drop(state.members.insert(enrollment.member.clone(), Arc::clone(enrollment)));
+        }
+        Change::MemberRemoved { member } => drop(state.members.remove(member)),
+        Change::OperatorCertified { .. } => {}
         Change::AccessKeyPut { key } => drop(state.access_keys.insert(key.id.clone(), Arc::clone(key))),
         Change::AccessKeyDeleted { id } => drop(state.access_keys.remove(id)),
         Change::ServiceCreated { .. }

@@ -17,6 +17,7 @@ pub mod history;
 pub mod invariant;
 pub mod keys;
 pub mod launch;
+pub mod membership;
 pub mod observation;
 pub mod place;
 pub mod presence;

@@ -21,6 +21,7 @@ use crate::fold;
 use crate::keys::Revision;
 use crate::keys::{ClusterKey, InstanceKey, ReplicaId, ServiceKey, TaskKey};
 use crate::launch::{Launch, Wait};
+use crate::membership::{Enrollment, JoinToken};
 use crate::observation::{ContainerState, InstanceFacts, TaskTimes};
 use crate::state::{
     CapacityProvider, Cluster, Instance, QueueEnd, QueuedTask, RegisteredDefinition, Schedule, Service, State, Stop,
@@ -127,6 +128,10 @@ pub enum Piece {
     Schedule(Arc<Schedule>),
     /// An access key.
     AccessKey(Arc<AccessKey>),
+    /// A join token.
+    JoinToken(Arc<JoinToken>),
+    /// A member.
+    Member(Arc<Enrollment>),
     /// How far a receiver of events is.
     Delivery {
         /// By what it is known.
@@ -250,6 +255,11 @@ pub fn pieces(state: &State) -> impl Iterator<Item = Piece> + '_ {
             value: Arc::clone(value),
         });
     let access_keys = state.access_keys.values().map(|key| Piece::AccessKey(Arc::clone(key)));
+    let join_tokens = state
+        .join_tokens
+        .values()
+        .map(|token| Piece::JoinToken(Arc::clone(token)));
+    let members = state.members.values().map(|member| Piece::Member(Arc::clone(member)));
     clusters
         .chain(providers)
         .chain(definitions)
@@ -263,6 +273,8 @@ pub fn pieces(state: &State) -> impl Iterator<Item = Piece> + '_ {
         .chain(deliveries)
         .chain(settings)
         .chain(access_keys)
+        .chain(join_tokens)
+        .chain(members)
 }
 
 /// The tasks; those of one call that lie side by side share a piece.
@@ -396,6 +408,8 @@ impl Restoration {
                 fold::add_service(state, Service::clone(&service));
             }
             Piece::Schedule(schedule) => state.schedules.put(Schedule::clone(&schedule)),
+            Piece::JoinToken(token) => drop(state.join_tokens.insert(Arc::clone(&token.id), token)),
+            Piece::Member(enrollment) => drop(state.members.insert(enrollment.member.clone(), enrollment)),
             Piece::AccessKey(key) => drop(state.access_keys.insert(key.id.clone(), key)),
             Piece::Delivery { receiver, position } => drop(state.deliveries.insert(receiver, position)),
             Piece::AccountSetting { name, principal, value } => {

@@ -19,12 +19,14 @@ use berth_model::fault::Fault;
 use berth_model::id::{AccessKeyId, ClusterName, DefinitionId, Family, InstanceId, ProviderName, ServiceName, TaskId};
 use berth_model::status::ClusterStatus;
 use berth_model::time::Timestamp;
+use berth_trust::Member;
 use imbl::{OrdMap, OrdSet, Vector};
 
 use crate::access_key::AccessKey;
 use crate::event::Position;
 use crate::keys::{ClusterKey, InstanceKey, Revision, ServiceKey, TaskKey};
 use crate::launch::Launch;
+use crate::membership::{Enrollment, JoinToken};
 pub use cluster::Cluster;
 pub use definition::{FamilyRevisions, RegisteredDefinition};
 pub use instance::{HeldPorts, Instance};
@@ -65,6 +67,10 @@ pub struct State {
     pub(crate) account_settings: OrdMap<(SettingName, Option<Arc<str>>), Arc<str>>,
     /// Who may call, and what each may do.
     pub(crate) access_keys: OrdMap<AccessKeyId, Arc<AccessKey>>,
+    /// With what hosts may join.
+    pub(crate) join_tokens: OrdMap<Arc<str>, Arc<JoinToken>>,
+    /// What has joined: whose certificates are taken.
+    pub(crate) members: OrdMap<Member, Arc<Enrollment>>,
     /// How often any instance has changed: who remembers it knows whether instances are still as they were.
     pub(crate) instance_changes: u64,
     /// Which instances changed last, the latest last.
@@ -291,6 +297,28 @@ impl State {
     pub fn access_keys(&self) -> impl Iterator<Item = &Arc<AccessKey>> {
         self.access_keys.values()
     }
+
+    /// A join token, whether anybody can join with it or not.
+    #[must_use]
+    pub fn join_token(&self, id: &str) -> Option<&Arc<JoinToken>> {
+        self.join_tokens.get(id)
+    }
+
+    /// The join tokens by id.
+    pub fn join_tokens(&self) -> impl Iterator<Item = &Arc<JoinToken>> {
+        self.join_tokens.values()
+    }
+
+    /// What is known of a member.
+    #[must_use]
+    pub fn enrollment(&self, member: &Member) -> Option<&Arc<Enrollment>> {
+        self.members.get(member)
+    }
+
+    /// The members by role, cluster and id.
+    pub fn members(&self) -> impl Iterator<Item = &Arc<Enrollment>> {
+        self.members.values()
+    }
 }
 
 /// Two states are equal when they know the same, however they came to know it.
@@ -313,5 +341,7 @@ impl PartialEq for State {
             && self.deliveries == other.deliveries
             && self.account_settings == other.account_settings
             && self.access_keys == other.access_keys
+            && self.join_tokens == other.join_tokens
+            && self.members == other.members
     }
 }

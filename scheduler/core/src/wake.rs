@@ -223,6 +223,11 @@ fn hint(change: &Change) -> Option<(ClusterKey, Hint, Place<'_>)> {
         | Change::ScheduleRetried { .. }
         | Change::ScheduleDeleted { .. }
         | Change::EventsDelivered { .. }
+        | Change::JoinTokenPut { .. }
+        | Change::JoinTokenDeleted { .. }
+        | Change::MemberEnrolled { .. }
+        | Change::MemberRemoved { .. }
+        | Change::OperatorCertified { .. }
         | Change::AccessKeyPut { .. }
         | Change::AccessKeyDeleted { .. } => None,
     }

@@ -9,6 +9,8 @@ mod access_key;
 mod capacity;
 #[path = "histories/events.rs"]
 mod events;
+#[path = "histories/membership.rs"]
+mod membership;
 #[path = "histories/queue.rs"]
 mod queue;
 #[path = "histories/request.rs"]
@@ -207,6 +209,11 @@ impl History {
                 everything,
             } => self.update_access_key(*nth, *active, *everything),
             Step::DeleteAccessKey { nth } => self.delete_access_key(*nth),
+            Step::CreateJoinToken { uses, lifetime } => self.create_join_token(&cluster(), *uses, *lifetime),
+            Step::RevokeJoinToken => self.revoke_join_token(),
+            Step::Enroll { nth, key, sends } => self.enroll(*nth, *key, *sends),
+            Step::Renew { nth } => self.renew(*nth),
+            Step::RemoveMember { nth } => self.remove_member(*nth),
             Step::Create => self.submit(&CreateCluster {
                 providers: Vec::new(),
                 strategy: Vec::new(),

@@ -70,6 +70,7 @@ fn wanted(api: &Api, peer: IpAddr, parts: &Parts) -> Result<WatchRequest, Fault>
         address: peer,
         services: &["ecs"],
         writes: false,
+        peer: parts.extensions.get(),
     })?;
     let wanted = wanted()?;
     api.authorize("berth", "Watch", &wanted, &caller)?;

@@ -56,7 +56,7 @@ pub(super) fn json(fault: &Fault) -> Response {
 }
 
 /// The gRPC status: the class as metadata, the text as message.
-pub(super) fn status(fault: &Fault) -> Status {
+pub(crate) fn status(fault: &Fault) -> Status {
     let code = match fault.class {
         FaultClass::Client | FaultClass::InvalidParameter | FaultClass::Validation | FaultClass::Serialization => {
             Code::InvalidArgument

@@ -1,6 +1,7 @@
 //! The gRPC mouth: each method of the generated services calls the operation of its name.
 
 mod access_keys;
+mod trust;
 
 use std::convert;
 use std::net::IpAddr;
@@ -50,11 +51,12 @@ pub struct Additions(pub Arc<Api>);
 const MAX_MESSAGE: usize = 4 * 1024 * 1024 + 64 * 1024;
 /// How long the message of a call may take to come.
 const MESSAGE_DEADLINE: Duration = Duration::from_secs(30);
-/// The methods of agents, gateways and schedulers, which have no access keys.
-const STREAMS: [&str; 3] = [
+/// The methods of agents, gateways and schedulers, which have no access keys: their certificates are looked at there.
+const STREAMS: [&str; 4] = [
     "/berth.agent.v1.AgentLink/",
     "/berth.gateway.v1.GatewayLink/",
     "/berth.replica.v1.ReplicaLink/",
+    "/berth.trust.v1.Enrollment/",
 ];
 /// Who copies the journal.
 const READ_JOURNAL: &str = "/berth.journal.v1.Journal/Read";
@@ -100,6 +102,7 @@ async fn identify(api: &Api, peer: IpAddr, request: http::Request<Body>) -> Resu
         address: peer,
         services: &["ecs"],
         writes: is_write(operation),
+        peer: parts.extensions.get(),
     })?;
     // The others are asked for with the whole request, which the journal's has nothing in.
     if parts.uri.path() == READ_JOURNAL {

@@ -128,6 +128,7 @@ fn caller(api: &Api, peer: IpAddr, parts: &Parts, body: &[u8]) -> Result<Caller,
             address: peer,
             services,
             writes: is_write(operation),
+            peer: parts.extensions.get(),
         });
     }
     let key = parts

@@ -80,6 +80,7 @@ fn identify(
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
         services: &["ecs"],
         writes: true,
+        peer: None,
     };
     authenticator.identify(&call, state, at)
 }

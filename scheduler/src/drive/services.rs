@@ -129,6 +129,11 @@ impl Heard {
             | Change::ScheduleRetried { .. }
             | Change::ScheduleDeleted { .. }
             | Change::EventsDelivered { .. }
+            | Change::JoinTokenPut { .. }
+            | Change::JoinTokenDeleted { .. }
+            | Change::MemberEnrolled { .. }
+            | Change::MemberRemoved { .. }
+            | Change::OperatorCertified { .. }
             | Change::AccessKeyPut { .. }
             | Change::AccessKeyDeleted { .. } => {}
         }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_model::arn::Namespace;
-use berth_model::fault::Fault;
-use berth_model::id::ClusterName;
+use berth_model::fault::{Fault, FaultClass};
+use berth_model::id::{ClusterName, InstanceId};
 use berth_proto::gateway::v1::gateway_message::Message as FromGateway;
 use berth_proto::gateway::v1::scheduler_message::Message as ToGateway;
 use berth_proto::gateway::v1::{GatewayMessage, Heartbeat, Hello, SchedulerMessage, TargetReport};
+use berth_trust::{Member, Role};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +21,7 @@ use super::{Changes, GatewayKey, Handle, Link, Registry, loads};
 use crate::engine::Engine;
 use crate::replicas::Replicas;
 use crate::replicas::shed::LET_GO;
+use crate::trust::door::Door;
 
 /// How often each side says something, and the silence after which a gateway counts as gone (gateway.proto).
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -45,6 +47,8 @@ enum End {
     Superseded,
     /// Another scheduler is to have it.
     LetGo,
+    /// Its certificate does not speak for it any more.
+    Refused,
 }
 
 pub(super) struct Session {
@@ -53,12 +57,14 @@ pub(super) struct Session {
     namespace: Arc<Namespace>,
     shutdown: CancellationToken,
     replicas: Arc<Replicas>,
+    door: Door,
     inbox: Streaming<GatewayMessage>,
     outbox: mpsc::Sender<Result<SchedulerMessage, Status>>,
 }
 
 /// A gateway that was let in.
 struct Guest {
+    member: Member,
     key: GatewayKey,
     cluster: ClusterName,
     handle: Handle,
@@ -68,6 +74,7 @@ struct Guest {
 impl Session {
     pub(super) fn new(
         link: &Link,
+        door: Door,
         inbox: Streaming<GatewayMessage>,
         outbox: mpsc::Sender<Result<SchedulerMessage, Status>>,
     ) -> Self {
@@ -77,6 +84,7 @@ impl Session {
             namespace: Arc::clone(&link.namespace),
             shutdown: link.shutdown.clone(),
             replicas: Arc::clone(&link.replicas),
+            door,
             inbox,
             outbox,
         }
@@ -112,7 +120,7 @@ impl Session {
                 let end = self.attend(&mut guest).await;
                 match end {
                     End::Goodbye => self.registry.part(&guest.key, &guest.handle),
-                    End::Closed | End::Silent | End::Stuck | End::Superseded | End::LetGo => {
+                    End::Closed | End::Silent | End::Stuck | End::Superseded | End::LetGo | End::Refused => {
                         self.registry.leave(&guest.key, &guest.handle);
                     }
                 }
@@ -127,7 +135,12 @@ impl Session {
             }
             Err(fault) => {
                 tracing::warn!(gateway = hello.gateway_id, error = %fault, "gateway refused");
-                self.refuse(Status::invalid_argument(fault.to_string())).await;
+                let refused = if fault.class == FaultClass::AccessDenied {
+                    Status::permission_denied(fault.to_string())
+                } else {
+                    Status::invalid_argument(fault.to_string())
+                };
+                self.refuse(refused).await;
             }
         }
     }
@@ -146,16 +159,21 @@ impl Session {
             ));
         }
         let id = hello.gateway_id.as_str();
-        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if id.len() != 32 || !id.bytes().all(is_hex) {
-            return Err(Fault::invalid("gateway_id must be 32 lower-case hexadecimal digits."));
-        }
+        let rule = |_| Fault::invalid("gateway_id must be 32 lower-case hexadecimal digits.");
+        let member_id: InstanceId = id.parse().map_err(rule)?;
         let cluster = self.namespace.parse_cluster(Some(&hello.cluster))?;
+        let member = Member {
+            role: Role::Gateway,
+            cluster: cluster.clone(),
+            id: member_id,
+        };
+        self.door.admit(&self.engine.view(), &member)?;
         let key = GatewayKey {
             cluster: self.engine.view().active_cluster(&cluster)?.key,
             id: id.into(),
         };
         Ok(Guest {
+            member,
             key,
             cluster,
             handle: Handle {
@@ -171,6 +189,9 @@ impl Session {
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let let_go = guest.handle.let_go.clone().unwrap_or_default();
+        if let Err(end) = self.tell_authorities().await {
+            return end;
+        }
         let mut heard = Instant::now();
         let mut next_update = Some(Instant::now());
         let mut earliest = Instant::now();
@@ -195,8 +216,14 @@ impl Session {
                     earliest = Instant::now() + GATHER;
                     self.tell(guest).await
                 }
+                () = self.door.changed() => self.tell_authorities().await,
                 _ = heartbeat.tick() => {
-                    if heard.elapsed() > SILENCE {
+                    let admitted = self.door.admit(&self.engine.view(), &guest.member).map(drop);
+                    if let Err(fault) = admitted {
+                        // It ended, or an operator removed the member, while the stream was there.
+                        tracing::warn!(gateway = &*guest.key.id, error = %fault, "gateway refused");
+                        Err(End::Refused)
+                    } else if heard.elapsed() > SILENCE {
                         Err(End::Silent)
                     } else {
                         self.send(ToGateway::Heartbeat(Heartbeat {})).await
@@ -206,6 +233,13 @@ impl Session {
             if let Err(end) = step {
                 return end;
             }
+        }
+    }
+
+    async fn tell_authorities(&self) -> Result<(), End> {
+        match self.door.authorities() {
+            Some(authorities) => self.send(ToGateway::Authorities(authorities)).await,
+            None => Ok(()),
         }
     }
 
@@ -285,6 +319,7 @@ impl End {
             Self::Goodbye => "goodbye",
             Self::Superseded => "superseded",
             Self::LetGo => "another scheduler is to have it",
+            Self::Refused => "refused",
         }
     }
 }

@@ -26,7 +26,7 @@ impl FromStr for Place {
         if text.starts_with("etcd://") {
             return text.parse().map(Self::Etcd);
         }
-        if text.starts_with("http://") {
+        if text.starts_with("http://") || text.starts_with("https://") {
             return Ok(Self::Scheduler(text.to_owned()));
         }
         Ok(Self::File(PathBuf::from(text)))
@@ -45,7 +45,9 @@ mod tests {
     #[test]
     fn a_place_is_what_it_begins_with() {
         let place = |text: &str| text.parse::<Place>().unwrap();
-        assert_eq!(place("http://a:7700"), Place::Scheduler("http://a:7700".to_owned()));
+        for url in ["http://a:7700", "https://a:7700"] {
+            assert_eq!(place(url), Place::Scheduler(url.to_owned()));
+        }
         assert_eq!(place("/var/lib/x"), Place::File("/var/lib/x".into()));
         assert!(matches!(place("etcd://a/b"), Place::Etcd(_)));
         assert!("etcd://a/b?what=1".parse::<Place>().is_err());

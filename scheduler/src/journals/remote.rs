@@ -10,6 +10,7 @@ use berth_proto::journal::v1::read_response::Part as Sent;
 use berth_scheduler_core::keys::Revision;
 use berth_signature::sign::Credentials;
 use berth_signature::{HttpRequest, SigningDate};
+use berth_tls::{Client, files};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::Request;
@@ -30,10 +31,7 @@ const MAX_MESSAGE: usize = 1 << 30;
 /// Begins to read.
 pub(super) async fn parts(url: &str) -> anyhow::Result<Parts> {
     let endpoint = Endpoint::from_shared(url.to_owned()).with_context(|| format!("'{url}' is no URL"))?;
-    let endpoint = endpoint
-        .connect_timeout(CONNECTS_WITHIN)
-        .http2_keep_alive_interval(Duration::from_secs(10));
-    let channel = endpoint.connect().await;
+    let channel = berth_tls::connect(&endpoint, authorities(url)?.as_ref(), CONNECTS_WITHIN).await;
     let channel = channel.with_context(|| format!("cannot reach the scheduler at {url}"))?;
     let mut client = JournalClient::new(channel).max_decoding_message_size(MAX_MESSAGE);
     let answer = timeout(BEGINS_WITHIN, client.read(request(url)?)).await;
@@ -63,6 +61,20 @@ pub(super) async fn parts(url: &str) -> anyhow::Result<Parts> {
     Ok(parts)
 }
 
+/// Whom a scheduler of `https://` is held against: the authorities in the file that the environment names.
+fn authorities(url: &str) -> anyhow::Result<Option<Client>> {
+    if !url.starts_with("https://") {
+        return Ok(None);
+    }
+    let path = std::env::var_os("BERTH_CA").with_context(|| {
+        format!("{url} is https:// and nothing says which authority vouches for it: name its ca.pem in BERTH_CA")
+    })?;
+    let path = Path::new(&path);
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let authorities = files::certificates(&text).with_context(|| format!("{} cannot be used", path.display()))?;
+    Ok(Some(Client::trusting(&authorities, None)?))
+}
+
 /// The request, signed where the environment says who asks.
 fn request(url: &str) -> anyhow::Result<Request<wire::ReadRequest>> {
     /// The message, which has no members, as gRPC sends it: not compressed, no bytes.
@@ -71,7 +83,10 @@ fn request(url: &str) -> anyhow::Result<Request<wire::ReadRequest>> {
     let Some(credentials) = credentials()? else {
         return Ok(request);
     };
-    let host = url.trim_start_matches("http://").trim_end_matches('/');
+    let host = url
+        .split_once("://")
+        .map_or(url, |(_, host)| host)
+        .trim_end_matches('/');
     let headers = [("host", host.as_bytes())];
     let signed = HttpRequest {
         method: "POST",

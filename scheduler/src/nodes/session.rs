@@ -20,6 +20,8 @@ use berth_scheduler_core::decide::instance::{ConnectInstance, Reception, SetLeav
 use berth_scheduler_core::decide::protection::{self, SetProtection};
 use berth_scheduler_core::decide::report::{ConsiderStops, ReportTasks};
 use berth_scheduler_core::keys::{InstanceKey, ReplicaId, TaskKey};
+use berth_scheduler_core::observation::InstanceFacts;
+use berth_trust::{Member, Role};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -30,6 +32,7 @@ use crate::api::describe;
 use crate::clock;
 use crate::engine::Engine;
 use crate::replicas::shed::LET_GO;
+use crate::trust::door::Door;
 
 /// How long an agent may take to say who it is.
 const INTRODUCTION: Duration = Duration::from_secs(10);
@@ -43,6 +46,9 @@ const GATHER_PER_TASK: Duration = Duration::from_millis(50);
 const LONGEST_GATHER: Duration = Duration::from_millis(250);
 /// When an agent that was refused may try again.
 const RETRY: Duration = Duration::from_secs(5);
+/// When an agent may try again that has no certificate for what it says it is: somebody must act first, unless it has another
+/// by then.
+const RETRY_DENIED: Duration = Duration::from_secs(15);
 /// When the agent of a deregistered instance may try again: somebody must act first.
 const RETRY_DEREGISTERED: Duration = Duration::from_secs(60);
 
@@ -68,12 +74,14 @@ pub(super) struct Session {
     namespace: Arc<Namespace>,
     shutdown: CancellationToken,
     via: Option<ReplicaId>,
+    door: Door,
     inbox: Streaming<AgentMessage>,
     outbox: mpsc::Sender<Result<SchedulerMessage, Status>>,
 }
 
 /// An agent that was let in.
 struct Guest {
+    member: Member,
     key: InstanceKey,
     cluster: ClusterName,
     by: Principal,
@@ -84,6 +92,7 @@ struct Guest {
 impl Session {
     pub(super) fn new(
         link: &Link,
+        door: Door,
         inbox: Streaming<AgentMessage>,
         outbox: mpsc::Sender<Result<SchedulerMessage, Status>>,
     ) -> Self {
@@ -93,6 +102,7 @@ impl Session {
             namespace: Arc::clone(&link.namespace),
             shutdown: link.shutdown.clone(),
             via: link.via,
+            door,
             inbox,
             outbox,
         }
@@ -117,6 +127,9 @@ impl Session {
                 let end = self.attend(&mut guest).await;
                 self.registry.leave(guest.key, &guest.handle);
                 tracing::info!(%instance, reason = end.reason(), "agent's stream ended");
+                if let End::Refused(fault) = &end {
+                    tracing::warn!(%instance, error = %fault, "agent refused");
+                }
                 if let End::LetGo = end
                     && let Err(error) = self
                         .outbox
@@ -150,6 +163,12 @@ impl Session {
         let soon = |fault| (fault, RETRY);
         let (cluster, instance) = self.identify(&hello).map_err(soon)?;
         let facts = wire::facts(hello.facts.unwrap_or_default()).map_err(soon)?;
+        let member = Member {
+            role: Role::Instance,
+            cluster: cluster.clone(),
+            id: instance,
+        };
+        self.admit(&member, &facts).map_err(|fault| (fault, RETRY_DENIED))?;
         let by: Principal = format!("agent {instance}").into();
         let connect = ConnectInstance {
             cluster: cluster.clone(),
@@ -181,6 +200,7 @@ impl Session {
             let_go: (hello.schedulers > 1).then(CancellationToken::new),
         };
         let guest = Guest {
+            member,
             key,
             cluster,
             by,
@@ -199,13 +219,30 @@ impl Session {
                 sequence: 0,
                 ended_task_arns: ended,
             }))
-            .await
+            .await?;
+            self.tell_authorities().await
         };
         if let Err(end) = introduced.await {
             self.registry.leave(key, &guest.handle);
             return Err((end.into_fault(), RETRY));
         }
         Ok(guest)
+    }
+
+    /// Whether the stream's other side speaks for the instance, and may say of it what it says.
+    fn admit(&self, member: &Member, facts: &InstanceFacts) -> Result<(), Fault> {
+        let state = self.engine.view();
+        match self.door.admit(&state, member)? {
+            Some(enrollment) => enrollment.check_claims(facts),
+            None => Ok(()),
+        }
+    }
+
+    async fn tell_authorities(&self) -> Result<(), End> {
+        match self.door.authorities() {
+            Some(authorities) => self.send(ToAgent::Authorities(authorities)).await,
+            None => Ok(()),
+        }
     }
 
     fn identify(&self, hello: &Hello) -> Result<(ClusterName, InstanceId), Fault> {
@@ -246,8 +283,13 @@ impl Session {
                     next_update = None;
                     self.assign(guest).await.map(|tasks| earliest = Instant::now() + gather(tasks))
                 }
+                () = self.door.changed() => self.tell_authorities().await,
                 _ = heartbeat.tick() => {
-                    if heard.elapsed() > SILENCE {
+                    let admitted = self.door.admit(&self.engine.view(), &guest.member).map(drop);
+                    if let Err(fault) = admitted {
+                        // It ended, or an operator removed the member, while the stream was there.
+                        Err(End::Refused(fault))
+                    } else if heard.elapsed() > SILENCE {
                         Err(End::Silent)
                     } else {
                         self.send(ToAgent::Heartbeat(Heartbeat {})).await

@@ -8,6 +8,7 @@ use berth_daemon::{Backoff, chain};
 use berth_proto::replica::v1::replica_link_client::ReplicaLinkClient;
 use berth_proto::replica::v1::{ListenRequest, Part};
 use berth_scheduler_core::keys::{InstanceKey, ReplicaId, Revision};
+use berth_tls::{ConnectError, connect};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use tonic::transport::Endpoint;
 use super::{Replicas, wire};
 use crate::gateways::{self, GatewayKey};
 use crate::nodes;
+use crate::trust::Trust;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Silence after which a stream is given up: five rounds.
@@ -30,14 +32,22 @@ const LARGEST_PART: usize = 16 * 1024 * 1024;
 enum ListenError {
     #[error("use its address")]
     Address(#[source] tonic::transport::Error),
-    #[error("connect")]
-    Connect(#[source] tonic::transport::Error),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     #[error("it ended the stream: {0}")]
     Status(tonic::Status),
     #[error("it closed the stream")]
     Closed,
     #[error("it said nothing for {SILENCE:?}")]
     Silent,
+}
+
+/// Another scheduler.
+#[derive(Debug)]
+struct There {
+    /// `HOST:PORT`
+    address: String,
+    trust: Option<Arc<Trust>>,
 }
 
 /// Who takes in what is heard.
@@ -49,8 +59,8 @@ pub struct Ears {
     pub gateways: Arc<gateways::Registry>,
 }
 
-/// Keeps a stream to each other scheduler that lives, until the process ends.
-pub async fn listen_to_others(replicas: Arc<Replicas>, ears: Ears) {
+/// Keeps a stream to each other scheduler that lives, until the process ends; over TLS where somebody is trusted.
+pub async fn listen_to_others(replicas: Arc<Replicas>, ears: Ears, trust: Option<Arc<Trust>>) {
     let Some(own) = replicas.own() else { return };
     let mut moves = replicas.moves();
     let mut heard: BTreeMap<ReplicaId, (CancellationToken, JoinHandle<()>)> = BTreeMap::new();
@@ -73,7 +83,11 @@ pub async fn listen_to_others(replicas: Arc<Replicas>, ears: Ears) {
         for (other, address) in others {
             heard.entry(other).or_insert_with(|| {
                 let stop = CancellationToken::new();
-                let listen = keep_listening((own, other), address, ears.clone(), stop.clone());
+                let there = There {
+                    address,
+                    trust: trust.clone(),
+                };
+                let listen = keep_listening((own, other), there, ears.clone(), stop.clone());
                 (stop, tokio::spawn(listen))
             });
         }
@@ -84,12 +98,12 @@ pub async fn listen_to_others(replicas: Arc<Replicas>, ears: Ears) {
 }
 
 /// Listens to one scheduler until it is gone; of what it told nothing stays then.
-async fn keep_listening((own, other): (ReplicaId, ReplicaId), address: String, ears: Ears, stop: CancellationToken) {
+async fn keep_listening((own, other): (ReplicaId, ReplicaId), there: There, ears: Ears, stop: CancellationToken) {
     let mut backoff = Backoff::default();
     let mut heard_all = Instant::now();
     loop {
         let began = Instant::now();
-        let listened = listen((own, other), &address, &ears, &mut heard_all);
+        let listened = listen((own, other), &there, &ears, &mut heard_all);
         let error = tokio::select! {
             () = stop.cancelled() => break,
             ended = listened => match ended {
@@ -98,7 +112,7 @@ async fn keep_listening((own, other): (ReplicaId, ReplicaId), address: String, e
             },
         };
         ears.gateways.lose(other);
-        tracing::warn!(replica = %other, address, error = chain(&error), "another scheduler is not heard; trying again");
+        tracing::warn!(replica = %other, address = there.address, error = chain(&error), "another scheduler is not heard; trying again");
         if heard_all > began {
             backoff = Backoff::default();
         } else if heard_all.elapsed() > KEPT {
@@ -116,13 +130,15 @@ async fn keep_listening((own, other): (ReplicaId, ReplicaId), address: String, e
 /// One stream, up to its end. `heard_all` is when all had been told last.
 async fn listen(
     (own, other): (ReplicaId, ReplicaId),
-    address: &str,
+    there: &There,
     ears: &Ears,
     heard_all: &mut Instant,
 ) -> Result<std::convert::Infallible, ListenError> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(ListenError::Address)?;
-    let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
-    let channel = endpoint.connect().await.map_err(ListenError::Connect)?;
+    let current = there.trust.as_ref().map(|trust| trust.current());
+    let scheme = if current.is_some() { "https" } else { "http" };
+    let endpoint = Endpoint::from_shared(format!("{scheme}://{}", there.address)).map_err(ListenError::Address)?;
+    let client = current.as_ref().map(|current| current.client());
+    let channel = connect(&endpoint.tcp_nodelay(true), client, CONNECT_TIMEOUT).await?;
     let mut client = ReplicaLinkClient::new(channel).max_decoding_message_size(LARGEST_PART);
     let request = ListenRequest {
         listener: own.0,

@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status};
 
 use super::wire;
 use crate::engine::Engine;
+use crate::trust::peer::Peer;
 use crate::{gateways, nodes};
 
 /// How often it is told at least, which is also how a listener knows that it hears.
@@ -34,6 +35,8 @@ pub struct Link {
     own: Option<ReplicaId>,
     shutdown: CancellationToken,
     turns: Arc<Semaphore>,
+    /// Whether listeners must show that they are schedulers of the cluster.
+    asks: bool,
 }
 
 /// What is told.
@@ -45,7 +48,8 @@ struct Teller {
 }
 
 impl Link {
-    /// Tells as the scheduler `own`, nothing where it is alone; streams end when `shutdown` is cancelled.
+    /// Tells as the scheduler `own`, nothing where it is alone; streams end when `shutdown` is cancelled. Listeners are
+    /// asked for a certificate where `asks` says so.
     #[must_use]
     pub fn new(
         engine: Engine,
@@ -53,6 +57,7 @@ impl Link {
         gateways: Arc<gateways::Registry>,
         own: Option<ReplicaId>,
         shutdown: CancellationToken,
+        asks: bool,
     ) -> Self {
         Self {
             teller: Teller {
@@ -63,6 +68,7 @@ impl Link {
             own,
             shutdown,
             turns: Arc::new(Semaphore::new(LISTENERS)),
+            asks,
         }
     }
 }
@@ -72,6 +78,14 @@ impl ReplicaLink for Link {
     type ListenStream = ReceiverStream<Result<Part, Status>>;
 
     async fn listen(&self, request: Request<ListenRequest>) -> Result<Response<Self::ListenStream>, Status> {
+        let is_scheduler = request.extensions().get().is_some_and(Peer::is_scheduler);
+        if self.asks && !is_scheduler {
+            let from = request.remote_addr();
+            tracing::warn!(?from, "who listens has shown no certificate of a scheduler");
+            return Err(Status::permission_denied(
+                "Schedulers show a certificate of the cluster to each other.",
+            ));
+        }
         let ListenRequest { listener, teller } = request.into_inner();
         if self.own != Some(ReplicaId(teller)) {
             return Err(Status::failed_precondition(format!(

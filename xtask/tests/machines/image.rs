@@ -97,8 +97,8 @@ fn refuses(image: &Path) -> Result<()> {
     fs::write(&missing, before).context("put it back")
 }
 
-/// User data as EC2's users write it: a script that says which cluster.
-fn user_data(root: &Path, number: u8) -> Result<()> {
+/// User data as EC2's users write it: a script that says which cluster, and has the token to join it with.
+fn user_data(root: &Path, number: u8, token: &str) -> Result<()> {
     // Of files that may be open the machine of the test may have fewer to give than a host.
     let daemon = root.join("etc/docker/daemon.json");
     let fewer = fs::read_to_string(&daemon)?
@@ -107,7 +107,7 @@ fn user_data(root: &Path, number: u8) -> Result<()> {
     fs::write(&daemon, fewer)?;
     let seed = root.join("var/lib/cloud/seed/nocloud");
     fs::create_dir_all(&seed)?;
-    let lines = Place::settings();
+    let lines = Place::settings(token);
     fs::write(
         seed.join("meta-data"),
         format!("instance-id: iid-{number}\nlocal-hostname: host-{number}\n"),
@@ -116,12 +116,13 @@ fn user_data(root: &Path, number: u8) -> Result<()> {
     fs::write(seed.join("user-data"), script).context("write user data")
 }
 
-/// Two machines of the image: who they are, and what a task and they live through.
+/// Three machines of the image: who they are, who is let in, and what a task and they live through.
 fn boot(image: &Path) -> Result<()> {
     let place = Place::make("booted")?;
-    let mut first = Machine::boot(&place, image, 1, |root| user_data(root, 1))?;
+    let (token, other) = (place.token()?, place.token()?);
+    let mut first = Machine::boot(&place, image, 1, |root| user_data(root, 1, &token))?;
     let one = place.instances(1).with_context(|| log(&first))?;
-    let second = Machine::boot(&place, image, 2, |root| user_data(root, 2))?;
+    let second = Machine::boot(&place, image, 2, |root| user_data(root, 2, &other))?;
     let two = place.instances(2).with_context(|| log(&second))?;
     ensure!(two.contains(&one[0]), "{one:?}, then {two:?}");
     for file in ["/etc/machine-id", "/etc/ssh/ssh_host_ed25519_key.pub"] {
@@ -132,6 +133,23 @@ fn boot(image: &Path) -> Result<()> {
         );
     }
     drop(second);
+    let revoked = place.revoked_token()?;
+    let third = Machine::boot(&place, image, 3, |root| user_data(root, 3, &revoked))?;
+    until("the third is refused, and says why", SOON, || {
+        let said = third.run("journalctl --no-pager --unit berth-agent")?;
+        ensure!(
+            said.contains("this host cannot join the cluster") && said.contains("was revoked"),
+            "{said}"
+        );
+        let told = place.log()?;
+        ensure!(
+            told.contains("a host may not join") && told.contains("was revoked"),
+            "{told}"
+        );
+        Ok(Some(()))
+    })
+    .with_context(|| log(&third))?;
+    drop(third);
     first.load_sleeper()?;
     place.instances(1).with_context(|| log(&first))?;
     place.run_tasks(1).with_context(|| log(&first))?;

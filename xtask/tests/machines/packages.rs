@@ -83,7 +83,8 @@ fn install(machine: &Machine) -> Result<()> {
 
 /// Settings that are written start the agent; the instance that it becomes.
 fn configure(machine: &Machine, place: &Place) -> Result<String> {
-    machine.run(&format!("cat >> /etc/berth/agent.toml <<'END'\n{}END", Place::toml()))?;
+    let settings = Place::toml(&place.token()?);
+    machine.run(&format!("cat >> /etc/berth/agent.toml <<'END'\n{settings}END"))?;
     let instances = place.instances(1).with_context(|| log(machine))?;
     let user = machine.run("ps -o user= -p $(systemctl show --value -p MainPID berth-agent)")?;
     ensure!(

@@ -73,14 +73,33 @@ impl Place {
         Ok(namespace)
     }
 
+    /// A token with which one machine may join.
+    pub(crate) fn token(&self) -> Result<String> {
+        let token = self.berth(&["tokens", "create"])?;
+        Ok(token.trim().to_owned())
+    }
+
+    /// A token that was taken back before anybody used it.
+    pub(crate) fn revoked_token(&self) -> Result<String> {
+        let token = self.token()?;
+        let id = token.split('.').nth(1).context("a token has an id")?;
+        self.berth(&["tokens", "revoke", id])?;
+        Ok(token)
+    }
+
     /// What an agent needs to know, line by line, as ecs.config has it.
-    pub(crate) fn settings() -> String {
-        format!("ECS_CLUSTER={CLUSTER}\nBERTH_SCHEDULER=http://{NETWORK}.1:7700\n")
+    pub(crate) fn settings(token: &str) -> String {
+        format!("ECS_CLUSTER={CLUSTER}\nBERTH_SCHEDULER=https://{NETWORK}.1:7700\nBERTH_JOIN_TOKEN={token}\n")
     }
 
     /// The same for agent.toml.
-    pub(crate) fn toml() -> String {
-        format!("scheduler = [\"http://{NETWORK}.1:7700\"]\ncluster = \"{CLUSTER}\"\n")
+    pub(crate) fn toml(token: &str) -> String {
+        format!("scheduler = [\"https://{NETWORK}.1:7700\"]\ncluster = \"{CLUSTER}\"\njoin-token = \"{token}\"\n")
+    }
+
+    /// What the scheduler has said.
+    pub(crate) fn log(&self) -> Result<String> {
+        fs::read_to_string(self.directory.join("scheduler.log")).context("read the scheduler's log")
     }
 
     /// Runs the command line against the scheduler; what it prints.
@@ -88,7 +107,13 @@ impl Place {
         let mut berth = Command::new("ip");
         berth.args(["netns", "exec", &self.name]);
         berth.arg(programs()?.join("berth")).args(arguments);
-        berth.args(["--scheduler", &format!("http://{NETWORK}.1:7700"), "--cluster", CLUSTER]);
+        berth.args([
+            "--scheduler",
+            &format!("https://{NETWORK}.1:7700"),
+            "--cluster",
+            CLUSTER,
+        ]);
+        berth.arg("--ca").arg(self.directory.join("journal/ca.pem"));
         run(&mut berth)
     }
 

@@ -147,6 +147,11 @@ impl<'c> Before<'c> {
             | Change::ScheduleRetried { .. }
             | Change::ScheduleDeleted { .. }
             | Change::EventsDelivered { .. }
+            | Change::JoinTokenPut { .. }
+            | Change::JoinTokenDeleted { .. }
+            | Change::MemberEnrolled { .. }
+            | Change::MemberRemoved { .. }
+            | Change::OperatorCertified { .. }
             | Change::AccessKeyPut { .. }
             | Change::AccessKeyDeleted { .. } => Self::default(),
         }

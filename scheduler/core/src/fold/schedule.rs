@@ -99,6 +99,11 @@ pub(super) fn fold(state: &mut State, change: &Change) {
         }),
         Change::ScheduleDeleted { cluster, schedule } => state.schedules.remove(&key(cluster, schedule)),
         Change::EventsDelivered { .. }
+        | Change::JoinTokenPut { .. }
+        | Change::JoinTokenDeleted { .. }
+        | Change::MemberEnrolled { .. }
+        | Change::MemberRemoved { .. }
+        | Change::OperatorCertified { .. }
         | Change::AccessKeyPut { .. }
         | Change::AccessKeyDeleted { .. }
         | Change::ClusterCreated { .. }

@@ -133,6 +133,11 @@ pub(super) fn fold(state: &mut State, change: &Change) {
         | Change::ScheduleRetried { .. }
         | Change::ScheduleDeleted { .. }
         | Change::EventsDelivered { .. }
+        | Change::JoinTokenPut { .. }
+        | Change::JoinTokenDeleted { .. }
+        | Change::MemberEnrolled { .. }
+        | Change::MemberRemoved { .. }
+        | Change::OperatorCertified { .. }
         | Change::AccessKeyPut { .. }
         | Change::AccessKeyDeleted { .. } => {}
     }

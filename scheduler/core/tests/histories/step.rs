@@ -155,6 +155,22 @@ pub(super) enum Step {
     DeleteAccessKey {
         nth: usize,
     },
+    CreateJoinToken {
+        uses: u32,
+        lifetime: u64,
+    },
+    RevokeJoinToken,
+    Enroll {
+        nth: u8,
+        key: u8,
+        sends: bool,
+    },
+    Renew {
+        nth: usize,
+    },
+    RemoveMember {
+        nth: usize,
+    },
     /// Something about capacity providers.
     Capacity(Act),
     /// A service is deployed by somebody else.
@@ -226,6 +242,12 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         1 => (0_usize..5, prop::option::of(any::<bool>()), any::<bool>())
             .prop_map(|(nth, active, everything)| Step::UpdateAccessKey { nth, active, everything }),
         1 => (0_usize..5).prop_map(|nth| Step::DeleteAccessKey { nth }),
+        2 => (1_u32..4, 1_u64..3000).prop_map(|(uses, lifetime)| Step::CreateJoinToken { uses, lifetime }),
+        1 => Just(Step::RevokeJoinToken),
+        3 => (0_u8..4, 0_u8..2, prop::bool::weighted(0.8))
+            .prop_map(|(nth, key, sends)| Step::Enroll { nth, key, sends }),
+        1 => (0_usize..3).prop_map(|nth| Step::Renew { nth }),
+        1 => (0_usize..3).prop_map(|nth| Step::RemoveMember { nth }),
         6 => act().prop_map(Step::Capacity),
         4 => task_set::act().prop_map(Step::Deploy),
     ]

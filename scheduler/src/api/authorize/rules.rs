@@ -153,6 +153,13 @@ const RULES: &[Rule] = &[
     rule("berth:RotateAccessKey", None, AccessKeys("/accessKeyId")),
     rule("berth:GetSessionToken", None, AccessKeys("/accessKeyId")),
     rule("berth:ReadJournal", None, Nothing),
+    rule("berth:CreateJoinToken", CLUSTER, Clusters("/cluster")),
+    rule("berth:ListJoinTokens", CLUSTER, Clusters("/cluster")),
+    rule("berth:RevokeJoinToken", CLUSTER, Clusters("/cluster")),
+    rule("berth:ListMembers", CLUSTER, Clusters("/cluster")),
+    rule("berth:RemoveMember", CLUSTER, Clusters("/cluster")),
+    rule("berth:DescribeAuthorities", None, Nothing),
+    rule("berth:CreateCertificate", None, AccessKeys("/accessKeyId")),
 ];
 
 /// The rule of an action.
@@ -178,7 +185,7 @@ macro_rules! names_of {
 const ECS: &[(&str, &str)] = for_each_operation!(names_of);
 const SCALING: &[(&str, &str)] = for_each_scaling_operation!(names_of);
 /// Those of the others that only read.
-const READS: [&str; 12] = [
+const READS: [&str; 15] = [
     "DescribeUsage",
     "Plan",
     "DescribeTargets",
@@ -191,6 +198,9 @@ const READS: [&str; 12] = [
     "GetAccessKey",
     "GetSessionToken",
     "ReadJournal",
+    "ListJoinTokens",
+    "ListMembers",
+    "DescribeAuthorities",
 ];
 
 /// Whether the operation may change something; what nobody knows may.
@@ -221,7 +231,7 @@ mod tests {
         };
         let mut operations = of("ecs", ECS);
         operations.extend(of("application-autoscaling", SCALING));
-        for file in ["berth.proto", "schedules.proto", "access_keys.proto"] {
+        for file in ["berth.proto", "schedules.proto", "access_keys.proto", "trust.proto"] {
             operations.extend(methods(file).iter().map(|name| format!("berth:{name}")));
         }
         operations.push("berth:ReadJournal".to_owned());
