@@ -108,6 +108,7 @@ impl Bed {
         let (loads, loads_of_link) = watch::channel(Arc::new(Loads::new()));
         let (states, of_link) = watch::channel(Arc::new(States::new()));
         let link = Link {
+            membership: None,
             schedulers: vec![Endpoint::from_shared(url).unwrap()],
             cluster: "prod".to_owned(),
             gateway_id: "0123456789abcdef0123456789abcdef".to_owned(),
