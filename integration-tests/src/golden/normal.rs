@@ -19,8 +19,10 @@ const TIMES: Range<f64> = 1.5e9..4e9;
 /// Lists in an order of random ids, which is none.
 const UNORDERED: [&str; 4] = ["containerInstanceArns", "taskArns", "serviceArns", "protectedTasks"];
 
-/// Attributes that a host has because of what runs on it.
-const OF_THE_HOST: [&str; 4] = [
+/// Attributes that a host has because of where it is and what runs on it.
+const OF_THE_HOST: [&str; 6] = [
+    "berth.address",
+    "berth.capability.",
     "ecs.capability.",
     "com.amazonaws.ecs.capability.",
     "ecs.cpu-architecture",
