@@ -8,6 +8,7 @@ mod registration;
 mod schedules;
 mod services;
 mod settings;
+mod texts;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
         operations_that_are_not_supported_say_why_over_both_wires,
         bad_requests_for_schedules_are_refused,
         bad_requests_for_auto_scaling_are_refused_over_both_wires,
+        every_error_text_of_ecs_has_what_produces_it,
         hostile_bodies_do_no_harm,
         bodies_that_are_no_request_are_refused,
         targets_that_are_no_operation_are_refused,
@@ -138,6 +140,10 @@ fn bad_requests_for_schedules_are_refused(alone: &Alone) -> Result<()> {
 
 fn bad_requests_for_auto_scaling_are_refused_over_both_wires(alone: &Alone) -> Result<()> {
     autoscaling::refuse_all(alone)
+}
+
+fn every_error_text_of_ecs_has_what_produces_it(alone: &Alone) -> Result<()> {
+    texts::check(alone)
 }
 
 fn hostile_bodies_do_no_harm(alone: &Alone) -> Result<()> {
@@ -217,6 +223,7 @@ impl Alone {
 /// The protobuf message of a request that is given as JSON.
 fn message(operation: &str, input: &Value) -> Result<Vec<u8>> {
     match operation {
+        "CreateCapacityProvider" => encode::<ecs::CreateCapacityProviderRequest>(input),
         "CreateCluster" => encode::<ecs::CreateClusterRequest>(input),
         "CreateService" => encode::<ecs::CreateServiceRequest>(input),
         "DeleteAccountSetting" => encode::<ecs::DeleteAccountSettingRequest>(input),

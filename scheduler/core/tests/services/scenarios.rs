@@ -128,9 +128,11 @@ fn the_breaker_trips_at_its_threshold_and_goes_back() {
             failed.rollout.reason.as_ref(),
             "ECS deployment circuit breaker: tasks failed to start."
         );
+        let rollback = failed.rollback.as_ref().unwrap();
+        assert_eq!(rollback.state, RollbackState::Successful);
         assert_eq!(
-            failed.rollback.as_ref().map(|rollback| rollback.state),
-            Some(RollbackState::Successful)
+            rollback.reason.as_ref(),
+            "Service deployment rolled back because the circuit breaker threshold was exceeded."
         );
         assert_eq!(world.primary().id, good);
     }
