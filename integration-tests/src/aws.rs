@@ -1,5 +1,5 @@
-//! The AWS CLI, boto3 and tools made with them, in a virtual environment of the target directory, with their versions pinned
-//! here.
+//! The AWS CLI, boto3 and tools made with them, in a virtual environment of the target directory, and the AWS SDK for
+//! JavaScript beside it, with their versions pinned here.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,9 @@ use crate::files;
 
 /// What PyPI has, as it is: the tools that Amazon makes, one that deploys services, and a workflow engine.
 const INSTALLED: [&str; 4] = ["awscli==1.46.2", "boto3==1.44.5", "ecs-deploy==1.17.0", "luigi==3.8.1"];
+
+/// What npm has.
+const JAVASCRIPT: &str = "@aws-sdk/client-ecs@3.1161.0";
 
 const PRELUDE: &str = include_str!("aws/prelude.py");
 
@@ -162,6 +165,17 @@ impl Aws {
         Ok(stdout)
     }
 
+    /// Runs a script with Node.js and the AWS SDK for JavaScript at hand; it must end with success. Returns what it printed.
+    ///
+    /// # Errors
+    ///
+    /// If the SDK cannot be installed, or the script fails.
+    pub fn javascript(&self, script: &Path) -> Result<String> {
+        let modules = install_javascript()?;
+        let mut node = Command::new("node");
+        run(self.environment(&mut node).env("NODE_PATH", modules).arg(script), CALL)
+    }
+
     /// Runs a program of the environment as its users do; it must end with success. Returns what it printed to both outputs.
     ///
     /// # Errors
@@ -186,6 +200,12 @@ impl Aws {
     /// A command with no configuration but ours.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(self.bin.join(program));
+        self.environment(&mut command);
+        command
+    }
+
+    /// The command with no configuration but ours.
+    fn environment<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
@@ -197,9 +217,9 @@ impl Aws {
             .env("AWS_SECRET_ACCESS_KEY", &self.key.1)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .env("AWS_DEFAULT_REGION", "us-east-1")
+            .env("AWS_REGION", "us-east-1")
             .env("AWS_ENDPOINT_URL_ECS", &self.endpoint)
-            .env("AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING", &self.endpoint);
-        command
+            .env("AWS_ENDPOINT_URL_APPLICATION_AUTO_SCALING", &self.endpoint)
     }
 }
 
@@ -239,6 +259,25 @@ fn install() -> Result<PathBuf> {
         fs::write(&stamp, wanted).with_context(|| format!("write {}", stamp.display()))
     })?;
     Ok(venv.join("bin"))
+}
+
+/// The directory of the modules, which is made anew when the pinned version changes.
+fn install_javascript() -> Result<PathBuf> {
+    let target = files::target_dir()?;
+    let place = target.join("aws-node");
+    files::alone(&target.join("aws-node.lock"), || {
+        let stamp = place.join("installed");
+        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == JAVASCRIPT) {
+            return Ok(());
+        }
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"])
+            .arg(&place)
+            .arg(JAVASCRIPT);
+        run(&mut npm, INSTALL).context("on Debian: apt-get install nodejs npm; the npm registry must be reachable")?;
+        fs::write(&stamp, JAVASCRIPT).with_context(|| format!("write {}", stamp.display()))
+    })?;
+    Ok(place.join("node_modules"))
 }
 
 fn make(venv: &Path) -> Result<()> {

@@ -8,14 +8,16 @@ use crate::steps::Steps;
 /// What builds the gateway's proxy. A C compiler is there wherever Rust can link.
 const FOR_BUILDING: [Need; 1] = [("cmake", "cmake")];
 
-/// A Docker Engine for each host of the test bed, its network, the images made on the spot, clocks that are set, and disks
-/// that are made slow; packages and what looks at them, and machines to install them on.
-const FOR_TESTS: [Need; 16] = [
+/// A Docker Engine for each host of the test bed, its network, the images made on the spot, the SDK of another language,
+/// clocks that are set, and disks that are made slow; packages and what looks at them, and machines to install them on.
+const FOR_TESTS: [Need; 18] = [
     ("dockerd", "docker.io"),
     ("iptables", "iptables"),
     ("ip", "iproute2"),
     ("nsenter", "util-linux"),
     ("busybox", "busybox-static"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
     ("faketime", "faketime"),
     ("mkfs.ext4", "e2fsprogs"),
     ("etcdctl", "etcd-client"),

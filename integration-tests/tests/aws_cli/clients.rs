@@ -1,5 +1,7 @@
 //! Tools of others that are made for ECS, as PyPI has them.
 
+use std::path::Path;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
@@ -124,5 +126,12 @@ pub(super) fn luigi_runs_a_task_to_its_end(demo: &Demo) -> Result<()> {
         .aws
         .ecs(&["describe-tasks", "--cluster", CLUSTER, "--tasks", arn])?;
     assert_eq!(described["tasks"][0]["containers"][0]["exitCode"], 0, "{described}");
+    Ok(())
+}
+
+pub(super) fn the_sdk_for_javascript_pages_waits_and_throws(demo: &Demo) -> Result<()> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aws_cli/javascript/client.cjs");
+    let printed = demo.aws.javascript(&script)?;
+    ensure!(printed.ends_with("all checked\n"), "the script printed {printed}");
     Ok(())
 }

@@ -73,6 +73,7 @@ fn main() -> ExitCode {
         autoscaling::a_service_is_scaled_through_the_cli,
         clients::ecs_deploy_runs_scales_and_deploys,
         clients::luigi_runs_a_task_to_its_end,
+        clients::the_sdk_for_javascript_pages_waits_and_throws,
         capacity::providers_live_and_fargate_runs_through_the_cli,
         services::the_examples_service_is_created_and_says_what_it_lacks,
     ])
