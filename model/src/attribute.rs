@@ -11,6 +11,9 @@ pub const MAX_GIVEN: usize = 10;
 const LONGEST: usize = 128;
 /// Beginnings of the names under which an agent says what it can do.
 const CAPABILITIES: [&str; 3] = ["ecs.capability.", "com.amazonaws.ecs.", "berth."];
+/// What an instance has that was registered by a call, so that its agent keeps no stream.
+pub const BY_CALLS: &str = "berth.registered-by-call";
+
 /// What an agent finds out by itself.
 const FOUND: [&str; 3] = ["ecs.os-type", "ecs.os-family", "ecs.cpu-architecture"];
 

@@ -32,6 +32,7 @@ mod request;
 mod schedules;
 mod services;
 mod signed;
+mod submissions;
 mod tags;
 mod targets;
 mod task_sets;
@@ -45,6 +46,7 @@ use berth_model::arn::Namespace;
 use berth_model::fault::Fault;
 use berth_model::id::ClusterName;
 use berth_scheduler_core::command::{Command, Principal};
+use berth_scheduler_core::keys::ReplicaId;
 
 pub use events::server_sent;
 pub(crate) use faults::status;
@@ -75,6 +77,8 @@ pub struct Api {
     /// Turns for what takes long: plans, and reading the journal for histories.
     planning: Arc<Semaphore>,
     past: Past,
+    /// The scheduler that this is, where there are several.
+    via: Option<ReplicaId>,
     /// What a read sees; a change sees the newest state.
     moment: Option<Moment>,
 }
@@ -100,6 +104,7 @@ impl Api {
             trust: None,
             planning: Arc::new(Semaphore::new(plan::AT_ONCE)),
             past,
+            via: None,
             moment: None,
         }
     }
@@ -108,6 +113,12 @@ impl Api {
     #[must_use]
     pub fn trusting(self, trust: Option<Arc<Trust>>) -> Self {
         Self { trust, ..self }
+    }
+
+    /// The API of one of several schedulers.
+    #[must_use]
+    pub fn of_replica(self, via: Option<ReplicaId>) -> Self {
+        Self { via, ..self }
     }
 
     /// Why nothing can be changed at present, if that is so.

@@ -235,7 +235,7 @@ async fn serve<J: Journal>(
         events,
         authenticator,
     );
-    let api = Arc::new(api.trusting(trust.clone()));
+    let api = Arc::new(api.trusting(trust.clone()).of_replica(replicas.own()));
     let links = Links {
         agents: nodes::Link::new(
             engine.clone(),

@@ -46,6 +46,8 @@ const SILENCE: Duration = Duration::from_secs(12);
 const RETURN: Duration = Duration::from_secs(2);
 /// How long an agent stays that was let go and came back: the others would not have it.
 const STAYS: Duration = Duration::from_secs(3600);
+/// How long an agent that keeps no stream counts as there after a call.
+const CALLED: Duration = Duration::from_secs(600);
 /// Messages that may wait for one agent.
 const OUTBOX: usize = 16;
 
@@ -55,6 +57,8 @@ pub struct Registry {
     sessions: Mutex<HashMap<InstanceKey, Presence>>,
     /// What agents elsewhere say.
     others: Mutex<Others>,
+    /// When agents without streams called last.
+    callers: Mutex<HashMap<InstanceKey, Instant>>,
 }
 
 /// What is known of an instance's stream.
@@ -224,6 +228,20 @@ impl Registry {
         }
     }
 
+    /// Notes that an agent which keeps no stream is there.
+    pub(crate) fn called(&self, key: InstanceKey) {
+        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        callers.retain(|_, at| at.elapsed() < CALLED);
+        callers.insert(key, Instant::now());
+    }
+
+    /// Whether an agent that keeps no stream has called lately; nothing while it may be about to, after a start.
+    fn has_called(&self, key: InstanceKey, started: Instant) -> Option<bool> {
+        let callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let lately = callers.get(&key).is_some_and(|at| at.elapsed() < CALLED);
+        (lately || started.elapsed() >= CALLED).then_some(lately)
+    }
+
     /// Whether the instance's stream is there; nothing while it may be about to come back.
     fn is_connected(&self, key: InstanceKey, started: Instant) -> Option<bool> {
         let (gone_for, patience) = match self.lock().get(&key).map(|presence| &presence.stream) {
@@ -262,7 +280,10 @@ pub async fn watch_presence(engine: Engine, registry: Arc<Registry>, replicas: A
             .filter(|(_, instance)| instance.status != InstanceStatus::Inactive)
             .filter_map(|(key, instance)| {
                 let known = (instance.connected, instance.via);
-                let is_here = registry.is_connected(key, started);
+                let is_here = match instance.facts.is_by_calls() {
+                    true => registry.has_called(key, started),
+                    false => registry.is_connected(key, started),
+                };
                 match correction(replicas.own(), known, is_here, |other| replicas.is_gone(other)) {
                     Correction::Nothing => None,
                     Correction::EndStream => {

@@ -36,6 +36,10 @@ pub(super) fn a_service_is_deployed_by_task_sets(demo: &Demo) -> Result<()> {
     run(demo, include_str!("boto3/task_sets.py"))
 }
 
+pub(super) fn an_agent_of_another_making_tells_by_calls(demo: &Demo) -> Result<()> {
+    run(demo, include_str!("boto3/submissions.py"))
+}
+
 pub(super) fn a_service_lives_as_on_ecs(demo: &Demo) -> Result<()> {
     run(demo, include_str!("boto3/services.py"))
 }

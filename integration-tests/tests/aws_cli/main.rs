@@ -68,6 +68,7 @@ fn main() -> ExitCode {
         boto3::paginators_and_waiters_work,
         boto3::a_client_token_runs_tasks_once,
         boto3::a_service_lives_as_on_ecs,
+        boto3::an_agent_of_another_making_tells_by_calls,
         boto3::a_service_is_deployed_by_task_sets,
         boto3::a_service_is_scaled_as_by_application_auto_scaling,
         autoscaling::a_service_is_scaled_through_the_cli,

@@ -164,8 +164,6 @@ pub(super) fn unsupported(ecs: &Ecs) -> Result<()> {
         ("ListDaemonTaskDefinitions", CLIENT),
         ("CreateGateway", UNSUPPORTED),
         ("DescribeExpressGatewayService", UNSUPPORTED),
-        ("RegisterContainerInstance", CLIENT),
-        ("SubmitTaskStateChange", CLIENT),
         ("DiscoverPollEndpoint", CLIENT),
     ] {
         let says = format!("{operation} is not supported by this scheduler: ");

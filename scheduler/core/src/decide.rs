@@ -15,6 +15,7 @@ pub mod plan;
 pub mod protection;
 pub mod queue;
 pub mod reconcile;
+pub mod registration;
 pub mod report;
 pub mod run;
 pub mod scaling;

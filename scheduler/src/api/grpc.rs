@@ -35,7 +35,7 @@ use super::refused::refusal;
 use super::signed::Signed;
 use super::{
     Api, account, attributes, autoscaling, capacity, clusters, definitions, events, faults, history, instances, plan,
-    protection, schedules, services, tags, targets, task_sets, tasks, usage,
+    protection, schedules, services, submissions, tags, targets, task_sets, tasks, usage,
 };
 use crate::auth::{Authority, Call, Caller};
 

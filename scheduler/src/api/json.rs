@@ -26,7 +26,7 @@ use super::operations::{self, as_seen, for_each_operation, for_each_scaling_oper
 use super::signed::Signed;
 use super::{
     Api, account, attributes, autoscaling, capacity, clusters, definitions, faults, instances, protection, services,
-    tags, task_sets, tasks,
+    submissions, tags, task_sets, tasks,
 };
 use crate::auth::{Authority, Call, Caller};
 

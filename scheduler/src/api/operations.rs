@@ -51,6 +51,10 @@ macro_rules! for_each_operation {
                 "UpdateContainerInstancesState" write update_container_instances_state UpdateContainerInstancesStateRequest UpdateContainerInstancesStateResponse = instances::update_state;
                 "DeregisterContainerInstance" write deregister_container_instance DeregisterContainerInstanceRequest DeregisterContainerInstanceResponse = instances::deregister;
                 "UpdateContainerAgent" write update_container_agent UpdateContainerAgentRequest UpdateContainerAgentResponse = instances::update_agent;
+                "RegisterContainerInstance" write register_container_instance RegisterContainerInstanceRequest RegisterContainerInstanceResponse = submissions::register;
+                "SubmitTaskStateChange" write submit_task_state_change SubmitTaskStateChangeRequest SubmitTaskStateChangeResponse = submissions::submit_task;
+                "SubmitContainerStateChange" write submit_container_state_change SubmitContainerStateChangeRequest SubmitContainerStateChangeResponse = submissions::submit_container;
+                "SubmitAttachmentStateChanges" write submit_attachment_state_changes SubmitAttachmentStateChangesRequest SubmitAttachmentStateChangesResponse = submissions::submit_attachments;
                 "PutAttributes" write put_attributes PutAttributesRequest PutAttributesResponse = attributes::put;
                 "DeleteAttributes" write delete_attributes DeleteAttributesRequest DeleteAttributesResponse = attributes::delete;
                 "ListAttributes" read list_attributes ListAttributesRequest ListAttributesResponse = attributes::list;
@@ -69,7 +73,6 @@ macro_rules! for_each_operation {
             unserved {
                 "ExecuteCommand" execute_command ExecuteCommandRequest ExecuteCommandResponse;
                 "ContinueServiceDeployment" continue_service_deployment ContinueServiceDeploymentRequest ContinueServiceDeploymentResponse;
-                "RegisterContainerInstance" register_container_instance RegisterContainerInstanceRequest RegisterContainerInstanceResponse;
             }
         }
     };

@@ -6,8 +6,8 @@ const UNSUPPORTED: FaultClass = FaultClass::UnsupportedFeature;
 /// For those that ECS has no `UnsupportedFeatureException` for.
 const CLIENT: FaultClass = FaultClass::Client;
 
-const AGENTS: &str =
-    "agents join and report by the stream berth.agent.v1.AgentLink, which that of Amazon ECS does not speak";
+const AGENTS: &str = "there is no endpoint to poll: agents are told what to run by the stream berth.agent.v1.AgentLink, others \
+                      ask ListTasks";
 const DAEMONS: &str = "a service with schedulingStrategy DAEMON runs a task on every container instance";
 const GATEWAYS: &str = "load balancers are berth-gateway, set up by CreateService";
 
@@ -19,11 +19,7 @@ pub(super) const REFUSED: &[(&str, FaultClass, &str)] = &[
         UNSUPPORTED,
         "deployments have no lifecycle hooks at which they could wait",
     ),
-    ("RegisterContainerInstance", CLIENT, AGENTS),
     ("DiscoverPollEndpoint", CLIENT, AGENTS),
-    ("SubmitTaskStateChange", CLIENT, AGENTS),
-    ("SubmitContainerStateChange", CLIENT, AGENTS),
-    ("SubmitAttachmentStateChanges", CLIENT, AGENTS),
     ("CreateDaemon", UNSUPPORTED, DAEMONS),
     ("UpdateDaemon", UNSUPPORTED, DAEMONS),
     ("DeleteDaemon", UNSUPPORTED, DAEMONS),

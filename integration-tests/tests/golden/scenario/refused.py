@@ -1,4 +1,4 @@
-"""Operations that this scheduler has not, and those of task sets, each with the least that a client may send."""
+"""Operations that this scheduler has not, and those of task sets and of other agents, each with the least that a client may send."""
 
 REFUSED = """
 ExecuteCommand ContinueServiceDeployment

@@ -190,7 +190,7 @@ impl Command for SetConnection {
     }
 }
 
-fn connection(key: InstanceKey, connected: bool, via: Option<ReplicaId>, at: Timestamp) -> Change {
+pub(super) fn connection(key: InstanceKey, connected: bool, via: Option<ReplicaId>, at: Timestamp) -> Change {
     Change::InstanceConnection {
         cluster: key.cluster,
         instance: key.instance,

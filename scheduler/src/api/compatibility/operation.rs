@@ -179,6 +179,19 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ),
     ("UpdateService", "as CreateService"),
     (
+        "RegisterContainerInstance",
+        "for agents that tell by calls what their tasks do (`docs/agents-by-calls.md`); the signature of the document is not checked",
+    ),
+    (
+        "SubmitTaskStateChange",
+        "of tasks on instances that were registered by a call",
+    ),
+    ("SubmitContainerStateChange", "as SubmitTaskStateChange"),
+    (
+        "SubmitAttachmentStateChanges",
+        "acknowledged; an attachment is as its task is",
+    ),
+    (
         "CreateTaskSet",
         "no `serviceRegistries`; task sets with the same target group share its traffic by their tasks (`docs/services.md`)",
     ),
