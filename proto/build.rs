@@ -5,7 +5,7 @@ use std::error::Error;
 use prost_types::field_descriptor_proto::{Label, Type};
 use prost_types::{DescriptorProto, FileDescriptorSet};
 
-const FILES: [&str; 11] = [
+const FILES: [&str; 12] = [
     "berth/ecs/v1/ecs.proto",
     "berth/agent/v1/agent.proto",
     "berth/gateway/v1/gateway.proto",
@@ -16,6 +16,7 @@ const FILES: [&str; 11] = [
     "berth/v1/autoscaling.proto",
     "berth/v1/berth.proto",
     "berth/v1/schedules.proto",
+    "berth/v1/sessions.proto",
     "berth/v1/trust.proto",
 ];
 

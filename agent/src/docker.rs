@@ -5,10 +5,13 @@
 //! events and lists by `watch`.
 
 mod convert;
+mod exec;
 mod failure;
 mod images;
+mod log;
 mod network;
 mod pause;
+mod raw;
 mod tail;
 mod time;
 mod turns;
@@ -35,8 +38,10 @@ use futures_util::{Stream, StreamExt};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::prepare::Prepared;
+pub(crate) use exec::{ExecInput, ExecOutput};
 use failure::{found, from_bollard, within};
 pub(crate) use images::{Fault, ListedImage, Login, PullError};
+pub(crate) use log::LogWish;
 use turns::Turns;
 
 /// Under targets that begin so the client library logs, whole requests and answers among it when it debugs.
@@ -72,6 +77,8 @@ pub(crate) struct Bounds {
 #[derive(Debug, Clone)]
 pub(crate) struct Docker {
     client: bollard::Docker,
+    /// The path of its socket.
+    socket: Arc<str>,
     instance: InstanceId,
     limits: Arc<Limits>,
     /// Of the network of tasks with an address of their own; Docker's choice where absent.
@@ -153,6 +160,7 @@ impl Docker {
             .map_err(from_bollard)?;
         Ok(Self {
             client,
+            socket: socket.trim_start_matches("unix://").into(),
             instance,
             limits: Arc::new(Limits {
                 starts: Turns::new(bounds.starts),

@@ -35,6 +35,7 @@ use crate::endpoint::Publisher;
 use crate::event::Event;
 use crate::perform::Performer;
 use crate::pulse::Pulse;
+use crate::sessions::Sessions;
 use crate::spool::Writer;
 use crate::usage::Running;
 use asks::Asks;
@@ -72,6 +73,8 @@ pub(crate) struct Parts {
     pub(crate) publisher: Publisher,
     /// Whether tasks are told of the endpoint.
     pub(crate) endpoint: bool,
+    /// Commands in containers, and their logs.
+    pub(crate) sessions: Sessions,
     /// What the host's end was told to be before the start.
     pub(crate) notice: Option<Notice>,
     pub(crate) progress: watch::Sender<Progress>,

@@ -1,6 +1,7 @@
 //! All that the driver can be told: one closed list, through one bounded channel.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use berth_agent_core::drain::Notice;
 use berth_agent_core::failure::Failure;
@@ -9,8 +10,10 @@ use berth_agent_core::machine::Outcome;
 use berth_agent_core::recovery::Found;
 use berth_model::id::TaskId;
 use berth_proto::agent::v1::{AgentMessage, ProtectionAnswer, ProtectionRequest, Usage, scheduler_message};
+use berth_tls::Membership;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
+use tonic::transport::Endpoint;
 
 use crate::docker::Hint;
 use crate::images::{DiskState, Needed};
@@ -76,6 +79,10 @@ pub(crate) struct ProtectionAsked {
 pub(crate) struct Session {
     /// Told apart from streams before it.
     pub(crate) number: u64,
+    /// Where it leads to.
+    pub(crate) scheduler: Endpoint,
+    /// Whose certificate is shown there, where it is spoken with over TLS.
+    pub(crate) membership: Option<Arc<Membership>>,
     /// How many schedulers it could have led to.
     pub(crate) schedulers: u32,
     /// Under which other hosts reach this one, as found out with the stream.

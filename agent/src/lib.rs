@@ -22,6 +22,7 @@ mod perform;
 mod prepare;
 mod pulse;
 mod secrets;
+mod sessions;
 mod spool;
 mod state;
 #[cfg(test)]
@@ -57,6 +58,7 @@ use perform::Performer;
 use prepare::Sources;
 use pulse::Pulse;
 use secrets::Secrets;
+use sessions::Sessions;
 use spool::{Spool, Writer};
 use state::StateDir;
 use usage::Sampling;
@@ -204,6 +206,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             conditions,
             publisher,
             endpoint: config.endpoint_address.is_some(),
+            sessions: Sessions::new(docker.clone(), stop.clone()),
             notice: begun.notice,
             progress: begun.progress,
         },

@@ -171,6 +171,8 @@ async fn open(
     let (outbound, receiver) = mpsc::channel(OUTBOUND);
     let session = Session {
         number,
+        scheduler: endpoint.clone(),
+        membership: membership.cloned(),
         schedulers: u32::try_from(schedulers).unwrap_or(u32::MAX),
         address,
         outbound: outbound.clone(),
@@ -219,6 +221,7 @@ async fn converse(
         | scheduler_message::Message::Recorded(_)
         | scheduler_message::Message::StopConfirmation(_)
         | scheduler_message::Message::Protection(_)
+        | scheduler_message::Message::OpenSession(_)
         | scheduler_message::Message::Authorities(_) => return Err(LinkError::Unexpected),
     };
     let interval = interval(&welcome);

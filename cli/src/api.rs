@@ -12,6 +12,7 @@ mod instances;
 mod plan;
 mod schedules;
 mod services;
+mod sessions;
 mod settings;
 mod task_definitions;
 mod tasks;
@@ -30,6 +31,7 @@ use tonic::metadata::AsciiMetadataValue;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status};
 
+pub(crate) use self::sessions::Entered;
 use crate::args::GlobalArgs;
 use crate::credentials::{CredentialsError, Signer};
 use crate::tls;

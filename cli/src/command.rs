@@ -9,9 +9,11 @@ mod compose;
 mod deploy;
 mod drain;
 mod events;
+mod exec;
 mod history;
 mod instances;
 mod journal;
+mod logs;
 mod plan;
 mod ps;
 mod run;
@@ -50,6 +52,10 @@ pub(crate) enum Command {
     /// Tell what happened to a task, a service or a container instance: when, who asked, what, why
     #[command(subcommand)]
     History(history::HistoryCommand),
+    /// Run a command in a container of a task
+    Exec(exec::ExecArgs),
+    /// Show what containers of tasks and services have written
+    Logs(logs::LogsArgs),
     /// Stop tasks
     Stop(stop::StopArgs),
     /// Register, list and show task definitions
@@ -128,6 +134,8 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending>
         Command::Top(args) => top::run(args, &api().await?, output).await,
         Command::Events(args) => events::run(args, &api().await?, output).await,
         Command::History(command) => history::run(command, &api().await?, output).await,
+        Command::Exec(args) => Box::pin(exec::run(args, &api().await?, output)).await,
+        Command::Logs(args) => Box::pin(logs::run(args, &api().await?, output)).await,
         Command::Stop(args) => stop::run(args, &api().await?, output).await,
         Command::TaskDefinitions(command) => task_definitions::run(command, &api().await?, output).await,
         Command::Deploy(args) => Box::pin(deploy::run(args, &api().await?, output)).await,

@@ -13,6 +13,7 @@ mod output;
 mod screen;
 mod select;
 mod show;
+mod terminal;
 mod tls;
 mod wait;
 
@@ -35,6 +36,8 @@ enum Ending {
     Incomplete,
     /// The user stopped waiting.
     Interrupted,
+    /// A command that was run elsewhere ended with this code.
+    Code(u8),
 }
 
 impl From<Ending> for ExitCode {
@@ -43,6 +46,7 @@ impl From<Ending> for ExitCode {
             Ending::Done => Self::SUCCESS,
             Ending::Incomplete => Self::FAILURE,
             Ending::Interrupted => Self::from(130),
+            Ending::Code(code) => Self::from(code),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Answers go to standard output and nothing else does, so that they can be piped. Write errors are returned: a reader
 //! that went away ends the command, it does not make it panic.
 
-use std::io::{self, Stderr, Stdout, Write};
+use std::io::{self, IsTerminal as _, Stderr, Stdout, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
@@ -56,6 +56,11 @@ impl Output {
     /// Whether answers are for programs.
     pub(crate) fn is_json(&self) -> bool {
         self.format == Format::Json
+    }
+
+    /// Whether answers are read on a terminal.
+    pub(crate) fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
     }
 
     /// Prints bytes that are neither a table nor JSON.

@@ -8,6 +8,7 @@ pub(crate) mod events;
 pub(crate) mod history;
 pub(crate) mod ids;
 pub(crate) mod instances;
+pub(crate) mod logs;
 pub(crate) mod placement;
 pub(crate) mod plan;
 pub(crate) mod schedules;

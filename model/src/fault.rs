@@ -38,6 +38,8 @@ pub enum FaultClass {
     TaskSetNotFound,
     /// The target of attributes does not exist.
     TargetNotFound,
+    /// The container's agent cannot be reached.
+    TargetNotConnected,
     /// The target has as many attributes as it may.
     AttributeLimitExceeded,
     /// There is no namespace of the name.
@@ -98,6 +100,7 @@ impl FaultClass {
             Self::TaskSetNotFound => "TaskSetNotFoundException",
             Self::ServiceDeploymentNotFound => "ServiceDeploymentNotFoundException",
             Self::TargetNotFound => "TargetNotFoundException",
+            Self::TargetNotConnected => "TargetNotConnectedException",
             Self::AttributeLimitExceeded => "AttributeLimitExceededException",
             Self::NamespaceNotFound => "NamespaceNotFoundException",
             Self::NoUpdateAvailable => "NoUpdateAvailableException",

@@ -32,6 +32,14 @@ pub mod gateway {
     }
 }
 
+/// What goes to and fro in sessions: commands in containers, and their logs.
+pub mod session {
+    /// Its first version.
+    pub mod v1 {
+        tonic::include_proto!("berth.session.v1");
+    }
+}
+
 /// What schedulers on one journal tell each other.
 pub mod replica {
     /// The stream's first version.

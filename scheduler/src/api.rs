@@ -22,6 +22,7 @@ mod grpc;
 mod history;
 mod instances;
 mod json;
+mod logs;
 mod network;
 mod operations;
 mod page;
@@ -31,6 +32,7 @@ mod refused;
 mod request;
 mod schedules;
 mod services;
+mod sessions;
 mod signed;
 mod submissions;
 mod tags;
@@ -61,6 +63,7 @@ use crate::drive::scaling::Watch;
 use crate::engine::{Engine, Past};
 use crate::events::Events;
 use crate::nodes::Registry;
+use crate::sessions::Sessions;
 use crate::trust::Trust;
 
 /// What every operation works with.
@@ -79,21 +82,37 @@ pub struct Api {
     past: Past,
     /// The scheduler that this is, where there are several.
     via: Option<ReplicaId>,
+    sessions: Arc<Sessions>,
     /// What a read sees; a change sees the newest state.
     moment: Option<Moment>,
+}
+
+/// The rooms that operations ask, besides the engine.
+#[derive(Debug)]
+pub struct Rooms {
+    /// The agents' streams.
+    pub registry: Arc<Registry>,
+    /// What is measured of services that are scaled.
+    pub scaling: Arc<Watch>,
+    /// States of the past.
+    pub past: Past,
+    /// What happens.
+    pub events: Arc<Events>,
+    /// Commands in containers, and logs.
+    pub sessions: Arc<Sessions>,
 }
 
 impl Api {
     /// The API over an engine.
     #[must_use]
-    pub fn new(
-        engine: Engine,
-        registry: Arc<Registry>,
-        scaling: Arc<Watch>,
-        past: Past,
-        events: Arc<Events>,
-        authenticator: Authenticator,
-    ) -> Self {
+    pub fn new(engine: Engine, rooms: Rooms, authenticator: Authenticator) -> Self {
+        let Rooms {
+            registry,
+            scaling,
+            past,
+            events,
+            sessions,
+        } = rooms;
         Self {
             engine,
             registry,
@@ -105,6 +124,7 @@ impl Api {
             planning: Arc::new(Semaphore::new(plan::AT_ONCE)),
             past,
             via: None,
+            sessions,
             moment: None,
         }
     }

@@ -367,6 +367,8 @@ fn touched(state: &State, change: &Change) -> Vec<ServiceKey> {
         | Change::ScheduleRan { .. }
         | Change::ScheduleRetried { .. }
         | Change::ScheduleDeleted { .. }
+        | Change::SessionOpened { .. }
+        | Change::SessionEnded { .. }
         | Change::EventsDelivered { .. }
         | Change::JoinTokenPut { .. }
         | Change::JoinTokenDeleted { .. }

@@ -18,6 +18,7 @@ pub mod nodes;
 mod pulse;
 pub mod replicas;
 pub mod server;
+pub mod sessions;
 pub mod trust;
 
 use std::io::Read;
@@ -54,6 +55,7 @@ use crate::replicas::Replicas;
 use crate::replicas::listen::{Ears, listen_to_others};
 use crate::replicas::shed::even_out;
 use crate::server::Links;
+use crate::sessions::Sessions;
 use crate::trust::Trust;
 use crate::trust::files::Files;
 
@@ -227,12 +229,16 @@ async fn serve<J: Journal>(
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;
     let watched = engine.clone();
+    let sessions = Arc::new(Sessions::new(engine.clone(), Arc::clone(&registry), shutdown.clone()));
     let api = Api::new(
         engine.clone(),
-        Arc::clone(&registry),
-        scaling,
-        past,
-        events,
+        api::Rooms {
+            registry: Arc::clone(&registry),
+            scaling,
+            past,
+            events,
+            sessions: Arc::clone(&sessions),
+        },
         authenticator,
     );
     let api = Arc::new(api.trusting(trust.clone()).of_replica(replicas.own()));
@@ -241,9 +247,12 @@ async fn serve<J: Journal>(
             engine.clone(),
             Arc::clone(&registry),
             Arc::clone(&namespace),
-            shutdown.clone(),
-            replicas.own(),
-            trust.clone(),
+            nodes::Ends {
+                shutdown: shutdown.clone(),
+                via: replicas.own(),
+                sessions,
+                trust: trust.clone(),
+            },
         ),
         enrollment: trust::link::Link::new(engine.clone(), trust.clone()),
         replicas: replicas::tell::Link::new(

@@ -15,24 +15,31 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use berth_model::arn::Namespace;
+use berth_model::fault::Fault;
 use berth_model::status::InstanceStatus;
 use berth_model::time::Timestamp;
 use berth_proto::agent::v1::agent_link_server::AgentLink;
-use berth_proto::agent::v1::{AgentMessage, Conditions, SchedulerMessage, Usage};
+use berth_proto::agent::v1::{AgentMessage, Conditions, OpenSession, SchedulerMessage, Usage};
+use berth_proto::session::v1::{FromContainer, ToContainer, from_container};
 use berth_scheduler_core::assign::{Touch, Touched, touched};
 use berth_scheduler_core::change::Record;
 use berth_scheduler_core::decide::instance::SetConnection;
 use berth_scheduler_core::keys::{InstanceKey, ReplicaId};
 use berth_scheduler_core::presence::{Correction, correction};
 use berth_scheduler_core::state::State;
+use berth_trust::{Member, Role};
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::api::status;
 use crate::clock;
 use crate::engine::{Engine, Observer};
 use crate::replicas::Replicas;
+use crate::sessions::Sessions;
 use crate::trust::Trust;
 use crate::trust::door::Door;
 use others::Others;
@@ -50,6 +57,10 @@ const STAYS: Duration = Duration::from_secs(3600);
 const CALLED: Duration = Duration::from_secs(600);
 /// Messages that may wait for one agent.
 const OUTBOX: usize = 16;
+/// Sessions that an agent may be about to be asked for.
+const ASKED: usize = 16;
+/// How long an agent that calls may take to say for which session.
+const BEGIN: Duration = Duration::from_secs(10);
 
 /// The streams that are there now.
 #[derive(Debug, Default)]
@@ -93,6 +104,8 @@ struct Handle {
     end: CancellationToken,
     /// Ends the session so that another scheduler has it; none where the agent knows no other.
     let_go: Option<CancellationToken>,
+    /// Sessions that it is asked for.
+    sessions: mpsc::Sender<OpenSession>,
 }
 
 /// What has changed for an instance since its session last looked.
@@ -186,6 +199,14 @@ impl Registry {
             if let Some(Ok(handle)) = sessions.get(&key).map(|presence| &presence.stream) {
                 handle.changes.add(touch);
             }
+        }
+    }
+
+    /// Asks the agent of an instance for a session; says whether its stream is here and takes that.
+    pub(crate) fn ask(&self, key: InstanceKey, session: OpenSession) -> bool {
+        match self.lock().get(&key).map(|presence| &presence.stream) {
+            Some(Ok(handle)) => handle.sessions.try_send(session).is_ok(),
+            Some(Err(_)) | None => false,
         }
     }
 
@@ -312,27 +333,40 @@ pub struct Link {
     namespace: Arc<Namespace>,
     shutdown: CancellationToken,
     via: Option<ReplicaId>,
+    sessions: Arc<Sessions>,
     trust: Option<Arc<Trust>>,
 }
 
+/// Where streams lead, and how they end.
+#[derive(Debug)]
+pub struct Ends {
+    /// Ends all of them.
+    pub shutdown: CancellationToken,
+    /// The scheduler that has them, where there are several.
+    pub via: Option<ReplicaId>,
+    /// For what agents call.
+    pub sessions: Arc<Sessions>,
+    /// Who may speak for whom: where somebody is trusted each agent speaks for its own instance only.
+    pub trust: Option<Arc<Trust>>,
+}
+
 impl Link {
-    /// A service over the engine, of the scheduler `via` where there are several; its streams end when `shutdown` is
-    /// cancelled. Where somebody is trusted each agent speaks for its own instance only.
+    /// A service over the engine.
     #[must_use]
-    pub fn new(
-        engine: Engine,
-        registry: Arc<Registry>,
-        namespace: Arc<Namespace>,
-        shutdown: CancellationToken,
-        via: Option<ReplicaId>,
-        trust: Option<Arc<Trust>>,
-    ) -> Self {
+    pub fn new(engine: Engine, registry: Arc<Registry>, namespace: Arc<Namespace>, ends: Ends) -> Self {
+        let Ends {
+            shutdown,
+            via,
+            sessions,
+            trust,
+        } = ends;
         Self {
             engine,
             registry,
             namespace,
             shutdown,
             via,
+            sessions,
             trust,
         }
     }
@@ -352,5 +386,39 @@ impl AgentLink for Link {
         // The task ends with its stream: by the agent, by silence, by a newer stream, or at shutdown.
         tokio::spawn(session.run());
         Ok(Response::new(ReceiverStream::new(messages)))
+    }
+
+    type SessionStream = BoxStream<'static, Result<ToContainer, Status>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<FromContainer>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let door = Door::of(self.trust.as_ref(), request.extensions().get());
+        let mut from = request.into_inner();
+        let first = tokio::time::timeout(BEGIN, from.message()).await;
+        let Ok(Ok(Some(FromContainer {
+            message: Some(from_container::Message::Begin(begin)),
+        }))) = first
+        else {
+            return Err(Status::invalid_argument(
+                "The first message of a session must be its Begin.",
+            ));
+        };
+        let speaks = |asked: InstanceKey| {
+            let state = self.engine.view();
+            let Some(cluster) = state.cluster_name(asked.cluster) else {
+                return Err(Fault::invalid("The cluster of this session is gone."));
+            };
+            let member = Member {
+                role: Role::Instance,
+                cluster: cluster.clone(),
+                id: asked.instance,
+            };
+            door.admit(&state, &member).map(drop)
+        };
+        let messages = self.sessions.called(&begin.session_id, from, speaks);
+        let messages = messages.map_err(|fault| status(&fault))?;
+        Ok(Response::new(ReceiverStream::new(messages).map(Ok).boxed()))
     }
 }

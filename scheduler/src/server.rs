@@ -20,6 +20,7 @@ use berth_proto::v1::access_keys_server::AccessKeysServer;
 use berth_proto::v1::auto_scaling_server::AutoScalingServer;
 use berth_proto::v1::berth_server::BerthServer;
 use berth_proto::v1::schedules_server::SchedulesServer;
+use berth_proto::v1::sessions_server::SessionsServer;
 use berth_proto::v1::trust_server::TrustServer;
 use http::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -113,6 +114,7 @@ fn grpc(api: &Arc<Api>, links: Links) -> Router {
     routes.add_service(BerthServer::new(Additions(Arc::clone(api))));
     routes.add_service(AccessKeysServer::new(Additions(Arc::clone(api))));
     routes.add_service(SchedulesServer::new(Additions(Arc::clone(api))));
+    routes.add_service(SessionsServer::new(Additions(Arc::clone(api))));
     routes.add_service(TrustServer::new(Additions(Arc::clone(api))));
     routes.add_service(AutoScalingServer::new(Additions(Arc::clone(api))));
     routes.add_service(AgentLinkServer::new(links.agents).max_decoding_message_size(MAX_STREAM_MESSAGE));

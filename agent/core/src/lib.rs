@@ -25,5 +25,6 @@ pub mod recovery;
 pub mod report;
 pub mod retention;
 pub mod spec;
+pub mod stream;
 pub mod tail;
 pub mod usage;

@@ -10,14 +10,15 @@ use berth_model::id::TaskId;
 use berth_model::status::DesiredStatus;
 use berth_proto::agent::v1::scheduler_message::Message;
 use berth_proto::agent::v1::{
-    AgentMessage, Assignment, Assignments, AssignmentsApplied, Hello, HostFacts, StopProposal, TaskReports, Usage,
-    agent_message,
+    AgentMessage, Assignment, Assignments, AssignmentsApplied, Hello, HostFacts, OpenSession, StopProposal,
+    TaskReports, Usage, agent_message,
 };
 
 use super::{Driver, drain, now};
 use crate::event::Session;
 use crate::failpoint::fail_point;
 use crate::link::wire::{self, Definition};
+use crate::sessions::Asked;
 
 /// The stream of the moment.
 #[derive(Debug)]
@@ -140,9 +141,34 @@ impl Driver {
                 }
             }
             Message::Protection(answer) => self.asks.answered(answer),
+            Message::OpenSession(asked) => self.open_session(asked),
             // Signs of life, the end of a stream and whom to believe are the link's.
             Message::Heartbeat(_) | Message::Refusal(_) | Message::Authorities(_) => {}
         }
+    }
+
+    /// A session in a container of one of the tasks; of others there is none.
+    fn open_session(&self, asked: OpenSession) {
+        let Some(connected) = &self.session else { return };
+        let OpenSession {
+            session_id,
+            task_arn,
+            container,
+            wish,
+        } = asked;
+        let known = task_id_of(&task_arn).and_then(|id| self.tasks.get(&id));
+        let runtime_id = known.and_then(|task| {
+            let record = task.machine.record();
+            let of_name = record.containers.iter().find(|known| known.name == container)?;
+            of_name.runtime_id.clone()
+        });
+        self.parts.sessions.begin(Asked {
+            scheduler: connected.session.scheduler.clone(),
+            membership: connected.session.membership.clone(),
+            id: session_id,
+            wish,
+            container: runtime_id.ok_or_else(|| format!("container {container} is not there any more, or not yet")),
+        });
     }
 
     /// What was told is recorded: only an end that was told can be.

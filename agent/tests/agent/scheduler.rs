@@ -9,6 +9,7 @@ use berth_proto::agent::v1::{
     agent_message, scheduler_message,
 };
 use berth_proto::ecs::v1::{ContainerDefinition, PortMapping, TaskDefinition};
+use berth_proto::session::v1::{FromContainer, ToContainer};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tokio_util::task::AbortOnDropHandle;
@@ -57,6 +58,15 @@ impl AgentLink for Service {
             .await
             .map_err(|_| Status::unavailable("the test is over"))?;
         Ok(Response::new(ReceiverStream::new(messages)))
+    }
+
+    type SessionStream = ReceiverStream<Result<ToContainer, Status>>;
+
+    async fn session(
+        &self,
+        _request: Request<Streaming<FromContainer>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        Err(Status::unimplemented("nobody asks for sessions here"))
     }
 }
 

@@ -188,6 +188,7 @@ fn placed(task: usize, number: usize, demand: Demand) -> Result<Change> {
         tags: Vec::new(),
         launch_type: LaunchType::default(),
         provider: None,
+        execute_command: false,
         client_token: None,
         service: None,
         schedule: None,

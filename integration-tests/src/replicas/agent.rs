@@ -286,7 +286,10 @@ impl Agent {
                     }
                 }
             }
-            FromScheduler::Heartbeat(_) | FromScheduler::Protection(_) | FromScheduler::Authorities(_) => {}
+            FromScheduler::Heartbeat(_)
+            | FromScheduler::Protection(_)
+            | FromScheduler::Authorities(_)
+            | FromScheduler::OpenSession(_) => {}
         }
         Ok(())
     }

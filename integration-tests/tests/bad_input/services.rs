@@ -95,7 +95,6 @@ fn elsewhere() -> Vec<Case> {
     [
         ("serviceRegistries", json!([{"registryArn": "x"}])),
         ("serviceConnectConfiguration", json!({"enabled": true})),
-        ("enableExecuteCommand", json!(true)),
         ("role", json!("x")),
         ("deploymentController", json!({"type": "CODE_DEPLOY"})),
     ]

@@ -3,6 +3,7 @@
 use berth_agent_core::metadata::{Surroundings, container, task};
 use berth_agent_core::name;
 use berth_agent_core::record::Record;
+use berth_agent_core::stream::{Line, Lines};
 use berth_agent_core::usage::{Mounts, V1, V2, interfaces};
 
 pub(crate) const CONTROL_GROUP_TOKENS: &[&str] = &[
@@ -89,4 +90,50 @@ pub(crate) fn check_control_groups(text: &str) -> Result<bool, String> {
         drop(mounts.directories(text, "0123456789abcdef"));
     }
     Ok(mounts.is_some() || !interfaces(text).is_empty())
+}
+
+pub(crate) const STREAM_TOKENS: &[&str] = &[
+    "\u{1}\0\0\0\0\0\0\u{4}",
+    "\u{2}\0\0\0\0\0\0\u{1f}",
+    "2026-11-21T06:30:00.123456789Z ",
+    "1969-12-31T23:59:59.9Z ",
+    "\r\n",
+    "\n",
+    " ",
+    "\0",
+    ".",
+    "Z",
+];
+
+/// What Docker sends of a log is told the same however it is cut up on its way, and nothing of it is left over.
+pub(crate) fn check_stream(text: &str) -> Result<bool, String> {
+    let mut found = 0;
+    for terminal in [false, true] {
+        let whole = lines(terminal, text.as_bytes(), text.len().max(1));
+        for at_once in [1, 7] {
+            let parts = lines(terminal, text.as_bytes(), at_once);
+            if parts != whole {
+                return Err(format!(
+                    "terminal {terminal}, {at_once} bytes at once: {parts:?} is not {whole:?}"
+                ));
+            }
+        }
+        found += whole.map_or(0, |lines| lines.len());
+    }
+    Ok(found > 1)
+}
+
+/// All lines, or nothing where it is no stream. What came before the fault is told in any case, so that it is not compared.
+fn lines(terminal: bool, bytes: &[u8], at_once: usize) -> Option<Vec<Line>> {
+    let (mut lines, mut found) = (Lines::new(terminal), Vec::new());
+    for part in bytes.chunks(at_once) {
+        lines.push(part);
+        while let Some(line) = lines.next(false).ok()? {
+            found.push(line);
+        }
+    }
+    while let Some(line) = lines.next(true).ok()? {
+        found.push(line);
+    }
+    Some(found)
 }

@@ -87,6 +87,15 @@ fn any_text_of_control_groups_gives_figures() {
 }
 
 #[test]
+fn logs_are_told_the_same_however_they_are_cut_up() {
+    hold(&Target {
+        corpus: "streams",
+        tokens: agent::STREAM_TOKENS,
+        check: agent::check_stream,
+    });
+}
+
+#[test]
 fn what_requests_present_is_read_or_refused_in_awss_classes() {
     hold(&Target {
         corpus: "authorization",

@@ -11,11 +11,13 @@ use super::glob;
 pub struct Context(BTreeMap<String, Vec<String>>);
 
 /// Keys that calls can have.
-pub(super) const KEYS: [&str; 7] = [
+pub(super) const KEYS: [&str; 9] = [
     "ecs:cluster",
     "ecs:service",
     "ecs:task-definition",
     "ecs:container-instances",
+    "ecs:container-name",
+    "ecs:enable-execute-command",
     "aws:TagKeys",
     "aws:SourceIp",
     "aws:username",

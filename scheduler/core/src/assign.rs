@@ -224,6 +224,8 @@ pub fn touched(state: &State, change: &Change) -> Vec<(InstanceKey, Touch)> {
         | Change::ScheduleRan { .. }
         | Change::ScheduleRetried { .. }
         | Change::ScheduleDeleted { .. }
+        | Change::SessionOpened { .. }
+        | Change::SessionEnded { .. }
         | Change::EventsDelivered { .. }
         | Change::JoinTokenPut { .. }
         | Change::JoinTokenDeleted { .. }

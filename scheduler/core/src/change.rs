@@ -477,6 +477,34 @@ pub enum Change {
         /// When.
         at: Timestamp,
     },
+    /// Somebody may run a command in a container of a task, from now until it ends.
+    SessionOpened {
+        /// Its cluster.
+        cluster: ClusterKey,
+        /// The task.
+        task: TaskId,
+        /// By what the session is known; not what opens it.
+        session: Arc<str>,
+        /// The container, by its name in the definition.
+        container: Arc<str>,
+        /// The command and its arguments.
+        command: Vec<String>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A command that was run in a container has ended, or is watched no longer.
+    SessionEnded {
+        /// Its cluster.
+        cluster: ClusterKey,
+        /// The task.
+        task: TaskId,
+        /// The session.
+        session: Arc<str>,
+        /// How, in words.
+        reason: Arc<str>,
+        /// When.
+        at: Timestamp,
+    },
     /// A receiver of events was told what happened.
     EventsDelivered {
         /// By what it is known.

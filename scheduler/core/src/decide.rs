@@ -21,6 +21,7 @@ pub mod run;
 pub mod scaling;
 pub mod schedule;
 pub mod service;
+pub mod session;
 pub mod start;
 pub mod stop;
 pub mod tag;

@@ -184,6 +184,8 @@ pub fn fold(state: &mut State, change: &Change) {
                 );
             }
         }
+        // They are told in histories, and change nothing that is.
+        Change::SessionOpened { .. } | Change::SessionEnded { .. } => {}
         Change::EventsDelivered { receiver, position } => {
             let known = state.deliveries.entry(Arc::clone(receiver)).or_insert(*position);
             *known = (*known).max(*position);

@@ -40,6 +40,9 @@ pub struct Launch {
     /// The capacity provider that they were given to, where they were to one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<Provider>,
+    /// Whether commands may be run in them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub execute_command: bool,
     /// The token by which the caller may ask again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_token: Option<ClientToken>,

@@ -222,6 +222,8 @@ fn hint(change: &Change) -> Option<(ClusterKey, Hint, Place<'_>)> {
         | Change::ScheduleRan { .. }
         | Change::ScheduleRetried { .. }
         | Change::ScheduleDeleted { .. }
+        | Change::SessionOpened { .. }
+        | Change::SessionEnded { .. }
         | Change::EventsDelivered { .. }
         | Change::JoinTokenPut { .. }
         | Change::JoinTokenDeleted { .. }

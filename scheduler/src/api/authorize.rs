@@ -8,6 +8,7 @@ use berth_model::fault::{Fault, FaultClass};
 use berth_model::id::{ClusterName, ServiceName};
 use berth_model::policy::{Access, Context, Verdict};
 use berth_scheduler_core::decide::definition::find;
+use berth_scheduler_core::keys::TaskKey;
 use berth_scheduler_core::state::State;
 use serde::Serialize;
 use serde_json::Value;
@@ -158,6 +159,16 @@ impl Asked<'_> {
                 }
             }
         }
+        if self.rule.action == "ecs:ExecuteCommand" {
+            for container in self.containers()? {
+                context.add("ecs:container-name", container);
+            }
+        }
+        for place in ["/enableExecuteCommand", "/runTask/enableExecuteCommand"] {
+            if let Some(enabled) = self.request.pointer(place).and_then(Value::as_bool) {
+                context.add("ecs:enable-execute-command", enabled.to_string());
+            }
+        }
         let tags = self.request.pointer("/tags").and_then(Value::as_array);
         for tag in tags.into_iter().flatten() {
             let member = |name: &str| tag[name].as_str().unwrap_or_default();
@@ -168,6 +179,30 @@ impl Asked<'_> {
             context.add("aws:TagKeys", key);
         }
         Ok(context)
+    }
+
+    /// The container that a command is to run in: that of the task where it has one and none is named.
+    fn containers(&self) -> Result<Vec<String>, Fault> {
+        let named = self.texts("/container")?;
+        let cluster = self.cluster()?;
+        let tasks = self.texts("/task")?;
+        if let Some(named) = named.first() {
+            return Ok(vec![(*named).to_owned()]);
+        }
+        let Some(known) = self.state.cluster(&cluster) else {
+            return Ok(Vec::new());
+        };
+        let mut names = Vec::new();
+        for text in tasks {
+            let task = self.api.namespace.parse_task(&cluster, text)?;
+            let key = TaskKey {
+                cluster: known.key,
+                task,
+            };
+            let containers = self.state.task(key).map(|task| &*task.containers).unwrap_or_default();
+            names.extend(containers.iter().map(|container| container.name.to_string()));
+        }
+        Ok(names)
     }
 
     /// What the request is about.

@@ -299,7 +299,7 @@ fn task(state: &State, task: &Task, key: ClusterKey, cluster: &ClusterName, name
         created_at: Some(launch.created_at.as_epoch_seconds()),
         desired_status: Some(task.desired.name().to_owned()),
         last_status: Some(task.last.name().to_owned()),
-        enable_execute_command: Some(false),
+        enable_execute_command: Some(launch.execute_command),
         group: Some(launch.group.to_string()),
         health_status: Some(task.health(is_essential).name().to_owned()),
         launch_type: Some(launch.launch_type.name().to_owned()),

@@ -77,6 +77,7 @@ pub(crate) fn status(fault: &Fault) -> Status {
         | FaultClass::ClusterContainsServices
         | FaultClass::NoUpdateAvailable
         | FaultClass::ResourceInUse
+        | FaultClass::TargetNotConnected
         | FaultClass::ServiceNotActive => Code::FailedPrecondition,
         FaultClass::Conflict => Code::AlreadyExists,
         FaultClass::LimitExceeded | FaultClass::AttributeLimitExceeded | FaultClass::Throttling => {

@@ -1,6 +1,7 @@
 //! The gRPC mouth: each method of the generated services calls the operation of its name.
 
 mod access_keys;
+mod sessions;
 mod trust;
 
 use std::convert;
@@ -51,12 +52,14 @@ pub struct Additions(pub Arc<Api>);
 const MAX_MESSAGE: usize = 4 * 1024 * 1024 + 64 * 1024;
 /// How long the message of a call may take to come.
 const MESSAGE_DEADLINE: Duration = Duration::from_secs(30);
-/// The methods of agents, gateways and schedulers, which have no access keys: their certificates are looked at there.
-const STREAMS: [&str; 4] = [
+/// The methods of agents, gateways and schedulers, which have no access keys: their certificates are looked at there. And that of
+/// sessions, which are entered by a token.
+const STREAMS: [&str; 5] = [
     "/berth.agent.v1.AgentLink/",
     "/berth.gateway.v1.GatewayLink/",
     "/berth.replica.v1.ReplicaLink/",
     "/berth.trust.v1.Enrollment/",
+    "/berth.v1.Sessions/Attach",
 ];
 /// Who copies the journal.
 const READ_JOURNAL: &str = "/berth.journal.v1.Journal/Read";

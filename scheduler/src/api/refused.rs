@@ -13,7 +13,11 @@ const GATEWAYS: &str = "load balancers are berth-gateway, set up by CreateServic
 
 /// Each by its name, with the class of its refusal and why.
 pub(super) const REFUSED: &[(&str, FaultClass, &str)] = &[
-    ("ExecuteCommand", CLIENT, "commands cannot be run in containers"),
+    (
+        "ExecuteCommand",
+        CLIENT,
+        "commands are run in containers by the gRPC API, as `berth exec` does it",
+    ),
     (
         "ContinueServiceDeployment",
         UNSUPPORTED,

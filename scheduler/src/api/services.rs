@@ -110,7 +110,7 @@ fn spec(
         tags,
         propagate_tags: propagate_tags(request.propagate_tags.as_ref())?.unwrap_or_default(),
         managed_tags: request.enable_ecs_managed_tags == Some(true),
-        execute_command: false,
+        execute_command: request.enable_execute_command == Some(true),
     })
 }
 
@@ -145,7 +145,6 @@ struct Elsewhere<'r> {
     service_registries: bool,
     volumes: bool,
     lattice: bool,
-    execute_command: Option<bool>,
     service_connect: Option<&'r ecs::ServiceConnectConfiguration>,
 }
 
@@ -155,7 +154,6 @@ impl<'r> Elsewhere<'r> {
             service_registries: !request.service_registries.is_empty(),
             volumes: !request.volume_configurations.is_empty(),
             lattice: !request.vpc_lattice_configurations.is_empty(),
-            execute_command: request.enable_execute_command,
             service_connect: request.service_connect_configuration.as_ref(),
         }
     }
@@ -165,7 +163,6 @@ impl<'r> Elsewhere<'r> {
             service_registries: !request.service_registries.is_empty(),
             volumes: !request.volume_configurations.is_empty(),
             lattice: !request.vpc_lattice_configurations.is_empty(),
-            execute_command: request.enable_execute_command,
             service_connect: request.service_connect_configuration.as_ref(),
         }
     }
@@ -180,7 +177,6 @@ fn refuse_elsewhere(asked: &Elsewhere<'_>) -> Result<(), Fault> {
         ("volumeConfigurations", asked.volumes),
         ("vpcLatticeConfigurations", asked.lattice),
         ("serviceConnectConfiguration", connects),
-        ("enableExecuteCommand", asked.execute_command == Some(true)),
     ])
 }
 
@@ -278,6 +274,7 @@ pub(super) async fn update(
             propagate_tags: propagate_tags(request.propagate_tags.as_ref())?,
             managed_tags: request.enable_ecs_managed_tags,
             controller,
+            execute_command: request.enable_execute_command,
         },
     };
     let key = api.submit(command, caller).await?;

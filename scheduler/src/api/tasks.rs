@@ -52,10 +52,7 @@ pub(super) async fn run(
 
 /// What RunTask asks for, of at most so many copies.
 pub(super) fn command(api: &Api, request: ecs::RunTaskRequest, most: i32) -> Result<RunTask, Fault> {
-    refuse_unsupported(&[
-        ("volumeConfigurations", !request.volume_configurations.is_empty()),
-        ("enableExecuteCommand", request.enable_execute_command == Some(true)),
-    ])?;
+    refuse_unsupported(&[("volumeConfigurations", !request.volume_configurations.is_empty())])?;
     let (launch, items) = (given(request.launch_type.as_ref()), &request.capacity_provider_strategy);
     let capacity = Capacity::read(api, request.cluster.as_ref(), launch, items)?;
     let is_fargate = capacity.is_fargate;
@@ -83,6 +80,7 @@ pub(super) fn command(api: &Api, request: ecs::RunTaskRequest, most: i32) -> Res
         launch_type: request.launch_type,
         has_network_configuration: network::configuration(request.network_configuration.as_ref(), is_fargate)?,
         managed_tags: request.enable_ecs_managed_tags == Some(true),
+        execute_command: request.enable_execute_command == Some(true),
     };
     let call = wishes.call(api, client_token)?;
     Ok(RunTask {
@@ -99,10 +97,7 @@ pub(super) async fn start(
     request: ecs::StartTaskRequest,
     caller: &Caller,
 ) -> Result<ecs::StartTaskResponse, Fault> {
-    refuse_unsupported(&[
-        ("volumeConfigurations", !request.volume_configurations.is_empty()),
-        ("enableExecuteCommand", request.enable_execute_command == Some(true)),
-    ])?;
+    refuse_unsupported(&[("volumeConfigurations", !request.volume_configurations.is_empty())])?;
     if request.container_instances.is_empty() {
         return Err(Fault::invalid("Container Instances cannot be empty."));
     }
@@ -120,6 +115,7 @@ pub(super) async fn start(
         launch_type: None,
         has_network_configuration: network::configuration(request.network_configuration.as_ref(), false)?,
         managed_tags: request.enable_ecs_managed_tags == Some(true),
+        execute_command: request.enable_execute_command == Some(true),
     };
     let call = wishes.call(api, None)?;
     queueing::refuse(&call.tags, "StartTask")?;
@@ -174,6 +170,7 @@ struct Wishes {
     launch_type: Option<String>,
     has_network_configuration: bool,
     managed_tags: bool,
+    execute_command: bool,
 }
 
 impl Wishes {
@@ -206,6 +203,7 @@ impl Wishes {
             launch_type,
             capacity: self.capacity,
             has_network_configuration: self.has_network_configuration,
+            execute_command: self.execute_command,
             client_token,
             schedule: None,
             cluster,

@@ -128,6 +128,8 @@ impl Heard {
             | Change::ScheduleRan { .. }
             | Change::ScheduleRetried { .. }
             | Change::ScheduleDeleted { .. }
+            | Change::SessionOpened { .. }
+            | Change::SessionEnded { .. }
             | Change::EventsDelivered { .. }
             | Change::JoinTokenPut { .. }
             | Change::JoinTokenDeleted { .. }

@@ -186,6 +186,7 @@ mod tests {
             changes: Arc::default(),
             end: CancellationToken::new(),
             let_go: None,
+            sessions: tokio::sync::mpsc::channel(1).0,
         }
     }
 
@@ -256,6 +257,7 @@ mod tests {
         let registry = Registry::default();
         let knows_others = || Handle {
             let_go: Some(CancellationToken::new()),
+            sessions: tokio::sync::mpsc::channel(1).0,
             ..handle()
         };
         let gone = |handle: &Handle| handle.let_go.as_ref().is_some_and(CancellationToken::is_cancelled);

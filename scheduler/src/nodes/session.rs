@@ -11,8 +11,8 @@ use berth_proto::agent::v1::agent_message::Message as FromAgent;
 use berth_proto::agent::v1::protection_answer::Answer;
 use berth_proto::agent::v1::scheduler_message::Message as ToAgent;
 use berth_proto::agent::v1::{
-    AgentMessage, DrainNotice, Heartbeat, Hello, ProtectionAnswer, ProtectionRequest, Refusal, ReportsRecorded,
-    SchedulerMessage, StopConfirmation, StopProposal, TaskReport, Welcome,
+    AgentMessage, DrainNotice, Heartbeat, Hello, OpenSession, ProtectionAnswer, ProtectionRequest, Refusal,
+    ReportsRecorded, SchedulerMessage, StopConfirmation, StopProposal, TaskReport, Welcome,
 };
 use berth_scheduler_core::assign::Sent;
 use berth_scheduler_core::command::Principal;
@@ -27,7 +27,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use super::{Changes, HEARTBEAT, Handle, Link, Registry, SILENCE, assignments, wire};
+use super::{ASKED, Changes, HEARTBEAT, Handle, Link, Registry, SILENCE, assignments, wire};
 use crate::api::describe;
 use crate::clock;
 use crate::engine::Engine;
@@ -87,6 +87,8 @@ struct Guest {
     by: Principal,
     handle: Handle,
     sent: Sent,
+    /// Sessions that others ask it for.
+    sessions: mpsc::Receiver<OpenSession>,
 }
 
 impl Session {
@@ -194,10 +196,12 @@ impl Session {
                 return Err((fault, RETRY_DEREGISTERED));
             }
         };
+        let (sessions, asked) = mpsc::channel(ASKED);
         let handle = Handle {
             changes: Arc::new(Changes::default()),
             end: self.shutdown.child_token(),
             let_go: (hello.schedulers > 1).then(CancellationToken::new),
+            sessions,
         };
         let guest = Guest {
             member,
@@ -206,6 +210,7 @@ impl Session {
             by,
             handle,
             sent: Sent::default(),
+            sessions: asked,
         };
         self.registry.arrive(key, guest.handle.clone());
         let welcome = Welcome {
@@ -275,6 +280,7 @@ impl Session {
                     }
                     Ok(None) | Err(_) => Err(End::Closed),
                 },
+                Some(asked) = guest.sessions.recv() => self.send(ToAgent::OpenSession(asked)).await,
                 () = guest.handle.changes.wake.notified() => {
                     next_update = next_update.or(Some(earliest));
                     Ok(())

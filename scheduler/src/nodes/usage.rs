@@ -282,6 +282,7 @@ mod tests {
             changes: Arc::default(),
             end: CancellationToken::new(),
             let_go: None,
+            sessions: tokio::sync::mpsc::channel(1).0,
         };
         let tell = || {
             registry.put_usage(key, Usage::default());

@@ -40,6 +40,9 @@ pub(in crate::command) struct TaskArgs {
     /// Prefer in this order; may be repeated
     #[arg(long, value_name = "spread=FIELD|binpack=cpu|binpack=memory|random")]
     strategy: Vec<Strategy>,
+    /// Let commands be run in them: `berth exec`, `aws ecs execute-command`
+    #[arg(long)]
+    enable_execute_command: bool,
     #[command(flatten)]
     capacity: CapacityArgs,
     /// The command for --command
@@ -144,6 +147,7 @@ pub(in crate::command) fn one(args: &TaskArgs, cluster: Option<&str>) -> RunTask
         overrides: overrides(&args.env, args.command.as_deref(), &args.words),
         placement_constraints: args.constraint.iter().map(|it| it.0.clone()).collect(),
         placement_strategy: args.strategy.iter().map(|it| it.0.clone()).collect(),
+        enable_execute_command: args.enable_execute_command.then_some(true),
         launch_type: args.capacity.launch_type(),
         capacity_provider_strategy: args.capacity.strategy(),
         network_configuration: args.capacity.network(),

@@ -41,6 +41,9 @@ pub(crate) struct CreateArgs {
     /// How long a host may be away before tasks on it are replaced, such as 5m [default: the scheduler's setting]
     #[arg(long, value_name = "DURATION")]
     lost_grace: Option<String>,
+    /// Let commands be run in its tasks: `berth exec`, `aws ecs execute-command`
+    #[arg(long)]
+    enable_execute_command: bool,
     #[command(flatten)]
     capacity: CapacityArgs,
     #[command(flatten)]
@@ -80,6 +83,9 @@ pub(crate) struct UpdateArgs {
     /// Divide further tasks among capacity providers; may be repeated
     #[arg(long, value_name = "PROVIDER[,weight=N][,base=N]")]
     capacity_provider_strategy: Vec<capacity::Item>,
+    /// Let commands be run in tasks that it starts from now on, or `false`: no longer
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    enable_execute_command: Option<bool>,
     /// Replace all tasks although nothing else changes
     #[arg(long)]
     force_new_deployment: bool,
@@ -169,6 +175,7 @@ impl CreateArgs {
             health_check_grace_period_seconds: self.rules.grace(),
             placement_constraints: self.rules.constraints(),
             placement_strategy: self.rules.strategies(),
+            enable_execute_command: self.enable_execute_command.then_some(true),
             launch_type: self.capacity.launch_type(),
             capacity_provider_strategy: self.capacity.strategy(),
             network_configuration: self.capacity.network(),
@@ -204,6 +211,7 @@ impl UpdateArgs {
             task_definition: self.task_definition,
             desired_count: self.count.map(i32::from),
             force_new_deployment: self.force_new_deployment.then_some(true),
+            enable_execute_command: self.enable_execute_command,
             deployment_configuration: self.rules.configuration(),
             health_check_grace_period_seconds: self.rules.grace(),
             placement_constraints: self.rules.constraints(),

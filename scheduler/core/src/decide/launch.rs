@@ -55,6 +55,9 @@ pub struct Call {
     /// Whether the caller says how tasks with an address of their own are to be connected.
     #[serde(default)]
     pub has_network_configuration: bool,
+    /// Whether commands may be run in its tasks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub execute_command: bool,
     /// The token by which the caller may ask again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_token: Option<ClientToken>,
@@ -211,6 +214,7 @@ impl Admitted<'_> {
             tags,
             launch_type: self.launch_type,
             provider: self.provider.clone(),
+            execute_command: call.execute_command,
             client_token: call.client_token.clone(),
             service: None,
             schedule: call.schedule.clone(),

@@ -82,6 +82,8 @@ pub struct ServiceUpdate {
     pub managed_tags: Option<bool>,
     /// Who deploys it, where that is said: it cannot change.
     pub controller: Option<DeploymentController>,
+    /// Whether commands may be run in tasks that it starts from now on.
+    pub execute_command: Option<bool>,
 }
 
 /// UpdateService.
@@ -444,6 +446,7 @@ impl ServiceUpdate {
         next.health_check_grace_seconds = grace.unwrap_or(next.health_check_grace_seconds);
         next.propagate_tags = self.propagate_tags.unwrap_or(next.propagate_tags);
         next.managed_tags = self.managed_tags.unwrap_or(next.managed_tags);
+        next.execute_command = self.execute_command.unwrap_or(next.execute_command);
         if self.network.is_some() {
             next.network.clone_from(&self.network);
         }

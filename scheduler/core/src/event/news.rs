@@ -146,6 +146,8 @@ impl<'c> Before<'c> {
             | Change::ScheduleRan { .. }
             | Change::ScheduleRetried { .. }
             | Change::ScheduleDeleted { .. }
+            | Change::SessionOpened { .. }
+            | Change::SessionEnded { .. }
             | Change::EventsDelivered { .. }
             | Change::JoinTokenPut { .. }
             | Change::JoinTokenDeleted { .. }

@@ -112,6 +112,7 @@ impl World {
                     by_default: false,
                 },
                 has_network_configuration: false,
+                execute_command: false,
                 client_token: None,
                 schedule: None,
             },

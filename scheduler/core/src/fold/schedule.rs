@@ -104,6 +104,8 @@ pub(super) fn fold(state: &mut State, change: &Change) {
         | Change::MemberEnrolled { .. }
         | Change::MemberRemoved { .. }
         | Change::OperatorCertified { .. }
+        | Change::SessionOpened { .. }
+        | Change::SessionEnded { .. }
         | Change::AccessKeyPut { .. }
         | Change::AccessKeyDeleted { .. }
         | Change::ClusterCreated { .. }

@@ -132,6 +132,8 @@ pub(super) fn fold(state: &mut State, change: &Change) {
         | Change::ScheduleRan { .. }
         | Change::ScheduleRetried { .. }
         | Change::ScheduleDeleted { .. }
+        | Change::SessionOpened { .. }
+        | Change::SessionEnded { .. }
         | Change::EventsDelivered { .. }
         | Change::JoinTokenPut { .. }
         | Change::JoinTokenDeleted { .. }

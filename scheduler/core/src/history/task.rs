@@ -28,6 +28,8 @@ pub(super) fn concerns(key: TaskKey, change: &Change) -> bool {
         | Change::TaskStopRequested { cluster, task, .. }
         | Change::TargetHealthSet { cluster, task, .. }
         | Change::TaskObserved { cluster, task, .. }
+        | Change::SessionOpened { cluster, task, .. }
+        | Change::SessionEnded { cluster, task, .. }
         | Change::TaskProtectionSet { cluster, task, .. } => is(cluster, task),
         _ => false,
     }
@@ -104,6 +106,18 @@ impl Teller {
                 Some(until) => told(format!("is protected until {}", until.to_rfc3339()), ""),
                 None => told("is protected no longer", ""),
             }),
+            Change::SessionOpened {
+                session,
+                container,
+                command,
+                ..
+            } => Some(told(
+                format!("command may be run in container {container}: {}", command.join(" ")),
+                format!("session {session}"),
+            )),
+            Change::SessionEnded { session, reason, .. } => {
+                Some(told("command is over", format!("session {session}: {reason}")))
+            }
             Change::TasksForgotten { .. } => Some(told("was forgotten: it is described no more", "")),
             _ => None,
         }

@@ -69,6 +69,7 @@ fn launch(service: Option<ServiceName>) -> Arc<Launch> {
         tags: Vec::new(),
         launch_type: LaunchType::Ec2,
         provider: None,
+        execute_command: false,
         client_token: None,
         service: service.map(|service| ServiceLaunch {
             service,

@@ -155,6 +155,7 @@ const RULES: &[Rule] = &[
     rule("berth:DeleteAccessKey", None, AccessKeys("/accessKeyId")),
     rule("berth:RotateAccessKey", None, AccessKeys("/accessKeyId")),
     rule("berth:GetSessionToken", None, AccessKeys("/accessKeyId")),
+    rule("berth:Logs", CLUSTER, Tasks("/tasks")),
     rule("berth:ReadJournal", None, Nothing),
     rule("berth:CreateJoinToken", CLUSTER, Clusters("/cluster")),
     rule("berth:ListJoinTokens", CLUSTER, Clusters("/cluster")),
@@ -188,7 +189,7 @@ macro_rules! names_of {
 const ECS: &[(&str, &str)] = for_each_operation!(names_of);
 const SCALING: &[(&str, &str)] = for_each_scaling_operation!(names_of);
 /// Those of the others that only read.
-const READS: [&str; 15] = [
+const READS: [&str; 16] = [
     "DescribeUsage",
     "Plan",
     "DescribeTargets",
@@ -201,6 +202,7 @@ const READS: [&str; 15] = [
     "GetAccessKey",
     "GetSessionToken",
     "ReadJournal",
+    "Logs",
     "ListJoinTokens",
     "ListMembers",
     "DescribeAuthorities",
@@ -237,6 +239,10 @@ mod tests {
         for file in ["berth.proto", "schedules.proto", "access_keys.proto", "trust.proto"] {
             operations.extend(methods(file).iter().map(|name| format!("berth:{name}")));
         }
+        // The first is judged as ECS's operation of the name, and the second is entered by a token that the first gave.
+        let sessions = methods("sessions.proto");
+        assert_eq!(sessions, ["ExecuteCommand", "Attach", "Logs"]);
+        operations.push("berth:Logs".to_owned());
         operations.push("berth:ReadJournal".to_owned());
         operations.sort();
         let mut rules: Vec<String> = actions().into_iter().map(str::to_owned).collect();
@@ -253,7 +259,7 @@ mod tests {
         let served = |name: &str| !ECS.contains(&(name, "unserved"));
         for name in named.into_iter().filter(|name| served(name)) {
             let reads = ["Describe", "List", "Get"].iter().any(|verb| name.starts_with(verb));
-            let reads = reads || ["Plan", "Watch", "History", "ReadJournal"].contains(&name);
+            let reads = reads || ["Plan", "Watch", "History", "ReadJournal", "Logs"].contains(&name);
             assert_eq!(is_write(name), !reads, "{name}");
         }
         assert!(is_write("RunTask") && is_write("Unknown") && !is_write("ListTasks"));

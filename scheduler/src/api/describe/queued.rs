@@ -56,7 +56,7 @@ pub(super) fn task(state: &State, task: &QueuedTask, cluster: &ClusterName, name
         created_at: Some(launch.created_at.as_epoch_seconds()),
         desired_status: Some(desired.name().to_owned()),
         last_status: Some(last.name().to_owned()),
-        enable_execute_command: Some(false),
+        enable_execute_command: Some(launch.execute_command),
         group: Some(launch.group.to_string()),
         health_status: Some(HealthStatus::Unknown.name().to_owned()),
         launch_type: Some(launch.launch_type.name().to_owned()),

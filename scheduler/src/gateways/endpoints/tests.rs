@@ -126,6 +126,7 @@ impl World {
                 tags: Vec::new(),
                 launch_type: LaunchType::Ec2,
                 provider: None,
+                execute_command: false,
                 client_token: None,
                 service: Some(ServiceLaunch {
                     service: name(),

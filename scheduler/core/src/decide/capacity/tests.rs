@@ -135,6 +135,7 @@ impl World {
             launch_type: LaunchType::Ec2,
             capacity: CapacityWish::default(),
             has_network_configuration: family == "fargate",
+            execute_command: false,
             client_token: None,
             schedule: None,
         };
@@ -397,6 +398,7 @@ fn fargate_takes_only_what_it_runs() {
             launch_type: LaunchType::Fargate,
             capacity: CapacityWish::default(),
             has_network_configuration: true,
+            execute_command: false,
             client_token: None,
             schedule: None,
         };

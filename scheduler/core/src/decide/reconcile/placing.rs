@@ -237,6 +237,7 @@ impl<'s> Placing<'s> {
             tags: self.tags(state),
             launch_type: self.route.launch_type,
             provider,
+            execute_command: self.service.spec.execute_command,
             client_token: None,
             service: Some(ServiceLaunch {
                 service: self.service.name.clone(),

@@ -309,6 +309,7 @@ impl World {
             tags: Vec::new(),
             launch_type: LaunchType::default(),
             provider: None,
+            execute_command: false,
             client_token: None,
             service: None,
             schedule: None,
