@@ -138,7 +138,7 @@ fn all_that_is_wrong_is_named_with_its_place_its_value_and_the_rule() {
             "tcp://1.2.3.4:2375"
         ]),
         [
-            "--scheduler is 'a:1', it must be a URL such as http://10.0.0.5:7700",
+            "--scheduler is 'a:1', it must be a URL such as https://10.0.0.5:7700",
             "--cluster is required: the name of the cluster to join, there is no default",
             "4: reserved-port is '70000', it must be a number from 1 to 65535",
             "2: memory is '-5', it must be a number from 1 to 4294967295",

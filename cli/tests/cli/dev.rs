@@ -216,7 +216,7 @@ fn the_daemons_get_their_flags_and_end_behind_the_tasks() -> anyhow::Result<()> 
     let listen = &place.listen;
     let state = place.path("state");
     let state = state.display();
-    let scheduler = format!("--listen {listen} --data-dir {state}/scheduler\n");
+    let scheduler = format!("--listen {listen} --allow-plaintext --data-dir {state}/scheduler\n");
     assert_eq!(place.read("scheduler.started")?, scheduler);
     let docker = place.path("docker.sock");
     let agent = format!(

@@ -42,7 +42,7 @@ fn something_else_than_a_scheduler_is_told_as_such() -> anyhow::Result<()> {
     });
     let ran = berth(&url, &["ps"])?;
     assert_eq!(ran.code, Some(1));
-    let hint = "\nhint: what listens there does not speak as a scheduler does\n";
+    let hint = "\nhint: what listens there does not speak as a scheduler does; the URL of one that speaks TLS begins with https://\n";
     assert!(ran.stderr.ends_with(hint), "{ran:?}");
     Ok(())
 }
@@ -87,7 +87,7 @@ fn wrong_usage_is_told_from_failure() -> anyhow::Result<()> {
         &["run"],
         &["run", "web", "--count", "0"],
         &["ps", "--timeout", "soon"],
-        &["ps", "--scheduler", "https://a:1"],
+        &["ps", "--scheduler", "ftp://a:1"],
     ] {
         let ran = berth("http://127.0.0.1:1", arguments)?;
         assert_eq!(ran.code, Some(2), "{arguments:?}: {ran:?}");

@@ -68,9 +68,9 @@ impl Placeholders {
         let mut elements: Vec<&Value> = elements.iter().filter(|one| !of_the_host(member, one)).collect();
         if UNORDERED.contains(&member) {
             // Those that have a placeholder first, by it; the others are alike.
-            elements.sort_by_cached_key(|one| match one {
-                Value::String(text) => self.known(text),
-                other => self.known(&other.to_string()),
+            elements.sort_by_cached_key(|one| match one.as_str() {
+                Some(text) => self.known(text),
+                None => self.known(&one.to_string()),
             });
         }
         elements.into_iter().map(|one| self.value(member, one)).collect()

@@ -29,7 +29,7 @@ pub(super) fn fold(state: &mut State, change: &Change) {
             let created = Service::new(
                 key(cluster, service),
                 Arc::clone(spec),
-                deployment.as_deref().map(Deployment::clone),
+                deployment.as_deref().cloned(),
                 *at,
             );
             add_service(
