@@ -178,7 +178,7 @@ impl Driver {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::LinkUp(session) => self.link_up(session),
+            Event::LinkUp(session) => self.link_up(*session),
             Event::LinkMessage(number, message) => self.link_message(number, *message),
             Event::LinkDown(number) => self.link_down(number),
             Event::Hint(hint) => self.hint(&hint),

@@ -23,7 +23,7 @@ use crate::usage::Running;
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A stream to a scheduler is open and waits for the Hello.
-    LinkUp(Session),
+    LinkUp(Box<Session>),
     /// The scheduler said something on the stream of that number.
     LinkMessage(u64, Box<scheduler_message::Message>),
     /// The stream of that number is over.

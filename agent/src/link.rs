@@ -179,7 +179,7 @@ async fn open(
         close: close.clone(),
     };
     events
-        .send(Event::LinkUp(session))
+        .send(Event::LinkUp(Box::new(session)))
         .await
         .map_err(|_| LinkError::DriverGone)?;
     // The stream ends properly when it is closed, whoever still holds a sender.

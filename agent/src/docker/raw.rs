@@ -35,7 +35,9 @@ pub(super) async fn hijack(socket: &str, what: &str, path: &str, body: String) -
         .header(header::UPGRADE, "tcp")
         .body(Full::from(body));
     let answer = within(what, send(socket, request)).await?;
-    let upgraded = within(what, async { hyper::upgrade::on(answer).await.map_err(lost) });
+    let upgraded = within(what, async {
+        hyper::upgrade::on(answer).await.map_err(|error| lost(&error))
+    });
     upgraded.await.map(TokioIo::new)
 }
 
@@ -58,14 +60,16 @@ async fn send(socket: &str, request: http::Result<Request<Full<Bytes>>>) -> Resu
     let stream = UnixStream::connect(socket)
         .await
         .map_err(|error| Failure::new(FailureKind::Lost, chain(&error)))?;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| lost(&error))?;
     // It ends with the answer's body, or with the stream that it becomes.
     tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(error = chain(&error), "a connection to Docker broke");
         }
     });
-    let answer = sender.send_request(request).await.map_err(lost)?;
+    let answer = sender.send_request(request).await.map_err(|error| lost(&error))?;
     let status = answer.status();
     if status == StatusCode::SWITCHING_PROTOCOLS || status == StatusCode::OK {
         return Ok(answer);
@@ -75,8 +79,8 @@ async fn send(socket: &str, request: http::Result<Request<Full<Bytes>>>) -> Resu
     Err(refused(status, &text))
 }
 
-fn lost(error: hyper::Error) -> Failure {
-    Failure::new(FailureKind::Lost, chain(&error))
+fn lost(error: &hyper::Error) -> Failure {
+    Failure::new(FailureKind::Lost, chain(error))
 }
 
 fn refused(status: StatusCode, body: &[u8]) -> Failure {

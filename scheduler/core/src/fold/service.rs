@@ -8,7 +8,6 @@ use super::with_cluster;
 use crate::change::Change;
 use crate::keys::{ClusterKey, ServiceKey, TaskKey};
 use crate::launch::{Launch, Placement};
-use crate::service::Deployment;
 use crate::state::{Service, State, Task};
 
 /// Adds a change that is about a service; others are not its own.
