@@ -168,7 +168,7 @@ impl Reading {
             for key in self.merge.silent() {
                 self.hear(&key, now);
             }
-            lines.append(&mut self.notices);
+            lines.extend(std::mem::take(&mut self.notices));
             match self.merge.next(now) {
                 Turn::Line(key, line) => {
                     self.last_ns.insert(key, line.time_ns);
