@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use berth_compose::Service as Wanted;
-use berth_proto::ecs::v1::{Deployment, Service};
+use berth_proto::ecs::v1::{Deployment, Service, ServiceEvent};
 use tokio::time::{Instant, sleep};
 
 use crate::api::Api;
@@ -93,7 +93,8 @@ fn reach(awaited: &Awaited<'_>, service: &Service) -> Reach {
         let earlier = service.deployments.iter().find(|deployment| deployment.id() == ours);
         let why = earlier
             .map(Deployment::rollout_state_reason)
-            .filter(|why| !why.is_empty());
+            .filter(|why| !why.is_empty())
+            .or_else(|| failure_of(ours, service));
         return Reach::Failed(match why {
             Some(why) => format!("its deployment failed, and the last one takes its place: {why}"),
             None => "another deployment has taken the place of this one".to_owned(),
@@ -116,6 +117,13 @@ fn reach(awaited: &Awaited<'_>, service: &Service) -> Reach {
         Goal::Running | Goal::Healthy => completed,
     };
     if there { Reach::There } else { Reach::NotYet }
+}
+
+/// Why a deployment failed that is on the list no more, since nothing of it runs: its service's events say so.
+fn failure_of<'s>(deployment: &str, service: &'s Service) -> Option<&'s str> {
+    let begin = format!("(deployment {deployment}) deployment failed: ");
+    let mut messages = service.events.iter().map(ServiceEvent::message);
+    messages.find_map(|message| message.split_once(&begin).map(|(_, why)| why))
 }
 
 /// What has been told of services.
