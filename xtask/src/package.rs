@@ -52,18 +52,7 @@ struct Order {
 /// Something is missing or cannot be written; the tool's own words are above.
 pub(crate) fn all(arguments: &[&str]) -> anyhow::Result<()> {
     let order = Order::read(arguments, INTO)?;
-    let mut steps = Steps::begin(PACKAGES.len() + 1);
-    let missing = install::missing(&NEEDED);
-    if !missing.is_empty() {
-        steps.note(&format!("installing {}", missing.join(", ")));
-        install::install(&missing, &steps)?;
-    }
-    steps.next("programs");
-    let programs = match &order.programs {
-        Some(programs) => programs.clone(),
-        None => programs::build(Linkage::Shared)?,
-    };
-    fs::create_dir_all(&order.into).with_context(|| format!("cannot make {}", order.into.display()))?;
+    let (mut steps, programs) = order.begin(&NEEDED, Linkage::Shared)?;
     let work = order.into.join("work");
     for package in &PACKAGES {
         steps.next(package.name);
@@ -82,18 +71,7 @@ pub(crate) fn all(arguments: &[&str]) -> anyhow::Result<()> {
 /// Something is missing or cannot be written, or a program is not static; the tool's own words are above.
 pub(crate) fn images(arguments: &[&str]) -> anyhow::Result<()> {
     let order = Order::read(arguments, IMAGES_INTO)?;
-    let mut steps = Steps::begin(PACKAGES.len() + 1);
-    let missing = install::missing(&IMAGES_NEED);
-    if !missing.is_empty() {
-        steps.note(&format!("installing {}", missing.join(", ")));
-        install::install(&missing, &steps)?;
-    }
-    steps.next("static programs");
-    let programs = match &order.programs {
-        Some(programs) => programs.clone(),
-        None => programs::build(Linkage::Static)?,
-    };
-    fs::create_dir_all(&order.into).with_context(|| format!("cannot make {}", order.into.display()))?;
+    let (mut steps, programs) = order.begin(&IMAGES_NEED, Linkage::Static)?;
     let work = order.into.join("work");
     for package in &PACKAGES {
         steps.next(package.name);
@@ -136,6 +114,23 @@ impl Order {
             order.version
         );
         Ok(order)
+    }
+
+    /// Installs what is needed and builds the programs, if none were given; gives the directory that they are in.
+    fn begin(&self, needed: &[install::Need], linkage: Linkage) -> anyhow::Result<(Steps, PathBuf)> {
+        let mut steps = Steps::begin(PACKAGES.len() + 1);
+        let missing = install::missing(needed);
+        if !missing.is_empty() {
+            steps.note(&format!("installing {}", missing.join(", ")));
+            install::install(&missing, &steps)?;
+        }
+        steps.next("programs");
+        let programs = match &self.programs {
+            Some(programs) => programs.clone(),
+            None => programs::build(linkage)?,
+        };
+        fs::create_dir_all(&self.into).with_context(|| format!("cannot make {}", self.into.display()))?;
+        Ok((steps, programs))
     }
 }
 

@@ -76,8 +76,7 @@ pub(super) fn make(
         .join(format!("{}_{}_{architecture}.tar", package.name, order.version));
     steps.run(
         tar(order.date)
-            .arg("--create")
-            .arg("--file")
+            .args(["--create", "--mode=u=rwX,go=rX", "--file"])
             .arg(&file)
             .arg("--directory")
             .arg(&archive)

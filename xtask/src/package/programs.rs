@@ -1,4 +1,4 @@
-//! Building what is shipped: the same bytes wherever and whenever the sources are built.
+//! Building what is shipped, without the paths of the machine that builds it.
 
 use std::env;
 use std::path::PathBuf;
