@@ -256,13 +256,14 @@ async fn the_state_at_each_revision_that_is_kept_can_be_had() {
 
 #[tokio::test]
 async fn a_record_that_is_damaged_keeps_the_scheduler_from_starting() {
-    let journal = Arc::new(Memory::default());
-    let engine = start(&journal);
-    for text in ["a", "b"] {
-        engine.submit(create(text), "test".into()).await.unwrap();
+    // No engine is running: one that followed the journal would find the damage and end the process.
+    let journal = Memory::default();
+    for revision in 1..=2 {
+        let record = rival(revision, Vec::new());
+        journal.append(Revision(revision - 1), record).await.unwrap();
     }
     journal.damage(Subject::Record(Revision(2)), 9);
-    let error = recover(&*journal).await.unwrap_err();
+    let error = recover(&journal).await.unwrap_err();
     assert!(
         matches!(error, RecoveryError::Journal(JournalError::Damaged { .. })),
         "{error:?}"
