@@ -9,7 +9,15 @@ for _ in range(2):
     ecs.register_task_definition(
         family="sets",
         containerDefinitions=[
-            {"name": "main", "image": "busybox", "memory": 16, "command": ["sleep", "600"], "stopTimeout": 1}
+            {
+                "name": "main",
+                "image": "busybox",
+                "memory": 16,
+                "command": ["sleep", "600"],
+                "stopTimeout": 1,
+                # Without one, a task is held to be healthy after 40 seconds.
+                "healthCheck": {"command": ["CMD-SHELL", "true"], "interval": 5},
+            }
         ],
     )
 
