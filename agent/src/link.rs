@@ -124,11 +124,9 @@ pub(crate) async fn run(ends: Ends, events: mpsc::Sender<Event>, stop: Cancellat
                 Duration::from_millis(u64::from(refusal.retry_after_ms)).max(backoff.next_pause())
             }
             Err(LinkError::Join(error)) if error.needs_somebody() => {
-                tracing::error!(
-                    scheduler,
-                    error = chain(&error),
-                    "this host cannot join the cluster; trying again"
-                );
+                // The reason is in the text: a plain `journalctl` shows no fields, and here somebody has to act.
+                let reason = chain(&error);
+                tracing::error!(scheduler, "this host cannot join the cluster, trying again: {reason}");
                 UNTIL_SOMEBODY_ACTS.max(backoff.next_pause())
             }
             Err(error) => {

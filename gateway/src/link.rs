@@ -99,7 +99,8 @@ impl Link {
                 );
             } else if matches!(&ended, LinkError::Join(error) if error.needs_somebody()) {
                 least = UNTIL_SOMEBODY_ACTS;
-                tracing::error!(scheduler, error, "this gateway cannot join the cluster; trying again");
+                // The reason is in the text: a plain `journalctl` shows no fields, and here somebody has to act.
+                tracing::error!(scheduler, "this gateway cannot join the cluster, trying again: {error}");
             } else {
                 tracing::warn!(scheduler, error, "scheduler cannot be used; trying again");
             }

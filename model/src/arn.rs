@@ -266,7 +266,7 @@ impl Namespace {
         Ok((ClusterName::parse(cluster)?, ServiceName::parse(service)?, id))
     }
 
-    /// The task set of the service that `text` names: its id, or its ARN.
+    /// The task set of the service that the member's `text` names: its id, or its ARN.
     ///
     /// # Errors
     /// `InvalidParameterException` for what is neither, or is of another service.
@@ -274,11 +274,11 @@ impl Namespace {
         &self,
         cluster: &ClusterName,
         service: &ServiceName,
-        text: &str,
+        (member, text): (&str, &str),
     ) -> Result<DeploymentId, Fault> {
         let invalid = || {
             Fault::invalid(format!(
-                "Invalid identifier: taskSet '{}' must be ecs-svc/ and digits, or an ARN that ends in them.",
+                "Invalid identifier: {member} '{}' must be ecs-svc/ and 19 digits, or an ARN that ends in them.",
                 shortened(text)
             ))
         };
@@ -288,7 +288,7 @@ impl Namespace {
         let (of_cluster, of_service, id) = self.parse_of_service("task-set", text)?;
         if (&of_cluster, &of_service) != (cluster, service) {
             return Err(Fault::invalid(format!(
-                "Invalid identifier: taskSet '{}' is of service {of_service} in cluster {of_cluster}. Your service is {service} \
+                "Invalid identifier: {member} '{}' is of service {of_service} in cluster {of_cluster}. Your service is {service} \
                  in cluster {cluster}.",
                 shortened(text)
             )));

@@ -148,7 +148,7 @@ fn external() -> Vec<Case> {
 /// Requests for task sets.
 fn task_sets() -> Vec<Case> {
     let of = |operation: &'static str, more: Value, class: &'static str, says: &str| {
-        let mut input = json!({"cluster": "here", "service": "ghost", "taskSet": "ecs-svc/1", "scale": {"value": 1.0}});
+        let mut input = json!({"cluster": "here", "service": "ghost", "taskSet": "ecs-svc/1234567890123456789", "scale": {"value": 1.0}});
         for (member, value) in more.as_object().into_iter().flatten() {
             input[member] = value.clone();
         }
@@ -210,7 +210,7 @@ fn task_sets() -> Vec<Case> {
         ),
         case(
             "UpdateServicePrimaryTaskSet",
-            json!({"cluster": "here", "service": "ghost", "primaryTaskSet": "ecs-svc/1"}),
+            json!({"cluster": "here", "service": "ghost", "primaryTaskSet": "ecs-svc/1234567890123456789"}),
             NOT_FOUND,
             "Service not found.",
         ),

@@ -81,7 +81,7 @@ impl Namespace {
             }
             "task-set" => {
                 let (cluster, service, _) = self.parse_of_service(kind, arn)?;
-                let set = self.parse_task_set(&cluster, &service, arn)?;
+                let set = self.parse_task_set(&cluster, &service, ("resourceArn", arn))?;
                 Ok(Resource::TaskSet(cluster, service, set))
             }
             "task-definition" => self.parse_definition(arn).map(Resource::Definition),

@@ -89,9 +89,12 @@ fn spec(
     let asked = rebalancing(request.availability_zone_rebalancing.as_ref())?;
     let controller = controller(request.deployment_controller.as_ref())?.unwrap_or_default();
     // Of a service with task sets its name is all that must be said.
-    let (count, asked) = match controller {
-        DeploymentController::Ecs => (request.desired_count, asked),
-        DeploymentController::External => (request.desired_count.or(Some(0)), asked.or(Some(false))),
+    let (count, asked) = match (controller, scheduling) {
+        (DeploymentController::Ecs, _) => (request.desired_count, asked),
+        (DeploymentController::External, SchedulingStrategy::Replica) => {
+            (request.desired_count.or(Some(0)), asked.or(Some(false)))
+        }
+        (DeploymentController::External, SchedulingStrategy::Daemon) => (request.desired_count, asked.or(Some(false))),
     };
     Ok(ServiceSpec {
         scheduling,

@@ -74,7 +74,7 @@ pub(super) async fn describe(
         response.task_sets.extend(all.filter_map(shown));
     }
     for text in &request.task_sets {
-        let id = api.namespace.parse_task_set(&cluster, &known.name, text)?;
+        let id = api.namespace.parse_task_set(&cluster, &known.name, ("taskSets", text))?;
         match shown(id) {
             Some(set) => response.task_sets.push(set),
             None => response
@@ -166,7 +166,7 @@ fn named(
     let (cluster, service) = of_service(api, cluster, service)?;
     let set = api
         .namespace
-        .parse_task_set(&cluster, &service, required(member, set)?)?;
+        .parse_task_set(&cluster, &service, (member, required(member, set)?))?;
     Ok(Named { cluster, service, set })
 }
 

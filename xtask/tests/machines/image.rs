@@ -136,7 +136,7 @@ fn boot(image: &Path) -> Result<()> {
     let revoked = place.revoked_token()?;
     let third = Machine::boot(&place, image, 3, |root| user_data(root, 3, &revoked))?;
     until("the third is refused, and says why", SOON, || {
-        let said = third.run("journalctl --no-pager --output verbose --unit berth-agent")?;
+        let said = third.run("journalctl --no-pager --unit berth-agent")?;
         ensure!(
             said.contains("this host cannot join the cluster") && said.contains("was revoked"),
             "{said}"
