@@ -127,14 +127,7 @@ impl Sessions {
     /// # Errors
     /// `ClientException` in ECS's words where there are too many.
     pub(crate) fn reserve(&self) -> Result<Reserved, Fault> {
-        let turn = Arc::clone(&self.turns).try_acquire_owned().map_err(|_full| {
-            Fault::new(
-                FaultClass::Client,
-                format!(
-                    "Unable to start new execute sessions because the maximum session limit of {MOST} has been reached."
-                ),
-            )
-        })?;
+        let turn = turn(&self.turns)?;
         Ok(Reserved {
             id: format!("ecs-execute-command-{}", random(9)?).into(),
             turn,
@@ -276,6 +269,17 @@ fn same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
 }
 
+fn turn(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Fault> {
+    Arc::clone(turns).try_acquire_owned().map_err(|_full| {
+        Fault::new(
+            FaultClass::Client,
+            format!(
+                "Unable to start new execute sessions because the maximum session limit of {MOST} has been reached."
+            ),
+        )
+    })
+}
+
 /// So many random bytes, as hex digits.
 fn random(bytes: usize) -> Result<String, Fault> {
     let mut buffer = vec![0; bytes];
@@ -286,7 +290,7 @@ fn random(bytes: usize) -> Result<String, Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::{random, same};
+    use super::*;
 
     #[test]
     fn tokens_are_compared_whole() {
@@ -295,5 +299,19 @@ mod tests {
         assert!(same(token.as_bytes(), token.as_bytes()));
         assert!(!same(token.as_bytes(), &token.as_bytes()[1..]));
         assert!(!same(token.as_bytes(), random(32).unwrap().as_bytes()));
+    }
+
+    #[test]
+    fn one_session_more_than_there_may_be_is_refused_until_another_ends() {
+        let turns = Arc::new(Semaphore::new(MOST));
+        let mut taken: Vec<_> = (0..MOST).map(|_| turn(&turns).unwrap()).collect();
+        let fault = turn(&turns).unwrap_err();
+        assert_eq!(fault.class, FaultClass::Client);
+        assert_eq!(
+            fault.message,
+            "Unable to start new execute sessions because the maximum session limit of 100 has been reached."
+        );
+        taken.pop();
+        taken.push(turn(&turns).unwrap());
     }
 }

@@ -497,5 +497,29 @@ fn others() -> Vec<Text> {
             "integration-tests/tests/deregister.rs",
         ),
         test("Rate exceeded", "scheduler/src/auth/replay.rs"),
+        test(
+            "The specified task set does not exist.",
+            "integration-tests/tests/aws_cli/boto3/task_sets.py",
+        ),
+        test(
+            "Container instance type changes are not supported.",
+            "integration-tests/tests/aws_cli/boto3/submissions.py",
+        ),
+        test(
+            "The execute command failed because execute command was not enabled",
+            "integration-tests/tests/exec/commands.rs",
+        ),
+        test(
+            "The execute command failed due to an internal error. Try again later.",
+            "scheduler/core/src/decide/session/tests.rs",
+        ),
+        test(
+            "Unable to start new execute sessions because the maximum session limit of",
+            "scheduler/src/sessions.rs",
+        ),
+        nothing(
+            "a valid taskRoleArn is not being used",
+            "sessions are made by the agent, which needs no role of the task's",
+        ),
     ]
 }

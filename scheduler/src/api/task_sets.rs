@@ -74,7 +74,9 @@ pub(super) async fn describe(
         response.task_sets.extend(all.filter_map(shown));
     }
     for text in &request.task_sets {
-        let id = api.namespace.parse_task_set(&cluster, &known.name, ("taskSets", text))?;
+        let id = api
+            .namespace
+            .parse_task_set(&cluster, &known.name, ("taskSets", text))?;
         match shown(id) {
             Some(set) => response.task_sets.push(set),
             None => response

@@ -168,5 +168,12 @@ fn a_container_whose_agent_is_away_is_not_connected() {
         at: None,
     };
     fold(&mut state, &gone);
-    assert_eq!(open(&state, None).unwrap_err().class, FaultClass::TargetNotConnected);
+    let fault = open(&state, None).unwrap_err();
+    assert_eq!(fault.class, FaultClass::TargetNotConnected);
+    assert!(
+        fault
+            .message
+            .starts_with("The execute command failed due to an internal error. Try again later."),
+        "{fault}"
+    );
 }
