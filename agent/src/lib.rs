@@ -14,6 +14,7 @@ mod event;
 mod failpoint;
 mod gpus;
 mod host;
+mod host_policy;
 mod host_ports;
 mod images;
 mod link;
@@ -176,6 +177,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let facts = host::facts(&config, &info, limits_tasks, gpus.as_ref());
     let performer = Performer {
         docker: docker.clone(),
+        guard: Guard::of(&config),
         images,
         sources,
         events: events.clone(),

@@ -15,6 +15,7 @@ use crate::docker::Docker;
 use crate::event::Event;
 use crate::failpoint::fail_point;
 use crate::gpus::Gpus;
+use crate::host_policy::Guard;
 use crate::host_ports::HostPorts;
 use crate::images::Images;
 use crate::prepare::Sources;
@@ -24,6 +25,8 @@ use crate::watch::Runtime;
 #[derive(Debug, Clone)]
 pub(crate) struct Performer {
     pub(crate) docker: Docker,
+    /// Asked before Docker is asked to create anything.
+    pub(crate) guard: Guard,
     pub(crate) images: Images,
     pub(crate) sources: Sources,
     pub(crate) events: mpsc::Sender<Event>,
@@ -76,6 +79,7 @@ impl Performer {
     pub(crate) fn perform(&self, task: TaskId, limits: Option<TaskLimits>, action: Action) {
         let Self {
             docker,
+            guard,
             sources,
             events,
             runtime,
@@ -89,9 +93,15 @@ impl Performer {
             fail_point!("before", effect);
             let (container, outcome) = match action {
                 Action::Create { container, request } => {
-                    let result = match group(cgroups, task, limits, Before::Create).await {
-                        Ok(parent) => create(&docker, &sources, &ports, gpus, &request, parent).await,
-                        Err(failure) => Err(failure),
+                    let result = match guard.check(&request).await {
+                        Ok(()) => match group(cgroups, task, limits, Before::Create).await {
+                            Ok(parent) => create(&docker, &sources, &ports, gpus, &request, parent).await,
+                            Err(failure) => Err(failure),
+                        },
+                        Err(denied) => {
+                            tracing::warn!(%task, container, error = %denied, "the container may not be on this host");
+                            Err(denied)
+                        }
                     };
                     (container, Outcome::Created(result))
                 }

@@ -256,6 +256,15 @@ fn agent_arguments(args: &DevArgs, global: &GlobalArgs, directory: &Path) -> Vec
         "--endpoint-address".into(),
         "off".into(),
     ];
+    // A trial on one's own machine: task definitions are to run as they stand, as whoever starts this could run them.
+    let open = [
+        ("--disable-privileged", "false"),
+        ("--allow-host-namespace", "network,pid,ipc"),
+        ("--allow-host-path", "/,/var/run/docker.sock"),
+        ("--allow-device", "/dev"),
+        ("--allow-capability", "ALL"),
+    ];
+    arguments.extend(open.map(|(flag, value)| format!("{flag}={value}").into()));
     // The disk of a machine that people work on may be fuller than that of a host should be.
     for (limit, percent) in [("low", "97"), ("clean", "98"), ("refuse", "99")] {
         arguments.extend([format!("--disk-{limit}-percent").into(), percent.into()]);

@@ -52,6 +52,15 @@ impl Settings {
     }
 }
 
+/// Tests are about what tasks do with what they have of their host; who wants a host's policy gives its flags.
+const OPEN: [&str; 5] = [
+    "--disable-privileged=false",
+    "--allow-host-namespace=network,pid,ipc",
+    "--allow-host-path=/",
+    "--allow-device=/dev",
+    "--allow-capability=ALL",
+];
+
 /// How full this machine's disk is must not decide a test.
 fn roomy() -> impl Iterator<Item = (String, String)> {
     let percent = [("LOW", "98"), ("CLEAN", "99"), ("REFUSE", "100")];
@@ -94,6 +103,15 @@ impl Agent {
         ];
         // Settings of an agent that this machine may have besides are not for this one.
         args.extend(["--config", "/dev/null", "--ecs-config", "/dev/null"].map(OsString::from));
+        // Whoever gives any flag of the policy means exactly these.
+        if !options
+            .settings
+            .arguments
+            .iter()
+            .any(|argument| argument.starts_with("--allow-") || argument.starts_with("--disable-privileged"))
+        {
+            args.extend(OPEN.map(OsString::from));
+        }
         for (name, value) in &options.settings.attributes {
             args.extend(["--attribute".into(), format!("{name}={value}").into()]);
         }

@@ -12,6 +12,7 @@ pub mod disk;
 pub mod drain;
 pub mod failure;
 pub mod fingerprint;
+pub mod host_policy;
 pub mod image;
 pub mod limits;
 pub mod machine;

@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use berth_agent_core::host_policy::HostNamespace;
 use berth_daemon::log::LogFormat;
 use tonic::transport::Endpoint;
 
@@ -16,8 +17,8 @@ use super::ecs::{json_attributes, json_list, level, switch as go_switch, text as
 use super::setting::{Default, Ecs, Form, ORDINARY, Setting, many, one, optional, some};
 use super::source::Gathered;
 use super::value::{
-    DAY, HOUR, MINUTE, SECOND, address_or_off, authority, duration, host_address, log_filter, number, path, port_range,
-    scheduler, subnet, switch, text, unix_socket, word,
+    DAY, HOUR, MINUTE, SECOND, absolute, address_or_off, authority, duration, host_address, linux_capability,
+    log_filter, number, path, port_range, scheduler, subnet, switch, text, unix_socket, word,
 };
 
 /// When an image is pulled and when the host's own is used, as `ECS_IMAGE_PULL_BEHAVIOR` says.
@@ -154,11 +155,6 @@ settings! {
         cpu_units: Option<u32> {
             name: "cpu-units", value: "UNITS", default: Default::None("1024 a logical core"),
         } read optional(number(1..=u32::MAX));
-        /// Refuse tasks with privileged containers: their capability is not advertised
-        disable_privileged: bool {
-            name: "disable-privileged", value: "BOOL", form: Form::Switch, default: Default::Values(&["false"]),
-            ecs: ecs("ECS_DISABLE_PRIVILEGED", go_switch),
-        } read one(switch);
         /// Log driver that tasks may use, of those that Docker has; may be repeated
         log_drivers: Vec<String> {
             name: "log-drivers", value: "NAME", form: Form::Many,
@@ -199,6 +195,34 @@ settings! {
         task_network_subnet: Option<(Ipv4Addr, u8)> {
             name: "task-network-subnet", value: "CIDR", default: Default::None("one that Docker chooses"),
         } read optional(subnet);
+    }
+    "What tasks may have of the host" {
+        /// Refuse privileged containers, and security options that take confinement away
+        disable_privileged: bool {
+            name: "disable-privileged", value: "BOOL", form: Form::Switch, default: Default::Values(&["true"]),
+            ecs: ecs("ECS_DISABLE_PRIVILEGED", go_switch),
+        } read one(switch);
+        /// Namespace of the host that tasks may be in: network, pid, ipc, or none; may be repeated
+        host_namespaces: Vec<Option<HostNamespace>> {
+            name: "allow-host-namespace", value: "NAME", form: Form::Many, default: Default::Values(&["network"]),
+        } read many(word(&[
+            ("network", Some(HostNamespace::Network)),
+            ("pid", Some(HostNamespace::Pid)),
+            ("ipc", Some(HostNamespace::Ipc)),
+            ("none", None),
+        ]));
+        /// Directory or file of the host that tasks may mount, with all below it; may be repeated
+        host_paths: Vec<String> {
+            name: "allow-host-path", value: "PATH", form: Form::Many, default: Default::None("none"),
+        } read many(absolute);
+        /// Device of the host that tasks may have, with all below it, or one by its CDI name; may be repeated
+        devices: Vec<String> {
+            name: "allow-device", value: "DEVICE", form: Form::Many, default: Default::None("none"),
+        } read many(text);
+        /// Capability of Linux that tasks may add to those of every container, or ALL; may be repeated
+        linux_capabilities: Vec<String> {
+            name: "allow-capability", value: "NAME", form: Form::Many, default: Default::None("none"),
+        } read many(linux_capability);
     }
     "GPUs" {
         /// Give NVIDIA GPUs of the host to containers that ask for them

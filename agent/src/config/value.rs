@@ -3,10 +3,11 @@
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use berth_model::task_definition::capability::CAPABILITIES;
 use tonic::transport::Endpoint;
 
 /// For the bounds of durations.
@@ -106,6 +107,30 @@ pub(super) fn path(text: &str) -> Result<PathBuf, String> {
         return Err("must not be empty".to_owned());
     }
     Ok(PathBuf::from(text))
+}
+
+/// A path from the root on, without `.` and `..`.
+pub(super) fn absolute(text: &str) -> Result<String, String> {
+    let path = Path::new(text);
+    let is_plain = |part: &str| part != "." && part != "..";
+    if !path.is_absolute() || !text.split('/').all(is_plain) {
+        return Err("must be a path from / on, without . and ..".to_owned());
+    }
+    // As comparisons have it: without a slash at its end.
+    Ok(match text.trim_end_matches('/') {
+        "" => "/".to_owned(),
+        path => path.to_owned(),
+    })
+}
+
+/// A capability of Linux as task definitions name it; `CAP_` and small letters are as good.
+pub(super) fn linux_capability(text: &str) -> Result<String, String> {
+    let name = text.to_ascii_uppercase();
+    let name = name.strip_prefix("CAP_").unwrap_or(&name);
+    if !CAPABILITIES.contains(&name) {
+        return Err(format!("must be one of {}", CAPABILITIES.join(", ")));
+    }
+    Ok(name.to_owned())
 }
 
 /// One of a few words.

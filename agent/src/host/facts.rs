@@ -10,6 +10,7 @@ use super::usage;
 use crate::config::Config;
 use crate::docker::DockerInfo;
 use crate::gpus::Gpus;
+use crate::host_policy::Guard;
 
 const BYTES_PER_MIB: u64 = 1024 * 1024;
 const UNITS_PER_CORE: u32 = 1024;
@@ -73,7 +74,6 @@ fn attributes(config: &Config, docker: &DockerInfo, limits_tasks: bool, gpus: Op
     let drivers = docker.volume_drivers.iter();
     attributes.extend(drivers.map(|driver| capability(format!("{}{driver}", capability::VOLUME_DRIVER_PREFIX))));
     let able = [
-        (capability::PRIVILEGED, !config.disable_privileged),
         (capability::LINUX_PARAMETERS, true),
         (capability::SYSTEM_CONTROLS, true),
         (capability::CONTAINER_ORDERING, true),
@@ -99,6 +99,7 @@ fn attributes(config: &Config, docker: &DockerInfo, limits_tasks: bool, gpus: Op
     ];
     let able = able.into_iter().filter(|(_, able)| *able);
     attributes.extend(able.map(|(name, _)| capability(name.to_owned())));
+    attributes.extend(Guard::of(config).attributes().into_iter().map(capability));
     if let Some(version) = gpus.and_then(|gpus| gpus.driver_version.as_deref()) {
         attributes.push(capability(format!("{NVIDIA_DRIVER_PREFIX}{version}")));
         attributes.push(with(GPU_DRIVER, version));
@@ -191,14 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn privileged_containers_are_for_an_operator_to_refuse() {
+    fn privileged_containers_are_for_an_operator_to_allow() {
         let has = |flags: &[&str]| {
             facts_of(flags)
                 .attributes
                 .iter()
                 .any(|one| one.name == capability::PRIVILEGED)
         };
-        assert!(has(&[]) && !has(&["--disable-privileged"]));
+        assert!(!has(&[]) && !has(&["--disable-privileged"]) && has(&["--disable-privileged=false"]));
     }
 
     #[test]

@@ -64,6 +64,81 @@ pub const OS_FAMILY_PREFIX: &str = "berth.capability.os-family.";
 /// `systemControls`.
 pub const SYSTEM_CONTROLS: &str = "berth.capability.system-controls";
 
+/// Network mode `host`.
+pub const HOST_NETWORK: &str = "berth.capability.host-network";
+/// `pidMode` `host`.
+pub const HOST_PID: &str = "berth.capability.host-pid";
+/// `ipcMode` `host`.
+pub const HOST_IPC: &str = "berth.capability.host-ipc";
+/// Volumes that are directories of the host. Which directories only the host judges.
+pub const HOST_PATHS: &str = "berth.capability.host-paths";
+/// `linuxParameters.devices`. Which devices only the host judges.
+pub const DEVICES: &str = "berth.capability.devices";
+/// Prefix of capabilities of Linux that not every container has: the capability's name follows.
+pub const LINUX_CAPABILITY_PREFIX: &str = "berth.capability.linux-capability.";
+
+/// Names of capabilities in `linuxParameters` (ECS API, KernelCapabilities).
+pub const CAPABILITIES: [&str; 39] = [
+    "ALL",
+    "AUDIT_CONTROL",
+    "AUDIT_READ",
+    "AUDIT_WRITE",
+    "BLOCK_SUSPEND",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "KILL",
+    "LEASE",
+    "LINUX_IMMUTABLE",
+    "MAC_ADMIN",
+    "MAC_OVERRIDE",
+    "MKNOD",
+    "NET_ADMIN",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_RAW",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYSLOG",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_CHROOT",
+    "SYS_MODULE",
+    "SYS_NICE",
+    "SYS_PACCT",
+    "SYS_PTRACE",
+    "SYS_RAWIO",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "WAKE_ALARM",
+];
+
+/// Capabilities that Docker gives every container: to add one of them adds nothing (Docker, "Runtime privilege and Linux
+/// capabilities").
+pub const OF_EVERY_CONTAINER: [&str; 14] = [
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "NET_RAW",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+];
+
 /// Members of a task, beside those that are typed, that say how its containers run.
 const TASK_MEMBERS: [(&str, &str); 4] = [
     ("taskRoleArn", TASK_ROLE),
@@ -98,6 +173,9 @@ pub fn required_by(definition: &TaskDefinition) -> Vec<String> {
     need(definition.network_mode() == NetworkMode::Awsvpc, TASK_ENI);
     need(definition.cpu.is_some() || definition.memory.is_some(), TASK_LIMIT);
     need(definition.pid_mode.is_some() || definition.ipc_mode.is_some(), PID_IPC);
+    need(definition.network_mode() == NetworkMode::Host, HOST_NETWORK);
+    need(definition.pid_mode.as_deref() == Some("host"), HOST_PID);
+    need(definition.ipc_mode.as_deref() == Some("host"), HOST_IPC);
     let platform = definition.runtime_platform.as_ref();
     let family = platform.and_then(|platform| platform.operating_system_family.as_deref());
     if let Some(family) = family.filter(|family| *family != "LINUX") {
@@ -109,6 +187,7 @@ pub fn required_by(definition: &TaskDefinition) -> Vec<String> {
     let role = given(definition.rest.get("taskRoleArn"));
     need(role && definition.network_mode() == NetworkMode::Host, TASK_ROLE_HOST);
     for volume in &definition.volumes {
+        need(volume.source_path().is_some(), HOST_PATHS);
         for (member, name) in VOLUME_MEMBERS {
             need(given(volume.rest.get(member)), name);
         }
@@ -161,6 +240,12 @@ fn of_container(container: &ContainerDefinition, need: &mut impl FnMut(bool, &st
     }
     if let Some(linux) = &container.linux_parameters {
         need(true, LINUX_PARAMETERS);
+        need(!linux.devices.is_empty(), DEVICES);
+        for name in linux.capabilities.iter().flat_map(|capabilities| &capabilities.add) {
+            if !OF_EVERY_CONTAINER.contains(&name.as_str()) {
+                need(true, &format!("{LINUX_CAPABILITY_PREFIX}{name}"));
+            }
+        }
         need(linux.max_swap.is_some(), SWAP_LIMIT);
         need(linux.max_swap.is_some() && linux.swappiness.is_some(), SWAPPINESS);
     }

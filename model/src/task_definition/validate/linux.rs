@@ -3,49 +3,9 @@
 use super::container::ContainerRules;
 use crate::fault::Fault;
 use crate::id::shortened;
+use crate::task_definition::capability::CAPABILITIES;
 use crate::task_definition::{Device, LinuxParameters, NetworkMode, Tmpfs};
 
-const CAPABILITIES: [&str; 39] = [
-    "ALL",
-    "AUDIT_CONTROL",
-    "AUDIT_READ",
-    "AUDIT_WRITE",
-    "BLOCK_SUSPEND",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "KILL",
-    "LEASE",
-    "LINUX_IMMUTABLE",
-    "MAC_ADMIN",
-    "MAC_OVERRIDE",
-    "MKNOD",
-    "NET_ADMIN",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_RAW",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYSLOG",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_CHROOT",
-    "SYS_MODULE",
-    "SYS_NICE",
-    "SYS_PACCT",
-    "SYS_PTRACE",
-    "SYS_RAWIO",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "WAKE_ALARM",
-];
 const PERMISSIONS: [&str; 3] = ["read", "write", "mknod"];
 const SWAPPINESS: std::ops::RangeInclusive<i32> = 0..=100;
 const NOT_NEGATIVE: std::ops::RangeInclusive<i32> = 0..=i32::MAX;
