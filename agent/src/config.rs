@@ -21,6 +21,7 @@ use std::path::Path;
 pub use command_line::command;
 pub use settings::Config;
 
+pub(crate) use attribute::Attribute;
 pub(crate) use settings::ImagePullBehavior;
 pub(crate) use source::Note;
 use source::{Gathered, Sources};

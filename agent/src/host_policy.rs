@@ -27,7 +27,7 @@ pub(crate) struct Guard(Arc<HostPolicy>);
 impl Guard {
     /// As the settings say.
     pub(crate) fn of(config: &Config) -> Self {
-        let sockets = SOCKETS.into_iter().chain(config.docker_socket.strip_prefix("unix://"));
+        let sockets = SOCKETS.into_iter().chain([config.docker_socket.as_str()]);
         Self(Arc::new(HostPolicy {
             privileged: !config.disable_privileged,
             namespaces: config.host_namespaces.iter().copied().flatten().collect(),

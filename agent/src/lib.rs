@@ -17,6 +17,7 @@ mod host;
 mod host_policy;
 mod host_ports;
 mod images;
+mod imds;
 mod link;
 mod log;
 mod perform;
@@ -53,8 +54,10 @@ use docker::{Bounds, Docker, DockerInfo};
 use driver::{Driver, Parts};
 use endpoint::{Later, Publisher};
 use gpus::Gpus;
+use host_policy::Guard;
 use host_ports::HostPorts;
 use images::{Disk, Images, Keeper};
+use imds::identity::Identity;
 use perform::Performer;
 use prepare::Sources;
 use pulse::Pulse;
@@ -99,7 +102,7 @@ pub async fn set_network(network: Network) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// [`NotOurs`] where another start does not help; anything else may be tried again.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(mut config: Config) -> anyhow::Result<()> {
     let state = StateDir::open(&config.state_dir, config.cluster_name()).map_err(|error| match error {
         state::StateError::InUse(_) | state::StateError::OtherCluster { .. } | state::StateError::Unreadable { .. } => {
             anyhow::Error::new(NotOurs(error))
@@ -124,6 +127,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let pulse = Pulse::default();
     service::tell(&[NotifyState::Ready, NotifyState::Status("waiting for Docker")]);
     let watchdog = tokio::spawn(pulse.clone().keep_watchdog());
+    let identity = tokio::select! {
+        identity = Identity::find(&config) => identity,
+        () = stop.cancelled() => return Ok(()),
+    };
+    if let Some(identity) = &identity {
+        identity.join(&mut config.attributes);
+    }
     let key = endpoint::Key::open(state.path()).context("open the key of the tasks' endpoint")?;
     let (events, inbox) = mpsc::channel(EVENTS);
     let (mut publisher, views) = Publisher::new(key.clone());
@@ -174,7 +184,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         gpus = Gpus::find(&config, &info) => gpus,
         () = stop.cancelled() => return Ok(()),
     };
-    let facts = host::facts(&config, &info, limits_tasks, gpus.as_ref());
+    let mut facts = host::facts(&config, &info, limits_tasks, gpus.as_ref());
+    if let Some(identity) = identity {
+        facts.ec2_instance_id = identity.instance_id;
+    }
     let performer = Performer {
         docker: docker.clone(),
         guard: Guard::of(&config),

@@ -37,6 +37,15 @@ pub(super) fn switch(text: &str) -> Result<Vec<String>, String> {
     Ok(vec![truth.to_owned()])
 }
 
+/// The host and port of a URL, as AWS's SDKs name the metadata service: `http://127.0.0.1:1338/`.
+pub(super) fn authority_of_url(text: &str) -> Result<Vec<String>, String> {
+    let rule = || "must be a URL such as http://169.254.169.254".to_owned();
+    let url: http::Uri = text.parse().map_err(|_| rule())?;
+    let is_plain = url.scheme_str() == Some("http") && matches!(url.path(), "" | "/") && url.query().is_none();
+    let host = url.host().filter(|_| is_plain).ok_or_else(rule)?;
+    Ok(vec![format!("{host}:{}", url.port_u16().unwrap_or(80))])
+}
+
 /// A level of the ECS agent's log.
 pub(super) fn level(text: &str) -> Result<Vec<String>, String> {
     let level = match text.to_ascii_lowercase().as_str() {

@@ -13,7 +13,7 @@ use berth_daemon::log::LogFormat;
 use tonic::transport::Endpoint;
 
 use super::attribute::{self, Attribute};
-use super::ecs::{json_attributes, json_list, level, switch as go_switch, text as as_it_is};
+use super::ecs::{authority_of_url, json_attributes, json_list, level, switch as go_switch, text as as_it_is};
 use super::setting::{Default, Ecs, Form, ORDINARY, Setting, many, one, optional, some};
 use super::source::Gathered;
 use super::value::{
@@ -389,7 +389,9 @@ settings! {
         } read optional(switch);
         /// Host and port of the instance metadata service
         imds_endpoint: Option<String> {
-            name: "imds-endpoint", value: "HOST:PORT", default: Default::None("169.254.169.254:80"),
+            name: "imds-endpoint", value: "HOST:PORT",
+            default: Default::None("169.254.169.254:80 where the host is one of EC2's, elsewhere none"),
+            ecs: ecs("AWS_EC2_METADATA_SERVICE_ENDPOINT", authority_of_url),
         } read optional(authority);
     }
     "The agent" {

@@ -100,10 +100,12 @@ fn the_file_of_an_ecs_host_works_as_it_is() {
             ECS_CLUSTER=other\n\
             ECS_AUDIT_LOGFILE=/log/audit.log\n\
             HTTP_PROXY=http://proxy:3128\n\
+            AWS_EC2_METADATA_SERVICE_ENDPOINT=http://127.0.0.1:1338/\n\
             BERTH_SCHEDULER=http://a:1,http://b:2\n",
         ..Machine::default()
     };
     let config = machine.config(&[]);
+    assert_eq!(config.imds_endpoint.as_deref(), Some("127.0.0.1:1338"));
     assert_eq!(config.cluster, "other", "the last line of a name decides");
     assert_eq!(config.schedulers.len(), 2);
     let attributes: Vec<_> = config

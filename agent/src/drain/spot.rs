@@ -1,53 +1,45 @@
 //! EC2's notice that it takes a Spot Instance back, from the instance metadata service.
 //!
-//! Source: EC2 User Guide, "Spot Instance interruption notices" (`spot/instance-action`, two minutes ahead) and "Use
-//! the Instance Metadata Service" (version 2: a token first).
+//! Source: EC2 User Guide, "Spot Instance interruption notices" (`spot/instance-action`, two minutes ahead).
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use berth_agent_core::drain::Departure;
 use berth_model::time::Timestamp;
-use http::{Method, Request as HttpRequest, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::body::Bytes;
-use hyper_util::rt::TokioIo;
 use serde::Deserialize;
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
 
 use super::Request;
 use crate::config::Config;
 use crate::driver::now;
+use crate::imds::{self, Imds};
 
-const ENDPOINT: &str = "169.254.169.254:80";
+const NOTICE: &str = "/latest/meta-data/spot/instance-action";
 /// Between two looks; EC2's guide says 5 s, of two minutes.
 const POLL: Duration = Duration::from_secs(2);
 /// For one call; the service is on the host itself.
 const CALL: Duration = Duration::from_secs(5);
-const TOKEN_SECONDS: &str = "21600";
-const LONGEST_ANSWER: usize = 16 * 1024;
 /// Between the last SIGKILL of a container and the end of the host.
 const MARGIN: Duration = Duration::from_secs(5);
 
 /// The metadata service to ask: none where the operator does not want it, or the host is none of EC2's.
 pub(crate) fn endpoint(config: &Config, on_ec2: bool) -> Option<String> {
-    let given = config.imds_endpoint.clone();
     match config.spot_draining {
         Some(false) => None,
-        None if given.is_none() && !on_ec2 => None,
-        Some(true) | None => Some(given.unwrap_or_else(|| ENDPOINT.to_owned())),
+        // The operator's word is enough.
+        Some(true) => imds::endpoint(config.imds_endpoint.as_deref(), true),
+        None => imds::endpoint(config.imds_endpoint.as_deref(), on_ec2),
     }
 }
 
 /// Looks for a notice until aborted. Tasks are told to stop so long before the host goes that they can.
 pub(crate) async fn watch(authority: String, stop_timeout: Duration, requests: mpsc::Sender<Request>) {
-    let mut service = Service { authority, token: None };
+    let mut service = Imds::new(authority, CALL);
     let mut told = None;
     let mut failing = false;
     loop {
-        match service.action().await {
+        match action(&mut service).await {
             Ok(action) => {
                 failing = false;
                 let action = action.filter(|action| told.as_ref() != Some(action));
@@ -101,68 +93,11 @@ async fn tell(action: &Action, lead: Duration, requests: &mpsc::Sender<Request>)
     requests.send(Request { leave, done }).await.is_ok() && matches!(taken.await, Ok(Ok(_)))
 }
 
-struct Service {
-    authority: String,
-    token: Option<String>,
-}
-
-impl Service {
-    async fn action(&mut self) -> anyhow::Result<Option<Action>> {
-        let token = match self.token.clone() {
-            Some(token) => token,
-            None => self.fresh_token().await?,
-        };
-        let request =
-            HttpRequest::get("/latest/meta-data/spot/instance-action").header("x-aws-ec2-metadata-token", token);
-        let (status, body) = self.call(request).await.context("ask for spot/instance-action")?;
-        match status {
-            StatusCode::OK => Ok(Some(
-                serde_json::from_slice(&body).context("read spot/instance-action")?,
-            )),
-            // There is none.
-            StatusCode::NOT_FOUND => Ok(None),
-            StatusCode::UNAUTHORIZED => {
-                self.token = None;
-                bail!("the token is no longer taken")
-            }
-            other => bail!("spot/instance-action is answered with {other}"),
-        }
-    }
-
-    async fn fresh_token(&mut self) -> anyhow::Result<String> {
-        let request = HttpRequest::builder()
-            .method(Method::PUT)
-            .uri("/latest/api/token")
-            .header("x-aws-ec2-metadata-token-ttl-seconds", TOKEN_SECONDS);
-        let (status, body) = self.call(request).await.context("ask for a token")?;
-        if status != StatusCode::OK {
-            bail!("a token is answered with {status}");
-        }
-        let token = String::from_utf8(body.to_vec()).context("read the token")?;
-        self.token = Some(token.clone());
-        Ok(token)
-    }
-
-    async fn call(&self, request: http::request::Builder) -> anyhow::Result<(StatusCode, Bytes)> {
-        let request = request
-            .header(http::header::HOST, &self.authority)
-            .body(Empty::<Bytes>::new())?;
-        timeout(CALL, self.exchange(request))
-            .await
-            .context("no answer in time")?
-    }
-
-    async fn exchange(&self, request: HttpRequest<Empty<Bytes>>) -> anyhow::Result<(StatusCode, Bytes)> {
-        let stream = TcpStream::connect(&self.authority).await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        // It ends with the sender, at the end of this call.
-        drop(tokio::spawn(connection));
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
-        let body = body.map_err(|error| anyhow::anyhow!("read the answer: {error}"))?;
-        Ok((status, body.to_bytes()))
-    }
+/// What the service says, if it says anything.
+async fn action(service: &mut Imds) -> anyhow::Result<Option<Action>> {
+    let notice = service.get(NOTICE).await?;
+    let read = |notice: &[u8]| serde_json::from_slice(notice).context("read spot/instance-action");
+    notice.as_deref().map(read).transpose()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The end of a host, foreseen: drained by an operator, shut down, taken back by EC2; and an agent that merely stops.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -181,7 +182,7 @@ fn a_host_that_shuts_down_ends_its_tasks_by_the_deadline_and_is_back_after_the_b
 }
 
 fn a_spot_instance_drains_when_ec2_takes_it_back(hosts: &Hosts) -> Result<()> {
-    let cluster = hosts.cluster();
+    let mut cluster = hosts.cluster();
     let task = hosts.run(&cluster, "c", 1)?.remove(0);
     let host = hosts.bed.host("c")?;
     let notice = host.data_dir().join("instance-action.json");
@@ -196,6 +197,23 @@ fn a_spot_instance_drains_when_ec2_takes_it_back(hosts: &Hosts) -> Result<()> {
             .collect(),
         environment: Vec::new(),
         log: host.data_dir().join("metadata.log"),
+    })?;
+    // There was nobody to tell it when it started first.
+    let agent = cluster.agents[2].daemon();
+    agent.terminate(SOON)?;
+    agent.start_again()?;
+    wait_until("the instance is known as one of EC2's", SOON, || {
+        let instance = cluster.instance_of("c")?;
+        let attributes = instance["attributes"].as_array().into_iter().flatten();
+        let told = attributes.filter_map(|one| Some((one["name"].as_str()?, one["value"].as_str()?)));
+        let told: BTreeMap<&str, &str> = told.collect();
+        let is = instance["ec2InstanceId"] == "i-0123456789abcdef0"
+            && told.get("ecs.instance-type") == Some(&"c5.large")
+            && told.get("ecs.availability-zone") == Some(&"us-east-1d")
+            && told.get("ecs.ami-id") == Some(&"ami-0abc");
+        Ok(Seen::when(is && instance["agentConnected"] == true, || {
+            instance.to_string()
+        }))
     })?;
     // stop-timeout and 5 s before this the tasks are told to stop: in 2 s.
     let end = SystemTime::now().duration_since(UNIX_EPOCH)? + Duration::from_secs(8);

@@ -1,4 +1,4 @@
-"""EC2's instance metadata, as far as Spot notices need it: a token, then the file that the test writes, or 404."""
+"""EC2's instance metadata, as far as agents ask for it: a token, then which instance it is, and the file that the test writes, or 404."""
 
 import http.server
 import os
@@ -6,6 +6,10 @@ import sys
 
 host, port = sys.argv[1].split(":")
 NOTICE, TOKEN = sys.argv[2], "a-token"
+IDENTITY = (
+    b'{"instanceId": "i-0123456789abcdef0", "instanceType": "c5.large", "imageId": "ami-0abc",'
+    b' "availabilityZone": "us-east-1d", "region": "us-east-1"}'
+)
 
 
 class Metadata(http.server.BaseHTTPRequestHandler):
@@ -22,6 +26,8 @@ class Metadata(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         if self.headers.get("X-aws-ec2-metadata-token") != TOKEN:
             self.answer(401, b"")
+        elif self.path == "/latest/dynamic/instance-identity/document":
+            self.answer(200, IDENTITY)
         elif self.path != "/latest/meta-data/spot/instance-action" or not os.path.exists(NOTICE):
             self.answer(404, b"")
         else:

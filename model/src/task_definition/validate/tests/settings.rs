@@ -319,6 +319,15 @@ fn each_setting_needs_an_agent_that_has_it() {
             vec![capability::LINUX_PARAMETERS],
         ),
         (
+            json!({"linuxParameters": {"devices": [{"hostPath": "/dev/fuse"}],
+                "capabilities": {"add": ["CHOWN", "SYS_ADMIN"], "drop": ["NET_ADMIN"]}}}),
+            vec![
+                capability::LINUX_PARAMETERS,
+                capability::DEVICES,
+                "berth.capability.linux-capability.SYS_ADMIN",
+            ],
+        ),
+        (
             json!({"dockerSecurityOptions": ["apparmor:x", "no-new-privileges"]}),
             vec![capability::APPARMOR],
         ),
@@ -349,6 +358,19 @@ fn each_setting_needs_an_agent_that_has_it() {
     }
     let volume = definition(|d| d["volumes"] = json!([{"name": "v", "dockerVolumeConfiguration": {"driver": "nfs"}}]));
     assert_eq!(capability::required_by(&volume), ["ecs.capability.docker-plugin.nfs"]);
+    let of_host = definition(|d| {
+        d["networkMode"] = json!("host");
+        d["pidMode"] = json!("host");
+        d["ipcMode"] = json!("task");
+        d["volumes"] = json!([{"name": "own"}, {"name": "v", "host": {"sourcePath": "/srv"}}]);
+    });
+    let needed = [
+        capability::HOST_NETWORK,
+        capability::HOST_PATHS,
+        capability::HOST_PID,
+        capability::PID_IPC,
+    ];
+    assert_eq!(capability::required_by(&of_host), needed);
     let system = |family: &str| definition(|d| d["runtimePlatform"] = json!({"operatingSystemFamily": family}));
     assert!(capability::required_by(&system("LINUX")).is_empty());
     let windows = system("WINDOWS_SERVER_2022_CORE").validated().unwrap();
