@@ -30,7 +30,7 @@ impl Guard {
         let sockets = SOCKETS.into_iter().chain([config.docker_socket.as_str()]);
         Self(Arc::new(HostPolicy {
             privileged: !config.disable_privileged,
-            namespaces: config.host_namespaces.iter().copied().flatten().collect(),
+            namespaces: config.host_namespaces.iter().copied().collect(),
             paths: config.host_paths.iter().cloned().collect(),
             devices: config.devices.iter().cloned().collect(),
             capabilities: config.linux_capabilities.iter().cloned().collect(),
@@ -175,8 +175,11 @@ mod tests {
             let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
             guard(&flags).attributes()
         };
-        assert_eq!(of(&[]), ["berth.capability.host-network"]);
-        assert_eq!(of(&["--allow-host-namespace", "none"]), [""; 0]);
+        assert_eq!(of(&[]), [""; 0]);
+        assert_eq!(
+            of(&["--allow-host-namespace", "network"]),
+            ["berth.capability.host-network"]
+        );
         assert_eq!(
             of(&[
                 "--disable-privileged=false",
@@ -201,7 +204,7 @@ mod tests {
         );
         assert_eq!(
             of(&["--allow-capability", "ALL"]).len(),
-            1 + capability::CAPABILITIES.len() - 14
+            capability::CAPABILITIES.len() - 14
         );
     }
 }

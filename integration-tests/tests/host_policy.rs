@@ -107,6 +107,11 @@ fn greedy() -> Vec<(Value, &'static str, &'static str)> {
             "com.amazonaws.ecs.capability.privileged-container",
             "privileged is true, which this host does not allow (disable-privileged)",
         ),
+        (
+            task("networkMode"),
+            "berth.capability.host-network",
+            "networkMode is 'host'",
+        ),
         (task("pidMode"), "berth.capability.host-pid", "pidMode is 'host'"),
         (task("ipcMode"), "berth.capability.host-ipc", "ipcMode is 'host'"),
         (
@@ -126,7 +131,6 @@ fn what_the_host_allows_runs(bed: &Closed) -> Result<()> {
     let mut allowed = bed.mounting(&bed.shared("data"));
     let capability = json!({"linuxParameters": {"capabilities": {"add": [CAPABILITY, "CHOWN"]}}});
     allowed["containerDefinitions"][0] = with(allowed["containerDefinitions"][0].clone(), &capability);
-    allowed["networkMode"] = "host".into();
     let arn = bed.cluster.run_one(&allowed)?;
     let task = bed.cluster.wait_stopped(&[arn])?.remove(0);
     assert_eq!(container_of(&task, "main")?["exitCode"], 0, "{task}");

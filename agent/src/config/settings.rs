@@ -202,14 +202,13 @@ settings! {
             name: "disable-privileged", value: "BOOL", form: Form::Switch, default: Default::Values(&["true"]),
             ecs: ecs("ECS_DISABLE_PRIVILEGED", go_switch),
         } read one(switch);
-        /// Namespace of the host that tasks may be in: network, pid, ipc, or none; may be repeated
-        host_namespaces: Vec<Option<HostNamespace>> {
-            name: "allow-host-namespace", value: "NAME", form: Form::Many, default: Default::Values(&["network"]),
+        /// Namespace of the host that tasks may be in: network, pid or ipc; may be repeated
+        host_namespaces: Vec<HostNamespace> {
+            name: "allow-host-namespace", value: "NAME", form: Form::Many, default: Default::None("none"),
         } read many(word(&[
-            ("network", Some(HostNamespace::Network)),
-            ("pid", Some(HostNamespace::Pid)),
-            ("ipc", Some(HostNamespace::Ipc)),
-            ("none", None),
+            ("network", HostNamespace::Network),
+            ("pid", HostNamespace::Pid),
+            ("ipc", HostNamespace::Ipc),
         ]));
         /// Directory or file of the host that tasks may mount, with all below it; may be repeated
         host_paths: Vec<String> {
