@@ -5,6 +5,7 @@ mod down;
 mod families;
 mod files;
 mod jobs;
+mod logs;
 mod progress;
 pub(super) mod request;
 mod up;
@@ -18,8 +19,10 @@ use berth_compose::Translation;
 use berth_proto::ecs::v1::DescribeTasksResponse;
 use clap::{Args, Subcommand};
 
+use self::families::Family;
 pub(super) use self::files::Disk;
 use self::files::Known;
+use super::logs::FormArgs;
 use crate::Ending;
 use crate::api::{Api, CallError};
 use crate::args::duration;
@@ -37,6 +40,7 @@ Examples:
   berth compose -f compose.yaml -f compose.prod.yaml -p shop --gateway 10.0.0.9 up
   berth compose config                what the files become, as JSON; asks no scheduler
   berth compose ps
+  berth compose logs --follow web
   berth compose down")]
 pub(crate) struct ComposeArgs {
     #[command(flatten)]
@@ -94,6 +98,16 @@ Exit status 1: a service or a job failed, or was not there in time.")]
         /// Only tasks of these services
         #[arg(value_name = "SERVICE")]
         services: Vec<String>,
+    },
+    /// Show what the project's services write, merged, in the order of time
+    #[command(after_help = "\
+Of services these are the tasks that run, and with --follow those that they start later too; of a job its last run.")]
+    Logs {
+        /// Only of these services
+        #[arg(value_name = "SERVICE")]
+        services: Vec<String>,
+        #[command(flatten)]
+        form: FormArgs,
     },
     /// Show what the files become, as JSON, with what is not honoured
     Config {
@@ -179,6 +193,10 @@ pub(super) async fn run(
             let known = files::identify(&project)?;
             ps(&known, all, &services, &connect().await?, output).await
         }
+        ComposeCommand::Logs { services, form } => {
+            let known = files::identify(&project)?;
+            logs::run(&known, &services, &form, &connect().await?, output).await
+        }
     }
 }
 
@@ -201,14 +219,20 @@ pub(super) fn tell(translation: &Translation, output: &mut Output) -> anyhow::Re
     Ok(())
 }
 
-async fn ps(known: &Known, all: bool, services: &[String], api: &Api, output: &mut Output) -> anyhow::Result<Ending> {
-    let families = families::of_project(api, &known.name).await?;
-    for name in services {
+/// Checks that the project has these services: in its files, or in the cluster.
+fn check_names(known: &Known, families: &[Family], names: &[String]) -> anyhow::Result<()> {
+    for name in names {
         let of_files = known.translation.as_ref().and_then(|files| files.service(name));
         if of_files.is_none() && !families.iter().any(|family| family.service == *name) {
             bail!("the project \"{}\" has no service \"{name}\"", known.name);
         }
     }
+    Ok(())
+}
+
+async fn ps(known: &Known, all: bool, services: &[String], api: &Api, output: &mut Output) -> anyhow::Result<Ending> {
+    let families = families::of_project(api, &known.name).await?;
+    check_names(known, &families, services)?;
     let mut arns = Vec::new();
     for family in families {
         if !services.is_empty() && !services.contains(&family.service) {

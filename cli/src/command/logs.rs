@@ -19,19 +19,19 @@ use crate::show::logs::{Lines, Style};
 #[command(after_help = "\
 Examples:
   berth logs 3f2a
-  berth logs -f --tail 20 --service web
+  berth logs -f --tail 20 --service web --service db
   berth logs --since 10m --timestamps 3f2a 91c0 --container app
 
 What all containers have written to standard output and standard error, in the order of time by the clocks of their hosts. Of
 a service these are the tasks that run, and with --follow those that it starts later too; those that have stopped can be named.
 Logs are there for as long as Docker has the containers, and where their log driver can be read (json-file, local, journald).")]
 pub(crate) struct LogsArgs {
-    /// ARNs, ids, or the beginnings of ids with at least four characters; at most ten
-    #[arg(value_name = "TASK", required_unless_present = "service", conflicts_with = "service")]
+    /// ARNs, ids, or the beginnings of ids with at least four characters; at most a hundred
+    #[arg(value_name = "TASK", required_unless_present = "service")]
     tasks: Vec<String>,
-    /// Of the tasks of this service: name or ARN
+    /// Of the tasks of this service: name or ARN; may be repeated
     #[arg(long, value_name = "NAME")]
-    service: Option<String>,
+    service: Vec<String>,
     /// Only of containers of this name; may be repeated
     #[arg(long, short, value_name = "NAME")]
     container: Vec<String>,
@@ -99,13 +99,13 @@ impl FormArgs {
 }
 
 pub(super) async fn run(args: LogsArgs, api: &Api, output: &mut Output) -> anyhow::Result<Ending> {
-    let tasks = match args.service {
-        Some(_) => Vec::new(),
-        None => ps::named(api, &args.tasks).await?,
+    let tasks = match args.tasks.as_slice() {
+        [] => Vec::new(),
+        named => ps::named(api, named).await?,
     };
     let request = LogsRequest {
         tasks,
-        service: args.service,
+        services: args.service,
         containers: args.container,
         ..args.form.request()
     };

@@ -6,13 +6,13 @@ use super::Hosts;
 use super::project::Project;
 
 const LAYERS: &str = r#"
-x-base: &base {image: busybox, command: sh -c "exec sleep 600", init: true}
+x-base: &base {image: busybox, command: sh -c "echo up; exec sleep 600", init: true}
 services:
   web: {<<: *base, depends_on: [api]}
   api:
     <<: *base
     depends_on: {migrate: {condition: service_completed_successfully}, db: {condition: service_started}}
-  migrate: {image: busybox, command: sh -c "test $$DONE = yes", environment: {DONE: "yes"}, depends_on: [db]}
+  migrate: {image: busybox, command: sh -c "echo migrating; test $$DONE = yes", environment: {DONE: "yes"}, depends_on: [db]}
   db: *base
   aside: {<<: *base, container_name: unseen}
   tools: {<<: *base, profiles: [tools]}
@@ -40,6 +40,15 @@ pub(super) fn a_service_comes_up_with_its_dependencies_and_no_others(hosts: &Hos
     ran.said("migrate: unchanged")?;
     assert_eq!(layers.containers("web")?.len(), 1);
     assert_eq!(layers.containers("tools")?.len(), 1);
+    let written = layers
+        .compose(&["logs", "--no-prefix", "web", "tools", "migrate"])?
+        .stdout;
+    let mut lines: Vec<&str> = written.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["migrating", "up", "up"]);
+    let ran = layers.berth(&["compose", "logs", "wbe"])?;
+    assert_eq!(ran.code, Some(1));
+    ran.said("the project \"layers\" has no service \"wbe\"")?;
     let ran = layers.berth(&["compose", "up", "wbe"])?;
     assert_eq!(ran.code, Some(1));
     ran.said("services.wbe: there is no such service")?;
@@ -55,6 +64,7 @@ pub(super) fn a_job_that_fails_keeps_what_waits_for_it_from_starting(hosts: &Hos
     ran.said("migrate has failed")?;
     ran.said("(exit code 1)")?;
     ensure!(jobs.service("api").is_err(), "{ran:#?}");
+    assert_eq!(jobs.compose(&["logs", "--no-prefix", "migrate"])?.stdout, "migrating\n");
     jobs.write("compose.yaml", LAYERS)?;
     let ran = jobs.compose(&["up", "api"])?;
     ran.said("db: unchanged")?;

@@ -230,14 +230,13 @@ impl Asked<'_> {
                 ("task-definition".to_owned(), found)
             }
             Subject::Definitions(place) => ("task-definition".to_owned(), of(place, &|text| self.definition(text))?),
-            Subject::Tasks(place) => {
-                let cluster = self.cluster()?;
-                let read = |text: &str| {
-                    let task = namespace.parse_task(&cluster, text)?;
-                    let resource = Resource::Task(cluster.clone(), task);
-                    Ok(of_resource(namespace.task(&cluster, task), resource))
-                };
-                (format!("task/{cluster}"), of(place, &read)?)
+            Subject::Tasks(place) => self.tasks(place)?,
+            Subject::TasksOrAll(place, services) => {
+                let (kind, mut found) = self.tasks(place)?;
+                if !self.texts(services)?.is_empty() {
+                    found.push(named(self.arn(&format!("{kind}/*"))));
+                }
+                (kind, found)
             }
             Subject::Instances(place) => {
                 let cluster = self.cluster()?;
@@ -316,6 +315,18 @@ impl Asked<'_> {
             true => Ok(vec![named(self.arn(&format!("{kind}/*")))]),
             false => Ok(found),
         }
+    }
+
+    /// The kind of tasks of the cluster, and those that are named.
+    fn tasks(&self, place: &str) -> Result<(String, Vec<Target>), Fault> {
+        let (namespace, cluster) = (&self.api.namespace, self.cluster()?);
+        let read = |text: &str| {
+            let task = namespace.parse_task(&cluster, text)?;
+            let resource = Resource::Task(cluster.clone(), task);
+            Ok(of_resource(namespace.task(&cluster, task), resource))
+        };
+        let found: Result<_, Fault> = self.texts(place)?.into_iter().map(read).collect();
+        Ok((format!("task/{cluster}"), found?))
     }
 
     fn cluster_of(&self, text: Option<&str>) -> Result<Target, Fault> {

@@ -11,7 +11,7 @@ use berth_proto::agent::v1::open_session::Wish;
 use berth_proto::session::v1::{FromContainer, Log, Stream, from_container};
 use berth_proto::v1::{LogLine, LogsResponse};
 use berth_scheduler_core::decide::session::Place;
-use berth_scheduler_core::keys::{InstanceKey, ServiceKey, TaskKey};
+use berth_scheduler_core::keys::{ClusterKey, InstanceKey, ServiceKey, TaskKey};
 use berth_scheduler_core::state::{State, Task};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep_until;
@@ -39,23 +39,18 @@ const LINES: usize = 64;
 /// What is asked for.
 #[derive(Debug)]
 pub(crate) struct Wanted {
-    pub(crate) of: Of,
-    /// The name of their cluster.
-    pub(crate) cluster: ClusterName,
+    pub(crate) cluster: ClusterKey,
+    /// The name of the cluster.
+    pub(crate) name: ClusterName,
+    /// Of these tasks.
+    pub(crate) tasks: Vec<TaskKey>,
+    /// And of those of these services.
+    pub(crate) services: Vec<ServiceKey>,
     /// Only these, by their names; all where there are none.
     pub(crate) containers: BTreeSet<String>,
     pub(crate) follow: bool,
     pub(crate) tail: Option<u32>,
     pub(crate) after_ns: Option<i64>,
-}
-
-/// Of whom.
-#[derive(Debug)]
-pub(crate) enum Of {
-    /// Of these tasks.
-    Tasks(Vec<TaskKey>),
-    /// Of those of a service.
-    Service(ServiceKey),
 }
 
 /// A container, by its task and its name.
@@ -223,7 +218,7 @@ impl Reading {
 
     fn line(&self, (task, container): &Key) -> LogLine {
         LogLine {
-            task_arn: self.namespace.task(&self.wanted.cluster, *task),
+            task_arn: self.namespace.task(&self.wanted.name, *task),
             container_name: container.to_string(),
             time_ns: crate::clock::now().as_millis().saturating_mul(1_000_000),
             ..LogLine::default()
@@ -235,15 +230,7 @@ impl Reading {
         let state = self.engine.view();
         let tasks = self.tasks(&state);
         let first = !self.settled && self.sources.is_empty();
-        self.settled = match (&self.wanted.of, self.wanted.follow) {
-            (_, false) => true,
-            (Of::Service(key), true) => state.service(key).is_none_or(|service| !service.is_active()),
-            (Of::Tasks(keys), true) => {
-                let is_over = |key: &TaskKey| state.task(*key).is_none_or(|task| task.is_stopped());
-                keys.iter()
-                    .all(|key| is_over(key) && state.queue().task(*key).is_none_or(|task| !task.is_waiting()))
-            }
-        };
+        self.settled = !self.wanted.follow || self.is_settled(&state);
         if !first && !self.wanted.follow {
             return;
         }
@@ -278,25 +265,28 @@ impl Reading {
         }
     }
 
+    /// Whether nothing will be written any more by whoever is asked for.
+    fn is_settled(&self, state: &State) -> bool {
+        let is_over = |key: &TaskKey| {
+            state.task(*key).is_none_or(|task| task.is_stopped())
+                && state.queue().task(*key).is_none_or(|task| !task.is_waiting())
+        };
+        let is_gone = |key: &ServiceKey| state.service(key).is_none_or(|service| !service.is_active());
+        self.wanted.tasks.iter().all(is_over) && self.wanted.services.iter().all(is_gone)
+    }
+
     fn tasks(&self, state: &State) -> Vec<Arc<Task>> {
-        match &self.wanted.of {
-            Of::Tasks(keys) => {
-                let tasks = keys.iter().filter_map(|key| state.task(*key));
-                tasks.cloned().collect()
-            }
-            Of::Service(key) => {
-                let known = |(task, _): &Key| {
-                    let (cluster, task) = (key.cluster, *task);
-                    state.task(TaskKey { cluster, task }).cloned()
-                };
-                let live = state.service(key).map(|service| state.live_tasks_of(service).cloned());
-                let mut tasks: BTreeMap<TaskId, Arc<Task>> =
-                    live.into_iter().flatten().map(|task| (task.id, task)).collect();
-                // Those that have stopped since are read to their end.
-                tasks.extend(self.sources.keys().filter_map(known).map(|task| (task.id, task)));
-                tasks.into_values().collect()
-            }
-        }
+        let cluster = self.wanted.cluster;
+        let services = self.wanted.services.iter().filter_map(|key| state.service(key));
+        let live = services.flat_map(|service| state.live_tasks_of(service));
+        let named = self.wanted.tasks.iter().filter_map(|key| state.task(*key));
+        // Those of services that have stopped since are read to their end.
+        let begun = self
+            .sources
+            .keys()
+            .filter_map(|(task, _)| state.task(TaskKey { cluster, task: *task }));
+        let tasks: BTreeMap<TaskId, &Arc<Task>> = live.chain(named).chain(begun).map(|task| (task.id, task)).collect();
+        tasks.into_values().map(Arc::clone).collect()
     }
 
     /// Begins to read a container's log, or goes on where it was.
@@ -307,11 +297,7 @@ impl Reading {
             self.sources.insert(key, Source::Over);
             return;
         }
-        let cluster = match &self.wanted.of {
-            Of::Tasks(keys) => keys.first().map(|key| key.cluster),
-            Of::Service(key) => Some(key.cluster),
-        };
-        let Some(cluster) = cluster else { return };
+        let cluster = self.wanted.cluster;
         let last = self.last_ns.get(&key).copied();
         let log = Log {
             follow: self.wanted.follow,

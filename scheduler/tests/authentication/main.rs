@@ -12,6 +12,7 @@ use berth_proto::ecs::v1::ecs_client::EcsClient;
 use berth_proto::v1 as wire;
 use berth_proto::v1::access_keys_client::AccessKeysClient;
 use berth_proto::v1::berth_client::BerthClient;
+use berth_proto::v1::sessions_client::SessionsClient;
 use berth_signature::secret::MasterKeys;
 use berth_signature::sign::Credentials;
 use serde_json::{Value, json};
@@ -379,4 +380,44 @@ async fn no_secret_is_in_what_a_scheduler_keeps_or_says() {
         journal.windows(id.len()).any(|part| part == id),
         "the journal can be searched"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logs_of_services_want_leave_for_all_tasks_whatever_tasks_are_named_beside() {
+    let data = tempfile::tempdir().unwrap();
+    let scheduler = Scheduler::start(data.path());
+    let root = root(data.path());
+    scheduler
+        .call(&root, "CreateCluster", &json!({"clusterName": "test"}))
+        .unwrap();
+    let own = "0123456789abcdef0123456789abcdef";
+    let arn = |task: &str| format!("arn:aws:ecs:us-east-1:000000000000:task/test/{task}");
+    let policy = json!({"Statement": {"Effect": "Allow", "Action": "berth:Logs", "Resource": arn(own)}});
+    let ci = create(&scheduler, &root, "ci", &policy).await.unwrap();
+    let read = async |tasks: &[&str], services: &[&str]| {
+        let request = wire::LogsRequest {
+            cluster: Some("test".to_owned()),
+            tasks: tasks.iter().map(|&task| task.to_owned()).collect(),
+            services: services.iter().map(|&service| service.to_owned()).collect(),
+            ..Default::default()
+        };
+        let request = scheduler.request(&ci, "/berth.v1.Sessions/Logs", request);
+        let answer = SessionsClient::new(scheduler.channel().await).logs(request).await;
+        answer.map(|_| ()).unwrap_err().message().to_owned()
+    };
+    let allowed = read(&[own], &[]).await;
+    assert!(allowed.contains("The referenced task was not found."), "{allowed}");
+    for denied in [
+        read(&[own], &["web"]).await,
+        read(&[], &["web"]).await,
+        read(&[], &[]).await,
+    ] {
+        assert!(
+            denied.contains(&format!(
+                "is not authorized to perform: berth:Logs on resource: {}",
+                arn("*")
+            )),
+            "{denied}"
+        );
+    }
 }

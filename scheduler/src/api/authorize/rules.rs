@@ -29,6 +29,8 @@ pub(super) enum Subject {
     Definitions(&'static str),
     /// Tasks of the cluster.
     Tasks(&'static str),
+    /// Tasks of the cluster, and all of them where services are named in the second place.
+    TasksOrAll(&'static str, &'static str),
     /// Container instances of the cluster.
     Instances(&'static str),
     /// Container instances that attributes are of.
@@ -63,7 +65,7 @@ const fn rule(action: &'static str, cluster: Option<&'static str>, subject: Subj
 
 use Subject::{
     AccessKeys, AllClusters, Arns, AttributeTargets, CapacityProviders, Clusters, Definitions, Families, Instances,
-    Nothing, OfServices, Scaled, Schedules, Services, Tasks, Users,
+    Nothing, OfServices, Scaled, Schedules, Services, Tasks, TasksOrAll, Users,
 };
 
 #[rustfmt::skip]
@@ -155,7 +157,7 @@ const RULES: &[Rule] = &[
     rule("berth:DeleteAccessKey", None, AccessKeys("/accessKeyId")),
     rule("berth:RotateAccessKey", None, AccessKeys("/accessKeyId")),
     rule("berth:GetSessionToken", None, AccessKeys("/accessKeyId")),
-    rule("berth:Logs", CLUSTER, Tasks("/tasks")),
+    rule("berth:Logs", CLUSTER, TasksOrAll("/tasks", "/services")),
     rule("berth:ReadJournal", None, Nothing),
     rule("berth:CreateJoinToken", CLUSTER, Clusters("/cluster")),
     rule("berth:ListJoinTokens", CLUSTER, Clusters("/cluster")),
