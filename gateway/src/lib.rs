@@ -86,7 +86,14 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
         dns::serve(address, name.clone(), tables.clone(), states.clone()).await?;
     }
     if let Some(address) = options.http_listen {
-        discovery::serve(address, name, tables.clone(), stop.clone()).await?;
+        let known = discovery::Known {
+            tables: tables.clone(),
+            states: states.clone(),
+            loads: of_link.clone(),
+            cluster: name,
+            stop: stop.clone(),
+        };
+        discovery::serve(address, known).await?;
     }
     // The registry says what its groups carry each second.
     let beats = loads.subscribe();

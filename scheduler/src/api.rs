@@ -55,6 +55,7 @@ pub(crate) use faults::status;
 pub use grpc::{Additions, GrpcApi, admit, name_fault, refuse};
 pub use json::answer;
 use tokio::sync::Semaphore;
+pub(crate) use usage::of_cluster as usage_of_cluster;
 
 use self::call::Moment;
 use crate::auth::{self, Authenticator, Caller};
@@ -141,10 +142,10 @@ impl Api {
         Self { via, ..self }
     }
 
-    /// Why nothing can be changed at present, if that is so.
+    /// Whether it is asked who calls.
     #[must_use]
-    pub fn cut_off(&self) -> Option<String> {
-        self.engine.cut_off()
+    pub fn asks_who_calls(&self) -> bool {
+        self.authenticator.is_required()
     }
 
     /// Who makes a call.
