@@ -7,6 +7,7 @@ mod clusters;
 mod completions;
 mod compose;
 mod deploy;
+mod doctor;
 mod drain;
 mod events;
 mod exec;
@@ -99,6 +100,8 @@ pub(crate) enum Command {
     CapacityProviders(capacity::CapacityProvidersCommand),
     /// Copy, back up, restore, verify and show the journals of schedulers
     Journal(journal::JournalArgs),
+    /// Find out what is wrong with this host or a cluster, and what to do about it
+    Doctor(doctor::DoctorArgs),
     /// Run a scheduler and an agent on this machine until Ctrl-C
     Dev(dev::DevArgs),
     /// Print the completion script for a shell
@@ -119,7 +122,12 @@ impl Command {
 /// The command did not happen; what it printed before stands.
 pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending> {
     let Cli { global, command } = cli;
-    if global.at.is_some() && matches!(command, Command::Dev(_) | Command::Completions(_) | Command::Journal(_)) {
+    if global.at.is_some()
+        && matches!(
+            command,
+            Command::Dev(_) | Command::Completions(_) | Command::Journal(_) | Command::Doctor(_)
+        )
+    {
         bail!("--at asks a scheduler how things were: this command asks none");
     }
     let asked = OnceCell::new();
@@ -153,6 +161,7 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending>
         Command::Ca(args) => trust::ca(&args, &api().await?, output).await,
         Command::Journal(args) => journal::run(args, &global),
         Command::CapacityProviders(command) => capacity::run(command, &api().await?, output).await,
+        Command::Doctor(args) => Box::pin(doctor::run(args, &global, output)).await,
         Command::Dev(args) => dev::run(&args, &global, output).await,
         Command::Completions(args) => completions::run(&args, output),
     }?;

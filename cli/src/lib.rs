@@ -8,6 +8,7 @@ mod args;
 mod command;
 mod credentials;
 mod dev;
+mod doctor;
 mod hint;
 mod output;
 mod screen;

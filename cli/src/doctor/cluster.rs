@@ -1,0 +1,452 @@
+//! What is wrong with a cluster. Pure.
+
+use berth_proto::ecs::v1::{ContainerInstance, Service, Task};
+use berth_proto::v1::ClusterUsage;
+
+use super::Finding;
+
+/// How long a task may be on its way to RUNNING: pulls of large images take as long.
+const STUCK_SECONDS: f64 = 600.0;
+/// Difference between the clocks of this machine and the scheduler, in seconds: signatures are taken within five minutes.
+const SKEW_SECONDS: f64 = 30.0;
+/// Reservation, in percent, from which the loss of a host may find no room.
+const FULL: f64 = 90.0;
+/// Things of one kind that are named; of more it is said how many there are.
+const NAMED: usize = 5;
+
+/// What was seen of a cluster. What could not be seen is an error with its reason.
+#[derive(Debug)]
+pub(crate) struct ClusterFacts {
+    /// The scheduler's URL.
+    pub(crate) scheduler: String,
+    /// Its answer to `/readyz`: the status and the text.
+    pub(crate) ready: Result<(u16, String), String>,
+    /// By how many seconds the scheduler's clock is ahead of this machine's; none where it does not say.
+    pub(crate) skew_seconds: Option<f64>,
+    /// What it says of the cluster; none where it was not reached.
+    pub(crate) cluster: Option<Result<Contents, String>>,
+    /// Seconds since the epoch.
+    pub(crate) now: f64,
+}
+
+/// What a cluster has.
+#[derive(Debug, Default)]
+pub(crate) struct Contents {
+    pub(crate) name: String,
+    pub(crate) instances: Vec<ContainerInstance>,
+    pub(crate) services: Vec<Service>,
+    /// Those that are meant to run.
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) usage: Option<ClusterUsage>,
+}
+
+/// Judges a cluster.
+pub(crate) fn judge(facts: &ClusterFacts) -> Vec<Finding> {
+    let mut findings = vec![judge_scheduler(facts)];
+    findings.extend(facts.skew_seconds.map(judge_clock));
+    match &facts.cluster {
+        None => {}
+        Some(Err(reason)) => findings.push(Finding::problem(
+            "cluster",
+            reason.clone(),
+            "Name the cluster with --cluster; `berth clusters list` shows those that there are.",
+        )),
+        Some(Ok(cluster)) => {
+            findings.extend(judge_instances(cluster));
+            findings.extend(judge_services(cluster));
+            findings.extend(judge_tasks(cluster, facts.now));
+            findings.extend(judge_capacity(cluster));
+        }
+    }
+    findings
+}
+
+fn judge_scheduler(facts: &ClusterFacts) -> Finding {
+    let url = &facts.scheduler;
+    match &facts.ready {
+        Ok((200, _)) => Finding::ok(
+            "scheduler",
+            format!("The scheduler at {url} is ready, and reaches its journal."),
+        ),
+        Ok((_, reason)) => Finding::problem(
+            "scheduler",
+            format!("The scheduler at {url} is not ready: {}", reason.trim()),
+            "Look at the disk of its data directory, or at etcd; its log is in `journalctl -u berth-scheduler`.",
+        ),
+        Err(reason) => Finding::problem(
+            "scheduler",
+            format!("The scheduler at {url} does not answer: {reason}"),
+            "Start it (`systemctl start berth-scheduler`), or name another with --scheduler. What runs goes on meanwhile.",
+        ),
+    }
+}
+
+fn judge_clock(ahead: f64) -> Finding {
+    let finding = format!("The scheduler's clock is {ahead:.0} s ahead of this machine's.");
+    if ahead.abs() > SKEW_SECONDS {
+        Finding::problem(
+            "clock",
+            finding,
+            "Keep both by NTP: signatures and schedules need the time.",
+        )
+    } else {
+        Finding::ok("clock", "The scheduler's clock and this machine's agree.")
+    }
+}
+
+fn judge_instances(cluster: &Contents) -> Vec<Finding> {
+    let name = &cluster.name;
+    if cluster.instances.is_empty() {
+        return vec![Finding::warning(
+            "instances",
+            format!("Cluster {name} has no container instance."),
+            "Start an agent on a host with --cluster set to it.",
+        )];
+    }
+    let away: Vec<String> = ids(cluster.instances.iter().filter(|instance| !instance.agent_connected()));
+    let mut findings = Vec::new();
+    if away.is_empty() {
+        let count = cluster.instances.len();
+        findings.push(Finding::ok(
+            "instances",
+            format!("All instances of cluster {name} are connected: {count}."),
+        ));
+    } else {
+        findings.push(Finding::problem(
+            "instances",
+            format!("Instances of cluster {name} are disconnected: {}.", listed(&away)),
+            "Run `berth doctor host` on them; one that is gone for good: `berth instances deregister ID --force`.",
+        ));
+    }
+    for instance in &cluster.instances {
+        for check in instance.health_status.iter().flat_map(|health| &health.details) {
+            if check.status() == "IMPAIRED" {
+                let id = short(instance.container_instance_arn());
+                findings.push(Finding::problem(
+                    "instances",
+                    format!(
+                        "{} of instance {id} is impaired: {}",
+                        check.r#type(),
+                        check.status_reason()
+                    ),
+                    "Run `berth doctor host` on it.",
+                ));
+            }
+        }
+    }
+    findings
+}
+
+fn judge_services(cluster: &Contents) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let active = cluster.services.iter().filter(|service| service.status() == "ACTIVE");
+    let mut steady = 0;
+    for service in active {
+        let name = service.service_name();
+        let newest = service.events.first().map(|event| event.message().to_owned());
+        let said = newest
+            .map(|event| format!(" Its newest event: {event}"))
+            .unwrap_or_default();
+        let advice = format!("`berth services show {name}` has its events and deployments.");
+        let primary = service.deployments.iter().find(|one| one.status() == "PRIMARY");
+        let (running, desired) = (service.running_count(), service.desired_count());
+        if let Some(failed) = primary.filter(|one| one.rollout_state() == "FAILED") {
+            let reason = failed.rollout_state_reason();
+            let finding = format!("The newest deployment of service {name} has failed: {reason}");
+            findings.push(Finding::problem("services", finding, &advice));
+        }
+        if running < desired {
+            let finding = format!("Service {name} runs {running} of {desired} tasks.{said}");
+            let deploys = primary.is_some_and(|one| one.rollout_state() == "IN_PROGRESS");
+            findings.push(match deploys && running > 0 {
+                true => Finding::warning("services", finding, &advice),
+                false => Finding::problem("services", finding, &advice),
+            });
+        } else {
+            steady += 1;
+        }
+    }
+    if steady > 0 {
+        let finding = format!(
+            "Services of cluster {} that run all their tasks: {steady}.",
+            cluster.name
+        );
+        findings.push(Finding::ok("services", finding));
+    }
+    findings
+}
+
+fn judge_tasks(cluster: &Contents, now: f64) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let waiting: Vec<&Task> = cluster
+        .tasks
+        .iter()
+        .filter(|task| queue_reason(task).is_some())
+        .collect();
+    if let Some(first) = waiting.first() {
+        let reason = queue_reason(first).unwrap_or_default();
+        let count = waiting.len();
+        findings.push(Finding::warning(
+            "tasks",
+            format!("Tasks that wait for room: {count}. The first: {reason}"),
+            "Add instances, or stop what is not needed; `berth plan` says what would fit where.",
+        ));
+    }
+    let is_stuck = |task: &&Task| {
+        let on_its_way = matches!(task.last_status(), "PENDING" | "ACTIVATING" | "PROVISIONING");
+        on_its_way && queue_reason(task).is_none() && now - task.created_at() > STUCK_SECONDS
+    };
+    let stuck: Vec<String> = cluster
+        .tasks
+        .iter()
+        .filter(is_stuck)
+        .map(|task| short(task.task_arn()).to_owned())
+        .collect();
+    if stuck.is_empty() {
+        findings.push(Finding::ok(
+            "tasks",
+            "No task has been on its way for more than 10 minutes.",
+        ));
+    } else {
+        findings.push(Finding::problem(
+            "tasks",
+            format!("Tasks have been on their way for more than 10 minutes: {}.", listed(&stuck)),
+            "`berth history task ID` says how far each has come; a slow pull or a Docker that hangs are the usual reasons.",
+        ));
+    }
+    findings
+}
+
+fn judge_capacity(cluster: &Contents) -> Vec<Finding> {
+    let reservation = cluster.usage.as_ref().and_then(|usage| usage.reservation);
+    let parts = reservation
+        .into_iter()
+        .flat_map(|percent| [("CPU", percent.cpu), ("memory", percent.memory)]);
+    let judged = parts.filter_map(|(what, percent)| {
+        let percent = percent?;
+        let finding = format!(
+            "Tasks reserve {percent:.0} % of the {what} of cluster {}.",
+            cluster.name
+        );
+        Some(match percent >= FULL {
+            true => Finding::warning(
+                "capacity",
+                finding,
+                "Add instances: a deployment or the loss of one may find no room.",
+            ),
+            false => Finding::ok("capacity", finding),
+        })
+    });
+    judged.collect()
+}
+
+/// What a task that waits for room lacks.
+fn queue_reason(task: &Task) -> Option<&str> {
+    let named = task
+        .attributes
+        .iter()
+        .find(|attribute| attribute.name() == "berth.queue-reason");
+    named.map(|attribute| attribute.value())
+}
+
+fn ids<'i>(instances: impl Iterator<Item = &'i ContainerInstance>) -> Vec<String> {
+    instances
+        .map(|instance| short(instance.container_instance_arn()).to_owned())
+        .collect()
+}
+
+/// What stands behind the last slash of an ARN.
+fn short(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
+}
+
+fn listed(names: &[String]) -> String {
+    let more = names.len().saturating_sub(NAMED);
+    let named = names
+        .iter()
+        .take(NAMED)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    match more {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use berth_proto::ecs::v1::{
+        Attribute, ContainerInstanceHealthStatus, Deployment, InstanceHealthCheckResult, ServiceEvent,
+    };
+    use berth_proto::v1::Percent;
+
+    use super::super::Verdict;
+    use super::*;
+
+    const NOW: f64 = 1_800_000_000.0;
+
+    fn instance(id: &str, connected: bool) -> ContainerInstance {
+        ContainerInstance {
+            container_instance_arn: Some(format!(
+                "arn:aws:ecs:us-east-1:000000000000:container-instance/prod/{id}"
+            )),
+            agent_connected: Some(connected),
+            ..ContainerInstance::default()
+        }
+    }
+
+    fn service(running: i32, state: &str) -> Service {
+        Service {
+            service_name: Some("web".to_owned()),
+            status: Some("ACTIVE".to_owned()),
+            desired_count: Some(3),
+            running_count: Some(running),
+            deployments: vec![Deployment {
+                status: Some("PRIMARY".to_owned()),
+                rollout_state: Some(state.to_owned()),
+                rollout_state_reason: Some("tasks failed to start.".to_owned()),
+                ..Deployment::default()
+            }],
+            events: vec![ServiceEvent {
+                message: Some("(service web) was unable to place a task.".to_owned()),
+                ..ServiceEvent::default()
+            }],
+            ..Service::default()
+        }
+    }
+
+    fn task(status: &str, age: f64) -> Task {
+        Task {
+            task_arn: Some("arn:aws:ecs:us-east-1:000000000000:task/prod/4a1".to_owned()),
+            last_status: Some(status.to_owned()),
+            created_at: Some(NOW - age),
+            ..Task::default()
+        }
+    }
+
+    fn well() -> ClusterFacts {
+        ClusterFacts {
+            scheduler: "http://s:7700".to_owned(),
+            ready: Ok((200, "ok\n".to_owned())),
+            skew_seconds: Some(1.0),
+            cluster: Some(Ok(Contents {
+                name: "prod".to_owned(),
+                instances: vec![instance("1", true)],
+                services: vec![service(3, "COMPLETED")],
+                tasks: vec![task("RUNNING", 9999.0), task("PENDING", 60.0)],
+                usage: Some(ClusterUsage {
+                    reservation: Some(Percent {
+                        cpu: Some(40.0),
+                        memory: Some(89.4),
+                    }),
+                    ..ClusterUsage::default()
+                }),
+            })),
+            now: NOW,
+        }
+    }
+
+    /// What is not as it should be, when this is done to a cluster that is well.
+    fn wrong(change: impl FnOnce(&mut ClusterFacts)) -> Vec<(Verdict, String)> {
+        let mut facts = well();
+        change(&mut facts);
+        let findings = judge(&facts)
+            .into_iter()
+            .filter(|finding| finding.verdict != Verdict::Ok);
+        findings.map(|finding| (finding.verdict, finding.finding)).collect()
+    }
+
+    fn contents(facts: &mut ClusterFacts) -> &mut Contents {
+        facts.cluster.as_mut().unwrap().as_mut().unwrap()
+    }
+
+    #[test]
+    fn a_cluster_that_is_well_has_nothing_wrong() {
+        assert_eq!(wrong(|_| {}), []);
+    }
+
+    #[test]
+    fn what_does_not_work_is_a_problem() {
+        for (finding, change) in [
+            (
+                "The scheduler at http://s:7700 does not answer: connection refused",
+                (|facts| facts.ready = Err("connection refused".to_owned())) as fn(&mut ClusterFacts),
+            ),
+            ("The scheduler at http://s:7700 is not ready: no journal", |facts| {
+                facts.ready = Ok((503, "no journal\n".to_owned()))
+            }),
+            ("The scheduler's clock is -31 s ahead of this machine's.", |facts| {
+                facts.skew_seconds = Some(-31.0);
+            }),
+            ("Cluster not found.", |facts| {
+                facts.cluster = Some(Err("Cluster not found.".to_owned()));
+            }),
+            (
+                "Instances of cluster prod are disconnected: 2, 3, 4, 5, 6 and 1 more.",
+                |facts| {
+                    let more = ["2", "3", "4", "5", "6", "7"].map(|id| instance(id, false));
+                    contents(facts).instances.extend(more);
+                },
+            ),
+            ("DISK of instance 1 is impaired: 97 % full", |facts| {
+                contents(facts).instances[0].health_status = Some(ContainerInstanceHealthStatus {
+                    details: vec![InstanceHealthCheckResult {
+                        r#type: Some("DISK".to_owned()),
+                        status: Some("IMPAIRED".to_owned()),
+                        status_reason: Some("97 % full".to_owned()),
+                        ..InstanceHealthCheckResult::default()
+                    }],
+                    ..ContainerInstanceHealthStatus::default()
+                });
+            }),
+            (
+                "Service web runs 1 of 3 tasks. Its newest event: (service web) was unable to place a task.",
+                |facts| contents(facts).services = vec![service(1, "COMPLETED")],
+            ),
+            (
+                "The newest deployment of service web has failed: tasks failed to start.",
+                |facts| contents(facts).services = vec![service(3, "FAILED")],
+            ),
+            ("Tasks have been on their way for more than 10 minutes: 4a1.", |facts| {
+                contents(facts).tasks = vec![task("PENDING", 601.0)];
+            }),
+        ] {
+            assert_eq!(wrong(change), [(Verdict::Problem, finding.to_owned())]);
+        }
+    }
+
+    #[test]
+    fn what_may_become_a_problem_is_a_warning() {
+        for (finding, change) in [
+            (
+                "Tasks reserve 90 % of the CPU of cluster prod.",
+                (|facts| {
+                    let usage = contents(facts).usage.as_mut().unwrap();
+                    usage.reservation.as_mut().unwrap().cpu = Some(90.0);
+                }) as fn(&mut ClusterFacts),
+            ),
+            ("Cluster prod has no container instance.", |facts| {
+                contents(facts).instances.clear()
+            }),
+            (
+                "Tasks that wait for room: 1. The first: no instance has 4 GPUs",
+                |facts| {
+                    let mut waits = task("PROVISIONING", 9999.0);
+                    waits.attributes.push(Attribute {
+                        name: Some("berth.queue-reason".to_owned()),
+                        value: Some("no instance has 4 GPUs".to_owned()),
+                        ..Attribute::default()
+                    });
+                    contents(facts).tasks = vec![waits];
+                },
+            ),
+            (
+                "Service web runs 1 of 3 tasks. Its newest event: (service web) was unable to place a task.",
+                |facts| contents(facts).services = vec![service(1, "IN_PROGRESS")],
+            ),
+        ] {
+            assert_eq!(wrong(change), [(Verdict::Warning, finding.to_owned())]);
+        }
+    }
+}
