@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use berth_integration_tests::agent::Settings;
@@ -13,8 +14,8 @@ use berth_integration_tests::cluster::SOON;
 use berth_integration_tests::gateway::{self, Gateway};
 use berth_integration_tests::suite::{self, Fixture};
 use berth_integration_tests::web::{CHECK, behind, web};
-use berth_integration_tests::{Cluster, Seen, TestBed, http, tests, wait_until};
-use serde_json::Value;
+use berth_integration_tests::{Cluster, Seen, TestBed, binaries, command, http, tests, wait_until};
+use serde_json::{Value, json};
 
 const AGENT_PORT: u16 = 51680;
 const GATEWAY_PORT: u16 = 7780;
@@ -72,6 +73,8 @@ fn main() -> ExitCode {
         a_service_that_runs_is_among_the_figures_of_all_three,
         every_figure_that_dashboard_and_alerts_name_is_told,
         an_agent_is_ready_once_docker_answers_and_a_scheduler_has_it,
+        berth_doctor_finds_a_cluster_well_and_a_service_that_has_no_room,
+        berth_doctor_looks_at_docker_and_the_agent_of_a_host,
     ])
 }
 
@@ -90,6 +93,22 @@ impl Host {
             ("gateway", get(self.gateway, "/metrics")?.1),
         ])
     }
+}
+
+/// What `berth doctor` ends with and finds.
+fn doctor(arguments: &[&str]) -> Result<(Option<i32>, Value)> {
+    let mut doctor = Command::new(binaries::path("berth")?);
+    doctor.args(["doctor", "--output", "json"]).args(arguments);
+    let output = command::output(&mut doctor, Duration::from_secs(60))?;
+    let report = serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
+    Ok((output.status.code(), report))
+}
+
+/// The findings of the verdict on the subject.
+fn findings<'r>(report: &'r Value, subject: &str, verdict: &str) -> Vec<&'r str> {
+    let all = report["findings"].as_array().into_iter().flatten();
+    let of = all.filter(|finding| finding["subject"] == subject && finding["verdict"] == verdict);
+    of.filter_map(|finding| finding["finding"].as_str()).collect()
 }
 
 fn get(address: SocketAddr, path: &str) -> Result<(u16, String)> {
@@ -219,6 +238,51 @@ fn an_agent_is_ready_once_docker_answers_and_a_scheduler_has_it(host: &Host) -> 
     for path in ["/healthz", "/readyz"] {
         let answer = get(host.agent, path)?;
         ensure!(answer == (200, "ok\n".to_owned()), "{path}: {answer:?}");
+    }
+    Ok(())
+}
+
+fn berth_doctor_finds_a_cluster_well_and_a_service_that_has_no_room(host: &Host) -> Result<()> {
+    let url = host.cluster.scheduler.url();
+    let arguments = ["cluster", "--scheduler", &url, "--cluster", CLUSTER];
+    let (code, report) = doctor(&arguments)?;
+    ensure!(code == Some(0) && report["problems"] == 0, "{report:#}");
+    for subject in ["scheduler", "clock", "instances", "services", "tasks", "capacity"] {
+        ensure!(!findings(&report, subject, "OK").is_empty(), "{subject}: {report:#}");
+    }
+
+    let large = json!({
+        "family": "large", "containerDefinitions": [{"name": "large", "image": "busybox", "memory": 100_000_000}],
+    });
+    let definition = host.cluster.register(&large)?;
+    host.cluster
+        .create_service("large", &definition, &json!({"desiredCount": 1}))?;
+    wait_until("it is said why", SOON, || {
+        let (code, report) = doctor(&arguments)?;
+        let found = findings(&report, "services", "PROBLEM");
+        let said = found
+            .iter()
+            .any(|text| text.contains("large runs 0 of 1") && text.contains("unable to place a task"));
+        Ok(Seen::when(said && code == Some(1), || format!("{report:#}")))
+    })?;
+    host.cluster.update_service("large", &json!({"desiredCount": 0}))?;
+    host.cluster.delete_service("large").map(drop)
+}
+
+fn berth_doctor_looks_at_docker_and_the_agent_of_a_host(host: &Host) -> Result<()> {
+    let bed = host.cluster.bed();
+    let (docker, agent) = (bed.host("a")?.engine().url(), host.agent.to_string());
+    let (_, report) = doctor(&["host", "--docker", &docker, "--agent", &agent])?;
+    ensure!(findings(&report, "agent", "OK").len() == 1, "{report:#}");
+    ensure!(findings(&report, "docker", "OK").len() == 1, "{report:#}");
+    ensure!(findings(&report, "control groups", "OK").len() == 1, "{report:#}");
+    let (code, report) = doctor(&["host", "--docker", "unix:///no/such/socket", "--agent", "127.0.0.1:1"])?;
+    ensure!(code == Some(1), "{report:#}");
+    for subject in ["docker", "agent"] {
+        ensure!(
+            findings(&report, subject, "PROBLEM").len() == 1,
+            "{subject}: {report:#}"
+        );
     }
     Ok(())
 }
