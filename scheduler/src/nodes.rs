@@ -36,6 +36,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use crate::api::status;
 use crate::clock;
@@ -397,7 +399,9 @@ impl AgentLink for Link {
         let door = Door::of(self.trust.as_ref(), request.extensions().get());
         let session = session::Session::new(self, door, request.into_inner(), outbox);
         // The task ends with its stream: by the agent, by silence, by a newer stream, or at shutdown.
-        tokio::spawn(session.run());
+        // All that is logged meanwhile is of the instance, once it is known.
+        let span = tracing::info_span!("agent", instance = Empty, cluster = Empty);
+        tokio::spawn(session.run().instrument(span));
         Ok(Response::new(ReceiverStream::new(messages)))
     }
 

@@ -26,6 +26,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
+use tracing::field::display;
 
 use super::{ASKED, Changes, HEARTBEAT, Handle, Link, Registry, SILENCE, assignments, wire};
 use crate::api::describe;
@@ -126,6 +127,8 @@ impl Session {
         match self.receive(hello).await {
             Ok(mut guest) => {
                 self.registry.instruments.begun.increment();
+                tracing::Span::current().record("instance", display(guest.key.instance));
+                tracing::Span::current().record("cluster", display(&guest.cluster));
                 tracing::info!(%instance, cluster = %guest.cluster, "agent connected");
                 let end = self.attend(&mut guest).await;
                 self.registry.leave(guest.key, &guest.handle);
