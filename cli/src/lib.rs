@@ -5,6 +5,7 @@
 
 mod api;
 mod args;
+mod bundle;
 mod command;
 mod credentials;
 mod dev;

@@ -14,7 +14,8 @@ use super::cluster::{ClusterFacts, Contents};
 use super::host::{DockerFacts, HostFacts};
 use crate::api::{Api, CallError};
 use crate::args::GlobalArgs;
-use http::{Place, get};
+pub(crate) use http::{Place, get};
+pub(crate) use system::run as run_program;
 
 /// For one look at anything.
 const PATIENCE: Duration = Duration::from_secs(10);
