@@ -144,6 +144,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     let conditions = Conditions::new();
     let calls = Arc::new(Calls::default());
     let instruments = Arc::new(Instruments::default());
+    let membership = membership(&config, &state)?;
     if let Some(address) = config.metrics_address {
         let vitals = Vitals {
             pulse: pulse.clone(),
@@ -152,6 +153,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
             events: events.downgrade(),
             calls: Arc::clone(&calls),
             instruments: Arc::clone(&instruments),
+            membership: membership.clone(),
         };
         let observed = pages::Observed(Arc::new(vitals));
         drop(tokio::spawn(pages::serve_when_free(address, Arc::new(observed))));
@@ -235,7 +237,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
             events: events.clone(),
             pulse,
             conditions,
-            instruments,
+            instruments: Arc::clone(&instruments),
             publisher,
             endpoint: config.endpoint_address.is_some(),
             sessions: Sessions::new(docker.clone(), stop.clone()),
@@ -256,9 +258,10 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     let watch = tokio::spawn(watch::watch(docker, events.clone(), runtime));
     let keeper = tokio::spawn(keeper.keep());
     let ends = link::Ends {
-        membership: membership(&config, &state)?,
+        membership,
         schedulers: config.schedulers.clone(),
         address: config.address,
+        instruments,
     };
     let link = tokio::spawn(link::run(ends, events, stop.clone()));
     driver.run(inbox, stop).await;

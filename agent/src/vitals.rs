@@ -1,13 +1,14 @@
 //! How this agent is: whether it lives, whether it is ready, and its figures.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use berth_agent_core::report;
-use berth_daemon::metrics::{Counter, Histogram, LATENCY, Page, tell_process};
+use berth_daemon::metrics::{Counter, Histogram, LATENCY, Page, tell_certificates, tell_process};
 use berth_daemon::pages;
 use berth_model::status::TaskStatus;
+use berth_tls::Membership;
 use tokio::sync::{mpsc, watch};
 
 use crate::conditions::{Conditions, Part};
@@ -23,9 +24,11 @@ const SILENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Instruments {
     /// Whether a scheduler has us.
-    pub(crate) connected: AtomicBool,
+    connected: AtomicBool,
+    /// Why none has us, since the last that had us.
+    refusal: Mutex<Option<String>>,
     /// Streams on which a scheduler welcomed us.
-    pub(crate) streams: Counter,
+    streams: Counter,
     /// From a report to the word that it is durable.
     pub(crate) reports: Histogram,
     /// To write records to the spool.
@@ -36,10 +39,46 @@ impl Default for Instruments {
     fn default() -> Self {
         Self {
             connected: AtomicBool::new(false),
+            refusal: Mutex::default(),
             streams: Counter::default(),
             reports: Histogram::new(LATENCY),
             spool: Histogram::new(LATENCY),
         }
+    }
+}
+
+impl Instruments {
+    /// A scheduler has us.
+    pub(crate) fn welcomed(&self) {
+        *self.refusal() = None;
+        self.connected.store(true, Ordering::Relaxed);
+        self.streams.increment();
+    }
+
+    /// The stream to it has ended.
+    pub(crate) fn parted(&self) {
+        self.connected.store(false, Ordering::Relaxed);
+    }
+
+    /// Why there is no stream.
+    pub(crate) fn refused(&self, reason: String) {
+        *self.refusal() = Some(reason);
+    }
+
+    fn refusal(&self) -> MutexGuard<'_, Option<String>> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A scheduler has us; else why none has.
+    fn has_scheduler(&self) -> Result<(), String> {
+        if self.connected.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        Err(match &*self.refusal() {
+            // Words of others end as they like.
+            Some(reason) => format!("There is no stream to a scheduler: {}.", reason.trim_end_matches('.')),
+            None => "There is no stream to a scheduler.".to_owned(),
+        })
     }
 }
 
@@ -52,6 +91,7 @@ pub(crate) struct Vitals {
     pub(crate) events: mpsc::WeakSender<Event>,
     pub(crate) calls: Arc<Calls>,
     pub(crate) instruments: Arc<Instruments>,
+    pub(crate) membership: Option<Arc<Membership>>,
 }
 
 impl pages::Vitals for Vitals {
@@ -73,10 +113,7 @@ impl pages::Vitals for Vitals {
             Some(Err(reason)) => return Err(format!("Docker is impaired: {reason}")),
             Some(Ok(())) => {}
         }
-        if !self.instruments.connected.load(Ordering::Relaxed) {
-            return Err("There is no stream to a scheduler.".to_owned());
-        }
-        Ok(())
+        self.instruments.has_scheduler()
     }
 
     async fn metrics(&self) -> Result<Page, String> {
@@ -88,7 +125,7 @@ impl pages::Vitals for Vitals {
             &mut page,
             "berth_agent_connected",
             "Whether the agent has a stream to a scheduler: 1 or 0.",
-            self.instruments.connected.load(Ordering::Relaxed),
+            self.instruments.has_scheduler().is_ok(),
         );
         let mut impaired = page.gauge(
             "berth_agent_impaired",
@@ -126,6 +163,9 @@ impl pages::Vitals for Vitals {
         )
         .spread(&[], &self.instruments.spool);
         self.calls.tell(&mut page);
+        if let Some((own, authority)) = self.membership.as_ref().and_then(|membership| membership.lives()) {
+            tell_certificates(&mut page, own.as_epoch_seconds(), authority.as_epoch_seconds());
+        }
         Ok(page)
     }
 }
@@ -142,5 +182,31 @@ impl Vitals {
             let count = known.filter(|known| report::status(&known.record) == *status).count();
             tasks.value(&[("status", status.name())], count as f64);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agent_that_no_scheduler_has_says_why_until_one_has_it() {
+        let instruments = Instruments::default();
+        assert_eq!(
+            instruments.has_scheduler(),
+            Err("There is no stream to a scheduler.".to_owned())
+        );
+        instruments.refused("Join token 0123456789abcdef was revoked.".to_owned());
+        assert_eq!(
+            instruments.has_scheduler(),
+            Err("There is no stream to a scheduler: Join token 0123456789abcdef was revoked.".to_owned())
+        );
+        instruments.welcomed();
+        assert_eq!(instruments.has_scheduler(), Ok(()));
+        instruments.parted();
+        assert_eq!(
+            instruments.has_scheduler(),
+            Err("There is no stream to a scheduler.".to_owned())
+        );
     }
 }

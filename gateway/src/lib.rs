@@ -85,11 +85,13 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     if let Some(address) = options.dns_listen {
         dns::serve(address, name.clone(), tables.clone(), states.clone()).await?;
     }
+    let membership = membership(&options, &identity)?;
     if let Some(address) = options.http_listen {
         let known = discovery::Known {
             tables: tables.clone(),
             states: states.clone(),
             loads: of_link.clone(),
+            membership: membership.clone(),
             cluster: name,
             stop: stop.clone(),
         };
@@ -107,7 +109,7 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     }));
     let registry = Registry::new(Arc::new(Board::new(board)), loads, listeners);
     let link = Link {
-        membership: membership(&options, &identity)?,
+        membership,
         schedulers: options.schedulers,
         cluster: options.cluster,
         gateway_id: identity.id().to_owned(),

@@ -251,6 +251,7 @@ async fn serve<J: Journal>(
         Arc::clone(&gateways),
         others(),
         Arc::clone(&requests),
+        trust.clone(),
     ))));
     if let Some(address) = options.metrics_listen {
         let listener = TcpListener::bind(address)

@@ -5,7 +5,7 @@ mod clusters;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_daemon::metrics::{Page, tell_process};
+use berth_daemon::metrics::{Page, tell_certificates, tell_process};
 use berth_daemon::pages;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::engine::Engine;
 use crate::replicas::Replicas;
 use crate::server::Requests;
+use crate::trust::Trust;
 use crate::{clock, gateways, nodes, pulse};
 
 /// How long the engine may take to answer that it is there.
@@ -26,6 +27,8 @@ pub struct Vitals {
     gateways: Arc<gateways::Registry>,
     replicas: Arc<Replicas>,
     requests: Arc<Requests>,
+    /// Whose certificates are told, where the port speaks TLS.
+    trust: Option<Arc<Trust>>,
     /// Counting a large state takes a while: one at a time.
     counting: Arc<Semaphore>,
 }
@@ -39,6 +42,7 @@ impl Vitals {
         gateways: Arc<gateways::Registry>,
         replicas: Arc<Replicas>,
         requests: Arc<Requests>,
+        trust: Option<Arc<Trust>>,
     ) -> Self {
         Self {
             engine,
@@ -46,6 +50,7 @@ impl Vitals {
             gateways,
             replicas,
             requests,
+            trust,
             counting: Arc::new(Semaphore::new(1)),
         }
     }
@@ -99,6 +104,11 @@ impl pages::Vitals for Vitals {
         )
         .only(1.0 + self.replicas.others().len() as f64);
         self.requests.tell(&mut page);
+        if let Some(trust) = &self.trust {
+            let current = trust.current();
+            let (own, authority) = (current.life(), current.authority.life());
+            tell_certificates(&mut page, own.as_epoch_seconds(), authority.as_epoch_seconds());
+        }
         Ok(page)
     }
 }

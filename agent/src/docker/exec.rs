@@ -115,7 +115,7 @@ impl Docker {
     /// that a shell of the container does it, and where there is none nobody does.
     pub(crate) async fn hang_up(&self, container: &str, id: &str) -> Result<(), Failure> {
         let call = self.client.inspect_exec(id);
-            let seen = self.calls.within(Call::InspectExec, QUICK, call).await?;
+        let seen = self.calls.within(Call::InspectExec, QUICK, call).await?;
         let Some(pid) = seen.pid.filter(|pid| *pid > 0 && seen.running == Some(true)) else {
             return Ok(());
         };

@@ -1,7 +1,6 @@
 //! What the scheduler says and is told.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use berth_agent_core::assignment::Chain;
@@ -111,7 +110,7 @@ impl Driver {
         self.asks.clear();
         let ended = self.session.take_if(|connected| connected.session.number == number);
         if ended.is_some() {
-            self.parts.instruments.connected.store(false, Ordering::Relaxed);
+            self.parts.instruments.parted();
         }
     }
 
@@ -127,8 +126,7 @@ impl Driver {
             Message::Welcome(welcome) => {
                 self.parts.publisher.welcomed(&welcome.container_instance_arn);
                 connected.welcomed = true;
-                self.parts.instruments.connected.store(true, Ordering::Relaxed);
-                self.parts.instruments.streams.increment();
+                self.parts.instruments.welcomed();
                 self.tell_usage();
             }
             Message::Assignments(assignments) => self.assignments(assignments),

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use berth_daemon::metrics::{Page, tell_process};
+use berth_daemon::metrics::{Page, tell_certificates, tell_process};
+use berth_tls::Membership;
 
 use crate::endpoints::Table;
 use crate::report::{Load, Loads, States, TargetState};
@@ -50,6 +51,13 @@ pub(super) fn page(ready: bool, table: &Table, states: &States, loads: &Loads) -
         requests.count(&[("service", name)], service.load.requests);
     }
     page
+}
+
+/// The certificates of the gateway; none before it has joined.
+pub(super) fn tell_membership(page: &mut Page, membership: Option<&Membership>) {
+    if let Some((own, authority)) = membership.and_then(Membership::lives) {
+        tell_certificates(page, own.as_epoch_seconds(), authority.as_epoch_seconds());
+    }
 }
 
 fn services<'t>(table: &'t Table, states: &States, loads: &Loads) -> BTreeMap<&'t str, Service> {

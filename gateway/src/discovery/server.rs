@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use berth_daemon::metrics::Page;
 use berth_daemon::pages::{self, Answer, Pages};
+use berth_tls::Membership;
 use http::StatusCode;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -21,6 +22,8 @@ pub(crate) struct Known {
     pub(crate) tables: watch::Receiver<Arc<Table>>,
     pub(crate) states: watch::Receiver<Arc<States>>,
     pub(crate) loads: watch::Receiver<Arc<Loads>>,
+    /// Whose certificates are told, where schedulers are dialled over TLS.
+    pub(crate) membership: Option<Arc<Membership>>,
     /// Its name.
     pub(crate) cluster: String,
     pub(crate) stop: CancellationToken,
@@ -47,10 +50,12 @@ impl Pages for Known {
             "/healthz" | "/readyz" => Answer::text(StatusCode::SERVICE_UNAVAILABLE, "not ready"),
             "/metrics" => {
                 let (states, loads) = (Arc::clone(&self.states.borrow()), Arc::clone(&self.loads.borrow()));
+                let mut page = figures::page(ready, &table, &states, &loads);
+                figures::tell_membership(&mut page, self.membership.as_deref());
                 Answer {
                     status: StatusCode::OK,
                     content_type: Page::CONTENT_TYPE,
-                    body: figures::page(ready, &table, &states, &loads).into_text().into(),
+                    body: page.into_text().into(),
                 }
             }
             "/sd" => match serde_json::to_vec(&groups(&table, &self.cluster)) {

@@ -223,6 +223,8 @@ fn every_figure_that_dashboard_and_alerts_name_is_told(host: &Host) -> Result<()
     wanted.iter().for_each(|expression| named(expression, &mut names));
     named(&read("alerts.yml")?, &mut names);
     ensure!(names.len() > 40, "{names:?}");
+    // There are no certificates here: `joining` looks for these.
+    names.retain(|name| !name.starts_with("berth_certificate_"));
 
     let mut told = BTreeSet::new();
     for (_, page) in host.pages()? {
