@@ -69,8 +69,8 @@ pub struct Options {
     #[arg(long, env = "BERTH_LISTEN", default_value = "127.0.0.1:7700", value_name = "ADDRESS")]
     pub listen: SocketAddr,
 
-    /// Address and port on which to serve /metrics, for Prometheus, /healthz and /readyz to whoever can reach it. They are on
-    /// the port of --listen too, /metrics there only where calls need not be signed
+    /// Address and port on which to serve /metrics, for Prometheus, /healthz and /readyz without TLS, to whoever can reach it.
+    /// They are on the port of --listen too, /metrics there as a call that somebody must be allowed to make
     #[arg(long, env = "BERTH_METRICS_LISTEN", value_name = "ADDRESS")]
     pub metrics_listen: Option<SocketAddr>,
 

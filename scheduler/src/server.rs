@@ -4,7 +4,7 @@ mod requests;
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ use berth_proto::v1::berth_server::BerthServer;
 use berth_proto::v1::schedules_server::SchedulesServer;
 use berth_proto::v1::sessions_server::SessionsServer;
 use berth_proto::v1::trust_server::TrustServer;
+use http::request::Parts;
 use http::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -259,8 +260,8 @@ async fn lead(request: Request<Body>, peer: SocketAddr, behind: Behind) -> Resul
     }
     let path = request.uri().path();
     if matches!(path, "/healthz" | "/readyz" | "/metrics") {
-        let (method, path) = (request.method().clone(), path.to_owned());
-        return Ok(look(method, &path, &mouths).await);
+        let (parts, _body) = request.into_parts();
+        return Ok(look(&parts, peer.ip(), &mouths).await);
     }
     if path == "/events" && request.method() == Method::GET {
         return Ok(api::server_sent(mouths.api, peer.ip(), request).await);
@@ -280,11 +281,17 @@ async fn called(request: Request<Body>, peer: SocketAddr, grpc: Router, api: &Ap
     }
 }
 
-/// How this scheduler is, for anybody; what it counts, which names clusters and services, where nobody is asked who calls.
-async fn look(method: Method, path: &str, mouths: &Mouths) -> Response {
-    if path == "/metrics" && mouths.api.asks_who_calls() {
-        let reason = "Calls must be signed here, and this one cannot be: see --metrics-listen.";
-        return pages::Answer::text(StatusCode::FORBIDDEN, reason).into();
+/// How this scheduler is, for anybody; what it counts, which names clusters and services, for who may read it.
+async fn look(parts: &Parts, peer: IpAddr, mouths: &Mouths) -> Response {
+    let path = parts.uri.path();
+    if path == "/metrics"
+        && let Err(fault) = mouths.api.may_read_metrics(peer, parts)
+    {
+        let reason = format!(
+            "{} Show the certificate of an access key, or see --metrics-listen.",
+            fault.message
+        );
+        return pages::Answer::text(StatusCode::FORBIDDEN, &reason).into();
     }
-    pages::answer(&*mouths.vitals, &method, path).await.into()
+    pages::answer(&*mouths.vitals, &parts.method, path).await.into()
 }
