@@ -31,9 +31,7 @@ impl Bundle {
 
     /// Adds text without what looks like a secret in it.
     pub(crate) fn text(&mut self, name: &str, text: &str) {
-        let lines: Vec<String> = text.lines().map(scrub::line).collect();
-        self.files
-            .push((name.to_owned(), (lines.join("\n") + "\n").into_bytes()));
+        self.files.push((name.to_owned(), scrub::text(text).into_bytes()));
     }
 
     /// Adds figures, whose long names are no keys: a daemon tells nothing in them that is secret.

@@ -184,6 +184,30 @@ pub(crate) const DEFINITION: Shape = Members(&[
     ),
 ]);
 
+/// Who signs certificates (DescribeAuthorities).
+pub(crate) const AUTHORITY: Shape = Members(&[("signs", Scalar), ("expiresAt", Scalar), ("members", Scalar)]);
+
+/// Who has joined (ListMembers).
+pub(crate) const MEMBER: Shape = Members(&[
+    ("role", Scalar),
+    ("cluster", Scalar),
+    ("id", Scalar),
+    ("tokenId", Scalar),
+    ("joinedAt", Scalar),
+    ("expiresAt", Scalar),
+]);
+
+/// With what hosts join (ListJoinTokens), which tells ids and no secrets.
+pub(crate) const JOIN_TOKEN: Shape = Members(&[
+    ("tokenId", Scalar),
+    ("role", Scalar),
+    ("cluster", Scalar),
+    ("status", Scalar),
+    ("usesLeft", Scalar),
+    ("createdAt", Scalar),
+    ("expiresAt", Scalar),
+]);
+
 /// What Docker says of itself (`/info`): nothing of proxies, registries and swarms.
 pub(crate) const DOCKER: Shape = Members(&[
     ("ServerVersion", Scalar),
@@ -226,9 +250,10 @@ pub(crate) fn keep(value: &Value, shape: Shape) -> Value {
 }
 
 /// Settings of the agent whose values are told; of the others it is told that they are set.
-const AGENT_SETTINGS: [&str; 24] = [
+const AGENT_SETTINGS: [&str; 25] = [
     "scheduler",
     "cluster",
+    "join-token-file",
     "address",
     "state-dir",
     "reserved-memory",
@@ -254,11 +279,20 @@ const AGENT_SETTINGS: [&str; 24] = [
 ];
 
 /// Variables of the scheduler and the gateway whose values are told.
-const VARIABLES: [&str; 13] = [
+const VARIABLES: [&str; 22] = [
     "BERTH_LISTEN",
     "BERTH_METRICS_LISTEN",
     "BERTH_AUTH",
     "BERTH_ADVERTISE",
+    "BERTH_TLS",
+    "BERTH_TLS_NAME",
+    "BERTH_ALLOW_PLAINTEXT",
+    "BERTH_CA_CERT",
+    "BERTH_CA_KEY",
+    "BERTH_CERTIFICATE_HOURS",
+    "BERTH_JOIN_TOKEN_FILE",
+    "BERTH_SCHEDULER",
+    "BERTH_CLUSTER",
     "BERTH_DATA_DIR",
     "BERTH_REGION",
     "BERTH_STOPPED_TASK_RETENTION",

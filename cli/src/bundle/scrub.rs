@@ -1,4 +1,4 @@
-//! Takes out of a line of text what looks like a secret. The last resort: what is structured has a list of what may be told.
+//! Takes out of text what looks like a secret. The last resort: what is structured has a list of what may be told.
 
 const REMOVED: &str = "(removed)";
 /// Parts of names whose values are secrets, in lower case.
@@ -17,8 +17,41 @@ const NAMES: [&str; 11] = [
 ];
 /// Letters of a word that may be a key: more are longer than any id of ours, which has 32, or a UUID.
 const LONGEST_WORD: usize = 38;
+/// Letters of a word of base64 that may be a key where it has capitals, small letters and digits: those of AWS have 40.
+const KEY: usize = 40;
 /// What the words of digests of images begin with.
 const DIGEST: &str = "sha256:";
+/// What JSON Web Tokens begin with.
+const WEB_TOKEN: &str = "eyJ";
+/// Between which two a private key stands (RFC 7468), and lines that one has at most.
+const BEGIN: &str = "-----BEGIN ";
+const END: &str = "-----END ";
+const KEY_LINES: usize = 120;
+
+/// The text without private keys, and each line without what [`line`] takes out.
+pub(crate) fn text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    // Lines of a private key that may still come.
+    let mut of_key: usize = 0;
+    for line in text.lines() {
+        if of_key > 0 {
+            of_key = if line.contains(END) { 0 } else { of_key - 1 };
+            continue;
+        }
+        match line.split_once(BEGIN) {
+            Some((before, key)) if key.contains("PRIVATE KEY") => {
+                out.push_str(&self::line(before));
+                out.push_str(REMOVED);
+                if !key.contains(END) {
+                    of_key = KEY_LINES;
+                }
+            }
+            _ => out.push_str(&self::line(line)),
+        }
+        out.push('\n');
+    }
+    out
+}
 
 /// The line without values of names that say that they are secret, access keys, passwords in URLs, and words that are as long as
 /// keys and tokens are.
@@ -55,6 +88,9 @@ fn word(word: &str) -> (String, bool) {
     {
         return (format!("{scheme}://{REMOVED}@{place}"), false);
     }
+    if word.trim_start_matches(['"', '\'', '=']).starts_with(WEB_TOKEN) && word.len() > LONGEST_WORD {
+        return (REMOVED.to_owned(), false);
+    }
     if let Some(at) = word.find(['=', ':']) {
         let (name, value) = (&word[..at], &word[at + 1..]);
         let lower = name.to_ascii_lowercase();
@@ -66,9 +102,29 @@ fn word(word: &str) -> (String, bool) {
             };
         }
     }
-    let parts = word.split_inclusive(|letter: char| !is_of_key(letter));
     let mut kept = String::with_capacity(word.len());
-    for part in parts {
+    for part in word.split_inclusive(|letter: char| !is_of_key(letter) && letter != '/') {
+        let core = part.trim_end_matches(|letter: char| !is_of_key(letter));
+        if is_base64_key(core) {
+            kept.push_str(REMOVED);
+            kept.push_str(&part[core.len()..]);
+        } else {
+            keep_parts(part, &mut kept);
+        }
+    }
+    (kept, false)
+}
+
+/// Whether the letters are those of a secret in base64 and not those of a path.
+fn is_base64_key(letters: &str) -> bool {
+    let any = |is: fn(&u8) -> bool| letters.bytes().any(|letter| is(&letter));
+    let mixed = any(u8::is_ascii_uppercase) && any(u8::is_ascii_lowercase) && any(u8::is_ascii_digit);
+    letters.len() >= KEY && mixed && !letters.starts_with('/')
+}
+
+/// The word without those of its parts that are as long as keys are.
+fn keep_parts(word: &str, kept: &mut String) {
+    for part in word.split_inclusive(|letter: char| !is_of_key(letter)) {
         let core = part.trim_end_matches(|letter: char| !is_of_key(letter));
         let is_key = core.len() == 20 && (core.starts_with("AKIA") || core.starts_with("ASIA"));
         let is_long = core.len() > LONGEST_WORD && !kept.ends_with(DIGEST);
@@ -79,7 +135,6 @@ fn word(word: &str) -> (String, bool) {
             kept.push_str(part);
         }
     }
-    (kept, false)
 }
 
 /// Letters of base64, of hexadecimal digits and of tokens; not those that part the words of paths and ARNs.
@@ -108,9 +163,36 @@ mod tests {
                 "master (removed)",
             ),
             ("wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEYABCD leaked", "(removed) leaked"),
+            (
+                "signed with wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+                "signed with (removed)",
+            ),
+            ("key=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY;", "key=(removed);"),
+            (
+                "got eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dBjftJeZ4CVP",
+                "got (removed)",
+            ),
+            (
+                "token berth1.0123456789abcdef.00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff.00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+                "token berth1.0123456789abcdef.(removed).(removed)",
+            ),
         ] {
             assert_eq!(line(text), expected);
         }
+    }
+
+    #[test]
+    fn a_private_key_is_removed_with_all_its_lines_and_a_certificate_is_not() {
+        let log = "at 1 agent: read -----BEGIN PRIVATE KEY-----\nat 1 agent: MIGH/AgEA\nat 1 agent: -----END PRIVATE KEY-----\n\
+                   then {\"key\":\"-----BEGIN EC PRIVATE KEY-----\\nMIGH/AgEA\\n-----END EC PRIVATE KEY-----\"}\n\
+                   -----BEGIN CERTIFICATE-----\nMIIB\n";
+        assert_eq!(
+            text(log),
+            "at 1 agent: read (removed)\nthen {\"key\":\"(removed)\n-----BEGIN CERTIFICATE-----\nMIIB\n"
+        );
+        // One that is cut off does not hide all that comes.
+        let cut = format!("-----BEGIN PRIVATE KEY-----\n{}well\n", "MIGH/AgEA\n".repeat(KEY_LINES));
+        assert_eq!(text(&cut), "(removed)\nwell\n");
     }
 
     #[test]
@@ -120,6 +202,8 @@ mod tests {
             "image sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff pulled",
             "2026-11-22T06:30:00.123Z INFO agent connected instance=0a1b2c3d cluster=prod",
             "http://127.0.0.1:7700/readyz  is   not ready; try again",
+            "/var/lib/Berth1/journal/segments/of/the/last/day/0001.redb grew",
+            "pulled registry.example.com/team/service/web:1.2.3",
             "",
         ] {
             assert_eq!(line(text), text);

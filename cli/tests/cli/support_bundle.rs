@@ -1,6 +1,7 @@
 //! `berth support-bundle`: what is planted everywhere is nowhere in it.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use berth_proto::ecs::v1::{
@@ -12,6 +13,10 @@ use crate::fake::{Fake, instance, service, task};
 
 const PLANTED: &str = "planted-hunter2";
 const KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYPLANTEDKEY";
+const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
+/// The secret of a join token, and a line of a private key.
+const TOKEN: &str = "5ec2e700112233445566778899aabbccddeeff00112233445566778899aabbcc";
+const PRIVATE: &str = "MIGHAgEAMBMGByqGSM49/AgEGCCqGSM49AwEHBG0waw/planted";
 
 fn planted(name: &str) -> KeyValuePair {
     KeyValuePair {
@@ -81,11 +86,31 @@ fn a_bundle_has_what_helps_and_nothing_that_was_planted() -> anyhow::Result<()> 
         &docker_config,
         format!("{{\"auths\":{{\"r\":{{\"auth\":\"{PLANTED}\"}}}}}}"),
     )?;
+    let journalctl = place.path().join("journalctl");
+    std::fs::write(
+        &journalctl,
+        format!(
+            "#!/bin/sh\ncat <<'END'\n\
+             agent started task=4a1b\n\
+             read join token berth1.0123456789abcdef.{TOKEN}.{TOKEN}\n\
+             DATABASE_PASSWORD={PLANTED} was in its environment\n\
+             called with {ACCESS_KEY} and {KEY}\n\
+             -----BEGIN PRIVATE KEY-----\n{PRIVATE}\n-----END PRIVATE KEY-----\n\
+             fetched https://user:{PLANTED}@registry.example.com/v2/\nEND\n"
+        ),
+    )?;
+    std::fs::set_permissions(&journalctl, Permissions::from_mode(0o755))?;
+    let path = format!(
+        "{}:{}",
+        place.path().display(),
+        std::env::var("PATH").unwrap_or_default()
+    );
     let run = command(&fake.url, &["support-bundle", &file.to_string_lossy()])
+        .env("PATH", path)
         .env("DOCKER_CONFIG", place.path())
         .env("BERTH_REGISTRY_AUTH_DATA", PLANTED)
         .env("BERTH_CREDENTIALS_COMMAND", PLANTED)
-        .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
+        .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
         .env("AWS_SECRET_ACCESS_KEY", KEY)
         .output()?;
     assert!(run.status.success(), "{run:?}");
@@ -95,7 +120,7 @@ fn a_bundle_has_what_helps_and_nothing_that_was_planted() -> anyhow::Result<()> 
         .stdin(File::open(&file)?)
         .output()?;
     let text = String::from_utf8(untarred.stdout)?;
-    for secret in [PLANTED, KEY, "AKIAIOSFODNN7EXAMPLE"] {
+    for secret in [PLANTED, KEY, ACCESS_KEY, TOKEN, PRIVATE] {
         assert!(!text.contains(secret), "{secret} is in it:\n{text}");
     }
     for expected in [
@@ -105,11 +130,13 @@ fn a_bundle_has_what_helps_and_nothing_that_was_planted() -> anyhow::Result<()> 
         "splunk",
         "\"serviceName\": \"web\"",
         "Docker",
+        "agent started task=4a1b",
+        "read join token berth1.0123456789abcdef.(removed)",
+        "registry.example.com",
     ] {
         assert!(text.contains(expected), "{expected} is not in it:\n{text}");
     }
     // It is for its owner alone, and nothing is written over.
-    use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(std::fs::metadata(&file)?.permissions().mode() & 0o777, 0o600);
     let again = command(&fake.url, &["support-bundle", &file.to_string_lossy()]).output()?;
     assert_eq!(again.status.code(), Some(1), "{again:?}");
