@@ -1,10 +1,11 @@
 //! What is wrong with a host or a cluster, and what to do about it.
 //!
-//! [`gather`] looks, and judges nothing; [`host`] and [`cluster`] judge what was seen, and look at nothing.
+//! [`gather`] looks, and judges nothing; [`host`], [`cluster`] and [`trust`] judge what was seen, and look at nothing.
 
 pub(crate) mod cluster;
 pub(crate) mod gather;
 pub(crate) mod host;
+pub(crate) mod trust;
 
 use serde::Serialize;
 
@@ -53,6 +54,23 @@ impl Finding {
             finding,
             advice: advice.to_owned(),
         }
+    }
+}
+
+/// Things of one kind that are named; of more it is said how many there are.
+const NAMED: usize = 5;
+
+/// The first names, and how many more there are.
+fn listed(names: &[String]) -> String {
+    let named = names
+        .iter()
+        .take(NAMED)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => named,
+        more => format!("{named} and {more} more"),
     }
 }
 

@@ -16,9 +16,9 @@ use crate::Ending;
 use crate::api::Api;
 use crate::args::GlobalArgs;
 use crate::bundle::Bundle;
-use crate::bundle::keep::{self, DEFINITION, DOCKER, INSTANCE, SERVICE, Shape, TASK};
+use crate::bundle::keep::{self, AUTHORITY, DEFINITION, DOCKER, INSTANCE, JOIN_TOKEN, MEMBER, SERVICE, Shape, TASK};
 use crate::dev::find_program;
-use crate::doctor::gather::{self, Place, get, run_program};
+use crate::doctor::gather::{self, Place, Scheduler, get, run_program};
 use crate::doctor::{Report, cluster, host};
 use crate::output::Output;
 
@@ -106,6 +106,26 @@ async fn add_cluster(bundle: &mut Bundle, global: &GlobalArgs) -> anyhow::Result
         definitions.extend(answer.task_definition);
     }
     bundle.json("cluster/task-definitions.json", &kept(&definitions, DEFINITION)?);
+    if global.scheduler.starts_with("https://") {
+        add_trust(bundle, &api).await?;
+    }
+    Ok(())
+}
+
+/// Who vouches for whom, and with what hosts join: of tokens their ids.
+async fn add_trust(bundle: &mut Bundle, api: &Api) -> anyhow::Result<()> {
+    match api.authorities().await {
+        Ok(told) => bundle.json("trust/authorities.json", &kept(&told.authorities, AUTHORITY)?),
+        Err(error) => bundle.missing("trust/authorities.json", &error.to_string()),
+    }
+    match api.all_members().await {
+        Ok(told) => bundle.json("trust/members.json", &kept(&told.members, MEMBER)?),
+        Err(error) => bundle.missing("trust/members.json", &error.to_string()),
+    }
+    match api.all_join_tokens().await {
+        Ok(told) => bundle.json("trust/join-tokens.json", &kept(&told.join_tokens, JOIN_TOKEN)?),
+        Err(error) => bundle.missing("trust/join-tokens.json", &error.to_string()),
+    }
     Ok(())
 }
 
@@ -116,12 +136,16 @@ fn kept(shapes: &impl serde::Serialize, shape: Shape) -> anyhow::Result<Value> {
 
 /// Figures of the daemons, and what Docker says of itself.
 async fn add_pages(bundle: &mut Bundle, global: &GlobalArgs, places: &PlacesArgs) {
-    let scheduler = global.scheduler.trim_start_matches("http://");
-    for (name, address) in [
-        ("metrics/scheduler.txt", scheduler),
-        ("metrics/agent.txt", &places.agent),
-    ] {
-        match get(Place::Address(address), "/metrics").await {
+    let scheduler = Scheduler::of(global);
+    if let Err(error) = &scheduler {
+        bundle.missing("metrics/scheduler.txt", &error.to_string());
+    }
+    let scheduler = scheduler
+        .iter()
+        .map(|it| ("metrics/scheduler.txt", Place::Scheduler(it)));
+    let agent = ("metrics/agent.txt", Place::Address(&places.agent));
+    for (name, place) in scheduler.chain([agent]) {
+        match get(place, "/metrics").await {
             Ok(answer) if answer.status == 200 => bundle.figures(name, &answer.text()),
             Ok(answer) => bundle.missing(name, &format!("status {}: {}", answer.status, answer.text().trim())),
             Err(error) => bundle.missing(name, &format!("{error:#}")),

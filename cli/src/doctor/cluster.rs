@@ -1,9 +1,16 @@
 //! What is wrong with a cluster. Pure.
 
-use berth_proto::ecs::v1::{ContainerInstance, Service, Task};
-use berth_proto::v1::ClusterUsage;
+#[cfg(test)]
+mod tests;
 
-use super::Finding;
+use berth_model::time::Timestamp;
+use berth_proto::ecs::v1::{ContainerInstance, Service, Task};
+use berth_proto::v1::{Authority, ClusterUsage, Member};
+use berth_trust::Life;
+
+use super::gather::Shown;
+use super::trust::{Unreached, Whose, advice_on, judge_life, judge_members, judge_name};
+use super::{Finding, listed};
 
 /// How long a task may be on its way to RUNNING: pulls of large images take as long.
 const STUCK_SECONDS: f64 = 600.0;
@@ -11,8 +18,6 @@ const STUCK_SECONDS: f64 = 600.0;
 const SKEW_SECONDS: f64 = 30.0;
 /// Reservation, in percent, from which the loss of a host may find no room.
 const FULL: f64 = 90.0;
-/// Things of one kind that are named; of more it is said how many there are.
-const NAMED: usize = 5;
 
 /// What was seen of a cluster. What could not be seen is an error with its reason.
 #[derive(Debug)]
@@ -20,7 +25,11 @@ pub(crate) struct ClusterFacts {
     /// The scheduler's URL.
     pub(crate) scheduler: String,
     /// Its answer to `/readyz`: the status and the text.
-    pub(crate) ready: Result<(u16, String), String>,
+    pub(crate) ready: Result<(u16, String), Unreached>,
+    /// The certificate that it has shown.
+    pub(crate) shown: Option<Shown>,
+    /// When the certificate is good that is shown to it.
+    pub(crate) own: Option<Life>,
     /// By how many seconds the scheduler's clock is ahead of this machine's; none where it does not say.
     pub(crate) skew_seconds: Option<f64>,
     /// What it says of the cluster; none where it was not reached.
@@ -38,12 +47,21 @@ pub(crate) struct Contents {
     /// Those that are meant to run.
     pub(crate) tasks: Vec<Task>,
     pub(crate) usage: Option<ClusterUsage>,
+    /// Who vouches for schedulers and members, and who has joined; nothing where that is not told.
+    pub(crate) authorities: Vec<Authority>,
+    pub(crate) members: Vec<Member>,
 }
 
 /// Judges a cluster.
 pub(crate) fn judge(facts: &ClusterFacts) -> Vec<Finding> {
+    let now = Timestamp::from_epoch_seconds(facts.now);
     let mut findings = vec![judge_scheduler(facts)];
     findings.extend(facts.skew_seconds.map(judge_clock));
+    findings.extend(facts.own.map(|life| judge_life(Whose::Operators, life, now)));
+    if let Some(shown) = &facts.shown {
+        findings.push(judge_life(Whose::Schedulers, shown.life, now));
+        findings.extend(judge_name(shown.unnamed_host.as_deref()));
+    }
     match &facts.cluster {
         None => {}
         Some(Err(reason)) => findings.push(Finding::problem(
@@ -52,6 +70,12 @@ pub(crate) fn judge(facts: &ClusterFacts) -> Vec<Finding> {
             "Name the cluster with --cluster; `berth clusters list` shows those that there are.",
         )),
         Some(Ok(cluster)) => {
+            findings.extend(judge_members(
+                &cluster.name,
+                &cluster.authorities,
+                &cluster.members,
+                now,
+            ));
             findings.extend(judge_instances(cluster));
             findings.extend(judge_services(cluster));
             findings.extend(judge_tasks(cluster, facts.now));
@@ -68,12 +92,28 @@ fn judge_scheduler(facts: &ClusterFacts) -> Finding {
             "scheduler",
             format!("The scheduler at {url} is ready, and reaches its journal."),
         ),
+        Ok((400, reason)) => Finding::problem(
+            "scheduler",
+            format!("The scheduler at {url} does not take the request: {}", reason.trim()),
+            "Where its port speaks TLS the URL begins with https://; docs/trust.md says what --ca names then.",
+        ),
         Ok((_, reason)) => Finding::problem(
             "scheduler",
             format!("The scheduler at {url} is not ready: {}", reason.trim()),
             "Look at the disk of its data directory, or at etcd; its log is in `journalctl -u berth-scheduler`.",
         ),
-        Err(reason) => Finding::problem(
+        Err(Unreached::Unasked(reason)) => Finding::problem(
+            "scheduler",
+            format!("The scheduler at {url} cannot be asked: {reason}"),
+            "docs/trust.md says where the files are from that --ca, --certificate and --certificate-key name, docs/authentication.md \
+             where access keys are.",
+        ),
+        Err(Unreached::Distrusted(distrust, reason)) => Finding::problem(
+            "scheduler",
+            format!("The scheduler at {url} and this machine do not believe each other: {reason}"),
+            advice_on(*distrust),
+        ),
+        Err(Unreached::Silent(reason)) => Finding::problem(
             "scheduler",
             format!("The scheduler at {url} does not answer: {reason}"),
             "Start it (`systemctl start berth-scheduler`), or name another with --scheduler. What runs goes on meanwhile.",
@@ -100,7 +140,8 @@ fn judge_instances(cluster: &Contents) -> Vec<Finding> {
         return vec![Finding::warning(
             "instances",
             format!("Cluster {name} has no container instance."),
-            "Start an agent on a host with --cluster set to it.",
+            "Start an agent on a host with --cluster set to it; where the scheduler speaks TLS it needs a join token: `berth tokens \
+             create`.",
         )];
     }
     let away: Vec<String> = ids(cluster.instances.iter().filter(|instance| !instance.agent_connected()));
@@ -258,195 +299,4 @@ fn ids<'i>(instances: impl Iterator<Item = &'i ContainerInstance>) -> Vec<String
 /// What stands behind the last slash of an ARN.
 fn short(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
-}
-
-fn listed(names: &[String]) -> String {
-    let more = names.len().saturating_sub(NAMED);
-    let named = names
-        .iter()
-        .take(NAMED)
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(", ");
-    match more {
-        0 => named,
-        more => format!("{named} and {more} more"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use berth_proto::ecs::v1::{
-        Attribute, ContainerInstanceHealthStatus, Deployment, InstanceHealthCheckResult, ServiceEvent,
-    };
-    use berth_proto::v1::Percent;
-
-    use super::super::Verdict;
-    use super::*;
-
-    const NOW: f64 = 1_800_000_000.0;
-
-    fn instance(id: &str, connected: bool) -> ContainerInstance {
-        ContainerInstance {
-            container_instance_arn: Some(format!(
-                "arn:aws:ecs:us-east-1:000000000000:container-instance/prod/{id}"
-            )),
-            agent_connected: Some(connected),
-            ..ContainerInstance::default()
-        }
-    }
-
-    fn service(running: i32, state: &str) -> Service {
-        Service {
-            service_name: Some("web".to_owned()),
-            status: Some("ACTIVE".to_owned()),
-            desired_count: Some(3),
-            running_count: Some(running),
-            deployments: vec![Deployment {
-                status: Some("PRIMARY".to_owned()),
-                rollout_state: Some(state.to_owned()),
-                rollout_state_reason: Some("tasks failed to start.".to_owned()),
-                ..Deployment::default()
-            }],
-            events: vec![ServiceEvent {
-                message: Some("(service web) was unable to place a task.".to_owned()),
-                ..ServiceEvent::default()
-            }],
-            ..Service::default()
-        }
-    }
-
-    fn task(status: &str, age: f64) -> Task {
-        Task {
-            task_arn: Some("arn:aws:ecs:us-east-1:000000000000:task/prod/4a1".to_owned()),
-            last_status: Some(status.to_owned()),
-            created_at: Some(NOW - age),
-            ..Task::default()
-        }
-    }
-
-    fn well() -> ClusterFacts {
-        ClusterFacts {
-            scheduler: "http://s:7700".to_owned(),
-            ready: Ok((200, "ok\n".to_owned())),
-            skew_seconds: Some(1.0),
-            cluster: Some(Ok(Contents {
-                name: "prod".to_owned(),
-                instances: vec![instance("1", true)],
-                services: vec![service(3, "COMPLETED")],
-                tasks: vec![task("RUNNING", 9999.0), task("PENDING", 60.0)],
-                usage: Some(ClusterUsage {
-                    reservation: Some(Percent {
-                        cpu: Some(40.0),
-                        memory: Some(89.4),
-                    }),
-                    ..ClusterUsage::default()
-                }),
-            })),
-            now: NOW,
-        }
-    }
-
-    /// What is not as it should be, when this is done to a cluster that is well.
-    fn wrong(change: impl FnOnce(&mut ClusterFacts)) -> Vec<(Verdict, String)> {
-        let mut facts = well();
-        change(&mut facts);
-        let findings = judge(&facts)
-            .into_iter()
-            .filter(|finding| finding.verdict != Verdict::Ok);
-        findings.map(|finding| (finding.verdict, finding.finding)).collect()
-    }
-
-    fn contents(facts: &mut ClusterFacts) -> &mut Contents {
-        facts.cluster.as_mut().unwrap().as_mut().unwrap()
-    }
-
-    #[test]
-    fn a_cluster_that_is_well_has_nothing_wrong() {
-        assert_eq!(wrong(|_| {}), []);
-    }
-
-    #[test]
-    fn what_does_not_work_is_a_problem() {
-        for (finding, change) in [
-            (
-                "The scheduler at http://s:7700 does not answer: connection refused",
-                (|facts| facts.ready = Err("connection refused".to_owned())) as fn(&mut ClusterFacts),
-            ),
-            ("The scheduler at http://s:7700 is not ready: no journal", |facts| {
-                facts.ready = Ok((503, "no journal\n".to_owned()))
-            }),
-            ("The scheduler's clock is -31 s ahead of this machine's.", |facts| {
-                facts.skew_seconds = Some(-31.0);
-            }),
-            ("Cluster not found.", |facts| {
-                facts.cluster = Some(Err("Cluster not found.".to_owned()));
-            }),
-            (
-                "Instances of cluster prod are disconnected: 2, 3, 4, 5, 6 and 1 more.",
-                |facts| {
-                    let more = ["2", "3", "4", "5", "6", "7"].map(|id| instance(id, false));
-                    contents(facts).instances.extend(more);
-                },
-            ),
-            ("DISK of instance 1 is impaired: 97 % full", |facts| {
-                contents(facts).instances[0].health_status = Some(ContainerInstanceHealthStatus {
-                    details: vec![InstanceHealthCheckResult {
-                        r#type: Some("DISK".to_owned()),
-                        status: Some("IMPAIRED".to_owned()),
-                        status_reason: Some("97 % full".to_owned()),
-                        ..InstanceHealthCheckResult::default()
-                    }],
-                    ..ContainerInstanceHealthStatus::default()
-                });
-            }),
-            (
-                "Service web runs 1 of 3 tasks. Its newest event: (service web) was unable to place a task.",
-                |facts| contents(facts).services = vec![service(1, "COMPLETED")],
-            ),
-            (
-                "The newest deployment of service web has failed: tasks failed to start.",
-                |facts| contents(facts).services = vec![service(3, "FAILED")],
-            ),
-            ("Tasks have been on their way for more than 10 minutes: 4a1.", |facts| {
-                contents(facts).tasks = vec![task("PENDING", 601.0)];
-            }),
-        ] {
-            assert_eq!(wrong(change), [(Verdict::Problem, finding.to_owned())]);
-        }
-    }
-
-    #[test]
-    fn what_may_become_a_problem_is_a_warning() {
-        for (finding, change) in [
-            (
-                "Tasks reserve 90 % of the CPU of cluster prod.",
-                (|facts| {
-                    let usage = contents(facts).usage.as_mut().unwrap();
-                    usage.reservation.as_mut().unwrap().cpu = Some(90.0);
-                }) as fn(&mut ClusterFacts),
-            ),
-            ("Cluster prod has no container instance.", |facts| {
-                contents(facts).instances.clear()
-            }),
-            (
-                "Tasks that wait for room: 1. The first: no instance has 4 GPUs",
-                |facts| {
-                    let mut waits = task("PROVISIONING", 9999.0);
-                    waits.attributes.push(Attribute {
-                        name: Some("berth.queue-reason".to_owned()),
-                        value: Some("no instance has 4 GPUs".to_owned()),
-                        ..Attribute::default()
-                    });
-                    contents(facts).tasks = vec![waits];
-                },
-            ),
-            (
-                "Service web runs 1 of 3 tasks. Its newest event: (service web) was unable to place a task.",
-                |facts| contents(facts).services = vec![service(1, "IN_PROGRESS")],
-            ),
-        ] {
-            assert_eq!(wrong(change), [(Verdict::Warning, finding.to_owned())]);
-        }
-    }
 }

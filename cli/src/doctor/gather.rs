@@ -8,13 +8,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use berth_proto::v1::DescribeUsageRequest;
+use berth_tls::distrust;
 use serde_json::Value;
 
 use super::cluster::{ClusterFacts, Contents};
 use super::host::{DockerFacts, HostFacts};
+use super::trust::{Unreached, lives};
 use crate::api::{Api, CallError};
 use crate::args::GlobalArgs;
-pub(crate) use http::{Place, get};
+use crate::tls;
+pub(crate) use http::{Place, Scheduler, Shown, get};
 pub(crate) use system::run as run_program;
 
 /// For one look at anything.
@@ -29,6 +32,12 @@ pub(crate) struct HostPlaces {
     pub(crate) docker: std::path::PathBuf,
     /// `HOST:PORT` of the agent's figures and health.
     pub(crate) agent: String,
+}
+
+/// By this machine's clock, in seconds since the epoch.
+fn now() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs_f64()
 }
 
 /// Looks at this host.
@@ -46,6 +55,10 @@ pub(crate) async fn host(places: &HostPlaces) -> HostFacts {
     };
     let directories = root.iter().map(String::as_str).chain([AGENT_STATE]);
     HostFacts {
+        agent_certificates: page("/metrics")
+            .await
+            .map_or_else(|_| Vec::new(), |(_, figures)| lives(&figures)),
+        now: now(),
         docker,
         agent_health: page("/healthz").await,
         agent_ready: page("/readyz").await,
@@ -87,13 +100,15 @@ async fn docker(socket: Place<'_>) -> anyhow::Result<(DockerFacts, Option<String
 
 /// Looks at the scheduler, and at the cluster by it.
 pub(crate) async fn cluster(global: &GlobalArgs) -> ClusterFacts {
-    let address = global.scheduler.trim_start_matches("http://").to_owned();
-    let answer = get(Place::Address(&address), "/readyz").await;
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs_f64();
-    let reached = answer.is_ok();
+    let answer = match Scheduler::of(global) {
+        Ok(scheduler) => get(Place::Scheduler(&scheduler), "/readyz")
+            .await
+            .map_err(|error| unreached(&error)),
+        Err(error) => Err(Unreached::Unasked(error.to_string())),
+    };
+    let now = now();
+    // Who speaks TLS answers 400 to what does not, and nothing more is to be had.
+    let reached = answer.as_ref().is_ok_and(|answer| answer.status != 400);
     let skew_seconds = answer.as_ref().ok().and_then(|answer| Some(answer.date()? - now));
     let cluster = match reached {
         true => Some(contents(global).await.map_err(|error| error.to_string())),
@@ -101,12 +116,20 @@ pub(crate) async fn cluster(global: &GlobalArgs) -> ClusterFacts {
     };
     ClusterFacts {
         scheduler: global.scheduler.clone(),
-        ready: answer
-            .map(|answer| (answer.status, answer.text()))
-            .map_err(|error| format!("{error:#}")),
+        shown: answer.as_ref().ok().and_then(|answer| answer.shown.clone()),
+        ready: answer.map(|answer| (answer.status, answer.text())),
+        own: tls::own(global).map(|own| own.life),
         skew_seconds,
         cluster,
         now,
+    }
+}
+
+fn unreached(error: &anyhow::Error) -> Unreached {
+    let reason = format!("{error:#}");
+    match distrust(error.as_ref()) {
+        Some(distrust) => Unreached::Distrusted(distrust, reason),
+        None => Unreached::Silent(reason),
     }
 }
 
@@ -117,7 +140,15 @@ pub(crate) async fn contents(global: &GlobalArgs) -> Result<Contents, CallError>
     let services = api.all_services().await?;
     let tasks = api.describe_tasks(&api.list_tasks(None, "RUNNING").await?).await?;
     let usage = api.usage(DescribeUsageRequest::default()).await?;
+    // Whoever may see the rest need not see these; a scheduler without TLS has none.
+    let trusts = global.scheduler.starts_with("https://");
+    let (authorities, members) = match trusts {
+        true => (api.authorities().await.ok(), api.all_members().await.ok()),
+        false => (None, None),
+    };
     Ok(Contents {
+        authorities: authorities.map(|told| told.authorities).unwrap_or_default(),
+        members: members.map(|told| told.members).unwrap_or_default(),
         name: api.cluster().unwrap_or("default").to_owned(),
         instances: instances.container_instances,
         services: services.services,

@@ -1,6 +1,10 @@
 //! What is wrong with a host. Pure.
 
+use berth_model::time::Timestamp;
+use berth_trust::Life;
+
 use super::Finding;
+use super::trust::{Whose, advice_on_refusal, judge_life};
 
 /// The oldest version of Docker's API that has all that tasks need: that of Docker 20.10.
 const OLDEST_API: (u32, u32) = (1, 41);
@@ -18,6 +22,8 @@ pub(crate) struct HostFacts {
     /// Answers of the agent to `/healthz` and `/readyz`: the status and the text.
     pub(crate) agent_health: Result<(u16, String), String>,
     pub(crate) agent_ready: Result<(u16, String), String>,
+    /// The certificates that it tells of.
+    pub(crate) agent_certificates: Vec<(Whose, Life)>,
     /// What `berth-agent --check-config` said; none where there is no such program.
     pub(crate) agent_config: Option<Result<(), String>>,
     /// Directories with how full their disks are, in percent.
@@ -26,6 +32,8 @@ pub(crate) struct HostFacts {
     pub(crate) clock_synchronized: Option<bool>,
     /// Units of Berth's that are installed.
     pub(crate) units: Vec<UnitFacts>,
+    /// Seconds since the epoch.
+    pub(crate) now: f64,
 }
 
 /// What Docker says of itself.
@@ -66,6 +74,9 @@ pub(crate) fn judge(facts: &HostFacts) -> Vec<Finding> {
     };
     findings.push(judge_config(facts.agent_config.as_ref()));
     findings.extend(judge_agent(facts));
+    let now = Timestamp::from_epoch_seconds(facts.now);
+    let certificates = facts.agent_certificates.iter();
+    findings.extend(certificates.map(|(whose, life)| judge_life(*whose, *life, now)));
     findings.extend(
         facts
             .disks
@@ -154,7 +165,7 @@ fn judge_agent(facts: &HostFacts) -> Vec<Finding> {
         (Ok((200, _)), Ok((_, reason))) => vec![Finding::problem(
             "agent",
             format!("The agent lives and cannot work: {}", reason.trim()),
-            "`journalctl -u berth-agent` says whom it cannot reach, or who refuses it.",
+            advice_on_refusal(reason),
         )],
         (Ok((_, reason)), Ok(_)) => vec![Finding::problem(
             "agent",
@@ -218,6 +229,17 @@ mod tests {
     use super::super::Verdict;
     use super::*;
 
+    const NOW: f64 = 1_800_000_000.0;
+
+    /// From now on.
+    fn hours(from: i64, to: i64) -> Life {
+        let at = |hours: i64| Timestamp::from_epoch_seconds(NOW + hours as f64 * 3600.0);
+        Life {
+            begin: at(from),
+            end: at(to),
+        }
+    }
+
     fn well() -> HostFacts {
         HostFacts {
             docker: Ok(DockerFacts {
@@ -231,6 +253,8 @@ mod tests {
             }),
             agent_health: Ok((200, "ok\n".to_owned())),
             agent_ready: Ok((200, "ok\n".to_owned())),
+            agent_certificates: vec![(Whose::Agents, hours(-1, 23))],
+            now: NOW,
             agent_config: Some(Ok(())),
             disks: vec![("/var/lib/docker".to_owned(), 40)],
             clock_synchronized: Some(true),
@@ -291,6 +315,18 @@ mod tests {
                     facts.agent_health = Ok((503, "The driver has done nothing for 31 seconds.\n".to_owned()));
                 },
             ),
+            (
+                "The agent lives and cannot work: There is no stream to a scheduler: the scheduler gives no certificate: Join token \
+                 0123456789abcdef was revoked.",
+                |facts| {
+                    let said = "There is no stream to a scheduler: the scheduler gives no certificate: Join token 0123456789abcdef was \
+                                revoked.\n";
+                    facts.agent_ready = Ok((503, said.to_owned()));
+                },
+            ),
+            ("The agent's certificate ended at 2027-01-15T08:00:00.000Z.", |facts| {
+                facts.agent_certificates[0].1 = hours(-24, 0);
+            }),
             ("The disk of /var/lib/docker is 90 % full.", |facts| {
                 facts.disks[0].1 = 90
             }),
