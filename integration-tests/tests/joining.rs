@@ -95,7 +95,7 @@ impl<'b> Place<'b> {
             cluster: CLUSTER.to_owned(),
             settings: Settings {
                 attributes: vec![("host".to_owned(), host.to_owned())],
-                ..Settings::with_arguments(&[&["--join-token-file", &file], arguments].concat())
+                ..Settings::with_arguments(&[&["--join-token-file", file.as_str()][..], arguments].concat())
             },
         })
     }

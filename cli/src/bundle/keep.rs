@@ -250,7 +250,7 @@ pub(crate) fn keep(value: &Value, shape: Shape) -> Value {
 }
 
 /// Settings of the agent whose values are told; of the others it is told that they are set.
-const AGENT_SETTINGS: [&str; 25] = [
+const AGENT_SETTINGS: [&str; 30] = [
     "scheduler",
     "cluster",
     "join-token-file",
@@ -263,6 +263,11 @@ const AGENT_SETTINGS: [&str; 25] = [
     "task-cpu-mem-limit",
     "cgroup-root",
     "task-cgroup",
+    "disable-privileged",
+    "allow-host-namespace",
+    "allow-host-path",
+    "allow-device",
+    "allow-capability",
     "docker",
     "parallel-starts",
     "parallel-pulls",
