@@ -257,7 +257,7 @@ async fn serve<J: Journal>(
         let listener = TcpListener::bind(address)
             .await
             .with_context(|| format!("cannot listen on --metrics-listen {address}"))?;
-        tracing::info!(%address, "serving /metrics, /healthz and /readyz");
+        tracing::info!(address = %listener.local_addr()?, "serving /metrics, /healthz and /readyz");
         tokio::spawn(pages::serve(listener, Arc::clone(&vitals)));
     }
     let links = Links {
