@@ -37,8 +37,11 @@ pub(crate) struct Conditions {
 }
 
 impl Part {
+    /// All of them.
+    pub(crate) const ALL: [Self; 2] = [Self::ContainerRuntime, Self::Disk];
+
     /// As ECS names it where it does (ECS API, InstanceHealthCheckResult).
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::ContainerRuntime => "CONTAINER_RUNTIME",
             Self::Disk => "DISK",
@@ -62,6 +65,13 @@ impl Conditions {
     /// The part is impaired, for the reason. Told again only when the reason is another.
     pub(crate) fn impaired(&self, part: Part, reason: &str, now: Timestamp) {
         self.set(part, Some(reason.chars().take(LONGEST_REASON).collect()), now);
+    }
+
+    /// Whether the part is as it should be, or why it is not; none where that is not known yet.
+    pub(crate) fn of(&self, part: Part) -> Option<Result<(), String>> {
+        let parts = self.parts.borrow();
+        let reason = &parts.get(&part)?.reason;
+        Some(reason.clone().map_or(Ok(()), Err))
     }
 
     /// Tells whenever a condition changes.

@@ -4,6 +4,7 @@
 //! container takes to stop: the stop signal and SIGKILL are calls of their own. Called by `perform`, and for its
 //! events and lists by `watch`.
 
+mod calls;
 mod convert;
 mod exec;
 mod failure;
@@ -38,8 +39,10 @@ use futures_util::{Stream, StreamExt};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::prepare::Prepared;
+use calls::Timed;
+pub(crate) use calls::{Call, Calls};
 pub(crate) use exec::{ExecInput, ExecOutput};
-use failure::{found, from_bollard, within};
+use failure::{found, from_bollard};
 pub(crate) use images::{Fault, ListedImage, Login, PullError};
 pub(crate) use log::LogWish;
 use turns::Turns;
@@ -81,6 +84,7 @@ pub(crate) struct Docker {
     socket: Arc<str>,
     instance: InstanceId,
     limits: Arc<Limits>,
+    calls: Arc<Calls>,
     /// Of the network of tasks with an address of their own; Docker's choice where absent.
     task_subnet: Option<(Ipv4Addr, u8)>,
 }
@@ -155,6 +159,7 @@ impl Docker {
         instance: InstanceId,
         bounds: Bounds,
         task_subnet: Option<(Ipv4Addr, u8)>,
+        calls: Arc<Calls>,
     ) -> Result<Self, Failure> {
         let client = bollard::Docker::connect_with_unix(socket, CLIENT_TIMEOUT_SECONDS, bollard::API_DEFAULT_VERSION)
             .map_err(from_bollard)?;
@@ -171,18 +176,27 @@ impl Docker {
                 networks: Semaphore::new(1),
                 logs: Semaphore::new(LOGS),
             }),
+            calls,
             task_subnet,
         })
     }
 
+    /// The call begins, for who makes it elsewhere.
+    pub(crate) fn timed(&self, call: Call) -> Timed<'_> {
+        self.calls.begin(call)
+    }
+
     /// A sign of life.
     pub(crate) async fn ping(&self) -> Result<(), Failure> {
-        within("answer a ping", PING, self.client.ping()).await.map(|_| ())
+        self.calls
+            .within(Call::Ping, PING, self.client.ping())
+            .await
+            .map(|_| ())
     }
 
     pub(crate) async fn info(&self) -> Result<DockerInfo, Failure> {
-        let version = within("version", QUICK, self.client.version()).await?;
-        let info = within("info", QUICK, self.client.info()).await?;
+        let version = self.calls.within(Call::Version, QUICK, self.client.version()).await?;
+        let info = self.calls.within(Call::Info, QUICK, self.client.info()).await?;
         Ok(convert::info(version, info))
     }
 
@@ -190,7 +204,7 @@ impl Docker {
     pub(crate) async fn default_bridge(&self) -> Option<String> {
         let options = None::<InspectNetworkOptions>;
         let call = self.client.inspect_network("bridge", options);
-        let network = within("inspect the default network", QUICK, call).await.ok()?;
+        let network = self.calls.within(Call::InspectNetwork, QUICK, call).await.ok()?;
         network.options?.remove("com.docker.network.bridge.name")
     }
 
@@ -203,7 +217,7 @@ impl Docker {
 
     async fn create_or_adopt(&self, request: &CreateRequest, prepared: &Prepared) -> Result<String, Failure> {
         for volume in &request.volumes {
-            volume::provide(&self.client, volume, self.limits.create_within).await?;
+            volume::provide((&self.client, &self.calls), volume, self.limits.create_within).await?;
         }
         if request.host.network_mode == TASK_NETWORK {
             self.prepare_task_network().await?;
@@ -222,14 +236,17 @@ impl Docker {
             self.client
                 .create_container(Some(options), convert::create_body(request, prepared, image)),
         );
-        match tokio::time::timeout(self.limits.create_within, call).await {
+        let timed = self.calls.begin(Call::Create);
+        let answer = tokio::time::timeout(self.limits.create_within, call).await;
+        timed.ended(matches!(answer, Ok(Ok(_))));
+        match answer {
             Ok(Ok(answer)) => Ok(Created::New(answer.id)),
             Ok(Err(bollard::errors::Error::DockerResponseServerError {
                 status_code: 409,
                 message,
             })) => Ok(Created::NameTaken(message)),
             Ok(Err(error)) => Err(from_bollard(error)),
-            Err(_) => Err(failure::late("create the container", self.limits.create_within)),
+            Err(_) => Err(failure::late(Call::Create, self.limits.create_within)),
         }
     }
 
@@ -237,12 +254,14 @@ impl Docker {
     /// one for the same purpose of an agent of another version; or by somebody else's.
     async fn adopt(&self, request: &CreateRequest, prepared: &Prepared, conflict: String) -> Result<String, Failure> {
         let options = None::<InspectContainerOptions>;
-        let call = within(
-            "inspect the container",
-            INSPECT,
-            self.client.inspect_container(&request.name, options),
-        )
-        .await;
+        let call = self
+            .calls
+            .within(
+                Call::Inspect,
+                INSPECT,
+                self.client.inspect_container(&request.name, options),
+            )
+            .await;
         let Some(existing) = found(call)? else {
             // It was there a moment ago and is not any more.
             return Err(Failure::new(FailureKind::Lost, conflict));
@@ -270,12 +289,13 @@ impl Docker {
     pub(crate) async fn start(&self, id: &str, ports: bool) -> Result<Vec<Binding>, Failure> {
         {
             let _turn = self.limits.starts.start().await;
-            within(
-                "start the container",
-                self.limits.start_within,
-                self.client.start_container(id, None::<StartContainerOptions>),
-            )
-            .await?;
+            self.calls
+                .within(
+                    Call::Start,
+                    self.limits.start_within,
+                    self.client.start_container(id, None::<StartContainerOptions>),
+                )
+                .await?;
         }
         if !ports {
             return Ok(Vec::new());
@@ -293,48 +313,39 @@ impl Docker {
     /// The container of the id or name, when Docker has it.
     pub(crate) async fn inspect(&self, target: &str) -> Result<Option<Snapshot>, Failure> {
         let options = None::<InspectContainerOptions>;
-        let call = within(
-            "inspect the container",
-            INSPECT,
-            self.client.inspect_container(target, options),
-        )
-        .await;
+        let call = self
+            .calls
+            .within(Call::Inspect, INSPECT, self.client.inspect_container(target, options))
+            .await;
         found(call)?.map(convert::snapshot).transpose()
     }
 
     /// The process of a container, while it runs.
     pub(crate) async fn process(&self, id: &str) -> Result<Option<Process>, Failure> {
         let options = None::<InspectContainerOptions>;
-        let call = within(
-            "inspect the container",
-            INSPECT,
-            self.client.inspect_container(id, options),
-        )
-        .await;
+        let call = self
+            .calls
+            .within(Call::Inspect, INSPECT, self.client.inspect_container(id, options))
+            .await;
         Ok(found(call)?.and_then(convert::process))
     }
 
     pub(crate) async fn signal(&self, id: &str, signal: &str) -> Result<(), Failure> {
         let _permit = permit(&self.limits.stops).await?;
         let options = KillContainerOptionsBuilder::new().signal(signal).build();
-        within(
-            "signal the container",
-            KILL,
-            self.client.kill_container(id, Some(options)),
-        )
-        .await
+        self.calls
+            .within(Call::Signal, KILL, self.client.kill_container(id, Some(options)))
+            .await
     }
 
     /// Removes the ended container with its anonymous volumes.
     pub(crate) async fn remove(&self, id: &str) -> Result<(), Failure> {
         let _permit = permit(&self.limits.removals).await?;
         let options = RemoveContainerOptionsBuilder::new().v(true).force(true).build();
-        let call = within(
-            "remove the container",
-            REMOVE,
-            self.client.remove_container(id, Some(options)),
-        )
-        .await;
+        let call = self
+            .calls
+            .within(Call::Remove, REMOVE, self.client.remove_container(id, Some(options)))
+            .await;
         found(call).map(|_| ())
     }
 
@@ -344,10 +355,13 @@ impl Docker {
         let options = ListVolumesOptionsBuilder::new()
             .filters(&labelled(&[format!("{}={task_arn}", name::TASK_ARN), self.ours()]))
             .build();
-        let list = within("list the volumes", LIST, self.client.list_volumes(Some(options))).await?;
+        let list = self
+            .calls
+            .within(Call::ListVolumes, LIST, self.client.list_volumes(Some(options)))
+            .await?;
         for volume in list.volumes.unwrap_or_default() {
             let call = self.client.remove_volume(&volume.name, None::<RemoveVolumeOptions>);
-            found(within("remove the volume", REMOVE, call).await)?;
+            found(self.calls.within(Call::RemoveVolume, REMOVE, call).await)?;
         }
         Ok(())
     }
@@ -358,7 +372,10 @@ impl Docker {
             .all(true)
             .filters(&labelled(&[self.ours()]))
             .build();
-        let list = within("list the containers", LIST, self.client.list_containers(Some(options))).await?;
+        let list = self
+            .calls
+            .within(Call::List, LIST, self.client.list_containers(Some(options)))
+            .await?;
         Ok(list.into_iter().filter_map(convert::listed).collect())
     }
 
@@ -412,7 +429,14 @@ mod tests {
             create_within: QUICK,
             start_within: QUICK,
         };
-        let docker = Docker::connect(&socket.to_string_lossy(), InstanceId::from_bits(1), bounds, None).unwrap();
+        let docker = Docker::connect(
+            &socket.to_string_lossy(),
+            InstanceId::from_bits(1),
+            bounds,
+            None,
+            Arc::default(),
+        )
+        .unwrap();
         let (request, prepared) = (CreateRequest::default(), Prepared::default());
         let sizes = [
             size_of_val(&docker.create(&request, &prepared)),

@@ -11,6 +11,7 @@ mod step;
 mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use berth_agent_core::container::Phase;
@@ -38,6 +39,7 @@ use crate::pulse::Pulse;
 use crate::sessions::Sessions;
 use crate::spool::Writer;
 use crate::usage::Running;
+use crate::vitals::Instruments;
 use asks::Asks;
 use room::Room;
 use session::Connected;
@@ -69,6 +71,7 @@ pub(crate) struct Parts {
     pub(crate) events: mpsc::Sender<Event>,
     pub(crate) pulse: Pulse,
     pub(crate) conditions: Conditions,
+    pub(crate) instruments: Arc<Instruments>,
     /// To the endpoint that containers ask.
     pub(crate) publisher: Publisher,
     /// Whether tasks are told of the endpoint.

@@ -26,7 +26,7 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use crate::config::ImagePullBehavior;
-use crate::docker::{Docker, Fault, Login, PullError};
+use crate::docker::{Call, Docker, Fault, Login, PullError};
 use crate::driver::now;
 use crate::secrets::Secrets;
 use auth::Logins;
@@ -270,7 +270,8 @@ impl Images {
         let mut heard = begun;
         let mut patience = first_word;
         let mut progress = pin!(self.inner.docker.pull(name, login));
-        loop {
+        let timed = self.inner.docker.timed(Call::PullImage);
+        let result = loop {
             let deadline = (heard + patience).min(end);
             let silent = (heard + SILENCE).min(deadline);
             let until = if place.is_held() { silent } else { deadline };
@@ -280,8 +281,8 @@ impl Images {
                     patience = timeouts.inactivity;
                     place.take_back();
                 }
-                Ok(Some(Err(error))) => return Err(error),
-                Ok(None) => return Ok(()),
+                Ok(Some(Err(error))) => break Err(error),
+                Ok(None) => break Ok(()),
                 Err(_) if until < deadline => place.give_up(),
                 Err(_) => {
                     let message = if deadline == end {
@@ -289,13 +290,15 @@ impl Images {
                     } else {
                         format!("the pull showed no progress for {} s", patience.as_secs())
                     };
-                    return Err(PullError {
+                    break Err(PullError {
                         failure: Failure::new(FailureKind::Faltered, message),
                         fault: Fault::Registry,
                     });
                 }
             }
-        }
+        };
+        timed.ended(result.is_ok());
+        result
     }
 
     fn registries(&self) -> MutexGuard<'_, Registries> {

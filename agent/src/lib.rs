@@ -30,6 +30,7 @@ mod state;
 #[cfg(test)]
 mod testing;
 mod usage;
+mod vitals;
 mod watch;
 
 use std::collections::BTreeSet;
@@ -39,8 +40,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use berth_agent_core::limits::LimitPolicy;
 use berth_agent_core::machine::Policy;
-use berth_daemon::Backoff;
 use berth_daemon::service::{self, NotifyState};
+use berth_daemon::{Backoff, pages};
 use berth_model::id::ClusterName;
 use berth_model::quantity::{HostPort, PortSet, Protocol};
 use berth_tls::Membership;
@@ -50,7 +51,7 @@ use tokio_util::sync::CancellationToken;
 
 use cgroups::Cgroups;
 use conditions::Conditions;
-use docker::{Bounds, Docker, DockerInfo};
+use docker::{Bounds, Calls, Docker, DockerInfo};
 use driver::{Driver, Parts};
 use endpoint::{Later, Publisher};
 use gpus::Gpus;
@@ -66,6 +67,7 @@ use sessions::Sessions;
 use spool::{Spool, Writer};
 use state::StateDir;
 use usage::Sampling;
+use vitals::{Instruments, Vitals};
 use watch::Runtime;
 
 pub use config::{Config, ConfigError, Invocation, command};
@@ -139,6 +141,23 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     let (mut publisher, views) = Publisher::new(key.clone());
     records.iter().for_each(|record| publisher.put(record));
     publisher.publish();
+    let conditions = Conditions::new();
+    let calls = Arc::new(Calls::default());
+    let instruments = Arc::new(Instruments::default());
+    let membership = membership(&config, &state)?;
+    if let Some(address) = config.metrics_address {
+        let vitals = Vitals {
+            pulse: pulse.clone(),
+            conditions: conditions.clone(),
+            views: views.clone(),
+            events: events.downgrade(),
+            calls: Arc::clone(&calls),
+            instruments: Arc::clone(&instruments),
+            membership: membership.clone(),
+        };
+        let observed = pages::Observed(Arc::new(vitals));
+        drop(tokio::spawn(pages::serve_when_free(address, Arc::new(observed))));
+    }
     let later = Later::default();
     let endpoint = endpoint::begin(endpoint::Parts {
         settings: endpoint::Settings::of(&config),
@@ -152,7 +171,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
         () = stop.cancelled() => return Ok(()),
     }
 
-    let Some((docker, info)) = first_answer(&config, &state, &stop).await else {
+    let Some((docker, info)) = first_answer(&config, &state, &calls, &stop).await else {
         return Ok(());
     };
     let Some(found) = first_list(&docker, &stop).await else {
@@ -160,7 +179,6 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     };
     service::tell(&[NotifyState::Status("running")]);
     later.knows_bridge(docker.default_bridge().await);
-    let conditions = Conditions::new();
     let runtime = Runtime::new(conditions.clone());
     let settings = images::Settings::of(&config);
     let secrets = Secrets::new(config.secrets_dir.clone());
@@ -201,7 +219,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     };
     let on_ec2 = !facts.ec2_instance_id.is_empty();
     let begun = drain::begin(state.path(), &config, on_ec2, &events).context("read the notice of the host's end")?;
-    let writer = Writer::begin(spool).context("begin to write records")?;
+    let writer = Writer::begin(spool, Arc::clone(&instruments)).context("begin to write records")?;
     let driver = Driver::new(
         Parts {
             instance: state.instance(),
@@ -219,6 +237,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
             events: events.clone(),
             pulse,
             conditions,
+            instruments: Arc::clone(&instruments),
             publisher,
             endpoint: config.endpoint_address.is_some(),
             sessions: Sessions::new(docker.clone(), stop.clone()),
@@ -239,9 +258,10 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     let watch = tokio::spawn(watch::watch(docker, events.clone(), runtime));
     let keeper = tokio::spawn(keeper.keep());
     let ends = link::Ends {
-        membership: membership(&config, &state)?,
+        membership,
         schedulers: config.schedulers.clone(),
         address: config.address,
+        instruments,
     };
     let link = tokio::spawn(link::run(ends, events, stop.clone()));
     driver.run(inbox, stop).await;
@@ -290,7 +310,12 @@ async fn find_cgroups(config: &Config, docker: &DockerInfo) -> Option<Cgroups> {
 }
 
 /// The scheduler is told what Docker says of itself, so Docker must have answered once.
-async fn first_answer(config: &Config, state: &StateDir, stop: &CancellationToken) -> Option<(Docker, DockerInfo)> {
+async fn first_answer(
+    config: &Config,
+    state: &StateDir,
+    calls: &Arc<Calls>,
+    stop: &CancellationToken,
+) -> Option<(Docker, DockerInfo)> {
     let starts = |cores: u32| {
         config
             .parallel_starts
@@ -309,6 +334,7 @@ async fn first_answer(config: &Config, state: &StateDir, stop: &CancellationToke
             state.instance(),
             bounds(cores),
             config.task_network_subnet,
+            Arc::clone(calls),
         )
     };
     let asked = retried("docker does not answer; waiting for it", stop, || async {

@@ -24,6 +24,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::event::{Event, Session};
 use crate::host;
+use crate::vitals::Instruments;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between attempts where somebody must do something first.
@@ -76,6 +77,8 @@ pub(crate) struct Ends {
     pub(crate) address: Option<IpAddr>,
     /// What it shows, where schedulers are dialled over TLS.
     pub(crate) membership: Option<Arc<Membership>>,
+    /// What says why there is no stream.
+    pub(crate) instruments: Arc<Instruments>,
 }
 
 /// Keeps a stream to one of the schedulers until told to stop.
@@ -84,6 +87,7 @@ pub(crate) async fn run(ends: Ends, events: mpsc::Sender<Event>, stop: Cancellat
         schedulers,
         address,
         membership,
+        instruments,
     } = ends;
     let membership = membership.as_ref();
     let mut backoff = Backoff::default();
@@ -102,6 +106,9 @@ pub(crate) async fn run(ends: Ends, events: mpsc::Sender<Event>, stop: Cancellat
         close.cancel();
         if events.send(Event::LinkDown(number)).await.is_err() || stop.is_cancelled() {
             return;
+        }
+        if let Some(reason) = reason(&ended) {
+            instruments.refused(reason);
         }
         let pause = match ended {
             Ok(Ended::Closed) => backoff.next_pause(),
@@ -142,6 +149,15 @@ pub(crate) async fn run(ends: Ends, events: mpsc::Sender<Event>, stop: Cancellat
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
+    }
+}
+
+/// Why there is no stream, for who asks the agent; nothing where we closed it.
+fn reason(ended: &Result<Ended, LinkError>) -> Option<String> {
+    match ended {
+        Ok(Ended::Closed) => None,
+        Ok(Ended::After(error)) | Err(error) => Some(chain(error)),
+        Ok(Ended::Refused(refusal)) => Some(format!("the scheduler refuses this agent: {}", refusal.message)),
     }
 }
 

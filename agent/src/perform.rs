@@ -9,6 +9,7 @@ use berth_agent_core::limits::TaskLimits;
 use berth_agent_core::machine::{Action, Outcome};
 use berth_model::id::TaskId;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use crate::cgroups::Cgroups;
 use crate::docker::Docker;
@@ -56,7 +57,7 @@ impl Performer {
     /// Removes the volumes of the task; answered by [`Event::VolumesRemoved`].
     pub(crate) fn remove_volumes(&self, task: TaskId, arn: String) {
         let Self { docker, events, .. } = self.clone();
-        self.spawn(async move {
+        self.spawn_of(task, async move {
             fail_point!("before", "volume-removal");
             let result = docker.remove_volumes(&arn).await;
             fail_point!("after", "volume-removal");
@@ -70,7 +71,7 @@ impl Performer {
     /// Removes the control group of a task that has ended; nobody waits for it.
     pub(crate) fn release_cgroup(&self, task: TaskId) {
         if let Some(cgroups) = self.cgroups.clone() {
-            self.spawn(async move { cgroups.release(task).await });
+            self.spawn_of(task, async move { cgroups.release(task).await });
         }
     }
 
@@ -88,7 +89,7 @@ impl Performer {
             gpus,
             ..
         } = self.clone();
-        self.spawn(async move {
+        self.spawn_of(task, async move {
             let effect = action.name();
             fail_point!("before", effect);
             let (container, outcome) = match action {
@@ -141,6 +142,11 @@ impl Performer {
             )
             .await;
         });
+    }
+
+    /// All that is logged meanwhile is of the task.
+    fn spawn_of(&self, task: TaskId, effect: impl Future<Output = ()> + Send + 'static) {
+        self.spawn(effect.instrument(tracing::info_span!("task", %task)));
     }
 
     fn spawn(&self, effect: impl Future<Output = ()> + Send + 'static) {

@@ -7,6 +7,7 @@ mod clusters;
 mod completions;
 mod compose;
 mod deploy;
+mod doctor;
 mod drain;
 mod events;
 mod exec;
@@ -21,6 +22,7 @@ mod schedules;
 mod services;
 mod settings;
 mod stop;
+mod support_bundle;
 mod task_definitions;
 mod top;
 mod trust;
@@ -99,6 +101,10 @@ pub(crate) enum Command {
     CapacityProviders(capacity::CapacityProvidersCommand),
     /// Copy, back up, restore, verify and show the journals of schedulers
     Journal(journal::JournalArgs),
+    /// Find out what is wrong with this host or a cluster, and what to do about it
+    Doctor(doctor::DoctorArgs),
+    /// Write one archive with what there is to know of this host and a cluster, without secrets
+    SupportBundle(support_bundle::SupportBundleArgs),
     /// Run a scheduler and an agent on this machine until Ctrl-C
     Dev(dev::DevArgs),
     /// Print the completion script for a shell
@@ -119,7 +125,16 @@ impl Command {
 /// The command did not happen; what it printed before stands.
 pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending> {
     let Cli { global, command } = cli;
-    if global.at.is_some() && matches!(command, Command::Dev(_) | Command::Completions(_) | Command::Journal(_)) {
+    if global.at.is_some()
+        && matches!(
+            command,
+            Command::Dev(_)
+                | Command::Completions(_)
+                | Command::Journal(_)
+                | Command::Doctor(_)
+                | Command::SupportBundle(_)
+        )
+    {
         bail!("--at asks a scheduler how things were: this command asks none");
     }
     let asked = OnceCell::new();
@@ -153,6 +168,8 @@ pub(crate) async fn run(cli: Cli, output: &mut Output) -> anyhow::Result<Ending>
         Command::Ca(args) => trust::ca(&args, &api().await?, output).await,
         Command::Journal(args) => journal::run(args, &global),
         Command::CapacityProviders(command) => capacity::run(command, &api().await?, output).await,
+        Command::Doctor(args) => Box::pin(doctor::run(args, &global, output)).await,
+        Command::SupportBundle(args) => Box::pin(support_bundle::run(args, &global, output)).await,
         Command::Dev(args) => dev::run(&args, &global, output).await,
         Command::Completions(args) => completions::run(&args, output),
     }?;

@@ -72,12 +72,24 @@ impl Signer {
         }))
     }
 
+    /// The headers that make a GET of a path, without a query, a signed one; `host` is as in the URL.
+    pub(crate) fn sign_get(&self, path: &str, now: SystemTime) -> Vec<(&'static str, String)> {
+        let request = HttpRequest {
+            method: "GET",
+            path,
+            query: "",
+            headers: &[("host", self.authority.as_bytes())],
+            body: b"",
+        };
+        let date = SigningDate::of(at(now));
+        self.credentials.sign(&request, date, &self.region, SERVICE)
+    }
+
     /// Adds the signature to the call's metadata.
     pub(crate) fn sign<Q: Message>(&self, service: &str, operation: &str, request: &mut Request<Q>, now: SystemTime) {
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let nonce = format!("{}.{}", std::process::id(), since.as_nanos());
         insert(request, NONCE_KEY, &nonce);
-        let at = Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
         // As gRPC sends it: not compressed, the length, the message.
         let message = request.get_ref().encode_to_vec();
         let length = u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes();
@@ -100,11 +112,16 @@ impl Signer {
         };
         let added = self
             .credentials
-            .sign(&signed, SigningDate::of(at), &self.region, SERVICE);
+            .sign(&signed, SigningDate::of(at(now)), &self.region, SERVICE);
         for (name, value) in added {
             insert(request, name, &value);
         }
     }
+}
+
+fn at(moment: SystemTime) -> Timestamp {
+    let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// What stands between the scheme and the path of a URL that has none.

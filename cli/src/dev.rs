@@ -15,7 +15,7 @@ use clap::Args;
 
 use self::daemon::Daemon;
 use self::preflight::Programs;
-pub(crate) use self::preflight::find_program;
+pub(crate) use self::preflight::{docker_socket, find_program};
 use self::stop::StopRequests;
 use crate::Ending;
 use crate::api::Api;

@@ -5,9 +5,11 @@
 
 mod api;
 mod args;
+mod bundle;
 mod command;
 mod credentials;
 mod dev;
+mod doctor;
 mod hint;
 mod output;
 mod screen;

@@ -4,6 +4,7 @@ pub(crate) mod access_keys;
 pub(crate) mod autoscaling;
 pub(crate) mod capacity;
 pub(crate) mod clusters;
+pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod history;
 pub(crate) mod ids;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use berth_tls::{Client, ConnectError, files};
+use berth_tls::{Certificate, Client, ConnectError, files};
 
 use crate::args::GlobalArgs;
 use crate::credentials::configuration;
@@ -32,14 +32,26 @@ pub(crate) fn client(global: &GlobalArgs) -> Result<Option<Client>, TlsError> {
         url: global.scheduler.clone(),
     })?;
     let authorities = read(&ca, files::certificates)?;
-    let named = global.certificate.clone().zip(global.certificate_key.clone());
-    let shown = named.or_else(|| usual(CERTIFICATE).zip(usual(KEY)));
-    let shows = shown
+    let shows = shown(global)
         .map(|(certificate, key)| {
             Ok::<_, TlsError>((read(&certificate, files::certificates)?, read(&key, files::key)?))
         })
         .transpose()?;
     Ok(Some(Client::trusting(&authorities, shows)?))
+}
+
+/// The files of the certificate and the key that are shown, where there are any.
+fn shown(global: &GlobalArgs) -> Option<(PathBuf, PathBuf)> {
+    let named = global.certificate.clone().zip(global.certificate_key.clone());
+    named.or_else(|| usual(CERTIFICATE).zip(usual(KEY)))
+}
+
+/// The certificate that is shown to a scheduler of `https://`, where there is one that can be read.
+pub(crate) fn own(global: &GlobalArgs) -> Option<Certificate> {
+    let encrypted = global.scheduler.starts_with("https://");
+    let (certificate, _) = shown(global).filter(|_| encrypted)?;
+    let chain = read(&certificate, files::certificates).ok()?;
+    Certificate::read(chain.first()?).ok()
 }
 
 /// The file of the authorities that are believed: the one that is named, or the usual one where there is one.

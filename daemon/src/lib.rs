@@ -1,4 +1,5 @@
-//! What the daemons have in common: their log, their end, their service manager, and how they try again.
+//! What the daemons have in common: their log, their end, their service manager, how they try again, and what they tell of
+//! themselves.
 //!
 //! It knows nothing of clusters and of no other package of ours.
 
@@ -6,6 +7,8 @@ mod backoff;
 mod cause;
 pub mod log;
 pub mod manual;
+pub mod metrics;
+pub mod pages;
 pub mod service;
 
 pub use backoff::{Backoff, any_of, fraction};

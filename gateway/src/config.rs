@@ -59,7 +59,7 @@ pub struct Options {
     #[arg(long, env = "BERTH_DNS_LISTEN", value_name = "IP:PORT")]
     pub dns_listen: Option<SocketAddr>,
 
-    /// Address and port on which to serve /sd, for Prometheus, and /healthz; not at all unless given
+    /// Address and port on which to serve /sd and /metrics, for Prometheus, and /healthz; not at all unless given
     #[arg(long, env = "BERTH_HTTP_LISTEN", value_name = "IP:PORT")]
     pub http_listen: Option<SocketAddr>,
 

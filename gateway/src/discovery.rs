@@ -2,6 +2,7 @@
 //!
 //! The shape is that of Prometheus ("HTTP SD format"): groups of targets with labels, all of them every time.
 
+mod figures;
 mod server;
 
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use serde::Serialize;
 
 use crate::endpoints::Table;
 
-pub(crate) use server::serve;
+pub(crate) use server::{Known, serve};
 
 /// One port of one task. Labels begin with `__meta_`, so that they are there for relabelling and nowhere else.
 #[derive(Debug, Serialize, PartialEq, Eq)]

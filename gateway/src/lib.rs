@@ -85,8 +85,17 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     if let Some(address) = options.dns_listen {
         dns::serve(address, name.clone(), tables.clone(), states.clone()).await?;
     }
+    let membership = membership(&options, &identity)?;
     if let Some(address) = options.http_listen {
-        discovery::serve(address, name, tables.clone(), stop.clone()).await?;
+        let known = discovery::Known {
+            tables: tables.clone(),
+            states: states.clone(),
+            loads: of_link.clone(),
+            membership: membership.clone(),
+            cluster: name,
+            stop: stop.clone(),
+        };
+        discovery::serve(address, known).await?;
     }
     // The registry says what its groups carry each second.
     let beats = loads.subscribe();
@@ -100,7 +109,7 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
     }));
     let registry = Registry::new(Arc::new(Board::new(board)), loads, listeners);
     let link = Link {
-        membership: membership(&options, &identity)?,
+        membership,
         schedulers: options.schedulers,
         cluster: options.cluster,
         gateway_id: identity.id().to_owned(),

@@ -58,6 +58,24 @@ impl<'b> Place<'b> {
         command::run(&mut berth, CALL)
     }
 
+    /// What `berth doctor` ends with and finds.
+    fn doctor(&self, scheduler: &str, arguments: &[&str]) -> Result<(Option<i32>, Value)> {
+        let mut doctor = Command::new(binaries::path("berth")?);
+        doctor.args([
+            "--scheduler",
+            scheduler,
+            "--cluster",
+            CLUSTER,
+            "--output",
+            "json",
+            "--ca",
+        ]);
+        doctor.arg(self.data.join("ca.pem")).arg("doctor").args(arguments);
+        let output = command::output(&mut doctor, CALL)?;
+        let report = serde_json::from_slice(&output.stdout).with_context(|| format!("{output:?}"))?;
+        Ok((output.status.code(), report))
+    }
+
     fn ask(&self, arguments: &[&str]) -> Result<Value> {
         let answer = self.berth(&[arguments, &["--output", "json"]].concat())?;
         serde_json::from_str(&answer).with_context(|| answer)
@@ -65,6 +83,10 @@ impl<'b> Place<'b> {
 
     /// An agent that finds its token in a file.
     fn start_agent(&self, host: &str, token: &str) -> Result<Agent> {
+        self.start_agent_with(host, token, &[])
+    }
+
+    fn start_agent_with(&self, host: &str, token: &str, arguments: &[&str]) -> Result<Agent> {
         let file = self.bed.data_dir(&format!("token-{host}"));
         std::fs::write(&file, token)?;
         let file = file.display().to_string();
@@ -73,7 +95,7 @@ impl<'b> Place<'b> {
             cluster: CLUSTER.to_owned(),
             settings: Settings {
                 attributes: vec![("host".to_owned(), host.to_owned())],
-                ..Settings::with_arguments(&["--join-token-file", &file])
+                ..Settings::with_arguments(&[&["--join-token-file", file.as_str()][..], arguments].concat())
             },
         })
     }
@@ -177,6 +199,131 @@ fn a_host_joins_by_token_runs_a_task_and_is_the_same_after_a_restart_and_one_wit
             !kept.iter().any(|directory| has(directory, secret.as_bytes())),
             "a file has the secret"
         );
+        Ok(())
+    })
+}
+
+/// The findings of the verdict on the subject.
+fn findings(report: &Value, subject: &str, verdict: &str) -> Vec<String> {
+    let all = report["findings"].as_array().into_iter().flatten();
+    let of = all.filter(|finding| finding["subject"] == subject && finding["verdict"] == verdict);
+    of.map(|finding| format!("{} {}", finding["finding"], finding["advice"]))
+        .collect()
+}
+
+#[test]
+fn berth_doctor_and_a_support_bundle_look_at_a_cluster_over_tls_and_no_secret_of_it_is_in_the_bundle() -> Result<()> {
+    TestBed::with("joining-doctor", &["a", "b"], |bed| {
+        let place = Place::start(bed)?;
+        let token = place.berth(&["tokens", "create", "--uses", "2"])?.trim().to_owned();
+        let figures = |host: &str| anyhow::Ok(format!("{}:51680", bed.host(host)?.address()));
+        let (agent_a, agent_b) = (figures("a")?, figures("b")?);
+        let _agent = place.start_agent_with("a", &token, &["--metrics-address", &agent_a])?;
+        place.wait_connected(1)?;
+
+        // All is well, and the certificates of all three are seen.
+        let (code, report) = place.doctor(&place.url, &["cluster"])?;
+        ensure!(code == Some(0) && report["problems"] == 0, "{report:#}");
+        let seen = findings(&report, "certificates", "OK").concat();
+        for whose in ["The scheduler's certificate", "the cluster's authority"] {
+            ensure!(seen.contains(whose), "{whose}: {report:#}");
+        }
+        ensure!(findings(&report, "members", "OK").len() == 1, "{report:#}");
+        ensure!(findings(&report, "clock", "OK").len() == 1, "{report:#}");
+        let docker = bed.host("a")?.engine().url();
+        let (_, report) = place.doctor(&place.url, &["host", "--docker", &docker, "--agent", &agent_a])?;
+        let seen = findings(&report, "certificates", "OK").concat();
+        ensure!(seen.contains("The agent's certificate is good until"), "{report:#}");
+
+        // A host that may not join is told why, and what helps.
+        let revoked = place.berth(&["tokens", "create"])?;
+        let id = revoked.split('.').nth(1).context("a token has four parts")?;
+        place.berth(&["tokens", "revoke", id])?;
+        let _other = place.start_agent_with("b", &revoked, &["--metrics-address", &agent_b])?;
+        let docker = bed.host("b")?.engine().url();
+        wait_until("it is said why host b has not joined", SOON, || {
+            let (code, report) = place.doctor(&place.url, &["host", "--docker", &docker, "--agent", &agent_b])?;
+            let found = findings(&report, "agent", "PROBLEM").concat();
+            let said = found.contains(id) && found.contains("was revoked") && found.contains("berth tokens create");
+            Ok(Seen::when(said && code == Some(1), || format!("{report:#}")))
+        })?;
+
+        // Whoever speaks in the clear, or believes somebody else, is told that.
+        let (code, report) = place.doctor(&place.url.replace("https://", "http://"), &["cluster"])?;
+        let found = findings(&report, "scheduler", "PROBLEM").concat();
+        ensure!(code == Some(1) && found.contains("https://"), "{report:#}");
+
+        let key = place.ask(&["access-keys", "create", "ops", "--admin"])?;
+        let [access_key, secret] = ["accessKeyId", "secretAccessKey"].map(|name| {
+            let found = key.pointer(&format!("/accessKey/{name}")).or_else(|| key.get(name));
+            found.and_then(Value::as_str).map(str::to_owned)
+        });
+        let access_key = access_key.with_context(|| key.to_string())?;
+        let secret = secret.with_context(|| key.to_string())?;
+        let definition = bed.data_dir("planted.json");
+        let environment = json!([{"name": "DATABASE_PASSWORD", "value": "planted-in-the-environment"}]);
+        let container = json!({
+            "name": "app", "image": "busybox", "memory": 16, "command": ["sleep", "1000"], "environment": environment,
+        });
+        let family = json!({"family": "planted", "containerDefinitions": [container]});
+        std::fs::write(&definition, family.to_string())?;
+        place.berth(&["task-definitions", "register", &definition.display().to_string()])?;
+        place.berth(&["run", "planted", "--wait"])?;
+
+        let file = bed.data_dir("bundle.tar.gz");
+        let mut bundle = Command::new(binaries::path("berth")?);
+        bundle
+            .args(["--scheduler", &place.url, "--cluster", CLUSTER, "--ca"])
+            .arg(place.data.join("ca.pem"))
+            .args([
+                "support-bundle",
+                &file.display().to_string(),
+                "--docker",
+                &bed.host("a")?.engine().url(),
+            ])
+            .args(["--agent", &agent_a])
+            .env("AWS_ACCESS_KEY_ID", &access_key)
+            .env("AWS_SECRET_ACCESS_KEY", &secret);
+        command::run(&mut bundle, CALL)?;
+        let mut tar = Command::new("tar");
+        let text = command::run(
+            tar.args(["--extract", "--gzip", "--to-stdout", "--file"]).arg(&file),
+            CALL,
+        )?;
+        for expected in [
+            "\"tokenId\"",
+            "\"DATABASE_PASSWORD\"",
+            "berth_journal_revision",
+            "berth_certificate_end_timestamp_seconds{certificate=\"own\"}",
+            "berth_agent_connected 1",
+        ] {
+            ensure!(text.contains(expected), "{expected} is not in it:\n{text}");
+        }
+        let read = |path: PathBuf| std::fs::read_to_string(&path).with_context(|| path.display().to_string());
+        let private = read(place.data.join("ca.key"))?;
+        let own = read(bed.host("a")?.state_dir(CLUSTER).join("tls/key.pem"))?;
+        let master = read(place.data.join("master.key"))?;
+        let of_key = |pem: &str| pem.lines().nth(1).map(str::to_owned).context("a key has lines");
+        let secrets = [
+            token.split('.').nth(2).context("a token has four parts")?.to_owned(),
+            revoked.split('.').nth(2).context("a token has four parts")?.to_owned(),
+            "planted-in-the-environment".to_owned(),
+            access_key,
+            secret,
+            of_key(&private)?,
+            of_key(&own)?,
+            master
+                .split_whitespace()
+                .max_by_key(|word| word.len())
+                .unwrap_or_default()
+                .to_owned(),
+        ];
+        for (nth, secret) in secrets.iter().enumerate() {
+            ensure!(
+                secret.len() >= 20 && !text.contains(secret.as_str()),
+                "secret {nth} is in the bundle"
+            );
+        }
         Ok(())
     })
 }

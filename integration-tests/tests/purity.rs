@@ -99,6 +99,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
             "berth-proto",
             "berth-signature",
             "berth-tls",
+            "berth-trust",
         ],
     ),
     (

@@ -42,6 +42,7 @@ mod tasks;
 mod trust;
 mod usage;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use berth_model::arn::Namespace;
@@ -53,10 +54,13 @@ use berth_scheduler_core::keys::ReplicaId;
 pub use events::server_sent;
 pub(crate) use faults::status;
 pub use grpc::{Additions, GrpcApi, admit, name_fault, refuse};
+use http::request::Parts;
 pub use json::answer;
 use tokio::sync::Semaphore;
+pub(crate) use usage::of_cluster as usage_of_cluster;
 
 use self::call::Moment;
+use self::signed::Signed;
 use crate::auth::{self, Authenticator, Caller};
 use crate::clock;
 use crate::drive::scaling::Watch;
@@ -141,10 +145,32 @@ impl Api {
         Self { via, ..self }
     }
 
-    /// Why nothing can be changed at present, if that is so.
-    #[must_use]
-    pub fn cut_off(&self) -> Option<String> {
-        self.engine.cut_off()
+    /// Whether whoever sends a GET may read what the scheduler counts: everybody where nobody is asked who calls.
+    ///
+    /// # Errors
+    /// Why not, as for any other call.
+    pub fn may_read_metrics(&self, peer: IpAddr, parts: &Parts) -> Result<(), Fault> {
+        match self.caller_of_get(peer, parts)? {
+            Some(caller) => self.authorize("berth", "GetMetrics", &serde_json::Value::Null, &caller),
+            None => Ok(()),
+        }
+    }
+
+    /// Who sends a GET; nobody in particular where nobody is asked.
+    fn caller_of_get(&self, peer: IpAddr, parts: &Parts) -> Result<Option<Caller>, Fault> {
+        if !self.authenticator.is_required() {
+            return Ok(None);
+        }
+        let signed = Signed::of(parts);
+        let call = auth::Call {
+            request: &signed.request(b""),
+            wire: "http",
+            address: peer,
+            services: &["ecs"],
+            writes: false,
+            peer: parts.extensions.get(),
+        };
+        self.identify(&call).map(Some)
     }
 
     /// Who makes a call.

@@ -69,6 +69,11 @@ pub struct Options {
     #[arg(long, env = "BERTH_LISTEN", default_value = "127.0.0.1:7700", value_name = "ADDRESS")]
     pub listen: SocketAddr,
 
+    /// Address and port on which to serve /metrics, for Prometheus, /healthz and /readyz without TLS, to whoever can reach it.
+    /// They are on the port of --listen too, /metrics there as a call that somebody must be allowed to make
+    #[arg(long, env = "BERTH_METRICS_LISTEN", value_name = "ADDRESS")]
+    pub metrics_listen: Option<SocketAddr>,
+
     /// Of which calls is asked who makes them
     #[arg(long, env = "BERTH_AUTH", default_value = "loopback", value_name = "WHEN")]
     pub auth: AuthMode,

@@ -9,6 +9,7 @@
 mod appender;
 mod error;
 mod follower;
+mod instruments;
 mod past;
 mod pending;
 mod recovery;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use berth_daemon::metrics::Page;
 use berth_model::fault::{Fault, FaultClass};
 use berth_scheduler_core::change::Record;
 use berth_scheduler_core::command::{Command, Principal};
@@ -28,6 +30,7 @@ use tokio::time::timeout;
 use crate::journal::{Journal, Trouble};
 use appender::Appender;
 pub use error::EngineError;
+use instruments::Instruments;
 pub use past::Past;
 use pending::{Submitted, Waiting};
 pub use recovery::{RecoveryError, recover, recover_at, recover_measured, write_snapshot};
@@ -54,6 +57,7 @@ pub struct Engine {
     queue: mpsc::Sender<Waiting>,
     view: Arc<ArcSwap<State>>,
     journal: Arc<dyn Reach>,
+    instruments: Arc<Instruments>,
 }
 
 /// What a handle asks of the journal.
@@ -96,7 +100,9 @@ impl Engine {
         let (queue, commands) = mpsc::channel(QUEUE);
         let view = Arc::new(ArcSwap::from_pointee(state));
         let (reach, followed): (Arc<dyn Reach>, _) = (Arc::<J>::clone(&journal), Arc::clone(&view));
-        let appender = Appender::new((Arc::clone(&view), Arc::clone(&journal)), observer, commands, seed);
+        let instruments = Arc::new(Instruments::new());
+        let parts = (Arc::clone(&view), Arc::clone(&journal), Arc::clone(&instruments));
+        let appender = Appender::new(parts, observer, commands, seed);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         std::thread::Builder::new().name("engine".to_owned()).spawn(move || {
             let run = async {
@@ -115,6 +121,7 @@ impl Engine {
             queue,
             view,
             journal: reach,
+            instruments,
         })
     }
 
@@ -138,7 +145,7 @@ impl Engine {
             )));
         }
         let (answer, mut answered) = oneshot::channel();
-        let waiting = Box::new(Submitted::new(command, by, answer));
+        let waiting = Box::new(Submitted::new(command, by, answer, Arc::clone(&self.instruments)));
         self.queue
             .send_timeout(waiting, PATIENCE)
             .await
@@ -162,6 +169,28 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Whether the journal is out of reach, for however short a time.
+    pub(crate) fn is_in_trouble(&self) -> bool {
+        self.journal.trouble().is_some()
+    }
+
+    /// Tells what the engine has counted, and how many commands wait for it.
+    pub(crate) fn tell_figures(&self, page: &mut Page) {
+        let waiting = self.queue.max_capacity().saturating_sub(self.queue.capacity());
+        page.gauge("berth_command_queue_length", "Commands that wait to be decided.")
+            .only(waiting as f64);
+        page.gauge(
+            "berth_command_queue_limit",
+            "Commands that may wait before callers are throttled.",
+        )
+        .only(self.queue.max_capacity() as f64);
+        page.gauge("berth_journal_revision", "The newest revision that this scheduler has.")
+            .only(self.view.load().revision().0 as f64);
+        page.gauge("berth_journal_reachable", "Whether the journal can be reached: 1 or 0.")
+            .only(f64::from(u8::from(!self.is_in_trouble())));
+        self.instruments.tell(page);
     }
 
     /// Why nothing can be changed at present: what a scheduler says that cannot reach its journal. What it shows may be

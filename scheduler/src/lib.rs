@@ -20,6 +20,7 @@ pub mod replicas;
 pub mod server;
 pub mod sessions;
 pub mod trust;
+pub mod vitals;
 
 use std::io::Read;
 use std::process::ExitCode;
@@ -27,8 +28,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use berth_daemon::log;
 use berth_daemon::service::{self, NotifyState};
+use berth_daemon::{log, pages};
 use berth_model::arn::Namespace;
 use berth_scheduler_core::change::Record;
 use berth_scheduler_core::keys::ReplicaId;
@@ -54,10 +55,11 @@ use crate::nodes::Registry;
 use crate::replicas::Replicas;
 use crate::replicas::listen::{Ears, listen_to_others};
 use crate::replicas::shed::even_out;
-use crate::server::Links;
+use crate::server::{Links, Requests};
 use crate::sessions::Sessions;
 use crate::trust::Trust;
 use crate::trust::files::Files;
+use crate::vitals::Vitals;
 
 /// How long a start waits for a journal that cannot be reached.
 const REACHED_WITHIN: Duration = Duration::from_secs(30);
@@ -242,6 +244,22 @@ async fn serve<J: Journal>(
         authenticator,
     );
     let api = Arc::new(api.trusting(trust.clone()).of_replica(replicas.own()));
+    let requests = Arc::new(Requests::default());
+    let vitals = Arc::new(pages::Observed(Arc::new(Vitals::new(
+        engine.clone(),
+        Arc::clone(&registry),
+        Arc::clone(&gateways),
+        others(),
+        Arc::clone(&requests),
+        trust.clone(),
+    ))));
+    if let Some(address) = options.metrics_listen {
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on --metrics-listen {address}"))?;
+        tracing::info!(address = %listener.local_addr()?, "serving /metrics, /healthz and /readyz");
+        tokio::spawn(pages::serve(listener, Arc::clone(&vitals)));
+    }
     let links = Links {
         agents: nodes::Link::new(
             engine.clone(),
@@ -270,7 +288,14 @@ async fn serve<J: Journal>(
     service::tell(&[NotifyState::Ready]);
     let watchdog = tokio::spawn(pulse::keep_watchdog(watched));
     service::stop_on_signal(shutdown.clone()).context("listen for signals")?;
-    server::serve(listener, api, links, trust, shutdown).await;
+    server::serve(
+        listener,
+        server::Mouths { api, vitals, requests },
+        links,
+        trust,
+        shutdown,
+    )
+    .await;
     watchdog.abort();
     tracing::info!("stopped");
     Ok(())

@@ -5,6 +5,7 @@
 //! goes to the engine as commands.
 
 mod assignments;
+mod instruments;
 pub(crate) mod others;
 mod session;
 mod usage;
@@ -14,6 +15,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use berth_daemon::metrics::Page;
 use berth_model::arn::Namespace;
 use berth_model::fault::Fault;
 use berth_model::status::InstanceStatus;
@@ -34,6 +36,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
+use tracing::Instrument as _;
+use tracing::field::Empty;
 
 use crate::api::status;
 use crate::clock;
@@ -42,6 +46,7 @@ use crate::replicas::Replicas;
 use crate::sessions::Sessions;
 use crate::trust::Trust;
 use crate::trust::door::Door;
+use instruments::Instruments;
 use others::Others;
 pub(crate) use usage::{Container as ContainerTold, Sum, Told};
 
@@ -70,6 +75,7 @@ pub struct Registry {
     others: Mutex<Others>,
     /// When agents without streams called last.
     callers: Mutex<HashMap<InstanceKey, Instant>>,
+    instruments: Instruments,
 }
 
 /// What is known of an instance's stream.
@@ -111,18 +117,20 @@ struct Handle {
 /// What has changed for an instance since its session last looked.
 #[derive(Debug, Default)]
 struct Changes {
-    touched: Mutex<Touched>,
+    /// With when the first of it was touched.
+    touched: Mutex<(Touched, Option<Instant>)>,
     wake: Notify,
 }
 
 impl Changes {
     fn add(&self, what: Touch) {
         let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
-        touched.add(what);
+        touched.0.add(what);
+        touched.1.get_or_insert_with(Instant::now);
         self.wake.notify_one();
     }
 
-    fn take(&self) -> Touched {
+    fn take(&self) -> (Touched, Option<Instant>) {
         std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -224,6 +232,13 @@ impl Registry {
                 handle.end.cancel();
             }
         }
+    }
+
+    /// Tells how many streams are here, and what was counted of all.
+    pub(crate) fn tell_figures(&self, page: &mut Page) {
+        page.gauge("berth_agent_streams", "Agents that have a stream to this scheduler.")
+            .only(self.streams().into());
+        self.instruments.tell(page);
     }
 
     /// How many streams are here.
@@ -384,7 +399,9 @@ impl AgentLink for Link {
         let door = Door::of(self.trust.as_ref(), request.extensions().get());
         let session = session::Session::new(self, door, request.into_inner(), outbox);
         // The task ends with its stream: by the agent, by silence, by a newer stream, or at shutdown.
-        tokio::spawn(session.run());
+        // All that is logged meanwhile is of the instance, once it is known.
+        let span = tracing::info_span!("agent", instance = Empty, cluster = Empty);
+        tokio::spawn(session.run().instrument(span));
         Ok(Response::new(ReceiverStream::new(messages)))
     }
 

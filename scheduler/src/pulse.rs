@@ -7,7 +7,7 @@ use berth_scheduler_core::state::State;
 
 use crate::engine::Engine;
 
-/// Asks for nothing: that it is answered says that the engine works.
+/// Asks for nothing: that it is answered says that the engine works, and has seen the newest record of its journal.
 #[derive(Debug)]
 struct Nothing;
 
@@ -22,7 +22,15 @@ impl Command for Nothing {
 /// Tells the watchdog for as long as it runs. A scheduler that is cut off from its journal says so at once, and lives.
 pub(crate) async fn keep_watchdog(engine: Engine) {
     service::keep_watchdog(|| async {
-        let _answered = engine.submit(Nothing, "scheduler".into()).await;
+        let _answered = ask(&engine).await;
     })
     .await;
+}
+
+/// Asks the engine whether it is there.
+///
+/// # Errors
+/// When it is not, or is cut off from its journal.
+pub(crate) async fn ask(engine: &Engine) -> Result<(), Fault> {
+    engine.submit(Nothing, "scheduler".into()).await
 }

@@ -1,15 +1,18 @@
 //! The port: accepts connections and leads each request to its mouth.
 
+mod requests;
+
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use berth_daemon::chain;
+use berth_daemon::pages::{self, Observed};
 use berth_proto::agent::v1::agent_link_server::AgentLinkServer;
 use berth_proto::ecs::v1::ecs_server::EcsServer;
 use berth_proto::gateway::v1::gateway_link_server::GatewayLinkServer;
@@ -22,6 +25,7 @@ use berth_proto::v1::berth_server::BerthServer;
 use berth_proto::v1::schedules_server::SchedulesServer;
 use berth_proto::v1::sessions_server::SessionsServer;
 use berth_proto::v1::trust_server::TrustServer;
+use http::request::Parts;
 use http::{Method, Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -41,6 +45,8 @@ use crate::nodes::{self, HEARTBEAT};
 use crate::replicas;
 use crate::trust::peer::Peer;
 use crate::trust::{self, Trust};
+use crate::vitals::Vitals;
+pub use requests::Requests;
 
 /// How long a client may take to send the head of an HTTP/1 request.
 const HEADER_DEADLINE: Duration = Duration::from_secs(30);
@@ -56,6 +62,17 @@ const TLS_ONLY: &[u8] =
 This port speaks TLS: https://\n";
 /// Bytes of one gRPC message from an agent or a gateway: its first names every task or target that it has.
 const MAX_STREAM_MESSAGE: usize = 16 * 1024 * 1024;
+
+/// Who answers requests.
+#[derive(Debug, Clone)]
+pub struct Mouths {
+    /// The operations.
+    pub api: Arc<Api>,
+    /// How this scheduler is.
+    pub vitals: Arc<Observed<Vitals>>,
+    /// How requests went.
+    pub requests: Arc<Requests>,
+}
 
 /// What is dialled by those that keep, or read, a stream.
 #[derive(Debug)]
@@ -75,12 +92,12 @@ pub struct Links {
 /// Serves until `shutdown` is cancelled and open requests have ended, or their time is up; over TLS where somebody is trusted.
 pub async fn serve(
     listener: TcpListener,
-    api: Arc<Api>,
+    mouths: Mouths,
     links: Links,
     trust: Option<Arc<Trust>>,
     shutdown: CancellationToken,
 ) {
-    let grpc = grpc(&api, links);
+    let grpc = grpc(&mouths.api, links);
     let connections = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -89,11 +106,11 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let mouths = Mouths {
+                let behind = Behind {
                     grpc: grpc.clone(),
-                    api: Arc::clone(&api),
+                    mouths: mouths.clone(),
                 };
-                connections.spawn(accept(stream, peer, mouths, trust.clone(), shutdown.clone()));
+                connections.spawn(accept(stream, peer, behind, trust.clone(), shutdown.clone()));
             }
             Err(error) => {
                 // Out of file descriptors, most likely: others will close theirs.
@@ -125,11 +142,11 @@ fn grpc(api: &Arc<Api>, links: Links) -> Router {
     routes.routes().prepare().into_axum_router()
 }
 
-/// Who answers requests.
+/// What is behind the port.
 #[derive(Clone)]
-struct Mouths {
+struct Behind {
     grpc: Router,
-    api: Arc<Api>,
+    mouths: Mouths,
 }
 
 /// What one connection is known by.
@@ -144,7 +161,7 @@ struct Known {
 async fn accept(
     stream: TcpStream,
     address: SocketAddr,
-    mouths: Mouths,
+    behind: Behind,
     trust: Option<Arc<Trust>>,
     shutdown: CancellationToken,
 ) {
@@ -160,7 +177,7 @@ async fn accept(
         peer: Peer::default(),
     };
     let Some(trust) = trust else {
-        return connection(stream, known, mouths, shutdown).await;
+        return connection(stream, known, behind, shutdown).await;
     };
     let handshake = tokio::time::timeout(HANDSHAKE_DEADLINE, handshake(stream, &trust));
     let shaken = tokio::select! {
@@ -170,7 +187,7 @@ async fn accept(
     match shaken {
         Ok(Ok(stream)) => {
             known.peer = Peer::encrypted(stream.get_ref().1.peer_certificates());
-            connection(stream, known, mouths, shutdown).await;
+            connection(stream, known, behind, shutdown).await;
         }
         Ok(Err(error)) => tracing::warn!(peer = %address, error = chain(&error), "connection refused"),
         Err(_elapsed) => tracing::debug!(peer = %address, "no TLS handshake in time"),
@@ -194,7 +211,7 @@ async fn handshake(mut stream: TcpStream, trust: &Trust) -> io::Result<TlsStream
     trust.current().acceptor().accept(stream).await
 }
 
-async fn connection<S>(stream: S, known: Known, mouths: Mouths, shutdown: CancellationToken)
+async fn connection<S>(stream: S, known: Known, behind: Behind, shutdown: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -202,7 +219,7 @@ where
     let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(known.info.clone());
         request.extensions_mut().insert(known.peer.clone());
-        lead(request.map(Body::new), known.address, mouths.clone())
+        lead(request.map(Body::new), known.address, behind.clone())
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -228,38 +245,53 @@ where
     }
 }
 
-/// gRPC by its content type, everything else to the JSON mouth.
-async fn lead(request: Request<Body>, peer: SocketAddr, mouths: Mouths) -> Result<Response, Infallible> {
-    let Mouths { grpc, api } = mouths;
+/// gRPC by its content type, what is asked of the scheduler itself by its path, everything else to the JSON mouth.
+async fn lead(request: Request<Body>, peer: SocketAddr, behind: Behind) -> Result<Response, Infallible> {
+    let Behind { grpc, mouths } = behind;
     let is_grpc = request
         .headers()
         .get(http::header::CONTENT_TYPE)
         .is_some_and(|content| content.as_bytes().starts_with(b"application/grpc"));
+    let begun = Instant::now();
     if is_grpc {
-        if let Some(refused) = api::refuse(request.uri().path()) {
-            return Ok(refused);
-        }
-        return match api::admit(&api, peer.ip(), request).await {
-            Ok(request) => grpc.oneshot(request).await.map(api::name_fault),
-            Err(refusal) => Ok(refusal),
-        };
+        let answer = called(request, peer, grpc, &mouths.api).await?;
+        mouths.requests.answered(true, begun, &answer);
+        return Ok(answer);
     }
-    if request.uri().path() == "/healthz" {
-        return Ok(health(&api));
+    let path = request.uri().path();
+    if matches!(path, "/healthz" | "/readyz" | "/metrics") {
+        let (parts, _body) = request.into_parts();
+        return Ok(look(&parts, peer.ip(), &mouths).await);
     }
-    if request.uri().path() == "/events" && request.method() == Method::GET {
-        return Ok(api::server_sent(api, peer.ip(), request).await);
+    if path == "/events" && request.method() == Method::GET {
+        return Ok(api::server_sent(mouths.api, peer.ip(), request).await);
     }
-    Ok(api::answer(api, peer.ip(), request).await)
+    let answer = api::answer(mouths.api, peer.ip(), request).await;
+    mouths.requests.answered(false, begun, &answer);
+    Ok(answer)
 }
 
-/// For whoever asks whether this scheduler can do its work: 200, or 503 with the reason.
-fn health(api: &Api) -> Response {
-    let (status, text) = match api.cut_off() {
-        None => (StatusCode::OK, "ok\n".to_owned()),
-        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
-    };
-    let mut response = Response::new(Body::from(text));
-    *response.status_mut() = status;
-    response
+async fn called(request: Request<Body>, peer: SocketAddr, grpc: Router, api: &Api) -> Result<Response, Infallible> {
+    if let Some(refused) = api::refuse(request.uri().path()) {
+        return Ok(refused);
+    }
+    match api::admit(api, peer.ip(), request).await {
+        Ok(request) => grpc.oneshot(request).await.map(api::name_fault),
+        Err(refusal) => Ok(refusal),
+    }
+}
+
+/// How this scheduler is, for anybody; what it counts, which names clusters and services, for who may read it.
+async fn look(parts: &Parts, peer: IpAddr, mouths: &Mouths) -> Response {
+    let path = parts.uri.path();
+    if path == "/metrics"
+        && let Err(fault) = mouths.api.may_read_metrics(peer, parts)
+    {
+        let reason = format!(
+            "{} Show the certificate of an access key, or see --metrics-listen.",
+            fault.message
+        );
+        return pages::Answer::text(StatusCode::FORBIDDEN, &reason).into();
+    }
+    pages::answer(&*mouths.vitals, &parts.method, path).await.into()
 }

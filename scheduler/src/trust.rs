@@ -147,6 +147,12 @@ impl Current {
         })
     }
 
+    /// When the scheduler's own certificate is good.
+    #[must_use]
+    pub const fn life(&self) -> Life {
+        self.life
+    }
+
     /// What takes connections.
     #[must_use]
     pub fn acceptor(&self) -> TlsAcceptor {

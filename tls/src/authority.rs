@@ -175,6 +175,12 @@ impl Authority {
         self.own.key
     }
 
+    /// When its own certificate is good.
+    #[must_use]
+    pub const fn life(&self) -> Life {
+        self.own.life
+    }
+
     /// Whether it signed the certificate itself, and none that was before it did.
     #[must_use]
     pub fn has_signed(&self, certificate: &Certificate) -> bool {

@@ -7,6 +7,7 @@ use berth_trust::Fingerprint;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::{self, ClientConfig, RootCertStore, version};
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -84,13 +85,22 @@ impl Client {
         Ok(Self(Arc::new(config)))
     }
 
-    /// A connection that is encrypted, with somebody who is a scheduler.
-    async fn dial(&self, authority: String) -> std::io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
-        let stream = TcpStream::connect(authority).await?;
-        stream.set_nodelay(true)?;
-        let name = scheduler_name().map_err(std::io::Error::other)?;
-        TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await
+    /// A connection that is encrypted, with somebody who is a scheduler, for HTTP/1: what is asked without gRPC.
+    ///
+    /// # Errors
+    /// Nobody is there, or is not who it should be ([`crate::distrust`]).
+    pub async fn dial_http1(&self, authority: &str) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut config = ClientConfig::clone(&self.0);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        dial(Arc::new(config), authority).await
     }
+}
+
+async fn dial(config: Arc<ClientConfig>, authority: &str) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(authority).await?;
+    stream.set_nodelay(true)?;
+    let name = scheduler_name().map_err(std::io::Error::other)?;
+    TlsConnector::from(config).connect(name, stream).await
 }
 
 /// Whether the scheduler of the URL is spoken with over TLS.
@@ -114,8 +124,8 @@ pub async fn connect(endpoint: &Endpoint, client: Option<&Client>, within: Durat
             let encrypted = kept_alive(encrypted, within);
             let client = client.clone();
             let dial = service_fn(move |_: Uri| {
-                let (client, authority) = (client.clone(), authority.clone());
-                async move { client.dial(authority).await.map(TokioIo::new) }
+                let (config, authority) = (Arc::clone(&client.0), authority.clone());
+                async move { dial(config, &authority).await.map(TokioIo::new) }
             });
             let connected = encrypted.connect_with_connector(dial).await;
             connected.map_err(ConnectError::Connect)

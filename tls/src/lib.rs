@@ -8,6 +8,7 @@ mod authority;
 mod certificate;
 mod connect;
 pub mod files;
+mod look;
 mod membership;
 mod request;
 pub mod token;
@@ -16,6 +17,7 @@ mod verifier;
 pub use authority::{Authority, AuthorityError, Request};
 pub use certificate::{Certificate, Unreadable};
 pub use connect::{Client, ConnectError, Shown, connect, is_encrypted};
+pub use look::{Distrust, distrust, is_for, shown_by};
 pub use membership::{JoinError, Membership, agree};
 
 pub use request::NewKey;

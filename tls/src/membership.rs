@@ -302,6 +302,14 @@ impl Membership {
         Ok(request.map_err(JoinError::Make)?.der().to_vec())
     }
 
+    /// When its certificate is good, and that of the authority that signs; nothing before it has joined.
+    #[must_use]
+    pub fn lives(&self) -> Option<(Life, Life)> {
+        let held = self.lock();
+        let authority = Certificate::read(held.authorities.first()?).ok()?;
+        Some((held.life?, authority.life))
+    }
+
     fn held(&self) -> Held {
         self.lock().clone()
     }

@@ -29,6 +29,19 @@ impl Life {
         self.begin + (whole * 2 / 3).saturating_sub(early)
     }
 
+    /// Whether attempts to renew it have failed for a while: less than a quarter of it is left, and another is asked for from a
+    /// third on.
+    #[must_use]
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        self.end.since(now) < self.end.since(self.begin) / 4
+    }
+
+    /// Its first moment and the one from which on it is refused, in seconds since the epoch.
+    #[must_use]
+    pub fn as_epoch_seconds(&self) -> (f64, f64) {
+        (self.begin.as_epoch_seconds(), self.end.as_epoch_seconds())
+    }
+
     /// How long until the moment; nothing where it has passed.
     #[must_use]
     pub fn until(moment: Timestamp, now: Timestamp) -> Duration {
@@ -55,6 +68,8 @@ mod tests {
         assert_eq!(day.renewal(0.0), at(16 * 3600));
         assert_eq!(day.renewal(1.0), at(14 * 3600));
         assert!(!day.is_over(at(86_399)) && day.is_over(at(86_400)));
+        assert!(!day.is_overdue(at(18 * 3600)) && day.is_overdue(at(18 * 3600 + 1)) && day.is_overdue(at(90_000)));
+        assert_eq!(day.as_epoch_seconds(), (0.0, 86_400.0));
         assert_eq!(Life::until(at(5), at(3)), Duration::from_secs(2));
         assert_eq!(Life::until(at(3), at(5)), Duration::ZERO);
     }

@@ -139,7 +139,7 @@ settings! {
         /// TCP port of the host that no task may ask for; may be repeated
         reserved_tcp_ports: Vec<u16> {
             name: "reserved-port", value: "PORT", form: Form::Many,
-            default: Default::Values(&["22", "2375", "2376", "51678", "51679"]),
+            default: Default::Values(&["22", "2375", "2376", "51678", "51679", "51680"]),
             ecs: ecs("ECS_RESERVED_PORTS", json_list),
         } read many(number(1..=u16::MAX));
         /// UDP port of the host that no task may ask for; may be repeated
@@ -397,6 +397,10 @@ settings! {
         /// Address on which the host's own processes can ask the agent about its tasks, or off
         introspection_address: Option<SocketAddr> {
             name: "introspection-address", value: "ADDRESS", default: Default::Values(&["127.0.0.1:51678"]),
+        } read one(address_or_off);
+        /// Address on which to serve /metrics, for Prometheus, /healthz and /readyz, or off
+        metrics_address: Option<SocketAddr> {
+            name: "metrics-address", value: "ADDRESS", default: Default::Values(&["127.0.0.1:51680"]),
         } read one(address_or_off);
         /// How often what the host and its containers use is measured and sent to the scheduler
         usage_interval: Duration {

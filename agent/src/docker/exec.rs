@@ -7,9 +7,8 @@ use berth_agent_core::stream::{Frames, Source};
 use bollard::exec::{CreateExecOptions, ResizeExecOptions, StartExecOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
-use super::failure::within;
 use super::raw::{Hijacked, hijack};
-use super::{Docker, QUICK};
+use super::{Call, Docker, QUICK};
 
 /// Bytes that are read at once.
 const CHUNK: usize = 16 * 1024;
@@ -62,10 +61,11 @@ impl Docker {
             env: terminal.then(|| vec!["TERM=xterm".to_owned()]),
             ..CreateExecOptions::default()
         };
-        let created = within("run a command", QUICK, self.client.create_exec(container, options)).await?;
+        let call = self.client.create_exec(container, options);
+        let created = self.calls.within(Call::CreateExec, QUICK, call).await?;
         let body = serde_json::json!({"Detach": false, "Tty": terminal});
         let path = format!("/exec/{}/start", created.id);
-        let stream = hijack(&self.socket, "run a command", &path, body.to_string()).await?;
+        let stream = hijack(&self.socket, &self.calls, Call::StartExec, &path, body.to_string()).await?;
         let (stream, input) = tokio::io::split(stream);
         Ok(Exec {
             id: created.id,
@@ -86,8 +86,9 @@ impl Docker {
         };
         let mut attempts = 1..=RESIZES;
         loop {
-            let call = within("resize a terminal", QUICK, self.client.resize_exec(id, options)).await;
-            match (call, attempts.next()) {
+            let call = self.client.resize_exec(id, options);
+            let resized = self.calls.within(Call::ResizeExec, QUICK, call).await;
+            match (resized, attempts.next()) {
                 (Err(_), Some(_)) => tokio::time::sleep(RESIZE_PAUSE).await,
                 (done, _) => return done,
             }
@@ -97,7 +98,8 @@ impl Docker {
     /// How a command ended whose output has: its exit code.
     pub(crate) async fn exec_ending(&self, id: &str) -> Result<i32, Failure> {
         for _ in 0..ENDINGS {
-            let seen = within("inspect a command", QUICK, self.client.inspect_exec(id)).await?;
+            let call = self.client.inspect_exec(id);
+            let seen = self.calls.within(Call::InspectExec, QUICK, call).await?;
             if let (false, Some(code)) = (seen.running.unwrap_or(true), seen.exit_code) {
                 return Ok(i32::try_from(code).unwrap_or(-1));
             }
@@ -112,7 +114,8 @@ impl Docker {
     /// Hangs up on a command that still runs: it is sent SIGHUP, as when a terminal goes away. Docker has no call for that, so
     /// that a shell of the container does it, and where there is none nobody does.
     pub(crate) async fn hang_up(&self, container: &str, id: &str) -> Result<(), Failure> {
-        let seen = within("inspect a command", QUICK, self.client.inspect_exec(id)).await?;
+        let call = self.client.inspect_exec(id);
+        let seen = self.calls.within(Call::InspectExec, QUICK, call).await?;
         let Some(pid) = seen.pid.filter(|pid| *pid > 0 && seen.running == Some(true)) else {
             return Ok(());
         };
@@ -127,13 +130,14 @@ impl Docker {
             cmd: Some(vec!["sh".to_owned(), "-c".to_owned(), format!("kill -HUP {inside}")]),
             ..CreateExecOptions::default()
         };
-        let created = within("hang up", QUICK, self.client.create_exec(container, options)).await?;
+        let call = self.client.create_exec(container, options);
+        let created = self.calls.within(Call::CreateExec, QUICK, call).await?;
         let detached = StartExecOptions {
             detach: true,
             ..StartExecOptions::default()
         };
-        let started = within("hang up", QUICK, self.client.start_exec(&created.id, Some(detached)));
-        started.await.map(|_| ())
+        let call = self.client.start_exec(&created.id, Some(detached));
+        self.calls.within(Call::StartExec, QUICK, call).await.map(|_| ())
     }
 }
 

@@ -1,36 +1,20 @@
 //! What is certain after a call to Docker failed. Decided by the status, not by the text; but that a port is taken
 //! only the text says.
 
-use std::future::Future;
 use std::time::Duration;
 
 use berth_agent_core::failure::{Failure, FailureKind};
 use berth_daemon::chain;
 use bollard::errors::Error;
 
+use super::calls::Call;
+
 /// What Docker says when a container wants a port of the host that another container has, or another process.
 const PORT_TAKEN: [&str; 2] = ["port is already allocated", "address already in use"];
 
-/// The call, ended by our deadline.
-///
-/// The client library's calls are kilobytes each. This one is on the heap from its making to its end, so that of the
-/// many effects that wait for their turn none has room set aside for it.
-pub(super) fn within<T>(
-    what: &str,
-    deadline: Duration,
-    call: impl Future<Output = Result<T, Error>>,
-) -> impl Future<Output = Result<T, Failure>> {
-    let call = Box::pin(call);
-    async move {
-        match tokio::time::timeout(deadline, call).await {
-            Ok(result) => result.map_err(from_bollard),
-            Err(_) => Err(late(what, deadline)),
-        }
-    }
-}
-
 /// The deadline passed.
-pub(super) fn late(what: &str, deadline: Duration) -> Failure {
+pub(super) fn late(call: Call, deadline: Duration) -> Failure {
+    let what = call.words();
     let message = format!(
         "Docker was asked to {what} and did not answer within {} s",
         deadline.as_secs()

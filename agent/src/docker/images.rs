@@ -14,8 +14,8 @@ use bollard::query_parameters::{
 };
 use futures_util::{Stream, StreamExt};
 
-use super::failure::{found, from_bollard, within};
-use super::{Docker, INSPECT, LIST};
+use super::failure::{found, from_bollard};
+use super::{Call, Docker, INSPECT, LIST};
 
 const REMOVE: Duration = Duration::from_secs(3 * 60);
 
@@ -64,7 +64,10 @@ pub(crate) struct ListedImage {
 impl Docker {
     /// The image of the name, when Docker has it.
     pub(crate) async fn image(&self, name: &str) -> Result<Option<PulledImage>, Failure> {
-        let call = within("inspect the image", INSPECT, self.client.inspect_image(name)).await;
+        let call = self
+            .calls
+            .within(Call::InspectImage, INSPECT, self.client.inspect_image(name))
+            .await;
         Ok(found(call)?.and_then(|image| pulled(name, image)))
     }
 
@@ -81,21 +84,24 @@ impl Docker {
     /// All images that have a name or a digest, or that a container is made of.
     pub(crate) async fn images(&self) -> Result<Vec<ListedImage>, Failure> {
         let call = self.client.list_images(None::<ListImagesOptions>);
-        let list = within("list the images", LIST, call).await?;
+        let list = self.calls.within(Call::ListImages, LIST, call).await?;
         Ok(list.into_iter().map(listed).collect())
     }
 
     /// Ids of the images of all containers, running or not, whoever made them.
     pub(crate) async fn images_in_use(&self) -> Result<BTreeSet<String>, Failure> {
         let options = ListContainersOptionsBuilder::new().all(true).build();
-        let list = within("list the containers", LIST, self.client.list_containers(Some(options))).await?;
+        let list = self
+            .calls
+            .within(Call::List, LIST, self.client.list_containers(Some(options)))
+            .await?;
         Ok(list.into_iter().filter_map(|container| container.image_id).collect())
     }
 
     /// Takes the name off its image; with its last name the image goes. One that Docker does not have is removed.
     pub(crate) async fn remove_image(&self, name: &str) -> Result<(), Failure> {
         let call = self.client.remove_image(name, None::<RemoveImageOptions>, None);
-        found(within("remove the image", REMOVE, call).await).map(|_| ())
+        found(self.calls.within(Call::RemoveImage, REMOVE, call).await).map(|_| ())
     }
 
     /// By which name the image is found: by its own as long as that stands for it, else by its id.

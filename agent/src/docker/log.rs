@@ -7,9 +7,8 @@ use bollard::query_parameters::InspectContainerOptions;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::failure::within;
 use super::raw::get;
-use super::{Docker, INSPECT};
+use super::{Call, Docker, INSPECT};
 
 /// Which lines are wanted.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +33,7 @@ impl Docker {
     pub(crate) async fn log(&self, container: &str, wish: LogWish) -> Result<Log, Failure> {
         let options = None::<InspectContainerOptions>;
         let call = self.client.inspect_container(container, options);
-        let seen = within("inspect the container", INSPECT, call).await?;
+        let seen = self.calls.within(Call::Inspect, INSPECT, call).await?;
         let terminal = seen.config.and_then(|config| config.tty).unwrap_or(false);
         let mut path = format!(
             "/containers/{container}/logs?stdout=1&stderr=1&timestamps=1&follow={}",
@@ -48,7 +47,7 @@ impl Docker {
             path.push_str(&format!("&since={seconds}.{nanos:09}"));
         }
         Ok(Log {
-            body: get(&self.socket, "read a log", &path).await?,
+            body: get(&self.socket, &self.calls, Call::ReadLog, &path).await?,
             lines: Lines::new(terminal),
             after_ns: wish.after_ns.unwrap_or(i64::MIN),
             has_ended: false,

@@ -11,7 +11,8 @@ use berth_agent_core::name;
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
 use bollard::query_parameters::InspectNetworkOptions;
 
-use super::failure::{found, within};
+use super::calls::Call;
+use super::failure::found;
 use super::{Docker, permit};
 
 const INSPECT: Duration = Duration::from_secs(30);
@@ -31,7 +32,7 @@ impl Docker {
             return Ok(());
         }
         let call = self.client.create_network(request(self.task_subnet));
-        let made = within("create the network of tasks", CREATE, call).await;
+        let made = self.calls.within(Call::CreateNetwork, CREATE, call).await;
         made.map(drop).map_err(|failure| {
             let subnet = self
                 .task_subnet
@@ -54,7 +55,7 @@ impl Docker {
 
     async fn has_task_network(&self) -> Result<bool, Failure> {
         let call = self.client.inspect_network(TASK_NETWORK, None::<InspectNetworkOptions>);
-        Ok(found(within("inspect the network of tasks", INSPECT, call).await)?.is_some())
+        Ok(found(self.calls.within(Call::InspectNetwork, INSPECT, call).await)?.is_some())
     }
 }
 

@@ -12,6 +12,7 @@ use bollard::query_parameters::CreateImageOptionsBuilder;
 use futures_util::StreamExt;
 
 use super::Docker;
+use super::calls::Call;
 use super::failure::{from_bollard, late};
 
 const IMPORT: Duration = Duration::from_secs(60);
@@ -61,9 +62,12 @@ impl Docker {
             }
             Ok(())
         };
-        match tokio::time::timeout(IMPORT, whole).await {
+        let timed = self.calls.begin(Call::ImportImage);
+        let imported = tokio::time::timeout(IMPORT, whole).await;
+        timed.ended(matches!(imported, Ok(Ok(()))));
+        match imported {
             Ok(result) => result,
-            Err(_) => Err(late("import the pause image", IMPORT)),
+            Err(_) => Err(late(Call::ImportImage, IMPORT)),
         }
     }
 }

@@ -14,7 +14,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
-use super::failure::late;
+use super::{Call, Calls};
 
 /// Until Docker's answer begins.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -25,7 +25,13 @@ const LARGEST_REFUSAL: usize = 16 * 1024;
 pub(super) type Hijacked = TokioIo<Upgraded>;
 
 /// Sends a request whose answer is a stream both ways.
-pub(super) async fn hijack(socket: &str, what: &str, path: &str, body: String) -> Result<Hijacked, Failure> {
+pub(super) async fn hijack(
+    socket: &str,
+    calls: &Calls,
+    call: Call,
+    path: &str,
+    body: String,
+) -> Result<Hijacked, Failure> {
     let request = Request::builder()
         .method(Method::POST)
         .uri(path)
@@ -34,25 +40,22 @@ pub(super) async fn hijack(socket: &str, what: &str, path: &str, body: String) -
         .header(header::CONNECTION, "Upgrade")
         .header(header::UPGRADE, "tcp")
         .body(Full::from(body));
-    let answer = within(what, send(socket, request)).await?;
-    let upgraded = within(what, async {
-        hyper::upgrade::on(answer).await.map_err(|error| lost(&error))
+    let stream = Box::pin(async {
+        let answer = send(socket, request).await?;
+        let upgraded = hyper::upgrade::on(answer).await;
+        upgraded.map(TokioIo::new).map_err(|error| lost(&error))
     });
-    upgraded.await.map(TokioIo::new)
+    calls.timed(call, ANSWER, stream).await
 }
 
 /// Sends a request whose answer is a stream.
-pub(super) async fn get(socket: &str, what: &str, path: &str) -> Result<Incoming, Failure> {
+pub(super) async fn get(socket: &str, calls: &Calls, call: Call, path: &str) -> Result<Incoming, Failure> {
     let request = Request::builder()
         .uri(path)
         .header(header::HOST, "docker")
         .body(Full::default());
-    Ok(within(what, send(socket, request)).await?.into_body())
-}
-
-async fn within<T>(what: &str, call: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let call = tokio::time::timeout(ANSWER, Box::pin(call)).await;
-    call.unwrap_or_else(|_elapsed| Err(late(what, ANSWER)))
+    let answer = Box::pin(send(socket, request));
+    Ok(calls.timed(call, ANSWER, answer).await?.into_body())
 }
 
 async fn send(socket: &str, request: http::Result<Request<Full<Bytes>>>) -> Result<http::Response<Incoming>, Failure> {

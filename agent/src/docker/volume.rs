@@ -6,22 +6,19 @@ use berth_agent_core::create::{Lifetime, VolumeRequest};
 use berth_agent_core::failure::{Failure, FailureKind};
 use bollard::models::VolumeCreateRequest;
 
+use super::calls::{Call, Calls};
 use super::convert::plain;
-use super::failure::{found, within};
+use super::failure::found;
 
 /// Sees to it that the volume is there. To make one that exists changes nothing, so this may be repeated.
 pub(super) async fn provide(
-    client: &bollard::Docker,
+    (client, calls): (&bollard::Docker, &Calls),
     volume: &VolumeRequest,
     deadline: Duration,
 ) -> Result<(), Failure> {
     let refused = |why: String| Failure::new(FailureKind::Unprepared, format!("volume '{}': {why}", volume.name));
     if let Lifetime::Shared { autoprovision } = volume.lifetime {
-        let call = within(
-            "inspect the volume",
-            super::INSPECT,
-            client.inspect_volume(&volume.name),
-        );
+        let call = calls.within(Call::InspectVolume, super::INSPECT, client.inspect_volume(&volume.name));
         match found(call.await)? {
             Some(existing) if autoprovision && existing.driver != volume.driver => {
                 return Err(refused(format!(
@@ -45,7 +42,10 @@ pub(super) async fn provide(
         labels: Some(plain(&volume.labels)),
         ..VolumeCreateRequest::default()
     };
-    match within("create the volume", deadline, client.create_volume(body)).await {
+    match calls
+        .within(Call::CreateVolume, deadline, client.create_volume(body))
+        .await
+    {
         Ok(_) => Ok(()),
         Err(failure) => match failure.kind {
             FailureKind::Refused | FailureKind::NotFound | FailureKind::Faltered | FailureKind::PortTaken => {

@@ -1,6 +1,7 @@
 //! What the scheduler says and is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Instant;
 
 use berth_agent_core::assignment::Chain;
 use berth_agent_core::context::TaskContext;
@@ -28,6 +29,8 @@ pub(super) struct Connected {
     /// How the host is has not been told on this stream, or has changed since.
     conditions_due: bool,
     chain: Chain,
+    /// The reports on their way, with when they left.
+    reports: VecDeque<(u64, Instant)>,
     /// What this stream has carried and not taken back. One that cannot be read fails the tasks that name it.
     definitions: BTreeMap<String, Result<Definition, String>>,
 }
@@ -94,6 +97,7 @@ impl Driver {
             welcomed: false,
             conditions_due: true,
             chain: Chain::default(),
+            reports: VecDeque::new(),
             definitions: BTreeMap::new(),
         };
         if !connected.send(agent_message::Message::Hello(hello)) {
@@ -104,7 +108,10 @@ impl Driver {
 
     pub(super) fn link_down(&mut self, number: u64) {
         self.asks.clear();
-        self.session.take_if(|connected| connected.session.number == number);
+        let ended = self.session.take_if(|connected| connected.session.number == number);
+        if ended.is_some() {
+            self.parts.instruments.parted();
+        }
     }
 
     pub(super) fn link_message(&mut self, number: u64, message: Message) {
@@ -119,10 +126,15 @@ impl Driver {
             Message::Welcome(welcome) => {
                 self.parts.publisher.welcomed(&welcome.container_instance_arn);
                 connected.welcomed = true;
+                self.parts.instruments.welcomed();
                 self.tell_usage();
             }
             Message::Assignments(assignments) => self.assignments(assignments),
             Message::Recorded(recorded) => {
+                let reports = &mut connected.reports;
+                while let Some((_, left)) = reports.pop_front_if(|(sequence, _)| *sequence <= recorded.sequence) {
+                    self.parts.instruments.reports.observe(left.elapsed());
+                }
                 let of_hello = recorded.ended_task_arns.iter().filter_map(|arn| task_id_of(arn));
                 let ended: Vec<TaskId> = self
                     .outbox
@@ -380,6 +392,7 @@ impl Driver {
             permit.send(AgentMessage {
                 message: Some(agent_message::Message::Reports(TaskReports { sequence, tasks })),
             });
+            connected.reports.push_back((sequence, Instant::now()));
             fail_point!("after", "report");
         }
     }

@@ -186,7 +186,7 @@ mod tests {
     fn the_reserve_is_taken_off_what_docker_and_the_host_both_have() {
         let facts = facts_of(&["--reserved-memory", "100"]);
         assert_eq!((facts.cpu_units, facts.memory_mib), (2048, 900));
-        assert_eq!(facts.reserved_tcp_ports, [22, 2375, 2376, 51678, 51679]);
+        assert_eq!(facts.reserved_tcp_ports, [22, 2375, 2376, 51678, 51679, 51680]);
         let given = facts_of(&["--memory", "700", "--cpu-units", "512"]);
         assert_eq!((given.cpu_units, given.memory_mib), (512, 700));
     }

@@ -5,10 +5,12 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Change, Spool, SpoolError};
+use crate::vitals::Instruments;
 
 /// Writes batches of changes, one after the other. It ends when all clones are gone.
 #[derive(Debug, Clone)]
@@ -32,12 +34,15 @@ impl Writer {
     ///
     /// # Errors
     /// No thread is to be had.
-    pub(crate) fn begin(spool: Spool) -> io::Result<Self> {
+    pub(crate) fn begin(spool: Spool, instruments: Arc<Instruments>) -> io::Result<Self> {
         let (orders, mut inbox) = mpsc::channel::<Order>(1);
         let write = move || {
             while let Some(Order { changes, answer }) = inbox.blocking_recv() {
+                let begun = Instant::now();
+                let committed = spool.commit(&changes);
+                instruments.spool.observe(begun.elapsed());
                 // Whoever asked is gone when the agent is stopping.
-                if answer.send(spool.commit(&changes)).is_err() {
+                if answer.send(committed).is_err() {
                     return;
                 }
             }

@@ -46,7 +46,14 @@ impl Host {
             .args(["--cluster", cluster, "--stopped-container-retention", "0"])
             .args(["--config", "/dev/null", "--ecs-config", "/dev/null"])
             // The machine's network is not the test's to change.
-            .args(["--endpoint-address", "off", "--introspection-address", "off"])
+            .args([
+                "--endpoint-address",
+                "off",
+                "--introspection-address",
+                "off",
+                "--metrics-address",
+                "off",
+            ])
             .args(["--address", "192.0.2.7"])
             .args(["--scheduler", &self.scheduler.url])
             .arg("--state-dir")

@@ -48,7 +48,7 @@ pub(crate) fn find_program(name: &str) -> anyhow::Result<PathBuf> {
 }
 
 /// The path of the socket that `--docker` names.
-pub(super) fn docker_socket(text: &str) -> Result<PathBuf, String> {
+pub(crate) fn docker_socket(text: &str) -> Result<PathBuf, String> {
     match text.strip_prefix(SOCKET_SCHEME) {
         Some(path) if path.starts_with('/') => Ok(path.into()),
         _ => Err("it must be unix:// and an absolute path".to_owned()),

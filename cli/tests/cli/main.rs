@@ -17,6 +17,7 @@ mod run;
 mod schedules;
 mod services;
 mod settings;
+mod support_bundle;
 mod task_definitions;
 mod tasks;
 mod top;

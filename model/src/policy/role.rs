@@ -17,13 +17,14 @@ pub enum Role {
 }
 
 /// Actions that change nothing and show nothing that is secret.
-const READ: [&str; 10] = [
+const READ: [&str; 11] = [
     "ecs:Describe*",
     "ecs:Get*",
     "ecs:List*",
     "application-autoscaling:Describe*",
     "application-autoscaling:List*",
     "berth:Describe*",
+    "berth:GetMetrics",
     "berth:History",
     "berth:ListSchedules",
     "berth:Plan",
@@ -178,6 +179,7 @@ mod tests {
             ("ecs:DescribeServices", 0),
             ("ecs:ListTasks", 0),
             ("berth:Watch", 0),
+            ("berth:GetMetrics", 0),
             ("ecs:UpdateService", 1),
             ("ecs:RunTask", 1),
             ("berth:CreateSchedule", 1),
@@ -248,7 +250,9 @@ mod tests {
                 "{action}"
             );
         }
-        assert!(!allows(&admin, "berth:ReadJournal", "*", None));
+        for action in ["berth:ReadJournal", "berth:GetMetrics"] {
+            assert!(!allows(&admin, action, "*", None), "{action}");
+        }
         assert!(!allows(
             &Policy::of_role(Role::Read, &prod),
             "ecs:RegisterTaskDefinition",

@@ -1,7 +1,7 @@
 //! From the state to ECS's shapes: how a cluster, a definition, an instance and a task look to a client.
 
 mod queued;
-pub(super) mod service;
+pub(crate) mod service;
 pub(super) mod task_set;
 
 use berth_model::arn::Namespace;

@@ -19,7 +19,7 @@ use berth_scheduler_core::state::{Instance, State, Task};
 
 use super::request::{at_most, given, one_of};
 use super::{Api, describe};
-use crate::nodes::{ContainerTold, Sum};
+use crate::nodes::{ContainerTold, Registry, Sum};
 use row::{ContainerRow, GroupRow, InstanceRow, Registered, Row, TaskRow};
 
 /// Instances and tasks that a request may name, as ECS has it for its Describe operations.
@@ -65,7 +65,7 @@ pub(super) fn describe(api: &Api, request: DescribeUsageRequest) -> Result<Descr
     };
     let mut left_out = 0;
     Ok(DescribeUsageResponse {
-        cluster: Some(cluster(api, &state, &question)),
+        cluster: Some(of_cluster(&api.registry, &state, question.cluster)),
         instances: question.answer(rows.instances, &view, &mut left_out),
         tasks: question.answer(rows.tasks, &view, &mut left_out),
         containers: question.answer(rows.containers, &view, &mut left_out),
@@ -230,17 +230,21 @@ fn select<'s>(api: &Api, state: &'s State, question: &Question) -> (Vec<&'s Arc<
 }
 
 /// The whole cluster, from the sums that are kept with each instance.
-fn cluster(api: &Api, state: &State, question: &Question) -> ClusterUsage {
+pub(crate) fn of_cluster(registry: &Registry, state: &State, cluster: ClusterKey) -> ClusterUsage {
     let mut usage = ClusterUsage::default();
     let mut registered = Registered::default();
     let mut sum = Sum::default();
     let counted = state
-        .instances_of(question.cluster)
+        .instances_of(cluster)
         .filter(|instance| matches!(instance.status, InstanceStatus::Active | InstanceStatus::Draining));
     for instance in counted {
         usage.instances += 1;
         registered.add(instance);
-        if let Some((told, _)) = api.registry.usage(question.key(instance.id)) {
+        let key = InstanceKey {
+            cluster,
+            instance: instance.id,
+        };
+        if let Some((told, _)) = registry.usage(key) {
             usage.telling += 1;
             sum += told.sum;
         }

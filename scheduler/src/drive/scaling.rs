@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_model::scaling::{Metric, PredefinedMetric};
+use berth_model::time::Timestamp;
 use berth_scheduler_core::decide::scaling::scale::{ScaleService, running, verdict};
 use berth_scheduler_core::keys::{Revision, ServiceKey};
 use berth_scheduler_core::scale::Sample;
@@ -66,6 +67,18 @@ pub async fn keep_scaling(engine: Engine, sources: Sources, watch: Arc<Watch>, r
             }
         }
     }
+}
+
+/// `CPUUtilization` and `MemoryUtilization` of a service in percent, as far as its agents have told them.
+pub(crate) fn utilization(
+    state: &State,
+    service: &Service,
+    nodes: &nodes::Registry,
+    now: Timestamp,
+) -> (Option<f64>, Option<f64>) {
+    let used = measure::used(state, service, |key| nodes.usage(key), now);
+    let value = |figure: Result<Figure, Problem>| figure.ok().map(|figure| figure.value);
+    (value(used.cpu()), value(used.memory()))
 }
 
 /// The services that something scales.

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::follower::News;
+use super::instruments::Instruments;
 use super::pending::{Queue, Waiting};
 use super::{EngineError, Observer, recovery};
 use crate::clock;
@@ -39,6 +40,7 @@ pub(super) struct Appender<J> {
     view: Arc<ArcSwap<State>>,
     journal: Arc<J>,
     observer: Arc<dyn Observer>,
+    instruments: Arc<Instruments>,
     commit: GroupCommit<Waiting>,
     queue: Queue,
     pace: Pace,
@@ -52,7 +54,7 @@ pub(super) struct Appender<J> {
 
 impl<J: Journal> Appender<J> {
     pub(super) fn new(
-        (view, journal): (Arc<ArcSwap<State>>, Arc<J>),
+        (view, journal, instruments): (Arc<ArcSwap<State>>, Arc<J>, Arc<Instruments>),
         observer: Arc<dyn Observer>,
         queue: mpsc::Receiver<Waiting>,
         seed: u64,
@@ -62,6 +64,7 @@ impl<J: Journal> Appender<J> {
             view,
             journal,
             observer,
+            instruments,
             commit,
             queue: Queue::new(queue),
             pace: Pace::default(),
@@ -126,6 +129,7 @@ impl<J: Journal> Appender<J> {
         let draw = self.draw();
         match appended {
             Appended::Committed(_) => {
+                self.instruments.appended(took, size);
                 if let Some(committed) = self.commit.committed() {
                     publish(&self.view, &*self.observer, committed.state, &committed.record, size);
                     committed.answers.into_iter().for_each(|command| command.answer());
@@ -135,6 +139,7 @@ impl<J: Journal> Appender<J> {
                 self.pause(|pace| pace.won(took, met, draw));
             }
             Appended::Conflict { head } => {
+                self.instruments.conflict();
                 tracing::debug!(revision = %after, %head, "another writer came first");
                 self.catch_up(head).await?;
                 self.pause(|pace| pace.lost(took, draw));

@@ -1,6 +1,8 @@
 //! A command that waits for its record, whatever its type.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
 
 use berth_model::fault::Fault;
 use berth_scheduler_core::change::Change;
@@ -8,6 +10,8 @@ use berth_scheduler_core::command::{Command, Env, Principal};
 use berth_scheduler_core::commit::{BATCH, Pending};
 use berth_scheduler_core::state::State;
 use tokio::sync::{mpsc, oneshot};
+
+use super::instruments::Instruments;
 
 /// A command with its caller.
 pub(super) type Waiting = Box<dyn Answerable>;
@@ -36,27 +40,39 @@ pub(super) struct Submitted<C: Command> {
     by: Principal,
     decided: Option<Result<C::Outcome, Fault>>,
     caller: oneshot::Sender<Result<C::Outcome, Fault>>,
+    instruments: Arc<Instruments>,
 }
 
 impl<C: Command> Submitted<C> {
-    pub(super) fn new(command: C, by: Principal, caller: oneshot::Sender<Result<C::Outcome, Fault>>) -> Self {
+    pub(super) fn new(
+        command: C,
+        by: Principal,
+        caller: oneshot::Sender<Result<C::Outcome, Fault>>,
+        instruments: Arc<Instruments>,
+    ) -> Self {
         Self {
             command,
             by,
             decided: None,
             caller,
+            instruments,
         }
     }
 }
 
-impl<C: Command> Pending for Submitted<C> {
+impl<C: Command + 'static> Pending for Submitted<C> {
     fn decide(&mut self, state: &State, env: &mut Env<'_>) -> Vec<Change> {
-        match self.command.decide(state, env) {
+        let begun = Instant::now();
+        let decided = self.command.decide(state, env);
+        let changes = decided.as_ref().is_ok_and(|decision| !decision.changes.is_empty());
+        self.instruments.decided::<C>(begun.elapsed(), changes);
+        match decided {
             Ok(decision) => {
                 self.decided = Some(Ok(decision.outcome));
                 decision.changes
             }
             Err(fault) => {
+                self.instruments.refused();
                 self.decided = Some(Err(fault));
                 Vec::new()
             }
@@ -68,7 +84,7 @@ impl<C: Command> Pending for Submitted<C> {
     }
 }
 
-impl<C: Command> Answerable for Submitted<C> {
+impl<C: Command + 'static> Answerable for Submitted<C> {
     fn answer(self: Box<Self>) {
         if let Some(decided) = self.decided {
             // A caller that has gone away does not need its answer.

@@ -26,6 +26,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
+use tracing::field::display;
 
 use super::{ASKED, Changes, HEARTBEAT, Handle, Link, Registry, SILENCE, assignments, wire};
 use crate::api::describe;
@@ -125,6 +126,9 @@ impl Session {
         let instance = hello.instance_id.clone();
         match self.receive(hello).await {
             Ok(mut guest) => {
+                self.registry.instruments.begun.increment();
+                tracing::Span::current().record("instance", display(guest.key.instance));
+                tracing::Span::current().record("cluster", display(&guest.cluster));
                 tracing::info!(%instance, cluster = %guest.cluster, "agent connected");
                 let end = self.attend(&mut guest).await;
                 self.registry.leave(guest.key, &guest.handle);
@@ -142,6 +146,7 @@ impl Session {
                 }
             }
             Err((fault, retry)) => {
+                self.registry.instruments.refused.increment();
                 tracing::warn!(%instance, error = %fault, "agent refused");
                 self.refuse(&fault, retry).await;
             }
@@ -380,10 +385,12 @@ impl Session {
                 instance: guest.key,
                 reports,
             };
+            let begun = Instant::now();
             self.engine
                 .submit(command, Principal::clone(&guest.by))
                 .await
                 .map_err(End::Refused)?;
+            self.registry.instruments.reports.observe(begun.elapsed());
         }
         Ok(ended)
     }
@@ -391,14 +398,18 @@ impl Session {
     /// Sends what the agent does not know; gives the number of tasks.
     async fn assign(&self, guest: &mut Guest) -> Result<usize, End> {
         // What is touched from here on is looked at the next time; the state has all that is touched already.
-        let touched = guest.handle.changes.take();
+        let (touched, since) = guest.handle.changes.take();
         let state = self.engine.view();
         match guest.sent.update(&state, guest.key, &touched) {
             None => Ok(0),
             Some(update) => {
                 let tasks = update.tasks.len();
                 let message = assignments::message(&update, &guest.cluster, &self.namespace);
-                self.send(ToAgent::Assignments(message)).await.map(|()| tasks)
+                self.send(ToAgent::Assignments(message)).await?;
+                if let Some(since) = since {
+                    self.registry.instruments.assignments.observe(since.elapsed());
+                }
+                Ok(tasks)
             }
         }
     }

@@ -44,12 +44,17 @@ impl Scheduler {
         channel(&self.url()).await.unwrap()
     }
 
-    /// The status and the text of `/healthz`.
-    pub(crate) fn health(&self) -> (u16, String) {
+    /// The status and the text of `/readyz`.
+    pub(crate) fn readiness(&self) -> (u16, String) {
+        self.get("/readyz")
+    }
+
+    /// The status and the text of a page.
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(CALL)).unwrap();
         stream
-            .write_all(b"GET /healthz HTTP/1.1\r\nHost: scheduler\r\nConnection: close\r\n\r\n")
+            .write_all(format!("GET {path} HTTP/1.1\r\nHost: scheduler\r\nConnection: close\r\n\r\n").as_bytes())
             .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

@@ -37,13 +37,18 @@ async fn a_scheduler_that_is_cut_off_from_etcd_says_so_and_ends_its_streams_unti
     let etcd = etcd::Cluster::start(1);
     let (schedulers, at, _agents) = start(&etcd).await;
     let before = run(&schedulers[0]).await.unwrap();
-    assert_eq!(schedulers.each_ref().map(|scheduler| scheduler.health().0), [200, 200]);
+    assert_eq!(
+        schedulers.each_ref().map(|scheduler| scheduler.readiness().0),
+        [200, 200]
+    );
 
     etcd.signal("STOP");
     for scheduler in &schedulers {
-        eventually("it says that it is cut off", async || scheduler.health().0 == 503).await;
-        let (_, reason) = scheduler.health();
+        eventually("it says that it is cut off", async || scheduler.readiness().0 == 503).await;
+        let (_, reason) = scheduler.readiness();
         assert!(reason.contains("has not reached its journal"), "{reason}");
+        // Another start would not bring etcd back.
+        assert_eq!(scheduler.get("/healthz").0, 200);
         let refused = run(scheduler).await.unwrap_err();
         assert!(refused.message().contains("Nothing was changed"), "{refused}");
     }
@@ -51,7 +56,7 @@ async fn a_scheduler_that_is_cut_off_from_etcd_says_so_and_ends_its_streams_unti
 
     etcd.signal("CONT");
     for scheduler in &schedulers {
-        eventually("it is well again", async || scheduler.health().0 == 200).await;
+        eventually("it is well again", async || scheduler.readiness().0 == 200).await;
     }
     eventually("agents are back", async || at.lock().unwrap().len() == 2).await;
     let mut all = before;
@@ -81,7 +86,7 @@ async fn an_etcd_without_space_is_said_and_refused_and_nothing_is_lost_when_ther
             assert!(Instant::now() < deadline, "everything fits");
         };
         assert!(refused.message().contains("space exceeded"), "{refused}");
-        let (status, reason) = scheduler.health();
+        let (status, reason) = scheduler.readiness();
         assert_eq!(status, 503);
         assert!(reason.contains("space exceeded"), "{reason}");
     }
@@ -94,7 +99,7 @@ async fn an_etcd_without_space_is_said_and_refused_and_nothing_is_lost_when_ther
     etcd.etcdctl("defrag", &[]).unwrap();
     etcd.etcdctl("alarm disarm", &[]).unwrap();
     for scheduler in &schedulers {
-        eventually("it is well again", async || scheduler.health().0 == 200).await;
+        eventually("it is well again", async || scheduler.readiness().0 == 200).await;
         acknowledged.extend(run(scheduler).await.unwrap());
     }
     for scheduler in &schedulers {

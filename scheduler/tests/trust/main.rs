@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_model::id::AccessKeyId;
+use berth_model::id::{AccessKeyId, ClusterName};
 use berth_model::policy::{Policy, Role as Duty};
 use berth_model::time::Timestamp;
 use berth_proto::agent::v1::scheduler_message::Message as FromScheduler;
@@ -435,11 +435,10 @@ async fn another_authority_takes_over_while_everybody_goes_on() {
 }
 
 /// An access key with a role's policy, and somebody who shows a certificate for it.
-async fn operator(scheduler: &Scheduler, duty: Duty) -> (Client, String) {
-    let prod = [instance(1).cluster];
+async fn operator(scheduler: &Scheduler, duty: Duty, clusters: &[ClusterName]) -> (Client, String) {
     let request = wire::CreateAccessKeyRequest {
         user_name: Some("dashboard".to_owned()),
-        policy_document: Some(Policy::of_role(duty, &prod).to_json()),
+        policy_document: Some(Policy::of_role(duty, clusters).to_json()),
     };
     let channel = scheduler.anonymous().await;
     let mut keys = AccessKeysClient::new(channel.clone());
@@ -467,8 +466,9 @@ async fn operator(scheduler: &Scheduler, duty: Duty) -> (Client, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_with_a_certificate_may_what_its_role_may_in_its_cluster_and_as_long_as_its_key() {
     let (data, scheduler) = prepared().await;
-    let (reader, _) = operator(&scheduler, Duty::Read).await;
-    let (admins, admins_key) = operator(&scheduler, Duty::Admin).await;
+    let prod = [instance(1).cluster];
+    let (reader, _) = operator(&scheduler, Duty::Read, &prod).await;
+    let (admins, admins_key) = operator(&scheduler, Duty::Admin, &prod).await;
     drop(scheduler);
     let scheduler = Scheduler::start(data.path(), "required").await;
     let in_prod = || ListServicesRequest {
@@ -555,6 +555,51 @@ async fn an_operator_with_a_certificate_may_what_its_role_may_in_its_cluster_and
     assert_eq!(
         refused.metadata().get("berth-fault").unwrap(),
         "UnrecognizedClientException"
+    );
+}
+
+/// The answer to a GET of `/metrics`, with its head.
+async fn figures(scheduler: &Scheduler, client: &Client) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let mut stream = client.dial_http1(&scheduler.address.to_string()).await.unwrap();
+    let request = "GET /metrics HTTP/1.1\r\nhost: scheduler\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn figures_are_for_who_shows_the_certificate_of_an_access_key_that_may_read_those_of_all_clusters() {
+    let (data, scheduler) = prepared().await;
+    let (prometheus, _) = operator(&scheduler, Duty::Read, &[]).await;
+    let (of_prod, _) = operator(&scheduler, Duty::Read, &[instance(1).cluster]).await;
+    drop(scheduler);
+    let scheduler = Scheduler::start(data.path(), "required").await;
+    let by = authority(&scheduler);
+    let nobody = Client::trusting(by.bundle(), None).unwrap();
+    let host = client(&scheduler, &by, &Identity::Member(instance(1)), good());
+    for (who, says) in [
+        (&nobody, "Show the certificate of an access key"),
+        (&host, "Show the certificate of an access key"),
+        (&of_prod, "is not authorized to perform: berth:GetMetrics"),
+    ] {
+        let answer = figures(&scheduler, who).await;
+        assert!(answer.starts_with("HTTP/1.1 403 ") && answer.contains(says), "{answer}");
+        assert!(!answer.contains("berth_journal_revision"), "{answer}");
+    }
+    let answer = figures(&scheduler, &prometheus).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let end = |certificate: &str| -> f64 {
+        let series = format!("berth_certificate_end_timestamp_seconds{{certificate=\"{certificate}\"}} ");
+        let line = answer.lines().find_map(|line| line.strip_prefix(&series)).unwrap();
+        line.parse().unwrap()
+    };
+    let authority = by.life().end.as_epoch_seconds();
+    assert_eq!(end("authority"), authority);
+    assert!(
+        now().as_epoch_seconds() < end("own") && end("own") < authority,
+        "{answer}"
     );
 }
 

@@ -159,6 +159,7 @@ const RULES: &[Rule] = &[
     rule("berth:GetSessionToken", None, AccessKeys("/accessKeyId")),
     rule("berth:Logs", CLUSTER, TasksOrAll("/tasks", "/services")),
     rule("berth:ReadJournal", None, Nothing),
+    rule("berth:GetMetrics", None, Nothing),
     rule("berth:CreateJoinToken", CLUSTER, Clusters("/cluster")),
     rule("berth:ListJoinTokens", CLUSTER, Clusters("/cluster")),
     rule("berth:RevokeJoinToken", CLUSTER, Clusters("/cluster")),
@@ -191,7 +192,7 @@ macro_rules! names_of {
 const ECS: &[(&str, &str)] = for_each_operation!(names_of);
 const SCALING: &[(&str, &str)] = for_each_scaling_operation!(names_of);
 /// Those of the others that only read.
-const READS: [&str; 16] = [
+const READS: [&str; 17] = [
     "DescribeUsage",
     "Plan",
     "DescribeTargets",
@@ -204,6 +205,7 @@ const READS: [&str; 16] = [
     "GetAccessKey",
     "GetSessionToken",
     "ReadJournal",
+    "GetMetrics",
     "Logs",
     "ListJoinTokens",
     "ListMembers",
@@ -246,6 +248,7 @@ mod tests {
         assert_eq!(sessions, ["ExecuteCommand", "Attach", "Logs"]);
         operations.push("berth:Logs".to_owned());
         operations.push("berth:ReadJournal".to_owned());
+        operations.push("berth:GetMetrics".to_owned());
         operations.sort();
         let mut rules: Vec<String> = actions().into_iter().map(str::to_owned).collect();
         rules.sort();

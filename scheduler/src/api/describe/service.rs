@@ -20,9 +20,9 @@ use super::{platform, tags};
 
 /// Tasks of a deployment.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Counts {
-    pub(super) running: u32,
-    pub(super) pending: u32,
+pub(crate) struct Counts {
+    pub(crate) running: u32,
+    pub(crate) pending: u32,
 }
 
 pub(super) fn number(count: u32) -> Option<i32> {
@@ -30,7 +30,7 @@ pub(super) fn number(count: u32) -> Option<i32> {
 }
 
 /// Tasks of the service that are meant to run, of one deployment or of all.
-pub(super) fn counts(state: &State, service: &Service, deployment: Option<DeploymentId>) -> Counts {
+pub(crate) fn counts(state: &State, service: &Service, deployment: Option<DeploymentId>) -> Counts {
     let mut counts = Counts::default();
     for task in state.live_tasks_of(service) {
         let launch = task.launch.service.as_ref();
@@ -44,7 +44,7 @@ pub(super) fn counts(state: &State, service: &Service, deployment: Option<Deploy
 }
 
 /// How many tasks the service wants: those of a DAEMON are as many as the instances that it runs on.
-fn desired(state: &State, service: &Service) -> u32 {
+pub(crate) fn desired(state: &State, service: &Service) -> u32 {
     match service.is_daemon() && service.is_active() {
         true => u32::try_from(places(state, service).len()).unwrap_or(u32::MAX),
         false => service.spec.desired,
