@@ -6,8 +6,8 @@ use thiserror::Error;
 
 use crate::message::{Message, MessageId};
 
-/// Of the text that opens a channel.
-const SCHEMA: &str = "1.0";
+/// What the version of the text that opens a channel begins with: 1.0 from the plugin, the number 1 from others.
+const SCHEMA: &str = "1";
 /// The agent that this end says to be of: clients look at its version to see what it can do, and nothing that came after this
 /// concerns sessions of commands.
 const AGENT_VERSION: &str = "3.1.1732.0";
@@ -43,14 +43,14 @@ pub enum OpeningError {
     #[error("the first message of a data channel should open it: {0}")]
     Unreadable(serde_json::Error),
     /// It is of another form.
-    #[error("MessageSchemaVersion is '{0}', it should be {SCHEMA}")]
-    Schema(String),
+    #[error("MessageSchemaVersion is {0}, it should be {SCHEMA}.0")]
+    Schema(Value),
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct OpenDataChannelInput {
-    message_schema_version: String,
+    message_schema_version: Value,
     token_value: String,
     client_version: Option<String>,
 }
@@ -62,8 +62,10 @@ impl Opening {
     /// It is no such text.
     pub fn read(text: &str) -> Result<Self, OpeningError> {
         let input: OpenDataChannelInput = serde_json::from_str(text).map_err(OpeningError::Unreadable)?;
-        if input.message_schema_version != SCHEMA {
-            return Err(OpeningError::Schema(input.message_schema_version));
+        let version = input.message_schema_version;
+        let text = version.as_str().map_or_else(|| version.to_string(), str::to_owned);
+        if text.split('.').next() != Some(SCHEMA) {
+            return Err(OpeningError::Schema(version));
         }
         Ok(Self {
             token: input.token_value,
@@ -191,13 +193,15 @@ mod tests {
         let text = r#"{"MessageSchemaVersion": "1.0", "RequestId": "r", "TokenValue": "t", "ClientId": "c", "ClientVersion": "1.2.3"}"#;
         let opening = Opening::read(text).unwrap();
         assert_eq!((&*opening.token, &*opening.client_version), ("t", "1.2.3"));
+        let other = Opening::read(r#"{"MessageSchemaVersion": 1, "TokenValue": "t"}"#).unwrap();
+        assert_eq!((&*other.token, &*other.client_version), ("t", ""));
         for (text, says) in [
             ("", "should open it: EOF"),
             ("[]", "should open it: invalid"),
             (r#"{"MessageSchemaVersion": "1.0"}"#, "missing field `TokenValue`"),
             (
                 r#"{"MessageSchemaVersion": "2.0", "TokenValue": "t"}"#,
-                "MessageSchemaVersion is '2.0', it should be 1.0",
+                "MessageSchemaVersion is \"2.0\", it should be 1.0",
             ),
         ] {
             let error = Opening::read(text).unwrap_err().to_string();
