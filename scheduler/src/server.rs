@@ -92,6 +92,7 @@ pub async fn serve(
                 let mouths = Mouths {
                     grpc: grpc.clone(),
                     api: Arc::clone(&api),
+                    connections: connections.clone(),
                 };
                 connections.spawn(accept(stream, peer, mouths, trust.clone(), shutdown.clone()));
             }
@@ -130,6 +131,7 @@ fn grpc(api: &Arc<Api>, links: Links) -> Router {
 struct Mouths {
     grpc: Router,
     api: Arc<Api>,
+    connections: TaskTracker,
 }
 
 /// What one connection is known by.
@@ -214,7 +216,7 @@ where
         .timer(TokioTimer::new())
         .keep_alive_interval(HEARTBEAT)
         .keep_alive_timeout(PING_DEADLINE);
-    let serving = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
@@ -230,7 +232,7 @@ where
 
 /// gRPC by its content type, everything else to the JSON mouth.
 async fn lead(request: Request<Body>, peer: SocketAddr, mouths: Mouths) -> Result<Response, Infallible> {
-    let Mouths { grpc, api } = mouths;
+    let Mouths { grpc, api, connections } = mouths;
     let is_grpc = request
         .headers()
         .get(http::header::CONTENT_TYPE)
@@ -249,6 +251,10 @@ async fn lead(request: Request<Body>, peer: SocketAddr, mouths: Mouths) -> Resul
     }
     if request.uri().path() == "/events" && request.method() == Method::GET {
         return Ok(api::server_sent(api, peer.ip(), request).await);
+    }
+    if api::session_of(request.uri().path()).is_some() && request.method() == Method::GET {
+        // A connection that became a websocket is one still.
+        return Ok(api::enter(api, request, connections.token()).await);
     }
     Ok(api::answer(api, peer.ip(), request).await)
 }
