@@ -10,10 +10,11 @@ use std::process::Command;
 
 use berth_integration_tests::files::workspace;
 
-const PURE: [&str; 6] = [
+const PURE: [&str; 7] = [
     "berth-model",
     "berth-trust",
     "berth-signature",
+    "berth-data-channel",
     "berth-scheduler-core",
     "berth-agent-core",
     "berth-compose",
@@ -48,11 +49,12 @@ const IMPURE: [&str; 24] = [
 ];
 
 /// Who may know whom, directly.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("berth-model", &[]),
     ("berth-proto", &[]),
     ("berth-daemon", &[]),
     ("berth-etcd", &[]),
+    ("berth-data-channel", &[]),
     ("berth-signature", &["berth-model"]),
     ("berth-trust", &["berth-model"]),
     (
@@ -65,6 +67,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
         "berth-scheduler",
         &[
             "berth-daemon",
+            "berth-data-channel",
             "berth-etcd",
             "berth-model",
             "berth-proto",
@@ -111,6 +114,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
         &[
             "berth-agent-core",
             "berth-compose",
+            "berth-data-channel",
             "berth-model",
             "berth-proto",
             "berth-scheduler",
@@ -169,6 +173,7 @@ fn packages_know_only_those_below_them() {
 fn pure_packages_have_the_same_bans() {
     let bans = |folder: &str| fs::read_to_string(workspace().join(folder).join("clippy.toml")).unwrap();
     assert_eq!(bans("model"), bans("signature"));
+    assert_eq!(bans("model"), bans("data-channel"));
     assert_eq!(bans("model"), bans("scheduler/core"));
     assert_eq!(bans("model"), bans("agent/core"));
     assert_eq!(bans("model"), bans("simulation"));

@@ -25,3 +25,4 @@ pub mod status;
 pub mod tag;
 pub mod task_definition;
 pub mod time;
+pub mod words;

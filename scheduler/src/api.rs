@@ -14,9 +14,11 @@ mod capacity;
 mod clusters;
 #[cfg(test)]
 mod compatibility;
+mod data_channel;
 mod definitions;
 pub(crate) mod describe;
 mod events;
+mod exec;
 mod faults;
 mod grpc;
 mod history;
@@ -51,6 +53,7 @@ use berth_model::id::ClusterName;
 use berth_scheduler_core::command::{Command, Principal};
 use berth_scheduler_core::keys::ReplicaId;
 
+pub use data_channel::{enter, session_of};
 pub use events::server_sent;
 pub(crate) use faults::status;
 pub use grpc::{Additions, GrpcApi, admit, name_fault, refuse};

@@ -58,6 +58,35 @@ pub struct Caller {
     pub address: IpAddr,
     /// What it may do.
     pub authority: Authority,
+    /// Where it found this scheduler.
+    pub reached: Reached,
+}
+
+/// By what address a scheduler was called, as its caller has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// Host and port; none where the request does not say, or what it says is none.
+    pub authority: Option<Arc<str>>,
+    /// Whether TLS is spoken there.
+    pub encrypted: bool,
+}
+
+impl Reached {
+    /// As the headers of a request say it, and its connection. A proxy that ends TLS says so (`X-Forwarded-Proto`); whoever
+    /// says so wrongly misleads nobody but itself.
+    #[must_use]
+    pub fn of(headers: &[(&str, &[u8])], peer: Option<&Peer>) -> Self {
+        let named = |wanted: &str| {
+            let mut named = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            named.next().and_then(|(_, value)| std::str::from_utf8(value).ok())
+        };
+        let authority = named("host").and_then(|host| host.parse::<http::uri::Authority>().ok());
+        let forwarded = named("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
+        Self {
+            authority: authority.map(|authority| authority.as_str().into()),
+            encrypted: forwarded || peer.is_some_and(|peer| peer.encrypted),
+        }
+    }
 }
 
 /// What a caller may do.
@@ -89,6 +118,10 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
+    fn reached(&self) -> Reached {
+        Reached::of(self.request.headers, self.peer)
+    }
+
     /// The access key that the connection's certificate names, where the call says nothing of its own.
     fn shown(&self) -> Option<&AccessKeyId> {
         let is_signed = |name: &str| name.eq_ignore_ascii_case("authorization");
@@ -154,6 +187,7 @@ impl Authenticator {
             principal: format!("{} {} {name}", call.wire, call.address.to_canonical()).into(),
             address: call.address,
             authority,
+            reached: call.reached(),
         })
     }
 
@@ -216,6 +250,7 @@ fn by_certificate(call: &Call<'_>, id: &AccessKeyId, state: &State, now: Timesta
         principal: format!("{} {address} user/{} {id} by certificate", call.wire, key.user).into(),
         address: call.address,
         authority: Authority::Key(Arc::clone(key)),
+        reached: call.reached(),
     })
 }
 

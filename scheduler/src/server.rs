@@ -109,6 +109,7 @@ pub async fn serve(
                 let behind = Behind {
                     grpc: grpc.clone(),
                     mouths: mouths.clone(),
+                    connections: connections.clone(),
                 };
                 connections.spawn(accept(stream, peer, behind, trust.clone(), shutdown.clone()));
             }
@@ -147,6 +148,7 @@ fn grpc(api: &Arc<Api>, links: Links) -> Router {
 struct Behind {
     grpc: Router,
     mouths: Mouths,
+    connections: TaskTracker,
 }
 
 /// What one connection is known by.
@@ -231,7 +233,7 @@ where
         .timer(TokioTimer::new())
         .keep_alive_interval(HEARTBEAT)
         .keep_alive_timeout(PING_DEADLINE);
-    let serving = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let serving = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
     tokio::pin!(serving);
     let ended = tokio::select! {
         ended = serving.as_mut() => ended,
@@ -247,7 +249,11 @@ where
 
 /// gRPC by its content type, what is asked of the scheduler itself by its path, everything else to the JSON mouth.
 async fn lead(request: Request<Body>, peer: SocketAddr, behind: Behind) -> Result<Response, Infallible> {
-    let Behind { grpc, mouths } = behind;
+    let Behind {
+        grpc,
+        mouths,
+        connections,
+    } = behind;
     let is_grpc = request
         .headers()
         .get(http::header::CONTENT_TYPE)
@@ -265,6 +271,10 @@ async fn lead(request: Request<Body>, peer: SocketAddr, behind: Behind) -> Resul
     }
     if path == "/events" && request.method() == Method::GET {
         return Ok(api::server_sent(mouths.api, peer.ip(), request).await);
+    }
+    if api::session_of(path).is_some() && request.method() == Method::GET {
+        // A connection that became a websocket is one still.
+        return Ok(api::enter(mouths.api, request, connections.token()).await);
     }
     let answer = api::answer(mouths.api, peer.ip(), request).await;
     mouths.requests.answered(false, begun, &answer);

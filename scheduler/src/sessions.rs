@@ -4,6 +4,7 @@
 //! agent, which was asked on its stream to call: nothing dials in to a host. What passes through is looked at by nobody and
 //! kept nowhere. Called by `api`, and by `nodes` for agents that call.
 
+pub(crate) mod data_channel;
 pub(crate) mod logs;
 mod merge;
 mod relay;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use berth_model::fault::{Fault, FaultClass};
 use berth_proto::agent::v1::OpenSession as AskAgent;
 use berth_proto::agent::v1::open_session::Wish;
-use berth_proto::session::v1::{Command, FromContainer, ToContainer};
+use berth_proto::session::v1::{Command, FromContainer, TerminalSize, ToContainer};
 use berth_scheduler_core::command::Principal;
 use berth_scheduler_core::decide::session::{EndSession, Place, not_connected};
 use berth_scheduler_core::keys::InstanceKey;
@@ -129,7 +130,7 @@ impl Sessions {
     pub(crate) fn reserve(&self) -> Result<Reserved, Fault> {
         let turn = turn(&self.turns)?;
         Ok(Reserved {
-            id: format!("ecs-execute-command-{}", random(9)?).into(),
+            id: format!("ecs-execute-command-{}", random::<9>()?).into(),
             turn,
         })
     }
@@ -145,7 +146,7 @@ impl Sessions {
         command: Command,
         by: &Principal,
     ) -> Result<String, Fault> {
-        let token = random(32)?;
+        let token = random::<32>()?;
         let id = Arc::clone(&reserved.id);
         let offer = Offer {
             id: reserved.id,
@@ -168,6 +169,11 @@ impl Sessions {
         Ok(token)
     }
 
+    /// Whether somebody may enter the session.
+    pub(crate) fn is_offered(&self, id: &str) -> bool {
+        self.waiting().offers.contains_key(id)
+    }
+
     /// Takes up an offer, which is gone then.
     ///
     /// # Errors
@@ -185,13 +191,14 @@ impl Sessions {
         })
     }
 
-    /// Connects with the agent that runs the offer's command.
+    /// Connects with the agent that runs the offer's command, in a terminal of this size where that is known only now.
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub(crate) async fn run(&self, offer: &Offer) -> Result<Pipe, Fault> {
-        let wish = Wish::Command(offer.command.clone());
-        self.call(&offer.place, &offer.task_arn, wish).await
+    pub(crate) async fn run(&self, offer: &Offer, size: Option<TerminalSize>) -> Result<Pipe, Fault> {
+        let mut command = offer.command.clone();
+        command.size = size.or(command.size);
+        self.call(&offer.place, &offer.task_arn, Wish::Command(command)).await
     }
 
     /// Asks the agent of the place to call, and waits until it does.
@@ -199,7 +206,7 @@ impl Sessions {
     /// # Errors
     /// `TargetNotConnectedException` where its stream is not here, or it does not call in time.
     pub(crate) async fn call(&self, place: &Place, task_arn: &str, wish: Wish) -> Result<Pipe, Fault> {
-        let number = random(16)?;
+        let number = random::<16>()?;
         let (called, calls) = oneshot::channel();
         let call = Call {
             instance: place.instance,
@@ -281,11 +288,16 @@ fn turn(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Fault> {
 }
 
 /// So many random bytes, as hex digits.
-fn random(bytes: usize) -> Result<String, Fault> {
-    let mut buffer = vec![0; bytes];
-    let read = |buffer: &mut [u8]| -> io::Result<()> { std::fs::File::open("/dev/urandom")?.read_exact(buffer) };
-    read(&mut buffer).map_err(|error| Fault::server(format!("cannot read /dev/urandom: {error}")))?;
-    Ok(buffer.iter().map(|byte| format!("{byte:02x}")).collect())
+fn random<const BYTES: usize>() -> Result<String, Fault> {
+    let bytes = random_bytes::<BYTES>()?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn random_bytes<const BYTES: usize>() -> Result<[u8; BYTES], Fault> {
+    let mut bytes = [0; BYTES];
+    let read = |bytes: &mut [u8]| -> io::Result<()> { std::fs::File::open("/dev/urandom")?.read_exact(bytes) };
+    read(&mut bytes).map_err(|error| Fault::server(format!("cannot read /dev/urandom: {error}")))?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -294,11 +306,11 @@ mod tests {
 
     #[test]
     fn tokens_are_compared_whole() {
-        let token = random(32).unwrap();
+        let token = random::<32>().unwrap();
         assert_eq!(token.len(), 64);
         assert!(same(token.as_bytes(), token.as_bytes()));
         assert!(!same(token.as_bytes(), &token.as_bytes()[1..]));
-        assert!(!same(token.as_bytes(), random(32).unwrap().as_bytes()));
+        assert!(!same(token.as_bytes(), random::<32>().unwrap().as_bytes()));
     }
 
     #[test]

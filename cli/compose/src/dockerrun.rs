@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use berth_model::task_definition::{
     ContainerDefinition, HostVolume, KeyValuePair, MountPoint, PortMapping, TaskDefinition, Volume,
 };
+use berth_model::words;
 use serde_json::{Map, Value as Json};
 
 use crate::fields::{At, Field, Row, before, by, not, rows, walk};
 use crate::node::{Node, Value};
 use crate::service::{self, UpdateConfig};
 use crate::translation::{Kind, Note, Scheduling, Service, Translation};
-use crate::{Error, units, words};
+use crate::{Error, units};
 
 /// The member that says which version a file has.
 const VERSION: &str = "AWSEBDockerrunVersion";

@@ -14,7 +14,6 @@ mod project;
 mod service;
 mod translation;
 mod units;
-mod words;
 mod yaml;
 
 pub use interpolate::Variables;

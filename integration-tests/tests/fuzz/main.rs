@@ -14,6 +14,7 @@
 
 mod access;
 mod agent;
+mod channel;
 mod compose;
 mod definitions;
 mod expressions;
@@ -92,6 +93,15 @@ fn logs_are_told_the_same_however_they_are_cut_up() {
         corpus: "streams",
         tokens: agent::STREAM_TOKENS,
         check: agent::check_stream,
+    });
+}
+
+#[test]
+fn what_clients_of_data_channels_send_is_told_the_same_in_whatever_order_it_comes() {
+    hold(&Target {
+        corpus: "data-channel",
+        tokens: channel::TOKENS,
+        check: channel::check,
     });
 }
 

@@ -390,6 +390,9 @@ fn container(
             .collect(),
         network_bindings: seen.map_or_else(Vec::new, |seen| seen.bindings.iter().map(network::binding).collect()),
         health_status: Some(seen.map_or("UNKNOWN", |seen| seen.health.name()).to_owned()),
+        managed_agents: managed_agent(task, seen.map_or(unseen, |seen| seen.last))
+            .into_iter()
+            .collect(),
         gpu_ids: task
             .gpus
             .iter()
@@ -398,6 +401,22 @@ fn container(
             .collect(),
         ..declared(task.id, definition, cluster, namespace)
     }
+}
+
+/// What takes commands for the container, where its task was started for that: clients look at it before they send one. It is
+/// the host's agent, and there as long as the container runs.
+fn managed_agent(task: &Task, container: ContainerStatus) -> Option<ecs::ManagedAgent> {
+    let status = match container {
+        ContainerStatus::Pending => "PENDING",
+        ContainerStatus::Running => "RUNNING",
+        ContainerStatus::Stopped => "STOPPED",
+    };
+    task.launch.execute_command.then(|| ecs::ManagedAgent {
+        name: Some("ExecuteCommandAgent".to_owned()),
+        last_status: Some(status.to_owned()),
+        last_started_at: task.times.started.map(Timestamp::as_epoch_seconds),
+        reason: None,
+    })
 }
 
 /// What the definition says of a container.

@@ -35,8 +35,8 @@ use super::operations::{as_seen, for_each_operation, for_each_scaling_operation,
 use super::refused::refusal;
 use super::signed::Signed;
 use super::{
-    Api, account, attributes, autoscaling, capacity, clusters, definitions, events, faults, history, instances, plan,
-    protection, schedules, services, submissions, tags, targets, task_sets, tasks, usage,
+    Api, account, attributes, autoscaling, capacity, clusters, definitions, events, exec, faults, history, instances,
+    plan, protection, schedules, services, submissions, tags, targets, task_sets, tasks, usage,
 };
 use crate::auth::{Authority, Call, Caller};
 
@@ -84,10 +84,12 @@ async fn identify(api: &Api, peer: IpAddr, request: http::Request<Body>) -> Resu
     }
     let (mut parts, body) = request.into_parts();
     if !api.authenticator.is_required() {
+        let reached = Signed::of(&parts).reached(parts.extensions.get());
         parts.extensions.insert(Caller {
             principal: format!("grpc {peer}").into(),
             address: peer,
             authority: Authority::Unasked,
+            reached,
         });
         return Ok(http::Request::from_parts(parts, body));
     }

@@ -25,8 +25,8 @@ use super::call::{self, At};
 use super::operations::{self, as_seen, for_each_operation, for_each_scaling_operation, unserved};
 use super::signed::Signed;
 use super::{
-    Api, account, attributes, autoscaling, capacity, clusters, definitions, faults, instances, protection, services,
-    submissions, tags, task_sets, tasks,
+    Api, account, attributes, autoscaling, capacity, clusters, definitions, exec, faults, instances, protection,
+    services, submissions, tags, task_sets, tasks,
 };
 use crate::auth::{Authority, Call, Caller};
 
@@ -70,6 +70,10 @@ type Answered = (Result<Vec<u8>, Fault>, Option<Revision>);
 
 async fn attempt(api: &Api, peer: IpAddr, parts: &Parts, body: Body) -> Result<Answered, Fault> {
     let body = collect(body).await?;
+    // It is the same to everybody.
+    if target(parts).is_ok_and(|target| target == exec::RESUME) {
+        return Ok((Ok(exec::NOT_RESUMED.to_vec()), None));
+    }
     let caller = caller(api, peer, parts, &body)?;
     let asked = Asked {
         body: &body,
@@ -144,6 +148,7 @@ fn caller(api: &Api, peer: IpAddr, parts: &Parts, body: &[u8]) -> Result<Caller,
         },
         address: peer,
         authority: Authority::Unasked,
+        reached: Signed::of(parts).reached(parts.extensions.get()),
     })
 }
 

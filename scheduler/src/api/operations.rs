@@ -29,6 +29,7 @@ macro_rules! for_each_operation {
                 "StopTask" write stop_task StopTaskRequest StopTaskResponse = tasks::stop;
                 "DescribeTasks" read describe_tasks DescribeTasksRequest DescribeTasksResponse = tasks::describe;
                 "ListTasks" read list_tasks ListTasksRequest ListTasksResponse = tasks::list;
+                "ExecuteCommand" write execute_command ExecuteCommandRequest ExecuteCommandResponse = exec::execute;
                 "UpdateTaskProtection" write update_task_protection UpdateTaskProtectionRequest UpdateTaskProtectionResponse = protection::update;
                 "GetTaskProtection" read get_task_protection GetTaskProtectionRequest GetTaskProtectionResponse = protection::get;
                 "CreateService" write create_service CreateServiceRequest CreateServiceResponse = services::create;
@@ -71,7 +72,6 @@ macro_rules! for_each_operation {
                 "DeleteAccountSetting" write delete_account_setting DeleteAccountSettingRequest DeleteAccountSettingResponse = account::delete;
             }
             unserved {
-                "ExecuteCommand" execute_command ExecuteCommandRequest ExecuteCommandResponse;
                 "ContinueServiceDeployment" continue_service_deployment ContinueServiceDeploymentRequest ContinueServiceDeploymentResponse;
             }
         }

@@ -14,11 +14,6 @@ const GATEWAYS: &str = "load balancers are berth-gateway, set up by CreateServic
 /// Each by its name, with the class of its refusal and why.
 pub(super) const REFUSED: &[(&str, FaultClass, &str)] = &[
     (
-        "ExecuteCommand",
-        CLIENT,
-        "commands are run in containers by the gRPC API, as `berth exec` does it",
-    ),
-    (
         "ContinueServiceDeployment",
         UNSUPPORTED,
         "deployments have no lifecycle hooks at which they could wait",

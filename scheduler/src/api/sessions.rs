@@ -1,4 +1,4 @@
-//! ExecuteCommand, on both wires, and the logs of containers.
+//! Sessions of commands as they are opened, for `berth exec` and for ECS's ExecuteCommand.
 
 use std::sync::Arc;
 
@@ -42,6 +42,7 @@ pub(super) async fn open(api: &Api, asked: Asked<'_>, caller: &Caller) -> Result
         container: given(asked.container).map(Into::into),
         command: asked.command.words.clone(),
         session: Arc::clone(&reserved.id),
+        via: api.via,
     };
     let place = api.submit(command, caller).await?;
     let id = reserved.id.to_string();
@@ -75,7 +76,7 @@ fn check(words: &[String]) -> Result<(), Fault> {
     }
 }
 
-/// ExecuteCommand of the gRPC API.
+/// Berth's ExecuteCommand.
 pub(super) async fn execute(
     api: &Api,
     request: wire::ExecuteCommandRequest,

@@ -4,6 +4,9 @@ use berth_signature::HttpRequest;
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
 
+use crate::auth::Reached;
+use crate::trust::peer::Peer;
+
 /// The head of a request, without its body.
 #[derive(Debug)]
 pub(super) struct Signed<'a> {
@@ -34,6 +37,11 @@ impl<'a> Signed<'a> {
             uri,
             headers: named,
         }
+    }
+
+    /// By what address the scheduler was called.
+    pub(super) fn reached(&self, peer: Option<&Peer>) -> Reached {
+        Reached::of(&self.headers, peer)
     }
 
     /// The request with its body.

@@ -87,7 +87,8 @@ fn told(reason: &str) -> (Option<End>, String) {
     (Some(because(reason)), reason.to_owned())
 }
 
-fn words(end: &End) -> String {
+/// How a command ended.
+pub(super) fn words(end: &End) -> String {
     match (end.exit_code, &end.reason) {
         (Some(code), reason) if reason.is_empty() => format!("exit code {code}"),
         (Some(code), reason) => format!("exit code {code}: {reason}"),

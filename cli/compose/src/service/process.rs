@@ -1,12 +1,13 @@
 //! What a container runs, and what it is given to know.
 
 use berth_model::task_definition::{HostEntry, LogConfiguration};
+use berth_model::words;
 
 use super::{Draft, EnvFile};
 use crate::Error;
 use crate::fields::{At, Field, by, walk};
 use crate::translation::Note;
-use crate::{units, words};
+use crate::units;
 
 /// What Docker logs with where only options are named.
 const LOG_DRIVER: &str = "json-file";

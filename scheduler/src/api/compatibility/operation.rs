@@ -179,6 +179,11 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ),
     ("UpdateService", "as CreateService"),
     (
+        "ExecuteCommand",
+        "the session-manager-plugin enters the session on the scheduler's own port; the command is run as the container's user \
+         (`docs/exec.md`)",
+    ),
+    (
         "RegisterContainerInstance",
         "for agents that tell by calls what their tasks do (`docs/agents-by-calls.md`); the signature of the document is not checked",
     ),

@@ -72,7 +72,7 @@ async fn attach(
     client: Streaming<ToContainer>,
 ) -> Result<mpsc::Receiver<FromContainer>, Fault> {
     let offer = api.sessions.take_up(&begin.session_id, &begin.token)?;
-    let pipe = match api.sessions.run(&offer).await {
+    let pipe = match api.sessions.run(&offer, None).await {
         Ok(pipe) => pipe,
         Err(fault) => {
             api.sessions.ended(&offer, &fault.message).await;

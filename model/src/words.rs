@@ -4,7 +4,7 @@
 ///
 /// # Errors
 /// A quote does not end, or a backslash ends the line.
-pub(crate) fn split(line: &str) -> Result<Vec<String>, &'static str> {
+pub fn split(line: &str) -> Result<Vec<String>, &'static str> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut rest = line.chars();
