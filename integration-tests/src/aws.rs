@@ -1,7 +1,9 @@
 //! The AWS CLI, boto3 and tools made with them, in a virtual environment of the target directory, and the AWS SDK for
 //! JavaScript beside it, with their versions pinned here.
 
+use std::env;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -15,6 +17,12 @@ use crate::files;
 
 /// What PyPI has, as it is: the tools that Amazon makes, one that deploys services, and a workflow engine.
 const INSTALLED: [&str; 4] = ["awscli==1.46.2", "boto3==1.44.5", "ecs-deploy==1.17.0", "luigi==3.8.1"];
+
+/// A client of the data channel of ExecuteCommand, with what it needs. It asks for a newer Python than some distributions have, and
+/// runs on theirs all the same.
+const CHANNEL: &str = "pyssm-client==0.2.0";
+const CHANNEL_NEEDS: [&str; 2] = ["websockets==17.4", "click==8.5.1"];
+const PLUGIN: &str = include_str!("aws/plugin.py");
 
 /// What npm has.
 const JAVASCRIPT: &str = "@aws-sdk/client-ecs@3.1161.0";
@@ -192,6 +200,19 @@ impl Aws {
         Ok(format!("{stdout}{stderr}"))
     }
 
+    /// A program, with the CLI, Python and the session-manager-plugin at hand under their names.
+    ///
+    /// # Errors
+    ///
+    /// If there is no environment to look them up in.
+    pub fn interactive(&self, program: &str) -> Result<Command> {
+        let path = env::join_paths([&*self.bin, Path::new("/usr/bin"), Path::new("/bin")])?;
+        let own = self.bin.join(program);
+        let mut command = Command::new(if own.exists() { own } else { program.into() });
+        self.environment(&mut command).env("PATH", path);
+        Ok(command)
+    }
+
     fn output(&self, service: &str, args: &[&str]) -> Result<Output> {
         let mut aws = self.command("aws");
         command::output(aws.args([service, "--output", "json"]).args(args), CALL)
@@ -250,7 +271,11 @@ fn install() -> Result<PathBuf> {
     let target = files::target_dir()?;
     let venv = target.join("aws-venv");
     files::alone(&target.join("aws-venv.lock"), || {
-        let wanted = INSTALLED.join(" ");
+        let wanted = format!(
+            "{} {} {CHANNEL}\n{PLUGIN}",
+            INSTALLED.join(" "),
+            CHANNEL_NEEDS.join(" ")
+        );
         let stamp = venv.join("installed");
         if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
             return Ok(());
@@ -288,9 +313,27 @@ fn make(venv: &Path) -> Result<()> {
     run(
         Command::new(venv.join("bin/pip"))
             .args(["install", "--quiet", "--disable-pip-version-check"])
-            .args(INSTALLED),
+            .args(INSTALLED)
+            .args(CHANNEL_NEEDS),
         INSTALL,
     )?;
+    run(
+        Command::new(venv.join("bin/pip"))
+            .args([
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-deps",
+                "--ignore-requires-python",
+            ])
+            .arg(CHANNEL),
+        INSTALL,
+    )?;
+    let plugin = venv.join("bin/session-manager-plugin");
+    fs::write(&plugin, format!("#!{}\n{PLUGIN}", venv.join("bin/python").display()))
+        .with_context(|| format!("write {}", plugin.display()))?;
+    fs::set_permissions(&plugin, fs::Permissions::from_mode(0o755))
+        .with_context(|| format!("make {} a program", plugin.display()))?;
     Ok(())
 }
 

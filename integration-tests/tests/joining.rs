@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use berth_integration_tests::agent::{Agent, Options, Settings};
+use berth_integration_tests::aws::Aws;
 use berth_integration_tests::cluster::SOON;
 use berth_integration_tests::daemon::{Daemon, Spec};
+use berth_integration_tests::ecs::Ecs;
 use berth_integration_tests::{Seen, TestBed, binaries, command, wait_until};
 use serde_json::{Value, json};
 
@@ -79,6 +81,26 @@ impl<'b> Place<'b> {
     fn ask(&self, arguments: &[&str]) -> Result<Value> {
         let answer = self.berth(&[arguments, &["--output", "json"]].concat())?;
         serde_json::from_str(&answer).with_context(|| answer)
+    }
+
+    /// What the AWS CLI shows of a command in the task, over TLS all the way.
+    fn execute(&self, task: &str, line: &str) -> Result<String> {
+        let authority = self.data.join("ca.pem").display().to_string();
+        let address = self.url.trim_start_matches("https://").parse()?;
+        let aws = Aws::new(&Ecs::new(address))?
+            .with_variable("AWS_CA_BUNDLE", &authority)
+            .with_variable("SSL_CERT_FILE", &authority);
+        let mut cli = aws.interactive("aws")?;
+        cli.args([
+            "ecs",
+            "--endpoint-url",
+            &self.url,
+            "execute-command",
+            "--cluster",
+            CLUSTER,
+        ]);
+        cli.args(["--task", task, "--interactive", "--command", line]);
+        command::run(&mut cli, CALL)
     }
 
     /// An agent that finds its token in a file.
@@ -155,7 +177,11 @@ fn a_host_joins_by_token_runs_a_task_and_is_the_same_after_a_restart_and_one_wit
             json!({"family": "sleeper", "containerDefinitions": [container]}).to_string(),
         )?;
         place.berth(&["task-definitions", "register", &definition.display().to_string()])?;
-        place.berth(&["run", "sleeper", "--wait"])?;
+        place.berth(&["run", "sleeper", "--wait", "--enable-execute-command"])?;
+        let running = place.ask(&["ps"])?;
+        let task = running["tasks"][0]["taskArn"].as_str().context("no task runs")?;
+        let shown = place.execute(task, "sh -c 'echo $((6 * 7)) apples'")?;
+        ensure!(shown.contains("42 apples"), "{shown}");
 
         // It starts again, after a kill, with the token still there: nobody asks for that, and it is who it was.
         agent.daemon().kill()?;

@@ -93,6 +93,9 @@ impl Placeholders {
         if member == "nextToken" {
             return self.give("token", text);
         }
+        if member == "streamUrl" {
+            return self.text("", &without_address(text));
+        }
         words(text, |kind, word, _| self.give(kind, word))
     }
 
@@ -140,8 +143,20 @@ fn kind(word: &str, before: &str) -> Option<&'static str> {
         64 if hexadecimal(word) => Some("digest"),
         36 if parts == [8, 4, 4, 4, 12] && word.split('-').all(hexadecimal) => Some("uuid"),
         19 if digits(word) => Some("number"),
+        38 if word.strip_prefix("ecs-execute-command-").is_some_and(hexadecimal) => Some("session"),
         21 if before.contains(":service-deployment/") && before.ends_with('/') => Some("deployment"),
         _ => None,
+    }
+}
+
+/// A URL without the host and port that it leads to.
+fn without_address(url: &str) -> String {
+    let parts = url
+        .split_once("://")
+        .and_then(|(scheme, rest)| Some((scheme, rest.split_once('/')?)));
+    match parts {
+        Some((scheme, (_, path))) => format!("{scheme}://<address>/{path}"),
+        None => url.to_owned(),
     }
 }
 

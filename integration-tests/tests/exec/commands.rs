@@ -171,7 +171,7 @@ pub(super) fn who_ran_what_is_in_the_history_of_the_task(bed: &OneHost) -> Resul
 }
 
 /// Waits until so many processes of the line run in the task's container.
-fn runs(bed: &OneHost, task: &str, line: &str, count: usize) -> Result<()> {
+pub(super) fn runs(bed: &OneHost, task: &str, line: &str, count: usize) -> Result<()> {
     wait_until("as many processes run as should", SOON, || {
         let listed = bed.printed(&["exec", task, "--", "ps", "-o", "args"])?;
         let found = listed.lines().filter(|found| found.trim() == line).count();

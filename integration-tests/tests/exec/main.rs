@@ -1,7 +1,8 @@
-//! Commands that are run in containers, and logs that are read, with `berth` as people use it.
+//! Commands that are run in containers, and logs that are read, with `berth` and the AWS CLI as people use them.
 
 mod commands;
 mod logs;
+mod plugin;
 
 use std::process::{Command, ExitCode, Output};
 use std::sync::Arc;
@@ -52,6 +53,17 @@ fn main() -> ExitCode {
         commands::a_command_is_hung_up_on_when_nobody_is_there_any_more,
         commands::a_token_is_good_once,
         commands::who_ran_what_is_in_the_history_of_the_task,
+        plugin::the_aws_cli_shows_a_command_in_a_terminal_of_its_size,
+        plugin::what_is_typed_at_the_aws_cli_is_typed_in_the_container,
+        plugin::a_terminal_of_the_aws_cli_that_changes_its_size_does_so_in_the_container,
+        plugin::an_agent_takes_commands_where_its_task_was_started_for_that,
+        plugin::output_is_sent_again_to_a_client_that_shows_nothing_yet,
+        plugin::much_output_arrives_whole,
+        plugin::what_is_pasted_faster_than_it_is_read_arrives_whole,
+        plugin::a_command_is_hung_up_on_when_the_plugin_is_gone,
+        plugin::a_token_opens_one_data_channel,
+        plugin::a_plugin_that_asks_to_resume_its_session_is_told_that_it_is_over,
+        plugin::a_program_that_is_not_there_is_told_to_the_client,
         logs::the_containers_of_a_task_are_told_in_the_order_of_time,
         logs::the_tail_and_the_time_choose_lines,
         logs::a_service_is_followed_into_tasks_that_it_starts_later,

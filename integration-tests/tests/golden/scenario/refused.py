@@ -1,7 +1,7 @@
 """Operations that this scheduler has not, and those of task sets and of other agents, each with the least that a client may send."""
 
 REFUSED = """
-ExecuteCommand ContinueServiceDeployment
+ContinueServiceDeployment
 CreateTaskSet DescribeTaskSets UpdateTaskSet DeleteTaskSet UpdateServicePrimaryTaskSet
 RegisterContainerInstance DiscoverPollEndpoint SubmitTaskStateChange SubmitContainerStateChange SubmitAttachmentStateChanges
 CreateDaemon UpdateDaemon DeleteDaemon DescribeDaemon ListDaemons
