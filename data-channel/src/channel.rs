@@ -165,6 +165,14 @@ impl Channel {
         self.events.front()
     }
 
+    /// Whether more of the client should be read. Where not, it is made to wait, which costs less than what is not acknowledged: some
+    /// clients send one message a second again. As long as acknowledgements are waited for there is no other way.
+    #[must_use]
+    pub fn takes_more(&self) -> bool {
+        let is_filling = self.held_bytes > HELD_BYTES / 2 || self.events.len() + self.early.len() > HELD / 2;
+        !is_filling || !self.sent.is_empty()
+    }
+
     /// Whether [`Channel::output`] may be given more.
     #[must_use]
     pub fn has_room(&self) -> bool {

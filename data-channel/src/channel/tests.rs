@@ -44,7 +44,7 @@ impl Plugin {
     fn receive(&mut self, bytes: &[u8]) {
         let message = Message::decode(bytes).unwrap();
         match message.kind {
-            Kind::Output if message.sequence == self.next_output => self.take(message),
+            Kind::Output if message.sequence == self.next_output => self.take(&message),
             Kind::Output if message.sequence > self.next_output => {
                 self.to_write.push(acknowledging(&message));
                 self.early.insert(message.sequence, message);
@@ -56,11 +56,11 @@ impl Plugin {
             }
             Kind::Closed => self.closed = Some(serde_json::from_slice(&message.payload).unwrap()),
             Kind::Output => {}
-            other => panic!("{other:?} for a client"),
+            other @ (Kind::Input | Kind::Pause | Kind::Start) => panic!("{other:?} for a client"),
         }
     }
 
-    fn take(&mut self, message: Message) {
+    fn take(&mut self, message: &Message) {
         match message.payload_type {
             kind::OUTPUT if self.deaf_for > 0 => {
                 self.deaf_for -= 1;
@@ -71,7 +71,7 @@ impl Plugin {
             kind::HANDSHAKE_COMPLETE => self.is_complete = true,
             other => panic!("payload type {other}"),
         }
-        self.to_write.push(acknowledging(&message));
+        self.to_write.push(acknowledging(message));
         self.next_output += 1;
         // What came early was acknowledged then, ready or not.
         while let Some(early) = self.early.remove(&self.next_output) {
@@ -236,6 +236,7 @@ fn what_there_is_no_room_for_is_not_acknowledged_and_taken_later() {
     let mut channel = ready();
     let block = vec![b'x'; 64 * 1024];
     for sequence in 1..=17 {
+        assert_eq!(channel.takes_more(), sequence <= 9);
         channel
             .receive(&typed(sequence, kind::OUTPUT, &block).encode(), MS)
             .unwrap();
@@ -268,14 +269,13 @@ fn output_is_sent_again_until_it_is_acknowledged_and_no_longer() {
 fn a_client_that_acknowledges_nothing_is_given_up() {
     let mut channel = ready();
     channel.output(b"$ ", Duration::ZERO);
-    let mut now = Duration::ZERO;
-    let broken = loop {
-        now = channel.wake_at().unwrap();
+    let given_up = loop {
+        let now = channel.wake_at().unwrap();
         if let Err(broken) = channel.tick(now) {
-            break broken;
+            break (broken, now);
         }
     };
-    assert_eq!((broken, now), (Broken::Silent, PATIENCE));
+    assert_eq!(given_up, (Broken::Silent, PATIENCE));
 }
 
 #[test]

@@ -240,7 +240,7 @@ impl Line {
                 self.is_flushed = true;
                 return written.map_err(|_gone| Left::Gone);
             }
-            message = self.from.next() => match message {
+            message = self.from.next(), if self.channel.takes_more() => match message {
                 Some(Ok(Message::Binary(bytes))) => {
                     let taken = self.channel.receive(&bytes, self.began.elapsed());
                     taken.map_err(Left::Broken)?;
