@@ -180,8 +180,8 @@ pub(super) fn much_output_arrives_whole(bed: &OneHost) -> Result<()> {
 
 pub(super) fn what_is_pasted_faster_than_it_is_read_arrives_whole(bed: &OneHost) -> Result<()> {
     let task = bed.idle("paste")?;
-    // More than is held on its way to the command, whose terminal echoes nothing.
-    let line = r#"sh -c 'stty raw -echo; echo ready; sed "/^end$/q" | md5sum'"#;
+    // More than is held on its way to the command, which begins to read late and whose terminal echoes nothing.
+    let line = r#"sh -c 'stty raw -echo; echo ready; sleep 2; head -n 60001 | md5sum'"#;
     let output = enter(bed, &open(bed, &task, line)?, &["paste", "60000"])?;
     let told = told(&output)?;
     let sum = told["pasted"].as_str().context("nothing was pasted")?;
