@@ -89,10 +89,7 @@ pub(super) fn the_aws_cli_shows_a_command_in_a_terminal_of_its_size(bed: &OneHos
         shown.contains("Starting session with SessionId: ecs-execute-command-"),
         "{shown}"
     );
-    ensure!(
-        shown.contains("33 77") && shown.contains("two words"),
-        "{shown}"
-    );
+    ensure!(shown.contains("33 77") && shown.contains("two words"), "{shown}");
     ensure!(shown.contains("exit code 3"), "{shown}");
     let story = bed.printed(&["history", "task", &task])?;
     ensure!(story.contains("exit code 3") && story.contains("ecs 1"), "{story}");
