@@ -49,19 +49,30 @@ pub fn distrust(error: &(dyn Error + 'static)) -> Option<Distrust> {
 }
 
 fn of(error: &rustls::Error) -> Option<Distrust> {
-    let wrong = match error {
-        rustls::Error::InvalidCertificate(wrong) => wrong,
-        rustls::Error::AlertReceived(_) => return Some(Distrust::Refused),
-        rustls::Error::InvalidMessage(_) => return Some(Distrust::NoTls),
-        _ => return None,
-    };
-    Some(match wrong {
-        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Distrust::Ended,
-        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Distrust::NotYet,
-        CertificateError::UnknownIssuer | CertificateError::BadSignature => Distrust::Stranger,
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Distrust::OtherName,
-        _ => Distrust::Other,
-    })
+    if let rustls::Error::InvalidCertificate(wrong) = error {
+        Some(of_certificate(wrong))
+    } else if let rustls::Error::AlertReceived(_) = error {
+        Some(Distrust::Refused)
+    } else if let rustls::Error::InvalidMessage(_) = error {
+        Some(Distrust::NoTls)
+    } else {
+        None
+    }
+}
+
+fn of_certificate(wrong: &CertificateError) -> Distrust {
+    use CertificateError as Wrong;
+    if matches!(wrong, Wrong::Expired | Wrong::ExpiredContext { .. }) {
+        Distrust::Ended
+    } else if matches!(wrong, Wrong::NotValidYet | Wrong::NotValidYetContext { .. }) {
+        Distrust::NotYet
+    } else if matches!(wrong, Wrong::UnknownIssuer | Wrong::BadSignature) {
+        Distrust::Stranger
+    } else if matches!(wrong, Wrong::NotValidForName | Wrong::NotValidForNameContext { .. }) {
+        Distrust::OtherName
+    } else {
+        Distrust::Other
+    }
 }
 
 /// The certificate that the scheduler has shown.

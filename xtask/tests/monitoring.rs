@@ -1,7 +1,7 @@
 //! The alert rules of `packaging/monitoring`, looked at by the tool that they are for. That the daemons have what they name is
 //! for `integration-tests/tests/monitoring`.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "this is a test")]
+#![expect(clippy::expect_used, reason = "this is a test")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -90,6 +90,8 @@ fn services<'t>(table: &'t Table, states: &States, loads: &Loads) -> BTreeMap<&'
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use berth_proto::gateway::v1::Protocol;
 
     use super::*;
@@ -102,7 +104,7 @@ mod tests {
         let group = &table.services["web"].target_groups[0].arn;
         let state = |task: &str, state| {
             let id = TargetId {
-                group: group.clone(),
+                group: Arc::clone(group),
                 task: task.into(),
             };
             (id, state)
@@ -112,7 +114,7 @@ mod tests {
             state("b", TargetState::Unhealthy("status 500".into())),
         ];
         let load = Load { open: 3, requests: 70 };
-        let page = page(true, &table, &states.into(), &[(group.clone(), load)].into());
+        let page = page(true, &table, &states.into(), &[(Arc::clone(group), load)].into());
         let text = page.into_text();
         for line in [
             "berth_gateway_ready 1\n",

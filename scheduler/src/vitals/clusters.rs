@@ -80,7 +80,7 @@ fn count_one(state: &State, nodes: &Registry, cluster: &Cluster, now: Timestamp)
     }
 }
 
-fn note<S: PartialEq>(counts: &mut [u64], all: &[S], status: S) {
+fn note<S: Copy + PartialEq>(counts: &mut [u64], all: &[S], status: S) {
     let at = all.iter().position(|one| *one == status);
     if let Some(count) = at.and_then(|at| counts.get_mut(at)) {
         *count += 1;
