@@ -100,7 +100,7 @@ mod tests {
 
     use berth_model::id::AccessKeyId;
     use berth_model::time::Timestamp;
-    use berth_trust::{Identity, Life};
+    use berth_trust::{Identity, Life, SCHEDULER_NAME};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
     use tokio_rustls::TlsAcceptor;
@@ -143,7 +143,7 @@ mod tests {
         roots.add(by.bundle()[0].clone()).unwrap();
         let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
         let clients = clients.allow_unauthenticated().build().unwrap();
-        let names = ["10.0.0.5".to_owned(), "scheduler.example.com".to_owned()];
+        let names = ["10.0.0.5", "scheduler.example.com", SCHEDULER_NAME].map(str::to_owned);
         let (chain, key) = by.issue_scheduler(&names, life).unwrap();
         let config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
@@ -180,7 +180,7 @@ mod tests {
         for (host, expected) in [
             ("10.0.0.5", true),
             ("scheduler.example.com", true),
-            ("berth-scheduler", true),
+            (SCHEDULER_NAME, true),
             ("10.0.0.6", false),
             ("[::1]", false),
             ("example.com", false),
