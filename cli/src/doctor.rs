@@ -92,3 +92,21 @@ impl Report {
         }
     }
 }
+
+#[cfg(test)]
+mod moments {
+    use berth_model::time::Timestamp;
+    use berth_trust::Life;
+
+    /// When the tests look, in seconds since the epoch.
+    pub(super) const NOW: f64 = 1_800_000_000.0;
+
+    /// From now on.
+    pub(super) fn hours(from: i64, to: i64) -> Life {
+        let at = |hours: i64| Timestamp::from_epoch_seconds(NOW + hours as f64 * 3600.0);
+        Life {
+            begin: at(from),
+            end: at(to),
+        }
+    }
+}

@@ -68,7 +68,7 @@ impl Identity {
         Ok(Some(identity))
     }
 
-    /// Adds what the operator has not said himself.
+    /// Adds what the settings do not say.
     pub(crate) fn join(&self, attributes: &mut Vec<Attribute>) {
         let own = [
             ("ecs.instance-type", &self.instance_type),

@@ -227,18 +227,8 @@ fn judge_unit(unit: &UnitFacts) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::super::Verdict;
+    use super::super::moments::{NOW, hours};
     use super::*;
-
-    const NOW: f64 = 1_800_000_000.0;
-
-    /// From now on.
-    fn hours(from: i64, to: i64) -> Life {
-        let at = |hours: i64| Timestamp::from_epoch_seconds(NOW + hours as f64 * 3600.0);
-        Life {
-            begin: at(from),
-            end: at(to),
-        }
-    }
 
     fn well() -> HostFacts {
         HostFacts {

@@ -7,9 +7,8 @@ use berth_proto::v1::Percent;
 use berth_tls::Distrust;
 
 use super::super::Verdict;
+use super::super::moments::{NOW, hours};
 use super::*;
-
-const NOW: f64 = 1_800_000_000.0;
 
 fn instance(id: &str, connected: bool) -> ContainerInstance {
     ContainerInstance {
@@ -47,15 +46,6 @@ fn task(status: &str, age: f64) -> Task {
         last_status: Some(status.to_owned()),
         created_at: Some(NOW - age),
         ..Task::default()
-    }
-}
-
-/// From now on.
-fn hours(from: i64, to: i64) -> Life {
-    let at = |hours: i64| Timestamp::from_epoch_seconds(NOW + hours as f64 * 3600.0);
-    Life {
-        begin: at(from),
-        end: at(to),
     }
 }
 

@@ -2,13 +2,18 @@
 //! what daemons tell of themselves.
 
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, bail};
-use berth_model::time::Timestamp;
+use anyhow::{Context as _, anyhow};
 use berth_tls::{Certificate, Client, is_for, shown_by};
 use berth_trust::Life;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use http::Request;
+use http::header::{DATE, HOST};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
@@ -19,7 +24,7 @@ use crate::credentials::Signer;
 use crate::tls;
 
 /// Bytes of an answer that are read.
-const LARGEST: u64 = 16 << 20;
+const LARGEST: usize = 16 << 20;
 
 /// Where to ask.
 #[derive(Debug, Clone, Copy)]
@@ -88,13 +93,13 @@ impl Scheduler {
     async fn ask(&self, path: &str) -> anyhow::Result<Answer> {
         let signer = self.signer.as_ref();
         let headers = signer.map_or_else(Vec::new, |signer| signer.sign_get(path, SystemTime::now()));
-        let request = request(path, &self.authority, &headers);
+        let request = request(path, &self.authority, &headers)?;
         let Some(client) = &self.client else {
-            return ask(TcpStream::connect(&self.address).await?, &request).await;
+            return ask(TcpStream::connect(&self.address).await?, request).await;
         };
         let stream = client.dial_http1(&self.address).await?;
         let shown = shown_by(&stream);
-        let answer = ask(stream, &request).await?;
+        let answer = ask(stream, request).await?;
         let shown = shown.and_then(|certificate| {
             let host = self.address.rsplit_once(':').map_or(&*self.address, |(host, _)| host);
             Some(Shown {
@@ -120,11 +125,11 @@ pub(crate) async fn get(place: Place<'_>, path: &str) -> anyhow::Result<Answer> 
                 } else {
                     format!("{address}:80")
                 };
-                ask(TcpStream::connect(&address).await?, &plain()).await
+                ask(TcpStream::connect(&address).await?, plain()?).await
             }
             Place::Socket(socket) => {
                 let stream = UnixStream::connect(socket).await;
-                ask(stream.with_context(|| socket.display().to_string())?, &plain()).await
+                ask(stream.with_context(|| socket.display().to_string())?, plain()?).await
             }
             Place::Scheduler(scheduler) => scheduler.ask(path).await,
         }
@@ -133,39 +138,30 @@ pub(crate) async fn get(place: Place<'_>, path: &str) -> anyhow::Result<Answer> 
     answered.with_context(|| format!("no answer within {} s", PATIENCE.as_secs()))?
 }
 
-/// Of HTTP/1.0 the answer ends with the connection and comes in one piece.
-fn request(path: &str, host: &str, headers: &[(&'static str, String)]) -> String {
-    let headers: String = headers
-        .iter()
-        .map(|(name, value)| format!("{name}: {value}\r\n"))
-        .collect();
-    format!("GET {path} HTTP/1.0\r\nhost: {host}\r\nconnection: close\r\n{headers}\r\n")
+fn request(path: &str, host: &str, headers: &[(&'static str, String)]) -> anyhow::Result<Request<Empty<Bytes>>> {
+    let mut request = Request::get(path).header(HOST, host);
+    for (name, value) in headers {
+        request = request.header(*name, value);
+    }
+    Ok(request.body(Empty::new())?)
 }
 
-async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str) -> anyhow::Result<Answer> {
-    stream.write_all(request.as_bytes()).await?;
-    stream.flush().await?;
-    let mut bytes = Vec::new();
-    stream.take(LARGEST).read_to_end(&mut bytes).await?;
-    read(&bytes)
-}
-
-fn read(bytes: &[u8]) -> anyhow::Result<Answer> {
-    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
-    let Some((head, body)) = end.and_then(|end| Some((bytes.get(..end)?, bytes.get(end + 4..)?))) else {
-        bail!("the answer is not HTTP");
-    };
-    let head = String::from_utf8_lossy(head);
-    let mut lines = head.lines();
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
-    let date = lines.find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("date").then(|| value.trim().to_owned())
-    });
+async fn ask<S>(stream: S, request: Request<Empty<Bytes>>) -> anyhow::Result<Answer>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // It ends with the sender, at the end of this call.
+    drop(tokio::spawn(connection));
+    let answer = sender.send_request(request).await?;
+    let (status, date) = (answer.status().as_u16(), answer.headers().get(DATE));
+    let date = date.and_then(|date| date.to_str().ok()).map(str::to_owned);
+    let body = Limited::new(answer.into_body(), LARGEST).collect().await;
+    let body = body.map_err(|error| anyhow!("read the answer: {error}"))?;
     Ok(Answer {
-        status: status.context("the answer is not HTTP")?,
+        status,
         date,
-        body: body.to_vec(),
+        body: body.to_bytes().to_vec(),
         shown: None,
     })
 }
@@ -177,39 +173,51 @@ impl Answer {
 
     /// When it was made, by the clock of who answered, in seconds since the epoch (RFC 9110, 5.6.7).
     pub(crate) fn date(&self) -> Option<f64> {
-        const MONTHS: [&str; 12] = [
-            "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-        ];
-        let date = self.date.as_deref()?;
-        let mut parts = date.split(' ').skip(1);
-        let (day, month, year, time) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        let month = MONTHS.iter().position(|name| *name == month)? + 1;
-        let written = format!("{year}-{month:02}-{day}T{time}Z");
-        Some(Timestamp::from_rfc3339(&written)?.as_epoch_seconds())
+        let date = httpdate::parse_http_date(self.date.as_deref()?).ok()?;
+        Some(date.duration_since(UNIX_EPOCH).ok()?.as_secs_f64())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
-    #[test]
-    fn an_answer_is_its_status_its_date_and_its_body() {
-        let answer = read(b"HTTP/1.0 503 No\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\nX: y\r\n\r\nno\n").unwrap();
-        assert_eq!((answer.status, answer.text()), (503, "no\n".to_owned()));
-        assert_eq!(answer.date(), Some(784_111_777.0));
-        let undated = read(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-        assert_eq!((undated.status, undated.date()), (200, None));
-        for text in [&b"SSH-2.0-OpenSSH_9.2\r\n"[..], b"", b"HTTP/1.1\r\n\r\n"] {
-            assert!(read(text).is_err());
-        }
+    /// What comes of a request to somebody who answers this.
+    async fn asked(answer: &'static [u8]) -> anyhow::Result<(Answer, String)> {
+        let (ours, mut theirs) = tokio::io::duplex(4096);
+        let answering = tokio::spawn(async move {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(theirs.read_u8().await?);
+            }
+            theirs.write_all(answer).await?;
+            Ok::<_, std::io::Error>(request)
+        });
+        let headers = [("x-amz-date", "20261122T000000Z".to_owned())];
+        let answer = ask(ours, request("/readyz", "a:1", &headers)?).await?;
+        Ok((answer, String::from_utf8(answering.await??)?))
     }
 
-    #[test]
-    fn a_request_has_its_host_and_who_signs_it() {
+    #[tokio::test]
+    async fn an_answer_is_its_status_its_date_and_its_body() {
+        let no = b"HTTP/1.0 503 No\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\nX: y\r\n\r\nno\n";
+        let (answer, request) = asked(no).await.unwrap();
+        assert_eq!((answer.status, answer.text()), (503, "no\n".to_owned()));
+        assert_eq!(answer.date(), Some(784_111_777.0));
         assert_eq!(
-            request("/readyz", "a:1", &[("x-amz-date", "20261122T000000Z".to_owned())]),
-            "GET /readyz HTTP/1.0\r\nhost: a:1\r\nconnection: close\r\nx-amz-date: 20261122T000000Z\r\n\r\n"
+            request,
+            "GET /readyz HTTP/1.1\r\nhost: a:1\r\nx-amz-date: 20261122T000000Z\r\n\r\n"
         );
+        let chunked = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+        let (undated, _) = asked(chunked).await.unwrap();
+        assert_eq!(
+            (undated.status, undated.text(), undated.date()),
+            (200, "ok".to_owned(), None)
+        );
+        for text in [&b"SSH-2.0-OpenSSH_9.2\r\n"[..], b"", b"HTTP/1.1\r\n\r\n"] {
+            assert!(asked(text).await.is_err());
+        }
     }
 }
