@@ -1,9 +1,13 @@
 //! Generates the wire types from `proto/`, with serde attributes that make their JSON the ECS JSON.
 
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::path::Path;
+use std::{env, fs};
 
+use heck::ToUpperCamelCase;
 use prost_types::field_descriptor_proto::{Label, Type};
-use prost_types::{DescriptorProto, FileDescriptorSet};
+use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
 
 const FILES: [&str; 12] = [
     "berth/ecs/v1/ecs.proto",
@@ -20,8 +24,11 @@ const FILES: [&str; 12] = [
     "berth/v1/trust.proto",
 ];
 
+/// The package of ECS's operations and shapes.
+const ECS: &str = "berth.ecs.v1";
+
 /// Packages whose messages have a form in JSON; those of streams have none.
-const WITH_JSON: [&str; 2] = ["berth.ecs.v1", "berth.v1"];
+const WITH_JSON: [&str; 2] = [ECS, "berth.v1"];
 
 /// Shapes of answers: ECS sends their lists also when they are empty.
 /// All `*Response` messages belong here too.
@@ -61,10 +68,51 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     // Without the generated `connect`, whose name the agent's rpc has: clients are made from a channel.
+    let forgetting = forgetting_unknown_members(&descriptors);
     tonic_prost_build::configure()
         .build_transport(false)
         .compile_fds_with_config(descriptors, config)?;
+    fs::write(Path::new(&env::var("OUT_DIR")?).join("forget.rs"), forgetting)?;
     Ok(())
+}
+
+/// A method for each message that has unknown members, or holds messages that have them, to forget them all.
+fn forgetting_unknown_members(descriptors: &FileDescriptorSet) -> String {
+    let files = descriptors.file.iter().filter(|file| file.package() == ECS);
+    let messages: BTreeMap<String, &DescriptorProto> = files
+        .flat_map(|file| &file.message_type)
+        .map(|message| (format!(".{ECS}.{}", message.name()), message))
+        .collect();
+    let forget = |message: &DescriptorProto| -> Vec<String> {
+        let statement = |field: &FieldDescriptorProto| {
+            let name = field.name();
+            if name == UNKNOWN_MEMBERS {
+                return Some(format!("self.{name}.clear();"));
+            }
+            has_unknown_members(messages.get(field.type_name())?, &messages)
+                .then(|| format!("self.{name}.iter_mut().for_each(|one| one.forget_unknown_members());"))
+        };
+        message.field.iter().filter_map(statement).collect()
+    };
+    let methods = messages.values().map(|message| (message.name(), forget(message)));
+    methods
+        .filter(|(_, statements)| !statements.is_empty())
+        .map(|(name, statements)| {
+            let name = name.to_upper_camel_case();
+            format!(
+                "impl {name} {{\n/// Forgets what JSON had beside the known members, here and in what it holds.\n\
+                 pub fn forget_unknown_members(&mut self) {{ {} }}\n}}\n",
+                statements.join(" ")
+            )
+        })
+        .collect()
+}
+
+fn has_unknown_members(message: &DescriptorProto, messages: &BTreeMap<String, &DescriptorProto>) -> bool {
+    message.field.iter().any(|field| {
+        let held = messages.get(field.type_name());
+        field.name() == UNKNOWN_MEMBERS || held.is_some_and(|held| has_unknown_members(held, messages))
+    })
 }
 
 /// Each such message, by its full name, with the serde attribute of each of its fields.

@@ -120,6 +120,7 @@ mod tests {
         Reference {
             name: name.to_owned(),
             value_from: value_from.to_owned(),
+            ..Reference::default()
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a request says about where its tasks may and should run.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::fault::Fault;
 use crate::id::shortened;
@@ -12,7 +13,7 @@ pub const MAX_CONSTRAINTS: usize = 10;
 pub const MAX_STRATEGIES: usize = 5;
 
 /// A constraint as it stands in a request or a task definition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RawConstraint {
     /// `distinctInstance` or `memberOf`.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
@@ -20,6 +21,9 @@ pub struct RawConstraint {
     /// The expression of `memberOf`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expression: Option<String>,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 /// A strategy as it stands in a request.
@@ -199,6 +203,7 @@ mod tests {
         RawConstraint {
             kind: Some(kind.to_owned()),
             expression: expression.map(str::to_owned),
+            ..RawConstraint::default()
         }
     }
 

@@ -90,7 +90,7 @@ pub struct TaskDefinition {
 }
 
 /// The platform that the images are made for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RuntimePlatform {
     /// `X86_64` or `ARM64`.
@@ -99,6 +99,9 @@ pub struct RuntimePlatform {
     /// `LINUX` or one of the Windows families.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operating_system_family: Option<String>,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 impl TaskDefinition {

@@ -13,6 +13,7 @@ pub mod ecs {
     /// As of the ECS API 2014-11-13.
     pub mod v1 {
         tonic::include_proto!("berth.ecs.v1");
+        include!(concat!(env!("OUT_DIR"), "/forget.rs"));
     }
 }
 

@@ -1,5 +1,7 @@
 //! `Dockerrun.aws.json` of Elastic Beanstalk: version 1, one container, and version 2, the containers of a task.
 
+mod kept;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use berth_model::task_definition::{
@@ -238,6 +240,7 @@ fn add(container: &mut ContainerDefinition, environment: &BTreeMap<String, Strin
         .extend(environment.iter().map(|(name, value)| KeyValuePair {
             name: name.clone(),
             value: value.clone(),
+            ..KeyValuePair::default()
         }));
 }
 
@@ -271,14 +274,15 @@ fn several(
     };
     walk(&mut several, at, VERSION_2, notes)?;
     let read = |member: &str| several.taken.get(member).cloned().unwrap_or(Json::Array(Vec::new()));
-    let containers: Vec<ContainerDefinition> =
-        understood(&read("containerDefinitions"), "containerDefinitions", notes)?;
-    let volumes: Vec<Volume> = understood(&read("volumes"), "volumes", notes)?;
-    for (index, container) in containers.iter().enumerate() {
-        for member in container.rest.keys() {
-            let path = format!("containerDefinitions[{index}].{member}");
-            notes.push(Note::lost(path, "it is kept, and nothing is done with it"));
-        }
+    let containers: Vec<ContainerDefinition> = understood(&read("containerDefinitions"), "containerDefinitions")?;
+    let volumes: Vec<Volume> = understood(&read("volumes"), "volumes")?;
+    let of_containers = containers.iter().enumerate();
+    let of_containers =
+        of_containers.flat_map(|(index, one)| kept::of_container(one, &format!("containerDefinitions[{index}]")));
+    let of_volumes = volumes.iter().enumerate();
+    let of_volumes = of_volumes.flat_map(|(index, one)| kept::of_volume(one, &format!("volumes[{index}]")));
+    for path in of_containers.chain(of_volumes) {
+        notes.push(Note::lost(path, "it is kept, and nothing is done with it"));
     }
     let mut definition = definition(&options.name, containers, volumes);
     let logs: Vec<String> = definition
@@ -298,47 +302,9 @@ fn several(
     Ok(definition)
 }
 
-/// The member as ECS has it; what of it ECS does not know is named.
-fn understood<T>(given: &Json, path: &str, notes: &mut Vec<Note>) -> Result<T, Error>
-where
-    T: serde::de::DeserializeOwned + serde::Serialize,
-{
-    let wrong = |error: serde_json::Error| Error::new(path, error.to_string());
-    let read = T::deserialize(given).map_err(wrong)?;
-    let again = serde_json::to_value(&read).map_err(wrong)?;
-    name_unknown(given, &again, path, notes);
-    Ok(read)
-}
-
-/// Names the members of `given` that `understood` lacks.
-fn name_unknown(given: &Json, understood: &Json, path: &str, notes: &mut Vec<Note>) {
-    match (given, understood) {
-        (Json::Object(given), Json::Object(understood)) => {
-            for (key, value) in given {
-                let path = format!("{path}.{key}");
-                match understood.get(key) {
-                    Some(understood) => name_unknown(value, understood, &path, notes),
-                    None if says_nothing(value) => {}
-                    None => notes.push(Note::lost(path, "there is no such member")),
-                }
-            }
-        }
-        (Json::Array(given), Json::Array(understood)) => {
-            for (index, (given, understood)) in given.iter().zip(understood).enumerate() {
-                name_unknown(given, understood, &format!("{path}[{index}]"), notes);
-            }
-        }
-        _ => {}
-    }
-}
-
-fn says_nothing(value: &Json) -> bool {
-    match value {
-        Json::Null => true,
-        Json::Array(items) => items.is_empty(),
-        Json::Object(members) => members.is_empty(),
-        Json::Bool(_) | Json::Number(_) | Json::String(_) => false,
-    }
+/// The member as ECS has it.
+fn understood<T: serde::de::DeserializeOwned>(given: &Json, path: &str) -> Result<T, Error> {
+    T::deserialize(given).map_err(|error| Error::new(path, error.to_string()))
 }
 
 impl Single {
@@ -349,6 +315,7 @@ impl Single {
             source_volume: Some(name),
             container_path: Some(container),
             read_only: None,
+            ..MountPoint::default()
         });
     }
 }
@@ -358,6 +325,7 @@ fn directory(name: &str, path: String) -> Volume {
         name: name.to_owned(),
         host: Some(HostVolume {
             source_path: Some(path),
+            ..HostVolume::default()
         }),
         ..Volume::default()
     }

@@ -22,6 +22,7 @@ fn planted(name: &str) -> KeyValuePair {
     KeyValuePair {
         name: Some(name.to_owned()),
         value: Some(PLANTED.to_owned()),
+        ..KeyValuePair::default()
     }
 }
 
@@ -37,6 +38,7 @@ fn definition() -> TaskDefinition {
             secrets: vec![Secret {
                 name: Some("API".to_owned()),
                 value_from: Some(PLANTED.to_owned()),
+                ..Secret::default()
             }],
             log_configuration: Some(LogConfiguration {
                 log_driver: Some("splunk".to_owned()),

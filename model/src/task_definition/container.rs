@@ -146,6 +146,9 @@ pub struct KeyValuePair {
     /// The value; empty where absent.
     #[serde(default)]
     pub value: String,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 /// A port of the container and how the host offers it.
@@ -182,6 +185,9 @@ pub struct MountPoint {
     /// Whether it can only be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_only: Option<bool>,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 /// Mounts taken over from another container of the task.
@@ -194,6 +200,9 @@ pub struct VolumeFrom {
     /// Whether they can only be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_only: Option<bool>,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 /// A line of `/etc/hosts`.
@@ -206,6 +215,9 @@ pub struct HostEntry {
     /// The address.
     #[serde(default)]
     pub ip_address: String,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 /// A limit of the container's processes.
@@ -221,6 +233,9 @@ pub struct Ulimit {
     /// The limit that holds.
     #[serde(default)]
     pub hard_limit: i32,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 /// Docker's log driver and its options.
@@ -236,6 +251,9 @@ pub struct LogConfiguration {
     /// Options whose values are secret.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secret_options: Vec<Secret>,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 /// A number of devices.
@@ -247,6 +265,9 @@ pub struct ResourceRequirement {
     /// `GPU`, `InferenceAccelerator` or `NeuronDevice`.
     #[serde(default, rename = "type")]
     pub kind: String,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 impl ResourceRequirement {

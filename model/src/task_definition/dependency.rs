@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::status::named;
 
@@ -33,6 +34,9 @@ pub struct Dependency {
     /// START, COMPLETE, SUCCESS or HEALTHY.
     #[serde(default)]
     pub condition: String,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 impl Dependency {
@@ -56,6 +60,9 @@ pub struct RestartPolicy {
     /// Seconds that it must have run to be started again; 300 where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_attempt_period: Option<i32>,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 impl RestartPolicy {
@@ -81,6 +88,7 @@ mod tests {
             enabled: Some(true),
             ignored_exit_codes: vec![0, 7],
             restart_attempt_period: None,
+            ..RestartPolicy::default()
         };
         let ran = Duration::from_secs(300);
         assert!(policy.restarts(1, ran));

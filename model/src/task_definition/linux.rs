@@ -1,6 +1,7 @@
 //! What a container asks of the Linux kernel: `linuxParameters` and `systemControls`.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// As ECS's LinuxParameters.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct LinuxParameters {
     /// 0 to 100: how readily it is swapped. Without `maxSwap` it means nothing (ECS API, LinuxParameters).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swappiness: Option<i32>,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 /// As ECS's KernelCapabilities; names without `CAP_`.
@@ -38,6 +42,9 @@ pub struct KernelCapabilities {
     /// Taken away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drop: Vec<String>,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 /// A device of the host inside the container.
@@ -53,6 +60,9 @@ pub struct Device {
     /// Of `read`, `write` and `mknod`; all where empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub permissions: Vec<String>,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 /// A file system in memory.
@@ -68,6 +78,9 @@ pub struct Tmpfs {
     /// Options of mount(8).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mount_options: Vec<String>,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 /// A kernel setting of the container's namespaces.
@@ -79,4 +92,7 @@ pub struct SystemControl {
     /// Its value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }

@@ -1,6 +1,7 @@
 //! What a container is given that does not stand in the definition: secrets, files of variables, a registry's password.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// A secret under the name that the container or a log driver knows it by.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +13,9 @@ pub struct Secret {
     /// What it is kept as: never the secret itself.
     #[serde(default)]
     pub value_from: String,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 impl Secret {
@@ -32,6 +36,9 @@ pub struct EnvironmentFile {
     /// `s3`, the one type that ECS has.
     #[serde(default, rename = "type")]
     pub kind: String,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 /// With what the image's registry lets the agent in.
@@ -41,4 +48,7 @@ pub struct RepositoryCredentials {
     /// The secret with user name and password.
     #[serde(default)]
     pub credentials_parameter: String,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }

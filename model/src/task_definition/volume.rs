@@ -30,6 +30,9 @@ pub struct HostVolume {
     /// An absolute path; absent for a volume of the task alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_path: Option<String>,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 /// As ECS's DockerVolumeConfiguration.
@@ -51,6 +54,9 @@ pub struct DockerVolume {
     /// Labels of the volume.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// Everything else that the caller gave.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
 }
 
 impl DockerVolume {

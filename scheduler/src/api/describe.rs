@@ -343,6 +343,7 @@ fn ephemeral_storage(launch: &Launch, definition: Option<&TaskDefinition>) -> Op
     let asked = definition.and_then(fargate::ephemeral_storage);
     Some(ecs::EphemeralStorage {
         size_in_gi_b: i32::try_from(asked.unwrap_or(fargate::EPHEMERAL_STORAGE_GIB)).ok(),
+        ..ecs::EphemeralStorage::default()
     })
 }
 

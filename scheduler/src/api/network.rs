@@ -87,6 +87,7 @@ pub(super) fn attachment(task: &Task, definition: &TaskDefinition) -> Option<ecs
     let detail = |address: &std::sync::Arc<str>| ecs::KeyValuePair {
         name: Some("privateIPv4Address".to_owned()),
         value: Some(address.to_string()),
+        ..ecs::KeyValuePair::default()
     };
     Some(ecs::Attachment {
         id: Some(attachment_id(task.id)),

@@ -60,6 +60,7 @@ pub(super) fn raw_constraints(constraints: Vec<ecs::PlacementConstraint>) -> Vec
     let raw = constraints.into_iter().map(|constraint| RawConstraint {
         kind: constraint.r#type,
         expression: constraint.expression,
+        ..RawConstraint::default()
     });
     raw.collect()
 }

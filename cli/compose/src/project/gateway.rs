@@ -225,6 +225,7 @@ fn name_one_another(
             .map(|host| HostEntry {
                 hostname: host.to_owned(),
                 ip_address: gateway.to_owned(),
+                ..HostEntry::default()
             });
         let entries: Vec<HostEntry> = entries.collect();
         draft.container.extra_hosts.extend(entries);

@@ -104,6 +104,7 @@ fn container(name: &str, draft: &mut Draft, project: &str) -> ContainerDefinitio
         .map(|(name, value)| KeyValuePair {
             name,
             value: value.unwrap_or_default(),
+            ..KeyValuePair::default()
         })
         .collect();
     for (label, value) in [(PROJECT_LABEL, project), (SERVICE_LABEL, name)] {
@@ -182,6 +183,7 @@ fn mount_named(draft: &mut Draft, context: &Context<'_>, notes: &mut Vec<Note>) 
                 driver: volume.driver.clone(),
                 driver_opts: volume.options.iter().cloned().collect(),
                 labels: volume.labels.iter().cloned().collect(),
+                ..DockerVolume::default()
             }),
             ..Volume::default()
         });

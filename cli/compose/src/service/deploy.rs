@@ -71,6 +71,7 @@ pub(crate) const PLACEMENT: &[Field<Draft>] = &[
             draft.constraints.push(RawConstraint {
                 kind: Some("distinctInstance".to_owned()),
                 expression: None,
+                ..RawConstraint::default()
             });
         } else {
             notes.push(Note::lost(
@@ -199,6 +200,7 @@ fn constraints(draft: &mut Draft, at: &At<'_>, notes: &mut Vec<Note>) -> Result<
         draft.constraints.push(RawConstraint {
             kind: Some("memberOf".to_owned()),
             expression: Some(format!("{attribute} {operator} {value}")),
+            ..RawConstraint::default()
         });
     }
     Ok(())

@@ -65,6 +65,7 @@ pub(crate) fn devices(draft: &mut Draft, at: &At<'_>, notes: &mut Vec<Note>) -> 
             host_path,
             container_path: container,
             permissions,
+            ..Device::default()
         });
     }
     Ok(())
@@ -120,6 +121,7 @@ pub(crate) fn platform(draft: &mut Draft, at: &At<'_>, notes: &mut Vec<Note>) ->
     draft.platform = Some(RuntimePlatform {
         cpu_architecture: Some(architecture.to_owned()),
         operating_system_family: Some("LINUX".to_owned()),
+        ..RuntimePlatform::default()
     });
     Ok(())
 }
@@ -137,6 +139,7 @@ pub(crate) fn sysctls(draft: &mut Draft, at: &At<'_>, notes: &mut Vec<Note>) -> 
         draft.container.system_controls.push(SystemControl {
             namespace: Some(name.to_owned()),
             value: Some(at.string()?),
+            ..SystemControl::default()
         });
     }
     Ok(())
@@ -164,6 +167,7 @@ pub(crate) fn ulimits(draft: &mut Draft, at: &At<'_>, notes: &mut Vec<Note>) -> 
             name: name.to_owned(),
             soft_limit,
             hard_limit,
+            ..Ulimit::default()
         });
     }
     Ok(())

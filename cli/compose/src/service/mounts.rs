@@ -128,6 +128,7 @@ fn place(draft: &mut Draft, at: &At<'_>, mount: Mount, notes: &mut Vec<Note>) ->
             notes.push(Note::known(&at.path, says));
             HostVolume {
                 source_path: Some(source.to_owned()),
+                ..HostVolume::default()
             }
         }
         _ => {
@@ -158,6 +159,7 @@ fn place(draft: &mut Draft, at: &At<'_>, mount: Mount, notes: &mut Vec<Note>) ->
         source_volume: Some(name),
         container_path: Some(mount.target),
         read_only: mount.read_only.filter(|read_only| *read_only),
+        ..MountPoint::default()
     });
     Ok(())
 }
@@ -170,6 +172,7 @@ fn memory(target: &str, size: Option<i32>, options: Vec<String>, at: &At<'_>, no
         container_path: target.to_owned(),
         size: size.unwrap_or(TMPFS),
         mount_options: options,
+        ..Tmpfs::default()
     }
 }
 

@@ -101,6 +101,7 @@ pub(crate) fn extra_hosts(draft: &mut Draft, at: &At<'_>, _: &mut Vec<Note>) -> 
         draft.container.extra_hosts.push(HostEntry {
             hostname: name.to_owned(),
             ip_address: address.to_owned(),
+            ..HostEntry::default()
         });
     }
     Ok(())

@@ -129,6 +129,7 @@ pub(crate) fn gpus(draft: &mut Draft, at: &At<'_>, notes: &mut Vec<Note>) -> Res
         draft.container.resource_requirements = vec![ResourceRequirement {
             value: gpus.to_string(),
             kind: "GPU".to_owned(),
+            ..ResourceRequirement::default()
         }];
     }
     Ok(())

@@ -178,6 +178,7 @@ pub(in crate::command) fn overrides(env: &[Variable], command: Option<&str>, wor
             .push(KeyValuePair {
                 name: Some(variable.key.clone()),
                 value: Some(variable.value.clone()),
+                ..KeyValuePair::default()
             });
     }
     if let Some(container) = command {

@@ -30,31 +30,17 @@ fn parse(text: &str) -> anyhow::Result<RegisterTaskDefinitionRequest> {
     let document: Value = serde_json::from_str(text).context("it is not JSON")?;
     ensure!(document.is_object(), "it must be one JSON object");
     let request: RegisterTaskDefinitionRequest = serde_path_to_error::deserialize(&document)?;
-    // The wire's types pass over what they do not know. A misspelt member must not be dropped in silence, and
-    // every member that was understood is written again.
-    let understood = serde_json::to_value(without_unknown(request.clone()))?;
-    let unknown = unknown_member(&document, &understood, "");
+    // The wire's types keep or pass over what they do not know. Here that is a misspelt member, and every member that
+    // was understood is written again.
+    let mut understood = request.clone();
+    understood.forget_unknown_members();
+    let unknown = unknown_member(&document, &serde_json::to_value(understood)?, "");
     ensure!(
         unknown.is_none(),
         "{}: there is no such member",
         unknown.unwrap_or_default()
     );
     Ok(request)
-}
-
-/// The request without what the wire would carry although it does not know it.
-fn without_unknown(mut request: RegisterTaskDefinitionRequest) -> RegisterTaskDefinitionRequest {
-    request.unknown_members.clear();
-    for volume in &mut request.volumes {
-        volume.unknown_members.clear();
-    }
-    for container in &mut request.container_definitions {
-        container.unknown_members.clear();
-        for mapping in &mut container.port_mappings {
-            mapping.unknown_members.clear();
-        }
-    }
-    request
 }
 
 /// The path of the first member of `given` that `understood` lacks.
@@ -116,6 +102,10 @@ mod tests {
         assert_eq!(
             message(r#"{"family": "web", "containerDefinitions": [{}, {"name": "a", "memroy": 64}]}"#),
             "containerDefinitions[1].memroy: there is no such member"
+        );
+        assert_eq!(
+            message(r#"{"family": "web", "containerDefinitions": [{"healthCheck": {"intervall": 5}}]}"#),
+            "containerDefinitions[0].healthCheck.intervall: there is no such member"
         );
         assert_eq!(message(r#"{"famliy": "web"}"#), "famliy: there is no such member");
     }

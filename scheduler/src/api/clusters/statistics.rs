@@ -57,6 +57,7 @@ fn count(state: &State, cluster: ClusterKey) -> Vec<ecs::KeyValuePair> {
     let pair = |name: String, value: u32| ecs::KeyValuePair {
         name: Some(name),
         value: Some(value.to_string()),
+        ..ecs::KeyValuePair::default()
     };
     let tasks = NAMES.iter().zip(&counts).flat_map(|((_, name), counts)| {
         [

@@ -317,16 +317,94 @@ fn what_is_refused_needs_what_else_is_not_needed() {
     }
 }
 
+/// Members whose own members are names that the caller chooses.
+const MAPS: [&str; 4] = ["dockerLabels", "driverOpts", "labels", "options"];
+
+/// Gives every object a member that ECS may get later.
+fn with_later(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            for (_, value) in members.iter_mut().filter(|(name, _)| !MAPS.contains(&name.as_str())) {
+                with_later(value);
+            }
+            members.insert("later".to_owned(), json!({"a": [1, null]}));
+        }
+        Value::Array(items) => items.iter_mut().for_each(with_later),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// What no sample of the tables has: objects within objects.
+fn nested() -> impl Iterator<Item = (bool, &'static str, Held, Value)> {
+    [
+        (
+            true,
+            "volumes",
+            json!([{"name": "data", "host": {"sourcePath": "/srv"}}]),
+        ),
+        (
+            true,
+            "volumes",
+            json!([{"name": "data", "dockerVolumeConfiguration": {"scope": "task", "labels": {"a": "b"}}}]),
+        ),
+        (
+            true,
+            "volumes",
+            json!([{"name": "data", "efsVolumeConfiguration":
+            {"fileSystemId": "fs-1", "authorizationConfig": {"iam": "ENABLED"}}}]),
+        ),
+        (
+            true,
+            "volumes",
+            json!([{"name": "data", "fsxWindowsFileServerVolumeConfiguration":
+            {"fileSystemId": "fs-1", "rootDirectory": "share",
+             "authorizationConfig": {"credentialsParameter": "arn:x", "domain": "example.org"}}}]),
+        ),
+        (
+            true,
+            "proxyConfiguration",
+            json!({"containerName": "side", "properties": [{"name": "ProxyIngressPort", "value": "80"}]}),
+        ),
+        (
+            false,
+            "linuxParameters",
+            json!({
+                "capabilities": {"add": ["NET_ADMIN"]},
+                "devices": [{"hostPath": "/dev/null"}],
+                "tmpfs": [{"containerPath": "/run", "size": 8}],
+            }),
+        ),
+        (
+            false,
+            "logConfiguration",
+            json!({"logDriver": "json-file", "secretOptions": [{"name": "tag", "valueFrom": "parameter"}]}),
+        ),
+        (
+            false,
+            "repositoryCredentials",
+            json!({"credentialsParameter": "parameter"}),
+        ),
+        (false, "environment", json!([{"name": "A", "value": "b"}])),
+        (false, "portMappings", json!([{"containerPort": 80}])),
+        (
+            false,
+            "volumesFrom",
+            json!([{"sourceContainer": "side", "readOnly": true}]),
+        ),
+    ]
+    .into_iter()
+    .map(|(of_task, name, sample)| (of_task, name, Yes, sample))
+}
+
 #[test]
-fn members_that_nobody_knows_come_back() {
-    let mut document = document(true, None);
-    document["later"] = json!({"a": [1, null]});
-    document["volumes"][0]["later"] = json!(true);
-    document["containerDefinitions"][1]["later"] = json!("x");
-    document["containerDefinitions"][1]["portMappings"] = json!([{"containerPort": 80, "later": 1.5}]);
-    let shape: ecs::TaskDefinition = convert(&registered(&document)).unwrap();
-    let described = serde_json::to_value(&shape).unwrap();
-    assert!(stands_in(&document, &described), "{described}");
+fn members_that_nobody_knows_come_back_wherever_they_stand() {
+    for (of_task, name, _, sample) in samples().chain(nested()) {
+        let mut document = document(of_task, Some((name, &sample)));
+        with_later(&mut document);
+        let shape: ecs::TaskDefinition = convert(&registered(&document)).unwrap();
+        let described = serde_json::to_value(&shape).unwrap();
+        assert!(stands_in(&document, &described), "{name}: {document}\n{described}");
+    }
 }
 
 /// The members of a message of the wire, as JSON has them.
