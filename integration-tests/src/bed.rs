@@ -12,6 +12,7 @@ use crate::files;
 use crate::host::Host;
 use crate::lane::Lane;
 use crate::network::Network;
+use crate::replicas::Etcd;
 use crate::scheduler::Scheduler;
 
 /// Where schedulers of a bed listen, on the bed's own address.
@@ -115,11 +116,32 @@ impl TestBed {
     ///
     /// If it cannot be started or does not answer in time.
     pub fn start_scheduler_with(&self, data: &str, options: &[&str]) -> Result<Scheduler> {
+        self.start_scheduler_at(SCHEDULER_PORT, data, "scheduler", options)
+    }
+
+    /// Starts schedulers beside each other that share a journal, in an etcd that is started too and ends when its handle is
+    /// dropped.
+    ///
+    /// # Errors
+    ///
+    /// If something cannot be started or does not answer in time.
+    pub fn start_schedulers_on_etcd(&self, data: &str, ports: &[u16]) -> Result<(Vec<Scheduler>, Etcd)> {
+        let etcd = Etcd::start(&self.lane, &self.network)?;
+        let journal = etcd.journal();
+        let start = |port: &u16| {
+            let name = format!("{data}-{port}");
+            self.start_scheduler_at(*port, &name, &name, &["--journal", &journal])
+        };
+        let schedulers = ports.iter().map(start).collect::<Result<_>>()?;
+        Ok((schedulers, etcd))
+    }
+
+    fn start_scheduler_at(&self, port: u16, data: &str, log: &str, options: &[&str]) -> Result<Scheduler> {
         Scheduler::start(
             self.network.namespace(),
-            SocketAddr::from((self.network.scheduler_address(), SCHEDULER_PORT)),
+            SocketAddr::from((self.network.scheduler_address(), port)),
             &self.data_dir(data),
-            &self.lane.log_dir().join("scheduler.log"),
+            &self.lane.log_dir().join(format!("{log}.log")),
             options,
         )
     }

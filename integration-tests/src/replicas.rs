@@ -20,5 +20,6 @@ mod run;
 pub mod witness;
 
 pub use clients::Rates;
+pub use etcd::Etcd;
 pub use report::Report;
 pub use run::{Settings, run};

@@ -231,7 +231,12 @@ async fn serve<J: Journal>(
         .await
         .with_context(|| format!("cannot listen on {}", options.listen))?;
     let watched = engine.clone();
-    let sessions = Arc::new(Sessions::new(engine.clone(), Arc::clone(&registry), shutdown.clone()));
+    let sessions = Arc::new(Sessions::new(
+        engine.clone(),
+        Arc::clone(&registry),
+        sessions::carry::Others::new(others(), trust.clone()),
+        shutdown.clone(),
+    ));
     let api = Api::new(
         engine.clone(),
         api::Rooms {
@@ -268,7 +273,7 @@ async fn serve<J: Journal>(
             nodes::Ends {
                 shutdown: shutdown.clone(),
                 via: replicas.own(),
-                sessions,
+                sessions: Arc::clone(&sessions),
                 trust: trust.clone(),
             },
         ),
@@ -290,6 +295,7 @@ async fn serve<J: Journal>(
     service::stop_on_signal(shutdown.clone()).context("listen for signals")?;
     server::serve(
         listener,
+        sessions: sessions::carry::Link::new(Arc::clone(&sessions), trust.is_some()),
         server::Mouths { api, vitals, requests },
         links,
         trust,

@@ -5,6 +5,7 @@
 //! it: every decision is the journal's, and two owners at a time cost a look each. What agents and gateways say to one of
 //! them, which no journal has, it tells the others (`tell`, `listen`).
 
+pub(crate) mod dial;
 pub mod listen;
 pub mod shed;
 pub mod tell;

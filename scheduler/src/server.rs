@@ -18,6 +18,7 @@ use berth_proto::ecs::v1::ecs_server::EcsServer;
 use berth_proto::gateway::v1::gateway_link_server::GatewayLinkServer;
 use berth_proto::journal::v1::journal_server::JournalServer;
 use berth_proto::replica::v1::replica_link_server::ReplicaLinkServer;
+use berth_proto::replica::v1::session_link_server::SessionLinkServer;
 use berth_proto::trust::v1::enrollment_server::EnrollmentServer;
 use berth_proto::v1::access_keys_server::AccessKeysServer;
 use berth_proto::v1::auto_scaling_server::AutoScalingServer;
@@ -43,6 +44,7 @@ use crate::gateways;
 use crate::journals;
 use crate::nodes::{self, HEARTBEAT};
 use crate::replicas;
+use crate::sessions;
 use crate::trust::peer::Peer;
 use crate::trust::{self, Trust};
 use crate::vitals::Vitals;
@@ -83,6 +85,8 @@ pub struct Links {
     pub gateways: gateways::Link,
     /// By other schedulers.
     pub replicas: replicas::tell::Link,
+    /// By other schedulers whose clients want sessions with agents that are here.
+    pub sessions: sessions::carry::Link,
     /// By those who join, and those whose certificates end.
     pub enrollment: trust::link::Link,
     /// By those who copy the journal.
@@ -138,6 +142,7 @@ fn grpc(api: &Arc<Api>, links: Links) -> Router {
     routes.add_service(AgentLinkServer::new(links.agents).max_decoding_message_size(MAX_STREAM_MESSAGE));
     routes.add_service(GatewayLinkServer::new(links.gateways).max_decoding_message_size(MAX_STREAM_MESSAGE));
     routes.add_service(ReplicaLinkServer::new(links.replicas));
+    routes.add_service(SessionLinkServer::new(links.sessions));
     routes.add_service(EnrollmentServer::new(links.enrollment));
     routes.add_service(JournalServer::new(links.journal));
     routes.routes().prepare().into_axum_router()

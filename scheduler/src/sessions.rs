@@ -4,6 +4,7 @@
 //! agent, which was asked on its stream to call: nothing dials in to a host. What passes through is looked at by nobody and
 //! kept nowhere. Called by `api`, and by `nodes` for agents that call.
 
+pub mod carry;
 pub(crate) mod data_channel;
 pub(crate) mod logs;
 mod merge;
@@ -44,6 +45,7 @@ const TO_AGENT: usize = 16;
 pub struct Sessions {
     engine: Engine,
     nodes: Arc<Registry>,
+    others: carry::Others,
     shutdown: CancellationToken,
     turns: Arc<Semaphore>,
     waiting: Mutex<Waiting>,
@@ -104,10 +106,11 @@ pub(crate) struct Pipe {
 impl Sessions {
     /// None yet; all end when `shutdown` is cancelled.
     #[must_use]
-    pub fn new(engine: Engine, nodes: Arc<Registry>, shutdown: CancellationToken) -> Self {
+    pub fn new(engine: Engine, nodes: Arc<Registry>, others: carry::Others, shutdown: CancellationToken) -> Self {
         Self {
             engine,
             nodes,
+            others,
             shutdown,
             turns: Arc::new(Semaphore::new(MOST)),
             waiting: Mutex::default(),
@@ -201,29 +204,47 @@ impl Sessions {
         self.call(&offer.place, &offer.task_arn, Wish::Command(command)).await
     }
 
-    /// Asks the agent of the place to call, and waits until it does.
+    /// Asks the agent of the place to call, and waits until it does; through the scheduler that has its stream, where that is
+    /// another.
     ///
     /// # Errors
-    /// `TargetNotConnectedException` where its stream is not here, or it does not call in time.
+    /// `TargetNotConnectedException` where its stream is nowhere, or it does not call in time.
     pub(crate) async fn call(&self, place: &Place, task_arn: &str, wish: Wish) -> Result<Pipe, Fault> {
+        let session = AskAgent {
+            session_id: String::new(),
+            task_arn: task_arn.to_owned(),
+            container: place.container.to_string(),
+            wish: Some(wish),
+        };
+        let via = self
+            .engine
+            .view()
+            .instance(place.instance)
+            .and_then(|instance| instance.via);
+        match via.filter(|via| self.others.includes(*via)) {
+            Some(via) => self.others.call(via, place.instance, session).await,
+            None => self.call_here(place.instance, session).await,
+        }
+    }
+
+    /// As [`Self::call`], of an agent that has its stream here.
+    async fn call_here(&self, key: InstanceKey, session: AskAgent) -> Result<Pipe, Fault> {
         let number = random::<16>()?;
         let (called, calls) = oneshot::channel();
         let call = Call {
-            instance: place.instance,
+            instance: key,
             pipe: called,
         };
         self.waiting().calls.insert(number.clone(), call);
         let ask = AskAgent {
             session_id: number.clone(),
-            task_arn: task_arn.to_owned(),
-            container: place.container.to_string(),
-            wish: Some(wish),
+            ..session
         };
-        let instance = place.instance.instance;
-        let piped = match self.nodes.ask(place.instance, ask) {
+        let instance = key.instance;
+        let piped = match self.nodes.ask(key, ask) {
             false => Err(not_connected(&format!(
-                "The agent of container instance {instance} has its stream with another scheduler, or is busy: ask that one, \
-                 or try again."
+                "The agent of container instance {instance} takes no session now: its stream has just ended, or it is busy. Try \
+                 again."
             ))),
             true => match tokio::time::timeout(CALL, calls).await {
                 Ok(Ok(pipe)) => Ok(pipe),

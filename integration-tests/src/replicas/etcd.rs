@@ -15,6 +15,8 @@ use crate::wait::{Seen, wait_until};
 
 const CLIENTS: u16 = 2379;
 const PEERS: u16 = 2380;
+/// The host of one that is alone in a bed: far from those that a bed has.
+const ALONE: u8 = 200;
 const READY: Duration = Duration::from_secs(60);
 
 /// One member.
@@ -43,6 +45,26 @@ pub(super) fn start(lane: &Lane, network: &Network, members: usize, first: u8) -
     }
     all.iter().try_for_each(Member::wait_ready)?;
     Ok(all)
+}
+
+/// An etcd of one member, on a host of its own.
+#[derive(Debug)]
+pub struct Etcd(Vec<Member>);
+
+impl Etcd {
+    /// Starts it and waits until it serves.
+    ///
+    /// # Errors
+    ///
+    /// If it is not installed, or does not answer in time.
+    pub(crate) fn start(lane: &Lane, network: &Network) -> Result<Self> {
+        Ok(Self(start(lane, network, 1, ALONE)?))
+    }
+
+    /// What schedulers are told to find their journal.
+    pub(crate) fn journal(&self) -> String {
+        journal(&self.0)
+    }
 }
 
 /// What schedulers are told to find their journal.

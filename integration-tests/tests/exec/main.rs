@@ -1,6 +1,7 @@
 //! Commands that are run in containers, and logs that are read, with `berth` and the AWS CLI as people use them.
 
 mod commands;
+mod elsewhere;
 mod logs;
 mod plugin;
 
@@ -67,6 +68,7 @@ fn main() -> ExitCode {
         logs::the_containers_of_a_task_are_told_in_the_order_of_time,
         logs::the_tail_and_the_time_choose_lines,
         logs::a_service_is_followed_into_tasks_that_it_starts_later,
+        elsewhere::a_scheduler_reaches_agents_that_have_their_streams_with_another,
     ])
 }
 

@@ -42,7 +42,6 @@ pub(super) async fn open(api: &Api, asked: Asked<'_>, caller: &Caller) -> Result
         container: given(asked.container).map(Into::into),
         command: asked.command.words.clone(),
         session: Arc::clone(&reserved.id),
-        via: api.via,
     };
     let place = api.submit(command, caller).await?;
     let id = reserved.id.to_string();

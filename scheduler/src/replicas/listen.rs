@@ -8,18 +8,16 @@ use berth_daemon::{Backoff, chain};
 use berth_proto::replica::v1::replica_link_client::ReplicaLinkClient;
 use berth_proto::replica::v1::{ListenRequest, Part};
 use berth_scheduler_core::keys::{InstanceKey, ReplicaId, Revision};
-use berth_tls::{ConnectError, connect};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Endpoint;
 
+use super::dial::{DialError, There};
 use super::{Replicas, wire};
 use crate::gateways::{self, GatewayKey};
 use crate::nodes;
 use crate::trust::Trust;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Silence after which a stream is given up: five rounds.
 const SILENCE: Duration = Duration::from_secs(5);
 /// What a scheduler has told of hosts is kept for so long when it is not heard.
@@ -30,24 +28,14 @@ const LARGEST_PART: usize = 16 * 1024 * 1024;
 /// Why a stream ended.
 #[derive(Debug, thiserror::Error)]
 enum ListenError {
-    #[error("use its address")]
-    Address(#[source] tonic::transport::Error),
     #[error(transparent)]
-    Connect(#[from] ConnectError),
+    Dial(#[from] DialError),
     #[error("it ended the stream: {0}")]
     Status(tonic::Status),
     #[error("it closed the stream")]
     Closed,
     #[error("it said nothing for {SILENCE:?}")]
     Silent,
-}
-
-/// Another scheduler.
-#[derive(Debug)]
-struct There {
-    /// `HOST:PORT`
-    address: String,
-    trust: Option<Arc<Trust>>,
 }
 
 /// Who takes in what is heard.
@@ -134,12 +122,7 @@ async fn listen(
     ears: &Ears,
     heard_all: &mut Instant,
 ) -> Result<std::convert::Infallible, ListenError> {
-    let current = there.trust.as_ref().map(|trust| trust.current());
-    let scheme = if current.is_some() { "https" } else { "http" };
-    let endpoint = Endpoint::from_shared(format!("{scheme}://{}", there.address)).map_err(ListenError::Address)?;
-    let client = current.as_ref().map(|current| current.client());
-    let channel = connect(&endpoint.tcp_nodelay(true), client, CONNECT_TIMEOUT).await?;
-    let mut client = ReplicaLinkClient::new(channel).max_decoding_message_size(LARGEST_PART);
+    let mut client = ReplicaLinkClient::new(there.connect().await?).max_decoding_message_size(LARGEST_PART);
     let request = ListenRequest {
         listener: own.0,
         teller: other.0,

@@ -12,9 +12,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
+use super::dial::must_be_scheduler;
 use super::wire;
 use crate::engine::Engine;
-use crate::trust::peer::Peer;
 use crate::{gateways, nodes};
 
 /// How often it is told at least, which is also how a listener knows that it hears.
@@ -78,14 +78,10 @@ impl ReplicaLink for Link {
     type ListenStream = ReceiverStream<Result<Part, Status>>;
 
     async fn listen(&self, request: Request<ListenRequest>) -> Result<Response<Self::ListenStream>, Status> {
-        let is_scheduler = request.extensions().get().is_some_and(Peer::is_scheduler);
-        if self.asks && !is_scheduler {
+        must_be_scheduler(self.asks, request.extensions()).inspect_err(|_| {
             let from = request.remote_addr();
             tracing::warn!(?from, "who listens has shown no certificate of a scheduler");
-            return Err(Status::permission_denied(
-                "Schedulers show a certificate of the cluster to each other.",
-            ));
-        }
+        })?;
         let ListenRequest { listener, teller } = request.into_inner();
         if self.own != Some(ReplicaId(teller)) {
             return Err(Status::failed_precondition(format!(

@@ -10,7 +10,7 @@ use berth_model::status::{ContainerStatus, DesiredStatus, TaskStatus};
 
 use crate::change::Change;
 use crate::command::{Command, Decision, Env};
-use crate::keys::{InstanceKey, ReplicaId, TaskKey};
+use crate::keys::{InstanceKey, TaskKey};
 use crate::state::{State, Task};
 
 /// In ECS's words (ECS API, ExecuteCommand); what the cause is follows.
@@ -32,8 +32,6 @@ pub struct OpenSession {
     pub command: Vec<String>,
     /// By what the session will be known.
     pub session: Arc<str>,
-    /// The scheduler that it is opened at, where there are several.
-    pub via: Option<ReplicaId>,
 }
 
 /// Where a session leads.
@@ -94,15 +92,6 @@ impl Command for OpenSession {
         {
             return Err(not_connected(&format!(
                 "The agent of container instance {} is not connected.",
-                task.instance
-            )));
-        }
-        if state
-            .instance(place.instance)
-            .is_some_and(|instance| instance.via != self.via)
-        {
-            return Err(not_connected(&format!(
-                "The agent of container instance {} has its stream with another scheduler: ask that one.",
                 task.instance
             )));
         }

@@ -92,17 +92,12 @@ fn task() -> TaskId {
 }
 
 fn open(state: &State, container: Option<&str>) -> Result<Decision<Place>, Fault> {
-    open_at(state, container, None)
-}
-
-fn open_at(state: &State, container: Option<&str>, via: Option<ReplicaId>) -> Result<Decision<Place>, Fault> {
     let command = OpenSession {
         cluster: ClusterName::parse("default").unwrap(),
         task: task(),
         container: container.map(Into::into),
         command: vec!["sh".to_owned()],
         session: "s".into(),
-        via,
     };
     let mut memory = Memory::default();
     command.decide(state, &mut Env::new(Timestamp::from_millis(2), 1, &mut memory))
@@ -179,27 +174,6 @@ fn a_container_whose_agent_is_away_is_not_connected() {
         fault
             .message
             .starts_with("The execute command failed due to an internal error. Try again later."),
-        "{fault}"
-    );
-}
-
-#[test]
-fn a_session_is_opened_where_the_agents_stream_is() {
-    let mut state = state(true, TaskStatus::Running, &[("web", RUNNING)]);
-    let (here, there) = (Some(ReplicaId(1)), Some(ReplicaId(2)));
-    let taken = Change::InstanceConnection {
-        cluster: CLUSTER,
-        instance: INSTANCE,
-        connected: true,
-        via: here,
-        at: None,
-    };
-    fold(&mut state, &taken);
-    assert!(open_at(&state, None, here).is_ok());
-    let fault = open_at(&state, None, there).unwrap_err();
-    assert_eq!(fault.class, FaultClass::TargetNotConnected);
-    assert!(
-        fault.message.contains("has its stream with another scheduler"),
         "{fault}"
     );
 }
