@@ -1,5 +1,7 @@
 //! Tasks that wait for room, on real agents and through the real AWS CLI.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 use std::slice;
 use std::sync::Arc;
@@ -8,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use berth_integration_tests::agent::Settings;
 use berth_integration_tests::aws::Aws;
 use berth_integration_tests::cluster::{SOON, arns, list, start_agent};
+use berth_integration_tests::definition::{definition, shell};
 use berth_integration_tests::suite::{self, Fixture};
 use berth_integration_tests::{Cluster, Seen, TestBed, tests, wait_until};
 use serde_json::{Value, json};
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         a_task_that_the_cli_lets_wait_runs_when_another_stops,
         a_host_that_joins_takes_what_waits_and_a_deadline_ends_the_rest,
         what_waits_is_there_after_the_scheduler_was_killed,
+        hosts_that_a_program_is_told_to_start_take_what_waits_for_their_provider,
     ])
 }
 
@@ -154,5 +158,67 @@ fn what_waits_is_there_after_the_scheduler_was_killed(hosts: &Hosts) -> Result<(
         let running = tasks.iter().filter(|task| task["lastStatus"] == "RUNNING").count();
         Ok(Seen::when(running == 1, || format!("{running} run")))
     })?;
+    cluster.stop_everything()
+}
+
+/// The program writes down what it is told, and this test starts the hosts, as an Auto Scaling group would.
+fn hosts_that_a_program_is_told_to_start_take_what_waits_for_their_provider(hosts: &Hosts) -> Result<()> {
+    let bed = &hosts.0;
+    let directory = bed.data_dir("group");
+    fs::create_dir_all(&directory)?;
+    let (program, told) = (directory.join("program"), directory.join("told"));
+    let script = format!("#!/bin/sh\ncat > {0}.new && mv {0}.new {0}\n", told.display());
+    fs::write(&program, script)?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    let program = program.display().to_string();
+    let scheduler = bed.start_scheduler_with("scheduler-scaled", &["--capacity-command", &program])?;
+    let mut cluster = Cluster::start_under(scheduler, bed, "scaled", &[], &Settings::default())?;
+    let group = json!({
+        "autoScalingGroupArn": "own-group",
+        "managedScaling": {"status": "ENABLED", "targetCapacity": 100},
+    });
+    let provider = json!({"name": "own", "autoScalingGroupProvider": group});
+    cluster.ecs().call("CreateCapacityProvider", &provider)?;
+    let strategy = json!([{"capacityProvider": "own", "weight": 1}]);
+    let put = json!({"cluster": "scaled", "capacityProviders": ["own"], "defaultCapacityProviderStrategy": strategy});
+    cluster.ecs().call("PutClusterCapacityProviders", &put)?;
+
+    let definition = cluster.register(&definition("apart", json!([shell("app", "sleep 3600")])))?;
+    let apart = json!({"placementConstraints": [{"type": "distinctInstance"}]});
+    let tasks = cluster.run(&definition, 2, &apart)?;
+    let mut names = ["a", "b"].iter();
+    let message = wait_until("there are as many hosts as are wanted", SOON, || {
+        let Ok(told) = fs::read_to_string(&told) else {
+            return Ok(Seen::NotYet("nothing was told".to_owned()));
+        };
+        let message: Value = serde_json::from_str(&told)?;
+        let wanted = usize::try_from(message["wanted"].as_u64().context("no number")?)?;
+        ensure!(wanted <= 2, "{message}");
+        while cluster.agents.len() < wanted {
+            let settings = Settings {
+                attributes: vec![("berth.capacity-provider".to_owned(), "own".to_owned())],
+                ..Settings::default()
+            };
+            let host = names.next().context("there are two hosts")?;
+            let agent = start_agent(bed, host, &cluster.scheduler, cluster.name(), &settings)?;
+            cluster.agents.push(agent);
+        }
+        Ok(if wanted == 2 {
+            Seen::Done(message)
+        } else {
+            Seen::NotYet(told)
+        })
+    })?;
+    ensure!(message["autoScalingGroup"] == "own-group", "{message}");
+    ensure!(message["forecast"]["waitingTasks"] == 1, "{message}");
+    let running = cluster.wait_running(&tasks)?;
+    ensure!(
+        running.iter().all(|task| task["capacityProviderName"] == "own"),
+        "{running:?}"
+    );
+    ensure!(
+        running[0]["containerInstanceArn"] != running[1]["containerInstanceArn"],
+        "{running:?}"
+    );
     cluster.stop_everything()
 }

@@ -1,5 +1,6 @@
 //! Attributes of container instances that operators choose (ECS API, `Attribute`).
 
+use crate::capacity::PROVIDER_ATTRIBUTE;
 use crate::fault::Fault;
 use crate::id::shortened;
 
@@ -27,6 +28,10 @@ pub fn check_name(name: &str) -> Result<(), String> {
         return Err(format!(
             "must have a name of 1 to {LONGEST} letters, numbers, hyphens, underscores, slashes, backslashes and periods"
         ));
+    }
+    // Of these an operator says which provider's host it is.
+    if name == PROVIDER_ATTRIBUTE {
+        return Ok(());
     }
     if FOUND.contains(&name) || CAPABILITIES.iter().any(|prefix| name.starts_with(prefix)) {
         return Err(format!(
@@ -73,6 +78,7 @@ mod tests {
     fn a_request_is_told_which_member_breaks_which_rule() {
         assert_eq!(check(0, "team/stack", Some("a b:c@d")), Ok(()));
         assert_eq!(check(0, "marked", None), Ok(()));
+        assert_eq!(check(0, PROVIDER_ATTRIBUTE, Some("web")), Ok(()));
         let long = "n".repeat(129);
         for (name, value, says) in [
             ("", None, "attributes[3].name '' must have a name of 1 to 128"),

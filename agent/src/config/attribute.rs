@@ -48,6 +48,7 @@ mod tests {
     fn attributes_keep_the_rules_of_ecs() {
         let good = parse("team/stack=a b:c@d").unwrap();
         assert_eq!((good.name.as_str(), good.value.as_str()), ("team/stack", "a b:c@d"));
+        assert!(parse("berth.capacity-provider=web").is_ok());
         let long = format!("{}=x", "n".repeat(129));
         for bad in [
             "stack",
