@@ -116,6 +116,21 @@ impl Config {
         self.cluster.rsplit('/').next().unwrap_or(&self.cluster)
     }
 
+    /// The settings that say where the join token comes from, of those that are given.
+    pub(crate) fn token_settings(&self) -> Vec<&'static str> {
+        let given = [
+            ("join-token", self.join_token.is_some()),
+            ("join-token-file", self.join_token_file.is_some()),
+            ("join-token-command", self.join_token_command.is_some()),
+            ("join-token-tag", self.join_token_tag.is_some()),
+        ];
+        given
+            .iter()
+            .filter(|(_, given)| *given)
+            .map(|(name, _)| *name)
+            .collect()
+    }
+
     /// The rules between settings.
     fn consistent(&self) -> Result<(), Vec<String>> {
         let mut problems = Vec::new();

@@ -14,6 +14,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 pub(crate) mod identity;
+#[cfg(test)]
+pub(crate) mod testing;
 
 /// Where it is unless the settings say otherwise.
 const ENDPOINT: &str = "169.254.169.254:80";

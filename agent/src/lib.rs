@@ -18,6 +18,7 @@ mod host_policy;
 mod host_ports;
 mod images;
 mod imds;
+mod join_token;
 mod link;
 mod log;
 mod perform;
@@ -355,8 +356,9 @@ async fn first_list(docker: &Docker, stop: &CancellationToken) -> Option<Vec<ber
 fn membership(config: &Config, state: &StateDir) -> anyhow::Result<Option<Arc<Membership>>> {
     if !config.schedulers.iter().any(berth_tls::is_encrypted) {
         anyhow::ensure!(
-            config.join_token.is_none() && config.join_token_file.is_none(),
-            "join-token or join-token-file is set and scheduler begins with http://: nobody joins in the clear, it must be https://"
+            config.token_settings().is_empty(),
+            "{} is set and scheduler begins with http://: nobody joins in the clear, it must be https://",
+            config.token_settings().join(", ")
         );
         return Ok(None);
     }
@@ -371,7 +373,7 @@ fn membership(config: &Config, state: &StateDir) -> anyhow::Result<Option<Arc<Me
         cluster,
         id: state.instance(),
     };
-    let membership = Membership::open(&state.path().join(TLS), member, token)?;
+    let membership = Membership::open(&state.path().join(TLS), member, token)?.asking(join_token::source(config));
     Ok(Some(Arc::new(membership)))
 }
 

@@ -104,20 +104,20 @@ impl<'b> Place<'b> {
     }
 
     /// An agent that finds its token in a file.
-    fn start_agent(&self, host: &str, token: &str) -> Result<Agent> {
-        self.start_agent_with(host, token, &[])
-    }
-
-    fn start_agent_with(&self, host: &str, token: &str, arguments: &[&str]) -> Result<Agent> {
+    fn start_agent(&self, host: &str, token: &str, arguments: &[&str]) -> Result<Agent> {
         let file = self.bed.data_dir(&format!("token-{host}"));
         std::fs::write(&file, token)?;
         let file = file.display().to_string();
+        self.start_agent_with(host, &[&["--join-token-file", file.as_str()][..], arguments].concat())
+    }
+
+    fn start_agent_with(&self, host: &str, arguments: &[&str]) -> Result<Agent> {
         self.bed.host(host)?.start_agent(&Options {
             scheduler: self.url.clone(),
             cluster: CLUSTER.to_owned(),
             settings: Settings {
                 attributes: vec![("host".to_owned(), host.to_owned())],
-                ..Settings::with_arguments(&[&["--join-token-file", file.as_str()][..], arguments].concat())
+                ..Settings::with_arguments(arguments)
             },
         })
     }
@@ -167,7 +167,7 @@ fn a_host_joins_by_token_runs_a_task_and_is_the_same_after_a_restart_and_one_wit
         let place = Place::start(bed)?;
         let token = place.berth(&["tokens", "create"])?.trim().to_owned();
         let secret = token.split('.').nth(2).context("a token has four parts")?.to_owned();
-        let mut agent = place.start_agent("a", &token)?;
+        let mut agent = place.start_agent("a", &token, &[])?;
         let joined = place.wait_connected(1)?;
 
         let definition = bed.data_dir("sleeper.json");
@@ -199,11 +199,19 @@ fn a_host_joins_by_token_runs_a_task_and_is_the_same_after_a_restart_and_one_wit
         let revoked = place.berth(&["tokens", "create"])?;
         let id = revoked.split('.').nth(1).context("a token has four parts")?;
         place.berth(&["tokens", "revoke", id])?;
-        let other = place.start_agent("b", &revoked)?;
+        let other = place.start_agent("b", &revoked, &[])?;
         place.says("scheduler", "was revoked")?;
         place.says("agent", "this host cannot join the cluster")?;
         ensure!(place.wait_connected(1)? == joined);
         drop(other);
+
+        // Its next agent asks a command for one, which has none yet.
+        let parameter = bed.data_dir("parameter");
+        let command = format!("cat {}", parameter.display());
+        let _asking = place.start_agent_with("b", &["--join-token-command", &command])?;
+        place.says("agent", "ask join-token-command for the join token: exit status: 1")?;
+        std::fs::write(&parameter, place.berth(&["tokens", "create"])?)?;
+        place.wait_connected(2)?;
 
         // Nothing that is secret of a token is in what was written or is shown of processes, or in Docker's labels.
         ensure!(!place.log_of("")?.contains(&secret), "a log has the secret");
@@ -244,7 +252,7 @@ fn berth_doctor_and_a_support_bundle_look_at_a_cluster_over_tls_and_no_secret_of
         let token = place.berth(&["tokens", "create", "--uses", "2"])?.trim().to_owned();
         let figures = |host: &str| anyhow::Ok(format!("{}:51680", bed.host(host)?.address()));
         let (agent_a, agent_b) = (figures("a")?, figures("b")?);
-        let _agent = place.start_agent_with("a", &token, &["--metrics-address", &agent_a])?;
+        let _agent = place.start_agent("a", &token, &["--metrics-address", &agent_a])?;
         place.wait_connected(1)?;
 
         // All is well, and the certificates of all three are seen.
@@ -265,7 +273,7 @@ fn berth_doctor_and_a_support_bundle_look_at_a_cluster_over_tls_and_no_secret_of
         let revoked = place.berth(&["tokens", "create"])?;
         let id = revoked.split('.').nth(1).context("a token has four parts")?;
         place.berth(&["tokens", "revoke", id])?;
-        let _other = place.start_agent_with("b", &revoked, &["--metrics-address", &agent_b])?;
+        let _other = place.start_agent("b", &revoked, &["--metrics-address", &agent_b])?;
         let docker = bed.host("b")?.engine().url();
         wait_until("it is said why host b has not joined", SOON, || {
             let (code, report) = place.doctor(&place.url, &["host", "--docker", &docker, "--agent", &agent_b])?;

@@ -24,6 +24,7 @@ use tonic::{Code, Request, Status};
 use crate::certificate::Certificate;
 use crate::connect::{Client, ConnectError, connect, is_encrypted};
 use crate::files::{self, PUBLIC, SECRET};
+use crate::token::{TokenError, TokenSource};
 
 const KEY: &str = "key.pem";
 const CERTIFICATE: &str = "certificate.pem";
@@ -54,6 +55,9 @@ pub enum JoinError {
     /// What there was is over, and there is nothing to join with again.
     #[error("the certificate ended at {} and there is no join token: make one with `berth tokens create` and give it to this host", .0.to_rfc3339())]
     Ended(Timestamp),
+    /// Where the token comes from has none.
+    #[error(transparent)]
+    Token(#[from] TokenError),
     /// The scheduler refused.
     #[error("the scheduler gives no certificate: {}", .0.message())]
     Refused(Status),
@@ -76,9 +80,11 @@ impl JoinError {
     #[must_use]
     pub fn needs_somebody(&self) -> bool {
         match self {
-            Self::NoToken | Self::Ended(_) => true,
+            Self::NoToken | Self::Ended(_) | Self::Token(TokenError::Content { .. }) => true,
             Self::Refused(status) => matches!(status.code(), Code::PermissionDenied | Code::InvalidArgument),
-            Self::File { .. } | Self::Silent | Self::Answer | Self::Make(_) | Self::Connect(_) => false,
+            Self::File { .. } | Self::Silent | Self::Answer | Self::Make(_) | Self::Connect(_) | Self::Token(_) => {
+                false
+            }
         }
     }
 }
@@ -89,6 +95,7 @@ pub struct Membership {
     directory: PathBuf,
     member: Member,
     token: Option<JoinToken>,
+    source: Option<Box<dyn TokenSource>>,
     key: KeyPair,
     held: Mutex<Held>,
     /// Somebody says that it is time to renew.
@@ -125,6 +132,7 @@ impl Membership {
             directory: directory.to_owned(),
             member,
             token,
+            source: None,
             key,
             held: Mutex::default(),
             renew: Notify::new(),
@@ -145,6 +153,12 @@ impl Membership {
         Ok(membership)
     }
 
+    /// Asks for a token there when one is needed and none was given.
+    #[must_use]
+    pub fn asking(self, source: Option<Box<dyn TokenSource>>) -> Self {
+        Self { source, ..self }
+    }
+
     /// Connects to a scheduler as this member; joins first where it has no certificate that is good.
     ///
     /// # Errors
@@ -162,16 +176,17 @@ impl Membership {
     /// came of it is asked for first, without its secret: a token that was taken, or refused, is not sent again.
     async fn join(&self, endpoint: &Endpoint, within: Duration) -> Result<(), JoinError> {
         let ended = self.held().life.map(|life| life.end);
-        let token = self
-            .token
-            .as_ref()
-            .ok_or_else(|| ended.map_or(JoinError::NoToken, JoinError::Ended))?;
+        let token = match (&self.token, &self.source) {
+            (Some(token), _) => token.clone(),
+            (None, Some(source)) => source.find().await?,
+            (None, None) => return Err(ended.map_or(JoinError::NoToken, JoinError::Ended)),
+        };
         let client = Client::pinned(token.pin)?;
         let channel = connect(endpoint, Some(&client), within).await?;
         let sent = self.directory.join(SENT);
         let before = files::read(&sent).map_err(file("read", &sent))?;
         if before.as_deref() == Some(&token.id) {
-            match self.enroll(&channel, token, false).await {
+            match self.enroll(&channel, &token, false).await {
                 // It never came, or nothing was recorded of it.
                 Err(JoinError::Refused(status)) if status.code() == Code::NotFound => {}
                 answer => return self.keep(answer?),
@@ -179,7 +194,7 @@ impl Membership {
         }
         // Durable before it leaves: whatever happens to the answer, it was sent.
         files::replace(&sent, token.id.as_bytes(), SECRET).map_err(file("write", &sent))?;
-        let answer = self.enroll(&channel, token, true).await?;
+        let answer = self.enroll(&channel, &token, true).await?;
         self.keep(answer)?;
         tracing::info!(member = %self.member, token = token.id, "joined with a token; its certificate is kept from now on");
         Ok(())

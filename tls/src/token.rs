@@ -1,8 +1,10 @@
-//! Where a host finds its join token: in a file, or in a setting. Never on a command line, which everybody on the host can read.
+//! Where a host finds its join token: in a file, in a setting, or somewhere that is asked for it. Never on a command line, which everybody on the host can read.
 
 use std::env;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 
 use berth_trust::{JoinToken, NotAToken};
 
@@ -30,6 +32,23 @@ pub enum TokenError {
         /// The rule.
         source: NotAToken,
     },
+    /// Who was asked for it.
+    #[error("ask {place} for the join token: {reason}")]
+    Asked {
+        /// Who.
+        place: String,
+        /// Why there is none.
+        reason: String,
+    },
+}
+
+/// What can be asked for a token when there is need of one: at each attempt to join, not before.
+pub trait TokenSource: fmt::Debug + Send + Sync {
+    /// The token.
+    ///
+    /// # Errors
+    /// [`TokenError`]; another attempt may go better.
+    fn find(&self) -> Pin<Box<dyn Future<Output = Result<JoinToken, TokenError>> + Send + '_>>;
 }
 
 /// The token that a setting says, else that of the file that was named, else that of a file that there may be: [`FILE`], or the
@@ -66,7 +85,11 @@ pub fn find(given: Option<&str>, named: Option<&Path>, credential: &str) -> Resu
     Ok(None)
 }
 
-fn parse(text: &str, place: &str) -> Result<JoinToken, TokenError> {
+/// Reads the text of a token that was found at a place.
+///
+/// # Errors
+/// [`TokenError::Content`], which does not repeat it.
+pub fn parse(text: &str, place: &str) -> Result<JoinToken, TokenError> {
     text.parse().map_err(|source| TokenError::Content {
         place: place.to_owned(),
         source,

@@ -116,6 +116,14 @@ settings! {
             name: "join-token", value: "TOKEN", default: Default::None("none"), secret: true, flagless: true,
         } read optional(text);
         /// IP address under which other hosts reach this one
+        /// Tag of this EC2 instance whose value is the join token, where there is none elsewhere; its metadata options must let it read its tags
+        join_token_tag: Option<String> {
+            name: "join-token-tag", value: "KEY", default: Default::None("none"),
+        } read optional(text);
+        /// Command that prints the join token, run by a shell as the agent's user when there is need of one and none is in a file
+        join_token_command: Option<String> {
+            name: "join-token-command", value: "COMMAND", default: Default::None("none"),
+        } read optional(text);
         address: Option<IpAddr> {
             name: "address", value: "ADDRESS",
             default: Default::None("that from which the scheduler is reached"),

@@ -100,45 +100,18 @@ fn is_of_ec2() -> bool {
 mod tests {
     use std::time::Instant;
 
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::imds::testing;
 
     const ANSWER: &str = r#"{"accountId": "1", "instanceId": "i-0abc", "instanceType": "t3.micro", "imageId": "ami-1",
         "availabilityZone": "eu-west-1b", "region": "eu-west-1", "architecture": "x86_64"}"#;
 
-    /// A service on the loopback: it gives a token that is good for one call, and answers where that is shown.
-    async fn serve(document: &'static str) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let authority = listener.local_addr().unwrap().to_string();
-        tokio::spawn(async move {
-            let mut issued = 0;
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let mut asked = Vec::new();
-                while !asked.ends_with(b"\r\n\r\n") {
-                    asked.push(stream.read_u8().await.unwrap());
-                }
-                let asked = String::from_utf8(asked).unwrap();
-                let (status, body) = if asked.starts_with("PUT /latest/api/token ")
-                    && asked.contains("ttl-seconds: 21600")
-                {
-                    issued += 1;
-                    ("200 OK", format!("token-{issued}"))
-                } else if !asked.contains(&format!("x-aws-ec2-metadata-token: token-{issued}\r\n")) || issued % 2 == 1 {
-                    // The first token is never taken.
-                    ("401 Unauthorized", String::new())
-                } else if asked.starts_with(&format!("GET {DOCUMENT} ")) && !document.is_empty() {
-                    ("200 OK", document.to_owned())
-                } else {
-                    ("404 Not Found", String::new())
-                };
-                let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n", body.len());
-                stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-            }
-        });
-        authority
+    /// A service that has this document.
+    async fn serve(document: &str) -> String {
+        let documents = (!document.is_empty()).then(|| (DOCUMENT.to_owned(), document.to_owned()));
+        testing::serve(documents.into_iter().collect()).await
     }
 
     fn config(flags: &[&str]) -> Config {
