@@ -146,18 +146,36 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     let calls = Arc::new(Calls::default());
     let instruments = Arc::new(Instruments::default());
     let membership = membership(&config, &state)?;
+    let vitals = Arc::new(Vitals {
+        pulse: pulse.clone(),
+        conditions: conditions.clone(),
+        views: views.clone(),
+        events: events.downgrade(),
+        calls: Arc::clone(&calls),
+        instruments: Arc::clone(&instruments),
+        membership: membership.clone(),
+    });
     if let Some(address) = config.metrics_address {
-        let vitals = Vitals {
-            pulse: pulse.clone(),
-            conditions: conditions.clone(),
-            views: views.clone(),
-            events: events.downgrade(),
-            calls: Arc::clone(&calls),
-            instruments: Arc::clone(&instruments),
-            membership: membership.clone(),
-        };
-        let observed = pages::Observed(Arc::new(vitals));
+        let observed = pages::Observed(Arc::clone(&vitals));
         drop(tokio::spawn(pages::serve_when_free(address, Arc::new(observed))));
+    }
+    if let Some(collector) = config.otlp_endpoint.clone() {
+        let source = berth_otlp::Source {
+            program: "berth-agent",
+            version: env!("CARGO_PKG_VERSION"),
+            instance: instance.clone(),
+            cluster: Some(config.cluster_name().to_owned()),
+        };
+        let figures = move || {
+            let vitals = Arc::clone(&vitals);
+            async move { pages::Vitals::metrics(&*vitals).await }
+        };
+        drop(tokio::spawn(berth_otlp::keep_sending(
+            collector,
+            source,
+            figures,
+            stop.clone(),
+        )));
     }
     let later = Later::default();
     let endpoint = endpoint::begin(endpoint::Parts {

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use berth_daemon::log::LogFormat;
+use berth_otlp::Collector;
 use clap::Parser;
 use clap::builder::NonEmptyStringValueParser;
 use tonic::transport::Endpoint;
@@ -62,6 +63,10 @@ pub struct Options {
     /// Address and port on which to serve /sd and /metrics, for Prometheus, and /healthz; not at all unless given
     #[arg(long, env = "BERTH_HTTP_LISTEN", value_name = "IP:PORT")]
     pub http_listen: Option<SocketAddr>,
+
+    /// OpenTelemetry collector, http://HOST:PORT, to which the figures of /metrics are sent every 15 s, by OTLP over gRPC
+    #[arg(long, env = "BERTH_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<Collector>,
 
     /// How log lines look
     #[arg(long, env = "BERTH_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]

@@ -86,16 +86,34 @@ pub async fn serve(options: Options, stop: CancellationToken) -> anyhow::Result<
         dns::serve(address, name.clone(), tables.clone(), states.clone()).await?;
     }
     let membership = membership(&options, &identity)?;
+    let known = Arc::new(discovery::Known {
+        tables: tables.clone(),
+        states: states.clone(),
+        loads: of_link.clone(),
+        membership: membership.clone(),
+        cluster: name.clone(),
+        stop: stop.clone(),
+    });
     if let Some(address) = options.http_listen {
-        let known = discovery::Known {
-            tables: tables.clone(),
-            states: states.clone(),
-            loads: of_link.clone(),
-            membership: membership.clone(),
-            cluster: name,
-            stop: stop.clone(),
+        discovery::serve(address, Arc::clone(&known)).await?;
+    }
+    if let Some(collector) = options.otlp_endpoint {
+        let source = berth_otlp::Source {
+            program: "berth-gateway",
+            version: env!("CARGO_PKG_VERSION"),
+            instance: identity.id().to_owned(),
+            cluster: Some(name),
         };
-        discovery::serve(address, known).await?;
+        let figures = move || {
+            let page = known.figures();
+            async move { Ok(page) }
+        };
+        drop(tokio::spawn(berth_otlp::keep_sending(
+            collector,
+            source,
+            figures,
+            stop.clone(),
+        )));
     }
     // The registry says what its groups carry each second.
     let beats = loads.subscribe();

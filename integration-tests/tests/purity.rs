@@ -49,11 +49,12 @@ const IMPURE: [&str; 24] = [
 ];
 
 /// Who may know whom, directly.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("berth-model", &[]),
     ("berth-proto", &[]),
     ("berth-daemon", &[]),
     ("berth-etcd", &[]),
+    ("berth-otlp", &["berth-daemon"]),
     ("berth-data-channel", &[]),
     ("berth-signature", &["berth-model"]),
     ("berth-trust", &["berth-model"]),
@@ -70,6 +71,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "berth-data-channel",
             "berth-etcd",
             "berth-model",
+            "berth-otlp",
             "berth-proto",
             "berth-scheduler-core",
             "berth-signature",
@@ -83,6 +85,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
             "berth-agent-core",
             "berth-daemon",
             "berth-model",
+            "berth-otlp",
             "berth-proto",
             "berth-tls",
             "berth-trust",
@@ -90,7 +93,14 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ),
     (
         "berth-gateway",
-        &["berth-daemon", "berth-model", "berth-proto", "berth-tls", "berth-trust"],
+        &[
+            "berth-daemon",
+            "berth-model",
+            "berth-otlp",
+            "berth-proto",
+            "berth-tls",
+            "berth-trust",
+        ],
     ),
     ("berth-compose", &["berth-model"]),
     (

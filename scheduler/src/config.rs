@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use berth_daemon::log::LogFormat;
+use berth_otlp::Collector;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use http::uri::Authority;
 
@@ -73,6 +74,10 @@ pub struct Options {
     /// They are on the port of --listen too, /metrics there as a call that somebody must be allowed to make
     #[arg(long, env = "BERTH_METRICS_LISTEN", value_name = "ADDRESS")]
     pub metrics_listen: Option<SocketAddr>,
+
+    /// OpenTelemetry collector, http://HOST:PORT, to which the figures of /metrics are sent every 15 s, by OTLP over gRPC
+    #[arg(long, env = "BERTH_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<Collector>,
 
     /// Of which calls is asked who makes them
     #[arg(long, env = "BERTH_AUTH", default_value = "loopback", value_name = "WHEN")]

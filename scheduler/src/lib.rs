@@ -250,14 +250,31 @@ async fn serve<J: Journal>(
     );
     let api = Arc::new(api.trusting(trust.clone()).of_replica(replicas.own()));
     let requests = Arc::new(Requests::default());
-    let vitals = Arc::new(pages::Observed(Arc::new(Vitals::new(
+    let vitals = Arc::new(Vitals::new(
         engine.clone(),
         Arc::clone(&registry),
         Arc::clone(&gateways),
         others(),
         Arc::clone(&requests),
         trust.clone(),
-    ))));
+    ));
+    if let Some(collector) = options.otlp_endpoint {
+        let source = berth_otlp::Source {
+            program: "berth-scheduler",
+            version: env!("CARGO_PKG_VERSION"),
+            instance: replicas
+                .own()
+                .map_or_else(|| options.listen.to_string(), |own| own.to_string()),
+            cluster: None,
+        };
+        let vitals = Arc::clone(&vitals);
+        let figures = move || {
+            let vitals = Arc::clone(&vitals);
+            async move { pages::Vitals::metrics(&*vitals).await }
+        };
+        tokio::spawn(berth_otlp::keep_sending(collector, source, figures, shutdown.clone()));
+    }
+    let vitals = Arc::new(pages::Observed(vitals));
     if let Some(address) = options.metrics_listen {
         let listener = TcpListener::bind(address)
             .await
@@ -278,6 +295,7 @@ async fn serve<J: Journal>(
             },
         ),
         enrollment: trust::link::Link::new(engine.clone(), trust.clone()),
+        sessions: sessions::carry::Link::new(Arc::clone(&sessions), trust.is_some()),
         replicas: replicas::tell::Link::new(
             engine.clone(),
             registry,
@@ -295,7 +313,6 @@ async fn serve<J: Journal>(
     service::stop_on_signal(shutdown.clone()).context("listen for signals")?;
     server::serve(
         listener,
-        sessions: sessions::carry::Link::new(Arc::clone(&sessions), trust.is_some()),
         server::Mouths { api, vitals, requests },
         links,
         trust,

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use berth_agent_core::host_policy::HostNamespace;
 use berth_daemon::log::LogFormat;
+use berth_otlp::Collector;
 use tonic::transport::Endpoint;
 
 use super::attribute::{self, Attribute};
@@ -17,8 +18,8 @@ use super::ecs::{authority_of_url, json_attributes, json_list, level, switch as 
 use super::setting::{Default, Ecs, Form, ORDINARY, Setting, many, one, optional, some};
 use super::source::Gathered;
 use super::value::{
-    DAY, HOUR, MINUTE, SECOND, absolute, address_or_off, authority, duration, host_address, linux_capability,
-    log_filter, number, path, port_range, scheduler, subnet, switch, text, unix_socket, word,
+    DAY, HOUR, MINUTE, SECOND, absolute, address_or_off, authority, collector, duration, host_address,
+    linux_capability, log_filter, number, path, port_range, scheduler, subnet, switch, text, unix_socket, word,
 };
 
 /// When an image is pulled and when the host's own is used, as `ECS_IMAGE_PULL_BEHAVIOR` says.
@@ -115,7 +116,6 @@ settings! {
         join_token: Option<String> {
             name: "join-token", value: "TOKEN", default: Default::None("none"), secret: true, flagless: true,
         } read optional(text);
-        /// IP address under which other hosts reach this one
         /// Tag of this EC2 instance whose value is the join token, where there is none elsewhere; its metadata options must let it read its tags
         join_token_tag: Option<String> {
             name: "join-token-tag", value: "KEY", default: Default::None("none"),
@@ -124,6 +124,7 @@ settings! {
         join_token_command: Option<String> {
             name: "join-token-command", value: "COMMAND", default: Default::None("none"),
         } read optional(text);
+        /// IP address under which other hosts reach this one
         address: Option<IpAddr> {
             name: "address", value: "ADDRESS",
             default: Default::None("that from which the scheduler is reached"),
@@ -410,6 +411,10 @@ settings! {
         metrics_address: Option<SocketAddr> {
             name: "metrics-address", value: "ADDRESS", default: Default::Values(&["127.0.0.1:51680"]),
         } read one(address_or_off);
+        /// OpenTelemetry collector, http://HOST:PORT, to which the figures of /metrics are sent every 15 s, by OTLP over gRPC
+        otlp_endpoint: Option<Collector> {
+            name: "otlp-endpoint", value: "URL", default: Default::None("none"),
+        } read optional(collector);
         /// How often what the host and its containers use is measured and sent to the scheduler
         usage_interval: Duration {
             name: "usage-interval", value: "DURATION", default: Default::Values(&["10s"]),

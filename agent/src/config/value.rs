@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use berth_model::task_definition::capability::CAPABILITIES;
+use berth_otlp::Collector;
 use tonic::transport::Endpoint;
 
 /// For the bounds of durations.
@@ -187,6 +188,11 @@ pub(super) fn authority(text: &str) -> Result<String, String> {
     let valid = text.parse::<http::uri::Authority>().is_ok() && port.is_some_and(|port| port > 0);
     let rule = || "must be a host and a port, such as 169.254.169.254:80".to_owned();
     valid.then(|| text.to_owned()).ok_or_else(rule)
+}
+
+/// Where figures are sent.
+pub(super) fn collector(text: &str) -> Result<Collector, String> {
+    text.parse()
 }
 
 /// The first and the last port of a range.

@@ -1,4 +1,4 @@
-//! The text that Prometheus reads. Pure.
+//! What is answered to who asks for figures, and the text of it that Prometheus reads. Pure.
 
 use std::fmt::Write as _;
 
@@ -11,32 +11,65 @@ pub enum Kind {
     Counter,
     /// They are the moment's.
     Gauge,
+    /// How long something took, each time since the start of the process.
+    Histogram,
 }
 
-/// What is answered to who asks for figures: families, one after the other.
+/// Families of figures, as they were at one moment.
 #[derive(Debug, Default)]
 pub struct Page {
-    text: String,
+    families: Vec<Figures>,
 }
 
-/// A family of one name, whose values differ in their labels.
+/// The figures of one name, which differ in their labels.
+#[derive(Debug)]
+pub struct Figures {
+    /// Ends in their unit, and in `_total` where they count.
+    pub name: &'static str,
+    /// What they are, in a sentence.
+    pub help: String,
+    /// What all of them are.
+    pub kind: Kind,
+    /// Each with its labels.
+    pub values: Vec<(Labels, Figure)>,
+}
+
+/// Names with their texts.
+pub type Labels = Vec<(String, String)>;
+
+/// One figure.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Figure {
+    /// Of a counter or a gauge.
+    Number(f64),
+    /// Of a histogram.
+    Spread {
+        /// How many took no longer than each bound, in seconds; without a bound: all.
+        cumulated: Vec<(Option<f64>, u64)>,
+        /// All of them together, in seconds.
+        sum: f64,
+    },
+}
+
+/// A family that is being told.
 #[derive(Debug)]
 pub struct Family<'p> {
     page: &'p mut Page,
-    name: &'static str,
 }
 
 impl Page {
-    /// The content type of a page.
+    /// The content type of a page's text.
     pub const CONTENT_TYPE: &'static str = "text/plain; version=0.0.4; charset=utf-8";
 
     /// Begins a family. Its name ends in its unit, and in `_total` where it counts.
     pub fn family(&mut self, kind: Kind, name: &'static str, help: &str) -> Family<'_> {
-        let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-        };
-        self.begin(kind, name, help)
+        self.families.push(Figures {
+            name,
+            help: help.to_owned(),
+            kind,
+            values: Vec::new(),
+        });
+        Family { page: self }
     }
 
     /// Begins a family of counters.
@@ -51,39 +84,33 @@ impl Page {
 
     /// Begins a family of histograms.
     pub fn histogram(&mut self, name: &'static str, help: &str) -> Family<'_> {
-        self.begin("histogram", name, help)
+        self.family(Kind::Histogram, name, help)
     }
 
-    fn begin(&mut self, kind: &str, name: &'static str, help: &str) -> Family<'_> {
-        self.write(format_args!(
-            "# HELP {name} {}\n# TYPE {name} {kind}\n",
-            escaped(help, false)
-        ));
-        Family { page: self, name }
+    /// All families.
+    #[must_use]
+    pub fn into_families(self) -> Vec<Figures> {
+        self.families
     }
 
-    /// The text.
+    /// The text that Prometheus reads.
     #[must_use]
     pub fn into_text(self) -> String {
-        self.text
-    }
-
-    fn write(&mut self, text: std::fmt::Arguments<'_>) {
-        // A String takes whatever there is memory for.
-        let _written = self.text.write_fmt(text);
+        let mut text = Text::default();
+        self.families.iter().for_each(|figures| text.family(figures));
+        text.0
     }
 }
 
 impl Family<'_> {
     /// The one value of a family without labels.
     pub fn only(mut self, value: f64) {
-        self.line("", &[], None, value);
+        self.value(&[], value);
     }
 
     /// The value with these labels.
     pub fn value(&mut self, labels: &[(&str, &str)], value: f64) -> &mut Self {
-        self.line("", labels, None, value);
-        self
+        self.figure(labels, Figure::Number(value))
     }
 
     /// The count with these labels.
@@ -93,35 +120,76 @@ impl Family<'_> {
 
     /// The histogram with these labels.
     pub fn spread(&mut self, labels: &[(&str, &str)], histogram: &Histogram) -> &mut Self {
-        let mut all = 0;
-        for (bound, count) in histogram.cumulated() {
-            let bound = bound.map_or_else(|| "+Inf".to_owned(), |bound| bound.to_string());
-            self.line("_bucket", labels, Some(&bound), count as f64);
-            all = count;
-        }
-        self.line("_sum", labels, None, histogram.sum());
-        self.line("_count", labels, None, all as f64);
-        self
+        let cumulated = histogram.cumulated().collect();
+        let sum = histogram.sum();
+        self.figure(labels, Figure::Spread { cumulated, sum })
     }
 
-    fn line(&mut self, suffix: &str, labels: &[(&str, &str)], bound: Option<&str>, value: f64) {
-        let name = self.name;
-        let all = labels.iter().copied().chain(bound.map(|bound| ("le", bound)));
-        self.page.write(format_args!("{name}{suffix}"));
+    fn figure(&mut self, labels: &[(&str, &str)], figure: Figure) -> &mut Self {
+        let labels = labels
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
+        // The family that was begun last is this one: it has the page for as long as it is told.
+        if let Some(family) = self.page.families.last_mut() {
+            family.values.push((labels.collect(), figure));
+        }
+        self
+    }
+}
+
+/// Prometheus' text format 0.0.4.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn write(&mut self, text: std::fmt::Arguments<'_>) {
+        // A String takes whatever there is memory for.
+        let _written = self.0.write_fmt(text);
+    }
+
+    fn family(&mut self, figures: &Figures) {
+        let name = figures.name;
+        let kind = match figures.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        let help = escaped(&figures.help, false);
+        self.write(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+        for (labels, figure) in &figures.values {
+            match figure {
+                Figure::Number(value) => self.line((name, ""), labels, None, *value),
+                Figure::Spread { cumulated, sum } => {
+                    let mut all = 0;
+                    for (bound, count) in cumulated {
+                        let bound = bound.map_or_else(|| "+Inf".to_owned(), |bound| bound.to_string());
+                        self.line((name, "_bucket"), labels, Some(&bound), *count as f64);
+                        all = *count;
+                    }
+                    self.line((name, "_sum"), labels, None, *sum);
+                    self.line((name, "_count"), labels, None, all as f64);
+                }
+            }
+        }
+    }
+
+    fn line(&mut self, (name, suffix): (&str, &str), labels: &Labels, bound: Option<&str>, value: f64) {
+        let labels = labels.iter().map(|(label, text)| (label.as_str(), text.as_str()));
+        self.write(format_args!("{name}{suffix}"));
         let mut separator = '{';
-        for (label, text) in all {
+        for (label, text) in labels.chain(bound.map(|bound| ("le", bound))) {
             let text = escaped(text, true);
-            self.page.write(format_args!("{separator}{label}=\"{text}\""));
+            self.write(format_args!("{separator}{label}=\"{text}\""));
             separator = ',';
         }
         let end = if separator == ',' { "}" } else { "" };
         if value.is_nan() {
-            self.page.write(format_args!("{end} NaN\n"));
+            self.write(format_args!("{end} NaN\n"));
         } else if value.is_infinite() {
             let sign = if value > 0.0 { '+' } else { '-' };
-            self.page.write(format_args!("{end} {sign}Inf\n"));
+            self.write(format_args!("{end} {sign}Inf\n"));
         } else {
-            self.page.write(format_args!("{end} {value}\n"));
+            self.write(format_args!("{end} {value}\n"));
         }
     }
 }

@@ -33,32 +33,40 @@ pub(crate) struct Known {
 ///
 /// # Errors
 /// The address cannot be listened on.
-pub(crate) async fn serve(address: SocketAddr, known: Known) -> anyhow::Result<()> {
+pub(crate) async fn serve(address: SocketAddr, known: Arc<Known>) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address).await;
     let listener = listener.with_context(|| format!("listen on {address}: use --http-listen"))?;
     tracing::info!(%address, "serving /sd, /healthz and /metrics");
-    drop(tokio::spawn(pages::serve(listener, Arc::new(known))));
+    drop(tokio::spawn(pages::serve(listener, known)));
     Ok(())
+}
+
+impl Known {
+    fn is_ready(&self) -> bool {
+        self.tables.borrow().version > 0 && !self.stop.is_cancelled()
+    }
+
+    /// All figures of the moment.
+    pub(crate) fn figures(&self) -> Page {
+        let table = Arc::clone(&self.tables.borrow());
+        let (states, loads) = (Arc::clone(&self.states.borrow()), Arc::clone(&self.loads.borrow()));
+        let mut page = figures::page(self.is_ready(), &table, &states, &loads);
+        figures::tell_membership(&mut page, self.membership.as_deref());
+        page
+    }
 }
 
 impl Pages for Known {
     async fn page(&self, path: &str) -> Option<Answer> {
-        let table = Arc::clone(&self.tables.borrow());
-        let ready = table.version > 0 && !self.stop.is_cancelled();
         Some(match path {
-            "/healthz" | "/readyz" if ready => Answer::text(StatusCode::OK, "ready"),
+            "/healthz" | "/readyz" if self.is_ready() => Answer::text(StatusCode::OK, "ready"),
             "/healthz" | "/readyz" => Answer::text(StatusCode::SERVICE_UNAVAILABLE, "not ready"),
-            "/metrics" => {
-                let (states, loads) = (Arc::clone(&self.states.borrow()), Arc::clone(&self.loads.borrow()));
-                let mut page = figures::page(ready, &table, &states, &loads);
-                figures::tell_membership(&mut page, self.membership.as_deref());
-                Answer {
-                    status: StatusCode::OK,
-                    content_type: Page::CONTENT_TYPE,
-                    body: page.into_text().into(),
-                }
-            }
-            "/sd" => match serde_json::to_vec(&groups(&table, &self.cluster)) {
+            "/metrics" => Answer {
+                status: StatusCode::OK,
+                content_type: Page::CONTENT_TYPE,
+                body: self.figures().into_text().into(),
+            },
+            "/sd" => match serde_json::to_vec(&groups(&self.tables.borrow(), &self.cluster)) {
                 Ok(json) => Answer {
                     status: StatusCode::OK,
                     content_type: "application/json",

@@ -69,6 +69,7 @@ impl Bed {
             max_connections: None,
             dns_listen: None,
             http_listen: None,
+            otlp_endpoint: None,
             log_format: LogFormat::Text,
         };
         change(&mut options);

@@ -1,5 +1,7 @@
 //! What the daemons tell Prometheus of a real host with a service on it: right, well formed, and all that the dashboard and the
-//! alert rules of `packaging/monitoring` name.
+//! alert rules of `packaging/monitoring` name. And what they tell a collector of OpenTelemetry.
+
+mod collector;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -15,8 +17,10 @@ use berth_integration_tests::gateway::{self, Gateway};
 use berth_integration_tests::suite::{self, Fixture};
 use berth_integration_tests::web::{CHECK, behind, web};
 use berth_integration_tests::{Cluster, Seen, TestBed, binaries, command, http, tests, wait_until};
+use collector::Collector;
 use serde_json::{Value, json};
 
+const COLLECTOR_PORT: u16 = 4317;
 const AGENT_PORT: u16 = 51680;
 const GATEWAY_PORT: u16 = 7780;
 const CLUSTER: &str = "monitoring";
@@ -26,6 +30,7 @@ struct Host {
     cluster: Cluster,
     agent: SocketAddr,
     gateway: SocketAddr,
+    collector: Collector,
     _gateway: Gateway,
 }
 
@@ -36,11 +41,15 @@ impl Fixture for Host {
         let bed = TestBed::new(CLUSTER, &["a"])?;
         let on_host = |port| anyhow::Ok(SocketAddr::from((bed.host("a")?.address(), port)));
         let (agent, own) = (on_host(AGENT_PORT)?, on_host(GATEWAY_PORT)?);
+        let address = on_host(COLLECTOR_PORT)?;
+        let collector = Collector::start(bed.host("a")?.link().namespace(), address);
+        let otlp = format!("--otlp-endpoint=http://{address}");
         let listen = format!("--metrics-address={agent}");
         let alone = ["--endpoint-address", "off", "--introspection-address", "off"];
-        let fast = ["--usage-interval", "1s", "--stop-timeout", "1s", &listen];
+        let fast = ["--usage-interval", "1s", "--stop-timeout", "1s", &listen, &otlp];
         let settings = Settings::with_arguments(&[&alone[..], &fast[..]].concat());
-        let cluster = Cluster::start_on(&bed, CLUSTER, &["a"], &settings);
+        let scheduler = bed.start_scheduler_with("scheduler", &[&otlp])?;
+        let cluster = Cluster::start_under(scheduler, &bed, CLUSTER, &["a"], &settings);
         if cluster.is_err() {
             bed.note_failure();
         }
@@ -48,7 +57,7 @@ impl Fixture for Host {
         let options = gateway::Options {
             scheduler: cluster.scheduler.url(),
             cluster: CLUSTER.to_owned(),
-            arguments: vec![format!("--http-listen={own}")],
+            arguments: vec![format!("--http-listen={own}"), otlp],
         };
         let gateway = bed.host("a")?.start_gateway(&options)?;
         let definition = web(&cluster, "web", "hello", "")?;
@@ -58,6 +67,7 @@ impl Fixture for Host {
             cluster,
             agent,
             gateway: own,
+            collector,
             _gateway: gateway,
         })
     }
@@ -72,6 +82,7 @@ fn main() -> ExitCode {
         promtool_finds_nothing_wrong_with_what_the_daemons_tell,
         a_service_that_runs_is_among_the_figures_of_all_three,
         every_figure_that_dashboard_and_alerts_name_is_told,
+        a_collector_hears_of_every_figure_that_prometheus_reads,
         an_agent_is_ready_once_docker_answers_and_a_scheduler_has_it,
         berth_doctor_finds_a_cluster_well_and_a_service_that_has_no_room,
         berth_doctor_looks_at_docker_and_the_agent_of_a_host,
@@ -185,6 +196,21 @@ fn a_service_that_runs_is_among_the_figures_of_all_three(host: &Host) -> Result<
         Ok(Seen::when(checks.iter().all(|holds| *holds), || {
             format!("{checks:?}\n{scheduler}\n{agent}\n{gateway}")
         }))
+    })
+}
+
+fn a_collector_hears_of_every_figure_that_prometheus_reads(host: &Host) -> Result<()> {
+    wait_until("a collector hears of all figures", SOON, || {
+        let pages = host.pages()?;
+        let missing = pages.iter().flat_map(|(who, page)| {
+            let heard = host.collector.names(&format!("berth-{who}"));
+            let lines = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+            let names = lines.filter_map(|line| line.split(' ').next());
+            let missing: Vec<String> = names.filter(|name| !heard.contains(*name)).map(str::to_owned).collect();
+            missing
+        });
+        let missing: Vec<String> = missing.collect();
+        Ok(Seen::when(missing.is_empty(), || format!("not heard: {missing:?}")))
     })
 }
 
