@@ -7,16 +7,18 @@
 mod content;
 mod deb;
 mod image;
-mod programs;
+pub(crate) mod programs;
 mod rpm;
 mod tree;
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail, ensure};
+
+pub(crate) use xtask_machines::root;
 
 use crate::install;
 use crate::steps::Steps;
@@ -132,12 +134,6 @@ impl Order {
         fs::create_dir_all(&self.into).with_context(|| format!("cannot make {}", self.into.display()))?;
         Ok((steps, programs))
     }
-}
-
-/// The repository.
-pub(crate) fn root() -> PathBuf {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.parent().unwrap_or(own).to_path_buf()
 }
 
 /// When the files of packages were last changed, as far as packages say so.

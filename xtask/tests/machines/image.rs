@@ -6,10 +6,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use xtask_machines::place::Place;
+use xtask_machines::shell::{run, until};
+use xtask_machines::system::{debian, layer, unmount_below};
+use xtask_machines::{machines, root};
 
-use crate::machine::{Machine, debian, layer, unmount_below};
-use crate::place::{Place, machines, package, root};
-use crate::shell::{run, until};
+use crate::machine::Machine;
+use crate::made::{package, programs};
 
 const SOON: Duration = Duration::from_secs(120);
 
@@ -118,7 +121,7 @@ fn user_data(root: &Path, number: u8, token: &str) -> Result<()> {
 
 /// Three machines of the image: who they are, who is let in, and what a task and they live through.
 fn boot(image: &Path) -> Result<()> {
-    let place = Place::make("booted")?;
+    let place = Place::make("booted", &programs()?)?;
     let (token, other) = (place.token()?, place.token()?);
     let mut first = Machine::boot(&place, image, 1, |root| user_data(root, 1, &token))?;
     let one = place.instances(1).with_context(|| log(&first))?;

@@ -7,13 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::place::{Place, machines};
-use crate::shell::{line, run, until};
+use xtask_machines::place::Place;
+use xtask_machines::shell::{line, run, until};
+use xtask_machines::system::{layer, unmount_below};
 
-/// Debian's release, and what a host of it has before anything of ours.
-const RELEASE: &str = "bookworm";
-const FIRST: &str = "systemd,systemd-sysv,dbus,ca-certificates,kmod,procps";
-const PACKAGES: &str = "iproute2 nftables iptables docker.io cloud-init openssh-server";
 const BOOT: Duration = Duration::from_secs(120);
 /// With which nspawn ends when the machine reboots.
 const REBOOT: i32 = 133;
@@ -46,66 +43,6 @@ pub(crate) struct Machine {
     root: PathBuf,
     namespace: String,
     nspawn: Child,
-}
-
-/// Debian without anything of ours: made once, and never changed.
-pub(crate) fn debian() -> Result<PathBuf> {
-    let base = machines().join("debian");
-    let done = machines().join("debian.done");
-    if done.exists() {
-        return Ok(base);
-    }
-    if base.exists() {
-        fs::remove_dir_all(&base)?;
-    }
-    fs::create_dir_all(machines())?;
-    let mut debootstrap = Command::new("debootstrap");
-    debootstrap.args(["--variant=minbase", &format!("--include={FIRST}"), RELEASE]);
-    run(debootstrap.arg(&base)).context("make a Debian (without debootstrap: cargo xtask prepare)")?;
-    let install = format!(
-        "printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d; chmod 0755 /usr/sbin/policy-rc.d; \
-         apt-get --quiet --yes --no-install-recommends install {PACKAGES}; apt-get clean; rm /usr/sbin/policy-rc.d"
-    );
-    let mut chroot = Command::new("chroot");
-    chroot.env("DEBIAN_FRONTEND", "noninteractive").arg(&base);
-    run(chroot.args(["sh", "-ec", &install])).context("install what a host has")?;
-    fs::write(done, "")?;
-    Ok(base)
-}
-
-/// A directory over another one: what is written stays in it.
-pub(crate) fn layer(over: &Path, directory: &Path) -> Result<PathBuf> {
-    let part = |name: &str| -> Result<PathBuf> {
-        let part = directory.join(name);
-        fs::create_dir_all(&part)?;
-        Ok(part)
-    };
-    let (upper, work, root) = (part("upper")?, part("work")?, part("root")?);
-    let options = format!(
-        "lowerdir={},upperdir={},workdir={}",
-        over.display(),
-        upper.display(),
-        work.display()
-    );
-    run(Command::new("mount")
-        .args(["-t", "overlay", "overlay", "-o", &options])
-        .arg(&root))?;
-    Ok(root)
-}
-
-/// Unmounts everything below the directory, the last first.
-pub(crate) fn unmount_below(directory: &Path) -> Result<()> {
-    let mounts = fs::read_to_string("/proc/self/mounts")?;
-    let points = mounts.lines().filter_map(|mount| mount.split(' ').nth(1));
-    let directory = fs::canonicalize(directory).unwrap_or_else(|_| directory.to_path_buf());
-    let mut points: Vec<&str> = points
-        .filter(|point| Path::new(point).starts_with(&directory))
-        .collect();
-    points.reverse();
-    for point in points {
-        line(&format!("umount --lazy {point}"))?;
-    }
-    Ok(())
 }
 
 /// Has nspawn boot the machine; beside its root lie Docker's files and what it says.

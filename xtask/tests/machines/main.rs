@@ -5,9 +5,8 @@
 
 mod image;
 mod machine;
+mod made;
 mod packages;
-mod place;
-mod shell;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

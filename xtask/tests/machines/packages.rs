@@ -4,10 +4,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use xtask_machines::place::Place;
+use xtask_machines::shell::{run, until};
+use xtask_machines::system::debian;
 
-use crate::machine::{Machine, debian};
-use crate::place::{Place, images, package};
-use crate::shell::{run, until};
+use crate::machine::Machine;
+use crate::made::{images, package, programs};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -15,7 +17,7 @@ pub(crate) fn check() -> Result<()> {
     let (old, new) = (package("0.1.0~old")?, package("0.1.0")?);
     let images = images()?;
     look_right(&new)?;
-    let place = Place::make("installed")?;
+    let place = Place::make("installed", &programs()?)?;
     let machine = Machine::boot(&place, &debian()?, 1, |root| {
         for (from, version) in [(&old, "old"), (&new, "new"), (&images, "images")] {
             run(Command::new("cp")

@@ -9,7 +9,10 @@ use anyhow::{Context, Result, bail};
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Runs a command that must succeed; what it prints.
-pub(crate) fn run(command: &mut Command) -> Result<String> {
+///
+/// # Errors
+/// It cannot be run or fails; with what it printed.
+pub fn run(command: &mut Command) -> Result<String> {
     let Output { status, stdout, stderr } = command.output().with_context(|| format!("cannot run {command:?}"))?;
     let said = String::from_utf8_lossy(&stdout).into_owned();
     if !status.success() {
@@ -19,13 +22,19 @@ pub(crate) fn run(command: &mut Command) -> Result<String> {
 }
 
 /// Runs a line of words that must succeed; what it prints.
-pub(crate) fn line(words: &str) -> Result<String> {
+///
+/// # Errors
+/// As those of [`run`].
+pub fn line(words: &str) -> Result<String> {
     let mut words = words.split_whitespace();
     run(Command::new(words.next().unwrap_or_default()).args(words))
 }
 
 /// Looks until `look` finds it.
-pub(crate) fn until<T>(what: &str, within: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+///
+/// # Errors
+/// The time is over; with what was seen last.
+pub fn until<T>(what: &str, within: Duration, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let begun = Instant::now();
     loop {
         let seen = match look() {

@@ -8,7 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::machines;
 use crate::shell::{line, run, until};
+use crate::system::unmount_below;
 
 /// The scheduler's address on the switch; machines have those after it.
 const NETWORK: &str = "10.219.7";
@@ -16,15 +18,21 @@ const CLUSTER: &str = "machines";
 
 /// A network of its own with a scheduler on it.
 #[derive(Debug)]
-pub(crate) struct Place {
-    pub(crate) directory: PathBuf,
+pub struct Place {
+    /// What is kept of it, beside other places.
+    pub directory: PathBuf,
     name: String,
+    programs: PathBuf,
     scheduler: Child,
 }
 
 impl Place {
-    /// Makes the network and starts the scheduler; what a killed run has left is taken away.
-    pub(crate) fn make(name: &str) -> Result<Self> {
+    /// Makes the network and starts the scheduler of the directory with the `programs`; what a killed run has left is taken
+    /// away.
+    ///
+    /// # Errors
+    /// This is not root, or the scheduler does not serve.
+    pub fn make(name: &str, programs: &Path) -> Result<Self> {
         let directory = machines().join(name);
         let name = format!("berth-{name}");
         remove(&name, &directory)?;
@@ -36,9 +44,7 @@ impl Place {
         line(&format!("{inside} address add {NETWORK}.1/24 dev switch"))?;
         line(&format!("{inside} link set switch up"))?;
         let log = fs::File::create(directory.join("scheduler.log"))?;
-        let scheduler = Command::new("ip")
-            .args(["netns", "exec", &name])
-            .arg(programs()?.join("berth-scheduler"))
+        let scheduler = inside_of(&name, &programs.join("berth-scheduler"))
             .arg("--data-dir")
             .arg(directory.join("journal"))
             .args(["--listen", &format!("{NETWORK}.1:7700")])
@@ -49,6 +55,7 @@ impl Place {
         let place = Self {
             directory,
             name,
+            programs: programs.to_path_buf(),
             scheduler,
         };
         until("the scheduler serves", Duration::from_secs(60), || {
@@ -58,7 +65,10 @@ impl Place {
     }
 
     /// Plugs a network namespace for the machine with this number into the switch; its name.
-    pub(crate) fn plug(&self, number: u8) -> Result<String> {
+    ///
+    /// # Errors
+    /// The namespace cannot be made.
+    pub fn plug(&self, number: u8) -> Result<String> {
         let namespace = format!("{}-{number}", self.name);
         line(&format!("ip netns add {namespace}"))?;
         line(&format!(
@@ -74,13 +84,19 @@ impl Place {
     }
 
     /// A token with which one machine may join.
-    pub(crate) fn token(&self) -> Result<String> {
+    ///
+    /// # Errors
+    /// The scheduler does not answer.
+    pub fn token(&self) -> Result<String> {
         let token = self.berth(&["tokens", "create"])?;
         Ok(token.trim().to_owned())
     }
 
     /// A token that was taken back before anybody used it.
-    pub(crate) fn revoked_token(&self) -> Result<String> {
+    ///
+    /// # Errors
+    /// The scheduler does not answer.
+    pub fn revoked_token(&self) -> Result<String> {
         let token = self.token()?;
         let id = token.split('.').nth(1).context("a token has an id")?;
         self.berth(&["tokens", "revoke", id])?;
@@ -88,25 +104,38 @@ impl Place {
     }
 
     /// What an agent needs to know, line by line, as ecs.config has it.
-    pub(crate) fn settings(token: &str) -> String {
+    #[must_use]
+    pub fn settings(token: &str) -> String {
         format!("ECS_CLUSTER={CLUSTER}\nBERTH_SCHEDULER=https://{NETWORK}.1:7700\nBERTH_JOIN_TOKEN={token}\n")
     }
 
     /// The same for agent.toml.
-    pub(crate) fn toml(token: &str) -> String {
+    #[must_use]
+    pub fn toml(token: &str) -> String {
         format!("scheduler = [\"https://{NETWORK}.1:7700\"]\ncluster = \"{CLUSTER}\"\njoin-token = \"{token}\"\n")
     }
 
     /// What the scheduler has said.
-    pub(crate) fn log(&self) -> Result<String> {
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn log(&self) -> Result<String> {
         fs::read_to_string(self.directory.join("scheduler.log")).context("read the scheduler's log")
     }
 
+    /// A program that is to run in the network, beside the scheduler.
+    #[must_use]
+    pub fn command(&self, program: &Path) -> Command {
+        inside_of(&self.name, program)
+    }
+
     /// Runs the command line against the scheduler; what it prints.
-    pub(crate) fn berth(&self, arguments: &[&str]) -> Result<String> {
-        let mut berth = Command::new("ip");
-        berth.args(["netns", "exec", &self.name]);
-        berth.arg(programs()?.join("berth")).args(arguments);
+    ///
+    /// # Errors
+    /// It does not succeed; with what it printed.
+    pub fn berth(&self, arguments: &[&str]) -> Result<String> {
+        let mut berth = self.command(&self.programs.join("berth"));
+        berth.args(arguments);
         berth.args([
             "--scheduler",
             &format!("https://{NETWORK}.1:7700"),
@@ -118,36 +147,51 @@ impl Place {
     }
 
     /// The same, as JSON.
-    pub(crate) fn ask(&self, arguments: &[&str]) -> Result<Value> {
+    ///
+    /// # Errors
+    /// As those of [`Self::berth`], or the answer is no JSON.
+    pub fn ask(&self, arguments: &[&str]) -> Result<Value> {
         let answer = self.berth(&[arguments, &["--output", "json"]].concat())?;
         serde_json::from_str(&answer).with_context(|| answer)
     }
 
-    /// Waits until as many instances are connected and take tasks; their ids.
-    pub(crate) fn instances(&self, count: usize) -> Result<Vec<String>> {
-        until(
-            &format!("{count} instances are connected"),
-            Duration::from_secs(120),
-            || {
-                let answer = self.ask(&["instances"])?;
-                let mut ids = Vec::new();
-                find(&answer, &mut |object| {
-                    if object["agentConnected"] == true
-                        && object["status"] == "ACTIVE"
-                        && let Some(arn) = object["containerInstanceArn"].as_str()
-                    {
-                        ids.push(arn.rsplit('/').next().unwrap_or(arn).to_owned());
-                    }
-                });
-                ids.sort();
-                ensure!(ids.len() == count, "{answer}");
-                Ok(Some(ids))
-            },
-        )
+    /// The ids of the instances that are connected and take tasks, sorted.
+    ///
+    /// # Errors
+    /// The scheduler does not answer.
+    pub fn connected(&self) -> Result<Vec<String>> {
+        let answer = self.ask(&["instances"])?;
+        let mut ids = Vec::new();
+        find(&answer, &mut |object| {
+            if object["agentConnected"] == true
+                && object["status"] == "ACTIVE"
+                && let Some(arn) = object["containerInstanceArn"].as_str()
+            {
+                ids.push(arn.rsplit('/').next().unwrap_or(arn).to_owned());
+            }
+        });
+        ids.sort();
+        Ok(ids)
     }
 
-    /// Runs the task definition and waits until its tasks run; the ids of the tasks.
-    pub(crate) fn run_tasks(&self, count: usize) -> Result<()> {
+    /// Waits until as many instances are connected and take tasks; their ids.
+    ///
+    /// # Errors
+    /// There are others after two minutes; with what the scheduler says of them.
+    pub fn instances(&self, count: usize) -> Result<Vec<String>> {
+        let within = Duration::from_secs(120);
+        until(&format!("{count} instances are connected"), within, || {
+            let ids = self.connected()?;
+            ensure!(ids.len() == count, "{ids:?} of {}", self.ask(&["instances"])?);
+            Ok(Some(ids))
+        })
+    }
+
+    /// Runs the task definition and waits until as many tasks of it run.
+    ///
+    /// # Errors
+    /// One is not placed, or stops.
+    pub fn run_tasks(&self, count: usize) -> Result<()> {
         let definition = serde_json::json!({
             "family": "sleeper",
             "containerDefinitions": [{
@@ -175,6 +219,13 @@ impl Drop for Place {
     }
 }
 
+/// A program that is to run in a network namespace.
+fn inside_of(namespace: &str, program: &Path) -> Command {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace]).arg(program);
+    command
+}
+
 /// Calls `look` with every object in the value.
 fn find(value: &Value, look: &mut impl FnMut(&Value)) {
     match value {
@@ -189,7 +240,7 @@ fn find(value: &Value, look: &mut impl FnMut(&Value)) {
 
 fn remove(name: &str, directory: &Path) -> Result<()> {
     take_network(name)?;
-    crate::machine::unmount_below(directory)?;
+    unmount_below(directory)?;
     if directory.exists() {
         fs::remove_dir_all(directory).with_context(|| format!("cannot remove {}", directory.display()))?;
     }
@@ -204,63 +255,4 @@ fn take_network(name: &str) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The repository.
-pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// Where machines are made.
-pub(crate) fn machines() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    target.unwrap_or_else(|| root().join("target")).join("machines")
-}
-
-/// What is packaged.
-const PROGRAMS: [&str; 4] = ["berth", "berth-scheduler", "berth-agent", "berth-gateway"];
-
-/// The directory of the programs under test: BERTH_BIN_DIR, else where cargo has built them.
-pub(crate) fn programs() -> Result<PathBuf> {
-    let beside = || Path::new(env!("CARGO_BIN_EXE_xtask")).parent().map(PathBuf::from);
-    let directory = std::env::var_os("BERTH_BIN_DIR").map(PathBuf::from).or_else(beside);
-    let directory = directory.context("there is no directory with the programs")?;
-    for program in PROGRAMS {
-        ensure!(
-            directory.join(program).is_file(),
-            "there is no {program} in {}: cargo build -p berth-cli -p berth-scheduler -p berth-agent -p berth-gateway",
-            directory.display()
-        );
-    }
-    Ok(directory)
-}
-
-/// Makes packages of the programs under test.
-pub(crate) fn package(version: &str) -> Result<PathBuf> {
-    let into = machines().join("packages").join(version);
-    if into.exists() {
-        fs::remove_dir_all(&into)?;
-    }
-    let mut package = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    package.args(["package", "--quick", "--version", version, "--programs"]);
-    run(package.arg(programs()?).arg("--into").arg(&into))?;
-    Ok(into)
-}
-
-/// Makes images of a static program that is none of ours, which says what it was called as: ours would have to be built anew.
-pub(crate) fn images() -> Result<PathBuf> {
-    let into = machines().join("images");
-    if into.exists() {
-        fs::remove_dir_all(&into)?;
-    }
-    let programs = into.join("programs");
-    fs::create_dir_all(&programs)?;
-    for program in PROGRAMS {
-        fs::copy("/bin/busybox", programs.join(program)).context("/bin/busybox: Debian's busybox-static")?;
-    }
-    let mut images = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    images.args(["images", "--version", "0.1.0", "--programs"]);
-    run(images.arg(&programs).arg("--into").arg(&into))?;
-    fs::remove_dir_all(&programs)?;
-    Ok(into)
 }
