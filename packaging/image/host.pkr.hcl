@@ -60,6 +60,18 @@ variable "ssh_key" {
   default = ""
 }
 
+variable "console" {
+  type        = string
+  default     = "/dev/null"
+  description = "File for what the machine says on its serial port while it is made; for qemu alone."
+}
+
+variable "output" {
+  type        = string
+  default     = "target/image"
+  description = "Directory for the disk, which must not be there yet; for qemu alone."
+}
+
 variable "accelerator" {
   type        = string
   default     = "kvm"
@@ -115,9 +127,13 @@ source "qemu" "host" {
   ssh_username         = "debian"
   ssh_private_key_file = var.ssh_key
   ssh_timeout          = "20m"
-  shutdown_command     = "sudo systemctl poweroff"
-  output_directory     = "target/image"
-  vm_name              = "${var.name}.qcow2"
+  memory               = 1024
+  cpus                 = 2
+  qemuargs             = [["-serial", "file:${var.console}"]]
+  # Services are not stopped: they would write what check.sh has just found gone, such as the seed of random numbers.
+  shutdown_command = "sudo systemctl poweroff --force"
+  output_directory = var.output
+  vm_name          = "${var.name}.qcow2"
 }
 
 build {
@@ -148,6 +164,6 @@ build {
   }
 
   post-processor "manifest" {
-    output = "target/image-manifest.json"
+    output = "${var.output}-manifest.json"
   }
 }

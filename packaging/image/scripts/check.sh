@@ -39,6 +39,9 @@ none /root authorized_keys
 none /home authorized_keys
 none /root 'id_*'
 none /home 'id_*'
+none /etc/netplan 50-cloud-init.yaml
+none /etc/network 50-cloud-init
+none /etc/systemd/network '10-cloud-init-*'
 none /var/lib/systemd random-seed
 none /var/lib/systemd credential.secret
 empty /var/lib/berth-agent

@@ -5,6 +5,8 @@
 # usage: clean.sh   (as root, last)
 set -eu
 
+# A Docker that was there before writes to its files until it ends. In a chroot there is nothing to stop.
+systemctl stop docker.socket docker.service containerd.service > /dev/null 2>&1 || true
 if command -v cloud-init > /dev/null; then
     cloud-init clean --logs --seed > /dev/null 2>&1 || true
 fi
@@ -17,11 +19,16 @@ for home in /root /home/*; do
 done
 rm -rf /var/lib/berth-agent /var/lib/private/berth-agent
 rm -rf /var/lib/docker /var/lib/containerd
+# From here on the journal is kept in memory: journald would begin another file in place of one that is gone.
+journalctl --relinquish-var > /dev/null 2>&1 || true
 find /var/log -type f -exec truncate --size 0 {} +
 rm -rf /var/log/journal/* /run/log/journal/*
 rm -f /var/lib/systemd/random-seed /var/lib/systemd/credential.secret /var/lib/dbus/machine-id
 rm -f /var/lib/dhcp/* /var/lib/NetworkManager/*.lease
-rm -rf /tmp/* /var/tmp/*
+# The network as cloud-init found it, with the address of this machine's card; it is written anew.
+rm -f /etc/netplan/50-cloud-init.yaml /etc/network/interfaces.d/50-cloud-init /etc/systemd/network/10-cloud-init-*.network
+# Also what begins with a dot, such as the directories of sockets that each boot makes.
+find /tmp /var/tmp -xdev -mindepth 1 -delete
 # Empty, not "uninitialized": systemd makes one at the first boot and takes it for one that was always there.
 : > /etc/machine-id
 : > /etc/hostname

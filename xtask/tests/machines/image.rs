@@ -35,7 +35,8 @@ fn bake(directory: &Path) -> Result<PathBuf> {
     chroot("sh /tmp/berth/scripts/provision.sh /tmp/berth")?;
     // What a machine has written while the image was made on it.
     chroot(
-        "ssh-keygen -A > /dev/null; mkdir -p /root/.ssh /var/lib/berth-agent; echo key > /root/.ssh/authorized_keys; echo ls > /root/.bash_history",
+        "ssh-keygen -A > /dev/null; mkdir -p /root/.ssh /var/lib/berth-agent; echo key > /root/.ssh/authorized_keys; echo ls > /root/.bash_history; \
+         mkdir -p /tmp/.X11-unix /etc/netplan; echo address > /etc/netplan/50-cloud-init.yaml",
     )?;
     chroot("sh /tmp/berth/scripts/clean.sh")?;
     Ok(image)
@@ -70,6 +71,8 @@ fn refuses(image: &Path) -> Result<()> {
         ("etc/ecs/ecs.config", "ECS_CLUSTER=a"),
         ("var/log/syslog", "line"),
         ("var/lib/docker/engine-id", "id"),
+        ("tmp/.lock", "lock"),
+        ("etc/netplan/50-cloud-init.yaml", "address"),
     ] {
         let path = image.join(left);
         let before = fs::read(&path).ok();
