@@ -12,16 +12,17 @@ use crate::shell::{line, run};
 /// Debian's release, and what a host of it has before anything of ours.
 const RELEASE: &str = "bookworm";
 const FIRST: &str = "systemd,systemd-sysv,dbus,ca-certificates,kmod,procps";
-const PACKAGES: &str = "iproute2 nftables iptables docker.io cloud-init openssh-server";
+const PACKAGES: &str = "iproute2 nftables iptables docker.io apparmor cloud-init openssh-server";
 
-/// Debian without anything of ours: made once, and never changed.
+/// Debian without anything of ours: made once, and not changed.
 ///
 /// # Errors
 /// debootstrap or apt-get cannot make it; with their words.
 pub fn debian() -> Result<PathBuf> {
     let base = machines().join("debian");
     let done = machines().join("debian.done");
-    if done.exists() {
+    let content = content();
+    if fs::read_to_string(&done).is_ok_and(|done| done == content) {
         return Ok(base);
     }
     if base.exists() {
@@ -32,8 +33,14 @@ pub fn debian() -> Result<PathBuf> {
     debootstrap.args(["--variant=minbase", &format!("--include={FIRST}"), RELEASE]);
     run(debootstrap.arg(&base)).context("make a Debian (without debootstrap: cargo xtask prepare)")?;
     install(&base, PACKAGES).context("install what a host has")?;
-    fs::write(done, "")?;
+    fs::write(done, content)?;
     Ok(base)
+}
+
+/// What [`debian`] has: where that changes it is made anew, and so is what was made of it.
+#[must_use]
+pub fn content() -> String {
+    format!("{RELEASE},{FIRST} {PACKAGES}")
 }
 
 /// Installs Debian's packages, with spaces between them, in a root; nothing of them is started.

@@ -67,7 +67,7 @@ none /var/cache/apt/archives '*.deb'
 
 # What must be there.
 for file in /usr/bin/berth-agent /usr/lib/systemd/system/berth-agent.service /etc/docker/daemon.json /etc/sysctl.d/90-berth.conf \
-    /etc/modules-load.d/berth.conf /etc/systemd/journald.conf.d/berth.conf /etc/cloud/cloud.cfg.d/90-berth.cfg; do
+    /sbin/apparmor_parser /etc/modules-load.d/berth.conf /etc/systemd/journald.conf.d/berth.conf /etc/cloud/cloud.cfg.d/90-berth.cfg; do
     [ -s "$root$file" ] || wrong "$file is missing"
 done
 for unit in docker.service berth-agent.service berth-agent.path berth-agent-drain.service; do

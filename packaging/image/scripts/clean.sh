@@ -22,7 +22,7 @@ rm -rf /var/lib/docker /var/lib/containerd
 # From here on the journal is kept in memory: journald would begin another file in place of one that is gone.
 journalctl --relinquish-var > /dev/null 2>&1 || true
 find /var/log -type f -exec truncate --size 0 {} +
-rm -rf /var/log/journal/* /run/log/journal/*
+rm -rf /var/log/journal/*
 rm -f /var/lib/systemd/random-seed /var/lib/systemd/credential.secret /var/lib/dbus/machine-id
 rm -f /var/lib/dhcp/* /var/lib/NetworkManager/*.lease
 # The network as cloud-init found it, with the address of this machine's card; it is written anew.

@@ -21,7 +21,8 @@ cp -R --no-preserve=ownership "$directory/files/." /
 chmod 0755 /etc/ecs
 
 missing=
-for package in docker.io iptables nftables iproute2 cloud-init openssh-server ca-certificates dbus kmod procps; do
+# Docker starts no container where the kernel has AppArmor and what reads profiles is not there.
+for package in docker.io apparmor iptables nftables iproute2 cloud-init openssh-server ca-certificates dbus kmod procps; do
     dpkg-query --show --showformat '${db:Status-Status}\n' "$package" 2> /dev/null | grep -qx installed || missing="$missing $package"
 done
 if [ -n "${DOCKER_VERSION:-}" ]; then
