@@ -1,6 +1,6 @@
 # The repository's tasks. What is more than a line or two is written in Rust, in xtask.
 
-.PHONY: demo demo-stop test lint bench soak traffic replicas fuzz simulate compatibility
+.PHONY: demo demo-stop test test-image lint bench soak traffic replicas fuzz simulate compatibility
 
 ## A cluster of this one machine that runs a task, from nothing.
 demo:
@@ -14,6 +14,11 @@ demo-stop:
 test:
 	cargo xtask prepare
 	cargo xtask test
+
+## The image of a host, made by Packer and booted as a virtual machine that joins a scheduler and runs a task; emulated, about a
+## quarter of an hour. Needs root; installs what is missing.
+test-image:
+	cargo xtask test-image
 
 ## What must be true of the text: format, lints, documentation.
 lint:

@@ -36,6 +36,35 @@ pub(crate) fn missing(needed: &[Need]) -> Vec<&'static str> {
 /// # Errors
 /// It may not or cannot be done here; the error says what to install instead.
 pub(crate) fn install(packages: &[&str], steps: &Steps) -> anyhow::Result<()> {
+    update(packages, steps)?;
+    get(packages, &[], steps)
+}
+
+/// Installs packages of one source that go together in one version alone: where one of them is there already, of somewhere
+/// else, it takes the version of the first, be it an older one.
+///
+/// # Errors
+/// As those of [`install`].
+pub(crate) fn install_alike(packages: &[&str], steps: &Steps) -> anyhow::Result<()> {
+    update(packages, steps)?;
+    let first = packages.first().context("no packages are named")?;
+    let mut show = Command::new("apt-cache");
+    let shown = steps.ask(show.args(["show", "--no-all-versions", first]))?;
+    let version = shown.lines().find_map(|line| line.strip_prefix("Version: "));
+    let version = version.with_context(|| format!("apt-cache names no version of {first}"))?;
+    let alike: Vec<String> = packages.iter().map(|package| format!("{package}={version}")).collect();
+    let alike: Vec<&str> = alike.iter().map(String::as_str).collect();
+    get(&alike, &["--allow-downgrades"], steps)
+}
+
+fn apt() -> Command {
+    let mut apt = Command::new("apt-get");
+    apt.env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet");
+    apt
+}
+
+/// Reads the package lists, if packages may be installed here at all.
+fn update(packages: &[&str], steps: &Steps) -> anyhow::Result<()> {
     let list = packages.join(" ");
     let by_hand =
         format!("install {list} (on Debian and Ubuntu: apt-get install --no-install-recommends {list}) and try again");
@@ -45,21 +74,20 @@ pub(crate) fn install(packages: &[&str], steps: &Steps) -> anyhow::Result<()> {
     if !is_root()? {
         bail!("only root may install packages: {by_hand}");
     }
-    let apt = || {
-        let mut apt = Command::new("apt-get");
-        apt.env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet");
-        apt
-    };
     steps
         .run(apt().arg("update"), INSTALL_WITHIN)
-        .context("cannot read the package lists")?;
+        .context("cannot read the package lists")
+}
+
+fn get(packages: &[&str], options: &[&str], steps: &Steps) -> anyhow::Result<()> {
     let mut install = apt();
     install
         .args(["install", "--yes", "--no-install-recommends"])
+        .args(options)
         .args(packages);
     steps
         .run(&mut install, INSTALL_WITHIN)
-        .with_context(|| format!("cannot install {list}"))
+        .with_context(|| format!("cannot install {}", packages.join(" ")))
 }
 
 /// Installs what brings services that nobody asked for: they are neither started now nor with the machine. Each has the

@@ -8,6 +8,7 @@ mod package;
 mod prepare;
 mod steps;
 mod test;
+mod test_image;
 
 use std::process::ExitCode;
 
@@ -20,6 +21,8 @@ usage: cargo xtask TASK
   prepare build
               only what building needs
   test        every test, two test beds at a time
+  test-image  the image of a host, made by Packer and booted as a virtual machine that joins and runs a task:
+              test-image [--programs DIRECTORY] [--accelerator kvm|tcg]
   package     packages for Debian and for distributions with RPM, in target/packages:
               package [--programs DIRECTORY] [--into DIRECTORY] [--version VERSION] [--quick]
   images      images FROM scratch for `docker load`, in target/images:
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         ["prepare"] => prepare::machine(),
         ["prepare", "build"] => prepare::build(),
         ["test"] => test::all(),
+        ["test-image", arguments @ ..] => test_image::check(arguments),
         ["package", arguments @ ..] => package::all(arguments),
         ["images", arguments @ ..] => package::images(arguments),
         ["help" | "--help" | "-h"] => {

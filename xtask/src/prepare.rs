@@ -39,6 +39,20 @@ const WITH_SERVICES: [Need; 3] = [
     ("prometheus", "prometheus"),
 ];
 
+/// What virtual machines are made of, and their disks. Both of the first are of one source.
+const MACHINES: [Need; 2] = [("qemu-system-x86_64", "qemu-system-x86"), ("qemu-img", "qemu-utils")];
+const FOR_IMAGE: [Need; 9] = [
+    ("packer", "packer"),
+    ("debootstrap", "debootstrap"),
+    ("mkfs.ext4", "e2fsprogs"),
+    ("xorriso", "xorriso"),
+    ("ssh", "openssh-client"),
+    ("ip", "iproute2"),
+    ("busybox", "busybox-static"),
+    ("unshare", "util-linux"),
+    ("tar", "tar"),
+];
+
 /// Installs what the tests need, and what builds them.
 ///
 /// # Errors
@@ -62,6 +76,24 @@ pub(crate) fn machine() -> anyhow::Result<()> {
 /// As those of [`machine`].
 pub(crate) fn build() -> anyhow::Result<()> {
     install(&install::missing(&FOR_BUILDING))
+}
+
+/// Installs what a disk image is made and booted with.
+///
+/// # Errors
+/// As those of [`machine`].
+pub(crate) fn image(steps: &Steps) -> anyhow::Result<()> {
+    let missing = install::missing(&FOR_IMAGE);
+    if !missing.is_empty() {
+        steps.note(&format!("installing {}", missing.join(", ")));
+        install::install(&missing, steps)?;
+    }
+    if !install::missing(&MACHINES).is_empty() {
+        let packages = MACHINES.map(|(_, package)| package);
+        steps.note(&format!("installing {}", packages.join(", ")));
+        install::install_alike(&packages, steps)?;
+    }
+    Ok(())
 }
 
 fn install(missing: &[&'static str]) -> anyhow::Result<()> {

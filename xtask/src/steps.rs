@@ -6,22 +6,31 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
-/// A whole task ends within this, whatever happens.
+/// A whole task ends within this, whatever happens, unless it says that it takes longer.
 const ALL_WITHIN: Duration = Duration::from_secs(600);
 const PAUSE: Duration = Duration::from_millis(100);
+/// Between two words of a program that has nothing to say itself.
+const WORD: Duration = Duration::from_secs(30);
 
 /// Counts the steps and the time.
 #[derive(Debug)]
 pub(crate) struct Steps {
     begun: Instant,
+    within: Duration,
     number: usize,
     total: usize,
 }
 
 impl Steps {
     pub(crate) fn begin(total: usize) -> Self {
+        Self::begin_within(total, ALL_WITHIN)
+    }
+
+    /// Those of a task that takes longer than most.
+    pub(crate) fn begin_within(total: usize, within: Duration) -> Self {
         Self {
             begun: Instant::now(),
+            within,
             number: 0,
             total,
         }
@@ -45,14 +54,24 @@ impl Steps {
 
     /// When something must be done that may take `within`, and no longer than all may.
     pub(crate) fn deadline(&self, within: Duration) -> Instant {
-        (self.begun + ALL_WITHIN).min(Instant::now() + within)
+        (self.begun + self.within).min(Instant::now() + within)
     }
 
     /// Runs a program whose own output is the progress that people see.
     pub(crate) fn run(&self, command: &mut Command, within: Duration) -> anyhow::Result<()> {
+        self.run_telling(command, within, || None)
+    }
+
+    /// The same of one that is silent for long: now and then `word` tells how far it is.
+    pub(crate) fn run_telling(
+        &self,
+        command: &mut Command,
+        within: Duration,
+        word: impl FnMut() -> Option<String>,
+    ) -> anyhow::Result<()> {
         let name = command.get_program().display().to_string();
         let mut child = command.spawn().with_context(|| format!("cannot run {name}"))?;
-        let status = self.wait(&mut child, &name, within)?;
+        let status = self.wait(&mut child, &name, within, word)?;
         ensure!(status.success(), "{name} ended with {status}; its own words are above");
         Ok(())
     }
@@ -71,8 +90,15 @@ impl Steps {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
-    fn wait(&self, child: &mut Child, name: &str, within: Duration) -> anyhow::Result<ExitStatus> {
+    fn wait(
+        &self,
+        child: &mut Child,
+        name: &str,
+        within: Duration,
+        mut word: impl FnMut() -> Option<String>,
+    ) -> anyhow::Result<ExitStatus> {
         let deadline = self.deadline(within);
+        let mut next = Instant::now() + WORD;
         loop {
             if let Some(status) = child.try_wait()? {
                 return Ok(status);
@@ -81,6 +107,12 @@ impl Steps {
                 child.kill()?;
                 child.wait()?;
                 bail!("{name} did not end in time and was stopped");
+            }
+            if Instant::now() > next {
+                if let Some(word) = word() {
+                    self.note(&format!("{} s: {word}", self.elapsed().as_secs()));
+                }
+                next += WORD;
             }
             sleep(PAUSE);
         }

@@ -11,7 +11,7 @@ use crate::test::binaries::cargo;
 
 /// What a program needs of the machine that it runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Linkage {
+pub(crate) enum Linkage {
     /// The machine's C library, which knows how names are looked up there.
     Shared,
     /// Nothing.
@@ -19,7 +19,7 @@ pub(super) enum Linkage {
 }
 
 /// Builds the programs; returns the directory that they are in.
-pub(super) fn build(linkage: Linkage) -> anyhow::Result<PathBuf> {
+pub(crate) fn build(linkage: Linkage) -> anyhow::Result<PathBuf> {
     let mut build = cargo();
     // With a target named, the flags are not for what runs during the build.
     let target = host()?;
