@@ -1,5 +1,6 @@
 //! A disk with a Debian on it as its makers give it away, made on the spot: theirs has to be fetched from where packages do
-//! not come from.
+//! not come from. Unlike theirs it has Docker already, as the machines of the tests have: neither Packer's machine nor the one
+//! that joins fetches anything.
 //!
 //! It has one partition with all files, and GRUB before it. Everything is written into a file: no loop device is needed, and
 //! nothing is mounted but layers.
