@@ -303,6 +303,13 @@ pub(crate) fn at_the_end(world: &World) -> Result<(), Violation> {
             ));
         }
     }
+    for (request, standing) in &world.workload.standing {
+        if !standing.stands(truth, *request) {
+            return wrong(format!(
+                "{standing:?} of request {request} was acknowledged and is not there"
+            ));
+        }
+    }
     check_schedules(world)?;
     check_hosts(world)?;
     check_services(world)

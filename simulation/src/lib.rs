@@ -16,6 +16,7 @@ mod mutant;
 mod random;
 mod replica;
 mod schedules;
+mod standing;
 mod workload;
 mod world;
 

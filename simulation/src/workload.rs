@@ -25,6 +25,7 @@ use crate::ask::{Answer, Ask, Waits};
 use crate::mutant::Mutant;
 use crate::random::Random;
 use crate::schedules;
+use crate::standing::Standing;
 
 /// What tasks run: for ever, for ever on a port of the host, and a while.
 pub(crate) const FAMILIES: [&str; 3] = ["web", "port", "batch"];
@@ -57,6 +58,8 @@ pub(crate) enum Request {
     DeleteService(&'static str),
     /// A schedule that is due once.
     Schedule(Timestamp),
+    /// Something that stays.
+    SetUp(Standing),
 }
 
 /// Everything that was promised to clients.
@@ -87,6 +90,8 @@ pub(crate) struct Workload {
     cluster: bool,
     /// Requests for schedules that a client was told exist.
     pub(crate) schedules: BTreeSet<u64>,
+    /// Requests for what stays that a client was told is there.
+    pub(crate) standing: BTreeSet<(u64, Standing)>,
 }
 
 impl Workload {
@@ -110,7 +115,8 @@ impl Workload {
             | Request::Stop(_)
             | Request::CreateService { .. }
             | Request::UpdateService { .. }
-            | Request::DeleteService(_) => {}
+            | Request::DeleteService(_)
+            | Request::SetUp(_) => {}
         }
         self.open.insert(self.asked, (request, 0));
         self.asked
@@ -130,7 +136,7 @@ impl Workload {
         let service = SERVICES[random.below(SERVICES.len())];
         let desired = u32::try_from(random.below(DESIRED + 1)).unwrap_or(0);
         let tasks: Vec<TaskId> = self.tasks.iter().copied().collect();
-        match random.below(26) {
+        match random.below(28) {
             0..=8 => {
                 let count = u32::try_from(random.below(4) + 1).unwrap_or(1);
                 let token = random.one_in(3).then(|| random.next());
@@ -153,6 +159,7 @@ impl Workload {
             },
             20..=22 => Request::DeleteService(service),
             23 | 24 => Request::Schedule(now + Duration::from_millis(random.next() % 20_000)),
+            25 | 26 => Request::SetUp(Standing::any(random)),
             _ => Request::Register(FAMILIES[random.below(FAMILIES.len())]),
         }
     }
@@ -192,6 +199,9 @@ impl Workload {
             Request::DeleteService(name) => self.renewed = Some(name),
             Request::Schedule(_) => {
                 self.schedules.insert(number);
+            }
+            Request::SetUp(standing) => {
+                self.standing.insert((number, standing));
             }
         }
     }
@@ -392,5 +402,6 @@ pub(crate) fn command(number: u64, request: &Request, mutant: Option<Mutant>) ->
             let command = schedules::once(number, *due, call(number, "batch", None));
             Ask::new(command, waits, mutant, |_| Answer::Done)
         }
+        Request::SetUp(standing) => standing.ask(number, waits, mutant),
     }
 }

@@ -52,7 +52,8 @@ impl World {
             | Request::CreateService { .. }
             | Request::UpdateService { .. }
             | Request::DeleteService(_)
-            | Request::Schedule(_) => true,
+            | Request::Schedule(_)
+            | Request::SetUp(_) => true,
         };
         *tries += 1;
         let request = request.clone();
