@@ -76,6 +76,15 @@ impl Aws {
         }
     }
 
+    /// The same user whose endpoint has another URL.
+    #[must_use]
+    pub fn with_endpoint(&self, url: &str) -> Self {
+        Self {
+            endpoint: url.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// The same user with a variable of the environment besides.
     #[must_use]
     pub fn with_variable(&self, name: &str, value: &str) -> Self {
