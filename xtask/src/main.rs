@@ -6,6 +6,7 @@ mod demo;
 mod install;
 mod package;
 mod prepare;
+mod reproduce;
 mod steps;
 mod test;
 mod test_image;
@@ -26,7 +27,8 @@ usage: cargo xtask TASK
   package     packages for Debian and for distributions with RPM, in target/packages:
               package [--programs DIRECTORY] [--into DIRECTORY] [--version VERSION] [--quick]
   images      images FROM scratch for `docker load`, in target/images:
-              images [--programs DIRECTORY] [--into DIRECTORY] [--version VERSION]";
+              images [--programs DIRECTORY] [--into DIRECTORY] [--version VERSION]
+  reproduce   the static programs built here and in a clone elsewhere, and whether they are the same, byte by byte; takes an hour";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         ["test-image", arguments @ ..] => test_image::check(arguments),
         ["package", arguments @ ..] => package::all(arguments),
         ["images", arguments @ ..] => package::images(arguments),
+        ["reproduce"] => reproduce::check(),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

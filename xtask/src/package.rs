@@ -120,7 +120,7 @@ impl Order {
 
     /// Installs what is needed and builds the programs, if none were given; gives the directory that they are in.
     fn begin(&self, needed: &[install::Need], linkage: Linkage) -> anyhow::Result<(Steps, PathBuf)> {
-        let mut steps = Steps::begin(PACKAGES.len() + 1);
+        let mut steps = Steps::begin_within(PACKAGES.len() + 1, programs::BUILT_WITHIN);
         let missing = install::missing(needed);
         if !missing.is_empty() {
             steps.note(&format!("installing {}", missing.join(", ")));

@@ -1,13 +1,17 @@
 //! Building what is shipped, without the paths of the machine that builds it.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
 use super::root;
 use crate::test::binaries::cargo;
+
+/// For a task that builds on the way: on two cores the programs take half an hour.
+pub(crate) const BUILT_WITHIN: Duration = Duration::from_secs(2 * 3600);
 
 /// What a program needs of the machine that it runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,9 +22,20 @@ pub(crate) enum Linkage {
     Static,
 }
 
-/// Builds the programs; returns the directory that they are in.
+/// What the programs are called.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    super::PACKAGES.iter().map(|package| package.name)
+}
+
+/// Builds the programs of this repository; returns the directory that they are in.
 pub(crate) fn build(linkage: Linkage) -> anyhow::Result<PathBuf> {
+    build_of(&root(), linkage)
+}
+
+/// Builds those of the repository whose directory is given.
+pub(crate) fn build_of(source: &Path, linkage: Linkage) -> anyhow::Result<PathBuf> {
     let mut build = cargo();
+    build.current_dir(source);
     // With a target named, the flags are not for what runs during the build.
     let target = host()?;
     build.args(["build", "--locked", "--profile", "dist", "--target", &target]);
@@ -28,12 +43,12 @@ pub(crate) fn build(linkage: Linkage) -> anyhow::Result<PathBuf> {
         build.args(["--package", package]);
     }
     // Flags decide what cargo may use again: two directories, or each build would begin from nothing.
-    let into = root().join(match linkage {
+    let into = source.join(match linkage {
         Linkage::Shared => "target",
         Linkage::Static => "target/static",
     });
     build.arg("--target-dir").arg(&into);
-    build.env("RUSTFLAGS", flags(linkage)?);
+    build.env("RUSTFLAGS", flags(source, linkage)?);
     ensure!(
         build.status()?.success(),
         "the programs cannot be built; the reason is above"
@@ -42,14 +57,14 @@ pub(crate) fn build(linkage: Linkage) -> anyhow::Result<PathBuf> {
 }
 
 /// What the compiler is told: no path of this machine ends up in a program.
-fn flags(linkage: Linkage) -> anyhow::Result<String> {
+fn flags(source: &Path, linkage: Linkage) -> anyhow::Result<String> {
     let cargo_home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let cargo_home = match cargo_home {
         Some(home) => home,
         None => PathBuf::from(env::var_os("HOME").context("neither CARGO_HOME nor HOME is set")?).join(".cargo"),
     };
     let mut flags: Vec<String> = env::var("RUSTFLAGS").into_iter().collect();
-    flags.push(format!("--remap-path-prefix={}=/berth", root().display()));
+    flags.push(format!("--remap-path-prefix={}=/berth", source.display()));
     flags.push(format!("--remap-path-prefix={}=/cargo", cargo_home.display()));
     if linkage == Linkage::Static {
         flags.push("-C target-feature=+crt-static".to_owned());
