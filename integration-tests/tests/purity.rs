@@ -117,7 +117,12 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ),
     (
         "berth-simulation",
-        &["berth-agent-core", "berth-model", "berth-scheduler-core"],
+        &[
+            "berth-agent-core",
+            "berth-model",
+            "berth-scheduler-core",
+            "berth-trust",
+        ],
     ),
     (
         "berth-integration-tests",

@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use berth_model::id::TaskId;
+use berth_model::id::{DeploymentId, TaskId};
 use berth_model::status::{DesiredStatus, TaskStatus};
 use berth_scheduler_core::change::Change;
 use berth_scheduler_core::command::{Command, Env, Principal};
@@ -46,6 +46,7 @@ pub(crate) enum Waits {
 pub(crate) enum Answer {
     Refused,
     Tasks(Vec<TaskId>),
+    TaskSet(DeploymentId),
     Received(Reception),
     Reconciled(Reconciled),
     Done,

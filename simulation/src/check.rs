@@ -80,6 +80,10 @@ impl Truth {
                 return Err(format!("task {task} went from {} back to {}", was.last, is.last));
             }
         }
+        // No host of a world ever has less than it had.
+        if let Some(instance) = invariant::overcommitted(&self.state).first() {
+            return Err(format!("{instance:?} has tasks that reserve more than it has"));
+        }
         match invariant::violations(&self.state).first() {
             None => Ok(()),
             Some(first) => Err(first.clone()),
@@ -310,6 +314,9 @@ pub(crate) fn at_the_end(world: &World) -> Result<(), Violation> {
             ));
         }
     }
+    if let Some(broken) = world.workload.sets.broken(truth) {
+        return wrong(broken);
+    }
     check_schedules(world)?;
     check_hosts(world)?;
     check_services(world)
@@ -382,11 +389,11 @@ fn check_hosts(world: &World) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Services have what they are to have.
+/// Services that deploy themselves have what they are to have.
 fn check_services(world: &World) -> Result<(), Violation> {
     let wrong = |what: String| Err(world.violation(what));
     let truth = &world.truth.state;
-    for service in truth.services() {
+    for service in truth.services().filter(|service| !service.spec.is_external()) {
         let name = &service.name;
         let live: Vec<_> = truth.live_tasks_of(service).collect();
         if service.status != ServiceStatus::Active {

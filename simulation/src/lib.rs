@@ -17,6 +17,7 @@ mod random;
 mod replica;
 mod schedules;
 mod standing;
+mod task_sets;
 mod workload;
 mod world;
 

@@ -317,7 +317,9 @@ impl Replica {
             Waits::Service(key) => {
                 let outcome = match answer {
                     Answer::Reconciled(outcome) => outcome,
-                    Answer::Refused | Answer::Tasks(_) | Answer::Received(_) | Answer::Done => Reconciled::default(),
+                    Answer::Refused | Answer::Tasks(_) | Answer::TaskSet(_) | Answer::Received(_) | Answer::Done => {
+                        Reconciled::default()
+                    }
                 };
                 self.agenda.finish(key, &outcome, now);
             }

@@ -2,21 +2,29 @@
 //! finds it, whatever happened meanwhile.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use berth_model::account::SettingName;
 use berth_model::arn::Resource;
 use berth_model::capacity::{GroupProvider, ManagedScaling};
-use berth_model::id::ProviderName;
+use berth_model::id::{ProviderName, UserName};
+use berth_model::policy::Policy;
 use berth_model::tag::Tag;
+use berth_scheduler_core::decide::access_key::CreateAccessKey;
 use berth_scheduler_core::decide::account::SetAccountSetting;
 use berth_scheduler_core::decide::capacity::CreateCapacityProvider;
+use berth_scheduler_core::decide::membership::CreateJoinToken;
 use berth_scheduler_core::decide::tag::TagResource;
 use berth_scheduler_core::state::State;
+use berth_trust::{Fingerprint, Role};
 
 use crate::ask::{Answer, Ask, Waits};
 use crate::mutant::Mutant;
 use crate::random::Random;
 use crate::workload::{cluster, name};
+
+/// Of a join token: longer than any world.
+const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// What is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,12 +35,23 @@ pub(crate) enum Standing {
     Provider,
     /// An account setting of one principal.
     Setting,
+    /// An access key.
+    AccessKey,
+    /// A join token.
+    JoinToken,
 }
 
 impl Standing {
     /// One of them.
     pub(crate) fn any(random: &mut Random) -> Self {
-        [Self::Tag, Self::Provider, Self::Setting][random.below(3)]
+        const ALL: [Standing; 5] = [
+            Standing::Tag,
+            Standing::Provider,
+            Standing::Setting,
+            Standing::AccessKey,
+            Standing::JoinToken,
+        ];
+        ALL[random.below(ALL.len())]
     }
 
     /// The command of the request of this number.
@@ -67,6 +86,26 @@ impl Standing {
                 };
                 Ask::new(command, waits, mutant, |()| Answer::Done)
             }
+            Self::AccessKey => {
+                let command = CreateAccessKey {
+                    user: user(number),
+                    policy: Arc::new(Policy::everything()),
+                    master: Arc::from("master"),
+                };
+                Ask::new(command, waits, mutant, |_| Answer::Done)
+            }
+            Self::JoinToken => {
+                let command = CreateJoinToken {
+                    cluster: cluster(),
+                    role: Role::Instance,
+                    secret: secret(number),
+                    attributes: Arc::from([]),
+                    uses: 1,
+                    lifetime: LIFETIME,
+                    by: Arc::from("simulation"),
+                };
+                Ask::new(command, waits, mutant, |_| Answer::Done)
+            }
         }
     }
 
@@ -78,6 +117,8 @@ impl Standing {
                 .is_some_and(|cluster| cluster.tags.contains(&tag(number))),
             Self::Provider => state.capacity_provider(&provider(number)).is_some(),
             Self::Setting => state.account_setting(SettingName::ContainerInsights, &principal(number)) == "enabled",
+            Self::AccessKey => state.access_keys().any(|key| key.user == user(number)),
+            Self::JoinToken => state.join_tokens().any(|token| token.secret == secret(number)),
         }
     }
 }
@@ -95,4 +136,13 @@ fn provider(number: u64) -> ProviderName {
 
 fn principal(number: u64) -> Arc<str> {
     Arc::from(format!("arn:aws:iam::000000000000:user/u{number}"))
+}
+
+fn user(number: u64) -> UserName {
+    name(&format!("u{number}"), UserName::parse)
+}
+
+/// The hash of a join token's secret.
+fn secret(number: u64) -> Fingerprint {
+    Fingerprint::of(&number.to_be_bytes())
 }

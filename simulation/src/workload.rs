@@ -26,9 +26,12 @@ use crate::mutant::Mutant;
 use crate::random::Random;
 use crate::schedules;
 use crate::standing::Standing;
+use crate::task_sets;
 
-/// What tasks run: for ever, for ever on a port of the host, and a while.
-pub(crate) const FAMILIES: [&str; 3] = ["web", "port", "batch"];
+/// What tasks run: for ever, for ever on a port of the host, a while, and for ever with hardly anything.
+pub(crate) const FAMILIES: [&str; 4] = ["web", "port", "batch", SMALL];
+/// Of it as many fit as there may be in task sets.
+pub(crate) const SMALL: &str = "small";
 const SERVICES: [&str; 3] = ["api", "front", "jobs"];
 /// Tasks that all services together want, at most: they fit on what is left when one host is away.
 const DESIRED: usize = 3;
@@ -60,6 +63,8 @@ pub(crate) enum Request {
     Schedule(Timestamp),
     /// Something that stays.
     SetUp(Standing),
+    /// Something about task sets.
+    TaskSet(task_sets::Request),
 }
 
 /// Everything that was promised to clients.
@@ -92,6 +97,7 @@ pub(crate) struct Workload {
     pub(crate) schedules: BTreeSet<u64>,
     /// Requests for what stays that a client was told is there.
     pub(crate) standing: BTreeSet<(u64, Standing)>,
+    pub(crate) sets: task_sets::Promised,
 }
 
 impl Workload {
@@ -116,7 +122,8 @@ impl Workload {
             | Request::CreateService { .. }
             | Request::UpdateService { .. }
             | Request::DeleteService(_)
-            | Request::SetUp(_) => {}
+            | Request::SetUp(_)
+            | Request::TaskSet(_) => {}
         }
         self.open.insert(self.asked, (request, 0));
         self.asked
@@ -129,6 +136,9 @@ impl Workload {
         if let Some(family) = FAMILIES.iter().find(|family| !self.registered.contains(*family)) {
             return Request::Register(family);
         }
+        if !self.sets.service {
+            return Request::TaskSet(task_sets::Request::Service);
+        }
         if let Some(name) = self.renewed.take() {
             let desired = self.desired.get(name).copied().unwrap_or(0);
             return Request::CreateService { name, desired };
@@ -136,7 +146,7 @@ impl Workload {
         let service = SERVICES[random.below(SERVICES.len())];
         let desired = u32::try_from(random.below(DESIRED + 1)).unwrap_or(0);
         let tasks: Vec<TaskId> = self.tasks.iter().copied().collect();
-        match random.below(28) {
+        match random.below(31) {
             0..=8 => {
                 let count = u32::try_from(random.below(4) + 1).unwrap_or(1);
                 let token = random.one_in(3).then(|| random.next());
@@ -160,6 +170,7 @@ impl Workload {
             20..=22 => Request::DeleteService(service),
             23 | 24 => Request::Schedule(now + Duration::from_millis(random.next() % 20_000)),
             25 | 26 => Request::SetUp(Standing::any(random)),
+            27..=29 => Request::TaskSet(self.sets.choose(random)),
             _ => Request::Register(FAMILIES[random.below(FAMILIES.len())]),
         }
     }
@@ -203,6 +214,7 @@ impl Workload {
             Request::SetUp(standing) => {
                 self.standing.insert((number, standing));
             }
+            Request::TaskSet(request) => self.sets.answered(request, answer),
         }
     }
 
@@ -219,6 +231,9 @@ impl Workload {
 
     /// The client asks: from here on it may happen.
     pub(crate) fn asked(&mut self, number: u64, request: &Request) {
+        if let Request::TaskSet(request) = request {
+            self.sets.asked(*request);
+        }
         if let Request::CreateService { name, .. } = request
             && self.is_deleted(name)
         {
@@ -246,7 +261,7 @@ pub(crate) fn name<T>(text: &str, parse: impl Fn(&str) -> Result<T, Fault>) -> T
     parse(text).expect("a valid name")
 }
 
-fn reference(family: &str) -> DefinitionReference {
+pub(crate) fn reference(family: &str) -> DefinitionReference {
     DefinitionReference {
         family: name(family, Family::parse),
         revision: None,
@@ -259,6 +274,7 @@ fn definition(family: &str) -> RegisterDefinition {
         "web" => serde_json::json!({"name": "app", "image": "i", "cpu": 256, "memory": 128}),
         "port" => serde_json::json!({"name": "app", "image": "i", "cpu": 128, "memory": 64,
             "portMappings": [{"containerPort": 80, "hostPort": 8080}]}),
+        SMALL => serde_json::json!({"name": "app", "image": "i", "cpu": 16, "memory": 8}),
         _ => serde_json::json!({"name": "app", "image": "i", "cpu": 128, "memory": 64}),
     };
     let side = serde_json::json!({"name": "side", "image": "i", "cpu": 32, "memory": 16, "essential": false});
@@ -292,7 +308,7 @@ fn call(number: u64, family: &str, token: Option<u64>) -> Call {
     }
 }
 
-fn service_spec(desired: u32) -> ServiceSpec {
+pub(crate) fn service_spec(desired: u32) -> ServiceSpec {
     let scheduling = SchedulingStrategy::Replica;
     ServiceSpec {
         scheduling,
@@ -403,5 +419,6 @@ pub(crate) fn command(number: u64, request: &Request, mutant: Option<Mutant>) ->
             Ask::new(command, waits, mutant, |_| Answer::Done)
         }
         Request::SetUp(standing) => standing.ask(number, waits, mutant),
+        Request::TaskSet(request) => task_sets::command(number, *request, waits, mutant),
     }
 }

@@ -108,6 +108,7 @@ impl Replica {
             Answer::Received(Reception::Deregistered(_))
             | Answer::Refused
             | Answer::Tasks(_)
+            | Answer::TaskSet(_)
             | Answer::Reconciled(_)
             | Answer::Done => {
                 self.effects.push(Effect::Close(stream));

@@ -53,7 +53,8 @@ impl World {
             | Request::UpdateService { .. }
             | Request::DeleteService(_)
             | Request::Schedule(_)
-            | Request::SetUp(_) => true,
+            | Request::SetUp(_)
+            | Request::TaskSet(_) => true,
         };
         *tries += 1;
         let request = request.clone();

@@ -10,6 +10,7 @@ mod placing;
 mod tests;
 mod view;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use berth_model::fault::Fault;
@@ -23,6 +24,7 @@ pub use self::view::places;
 use crate::change::Change;
 use crate::command::{Command, Decision, Env};
 use crate::decide::stop::requested;
+use crate::fold::fold;
 use crate::keys::{ServiceKey, TaskKey};
 use crate::place::Request;
 use crate::reconcile::{self, Launch, Step, Timing, View, events};
@@ -111,10 +113,7 @@ impl Pass<'_> {
     fn take(&mut self, state: &State, step: Step, env: &mut Env<'_>) {
         let cluster = self.service.cluster;
         self.deployments = step.deployments;
-        let mut left = placing::AT_ONCE;
-        for launch in &step.launches {
-            self.launch(state, launch, &mut left, env);
-        }
+        self.launch_all(state, &step.launches, env);
         for stop in step.stops {
             let key = TaskKey {
                 cluster,
@@ -137,6 +136,22 @@ impl Pass<'_> {
                 service: self.service.name.clone(),
                 at: env.now(),
             });
+        }
+    }
+
+    /// Places the tasks of all launches, each where those before it have left room.
+    fn launch_all(&mut self, state: &State, launches: &[Launch], env: &mut Env<'_>) {
+        let mut left = placing::AT_ONCE;
+        let mut ahead = Cow::Borrowed(state);
+        for launch in launches {
+            let known = self.changes.len();
+            self.launch(&ahead, launch, &mut left, env);
+            if launches.len() > 1 {
+                // What is placed are the first changes of the decision, so that the index, which follows this state, finds
+                // it to be the cluster's.
+                let state = ahead.to_mut();
+                self.changes[known..].iter().for_each(|change| fold(state, change));
+            }
         }
     }
 

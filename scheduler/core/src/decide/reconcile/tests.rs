@@ -2,7 +2,7 @@ use berth_model::arn::DefinitionReference;
 use berth_model::id::{ClusterName, Family, InstanceId, ServiceName};
 use berth_model::load_balancer::TargetSettings;
 use berth_model::quantity::{CpuUnits, MemoryMib};
-use berth_model::service::{DeploymentConfiguration, DeploymentController, PropagateTags, SchedulingStrategy};
+use berth_model::service::{DeploymentConfiguration, DeploymentController, PropagateTags, Scale, SchedulingStrategy};
 use berth_model::status::{LaunchType, TaskStatus};
 
 use super::*;
@@ -12,7 +12,9 @@ use crate::decide::definition::RegisterDefinition;
 use crate::decide::instance::ConnectInstance;
 use crate::decide::report::ReportTasks;
 use crate::decide::service::CreateService;
+use crate::decide::task_set::CreateTaskSet;
 use crate::fold::fold;
+use crate::invariant;
 use crate::keys::{ClusterKey, InstanceKey};
 use crate::observation::{InstanceFacts, Observation, TaskTimes};
 use crate::service::ServiceSpec;
@@ -26,7 +28,8 @@ impl World {
     fn submit<C: Command>(&mut self, command: &C) {
         self.now += 10;
         let mut memory = Memory::default();
-        let mut env = Env::new(Timestamp::from_millis(self.now), 7, &mut memory);
+        let seed = self.now.unsigned_abs();
+        let mut env = Env::new(Timestamp::from_millis(self.now), seed, &mut memory);
         for change in &command.decide(&self.state, &mut env).unwrap().changes {
             fold(&mut self.state, change);
         }
@@ -34,7 +37,7 @@ impl World {
 
     fn connect(&mut self, instance: u128, zone: &str) {
         self.submit(&ConnectInstance {
-            cluster: ClusterName::parse("test").unwrap(),
+            cluster: cluster(),
             instance: InstanceId::from_bits(instance),
             facts: Arc::new(InstanceFacts {
                 cpu: CpuUnits(1024),
@@ -51,7 +54,7 @@ impl World {
         self.submit(&ReconcileService {
             key: ServiceKey {
                 cluster: ClusterKey(1),
-                service: ServiceName::parse("web").unwrap(),
+                service: service(),
             },
             timing: Timing::default(),
         });
@@ -85,8 +88,8 @@ impl World {
     }
 }
 
-#[test]
-fn a_task_that_is_started_to_balance_zones_is_told_as_such() {
+/// A cluster with one host, and a service whose tasks want that much memory.
+fn world(memory: u32, spec: ServiceSpec) -> World {
     let mut world = World {
         state: State::default(),
         now: 1_000_000,
@@ -94,11 +97,11 @@ fn a_task_that_is_started_to_balance_zones_is_told_as_such() {
     world.submit(&CreateCluster {
         providers: Vec::new(),
         strategy: Vec::new(),
-        name: ClusterName::parse("test").unwrap(),
+        name: cluster(),
         tags: Vec::new(),
     });
     let definition = serde_json::json!({"family": "web", "containerDefinitions": [
-        {"name": "app", "image": "web", "memory": 64}]});
+        {"name": "app", "image": "web", "memory": memory}]});
     world.submit(&RegisterDefinition {
         family: Family::parse("web").unwrap(),
         definition: Arc::new(serde_json::from_value(definition).unwrap()),
@@ -107,34 +110,62 @@ fn a_task_that_is_started_to_balance_zones_is_told_as_such() {
     world.connect(1, "a");
     world.submit(&CreateService {
         by_default: false,
-        cluster: ClusterName::parse("test").unwrap(),
-        name: ServiceName::parse("web").unwrap(),
-        definition: Some(DefinitionReference {
-            family: Family::parse("web").unwrap(),
-            revision: None,
-        }),
-        spec: ServiceSpec {
-            scheduling: SchedulingStrategy::Replica,
-            desired: 2,
-            configuration: DeploymentConfiguration::default_of(SchedulingStrategy::Replica),
-            constraints: Vec::new(),
-            strategies: Vec::new(),
-            health_check_grace_seconds: 0,
-            zone_rebalancing: true,
-            network: None,
-            targets: TargetSettings::default(),
-            lost_grace_seconds: None,
-            launch_type: LaunchType::Ec2,
-            capacity: Vec::new(),
-            tags: Vec::new(),
-            propagate_tags: PropagateTags::None,
-            managed_tags: false,
-            execute_command: false,
-            controller: DeploymentController::Ecs,
-        },
+        cluster: cluster(),
+        name: service(),
+        definition: (spec.controller == DeploymentController::Ecs).then(web),
+        spec,
         load_balancers: Arc::new([]),
         client_token: None,
     });
+    world
+}
+
+fn cluster() -> ClusterName {
+    ClusterName::parse("test").unwrap()
+}
+
+fn service() -> ServiceName {
+    ServiceName::parse("web").unwrap()
+}
+
+fn web() -> DefinitionReference {
+    DefinitionReference {
+        family: Family::parse("web").unwrap(),
+        revision: None,
+    }
+}
+
+fn spec(desired: u32) -> ServiceSpec {
+    ServiceSpec {
+        scheduling: SchedulingStrategy::Replica,
+        desired,
+        configuration: DeploymentConfiguration::default_of(SchedulingStrategy::Replica),
+        constraints: Vec::new(),
+        strategies: Vec::new(),
+        health_check_grace_seconds: 0,
+        zone_rebalancing: false,
+        network: None,
+        targets: TargetSettings::default(),
+        lost_grace_seconds: None,
+        launch_type: LaunchType::Ec2,
+        capacity: Vec::new(),
+        tags: Vec::new(),
+        propagate_tags: PropagateTags::None,
+        managed_tags: false,
+        execute_command: false,
+        controller: DeploymentController::Ecs,
+    }
+}
+
+#[test]
+fn a_task_that_is_started_to_balance_zones_is_told_as_such() {
+    let mut world = world(
+        64,
+        ServiceSpec {
+            zone_rebalancing: true,
+            ..spec(2)
+        },
+    );
     world.reconcile();
     world.settle();
     world.connect(2, "b");
@@ -144,4 +175,39 @@ fn a_task_that_is_started_to_balance_zones_is_told_as_such() {
     let events: Vec<_> = service.events.iter().map(|event| &*event.message).collect();
     let moved = "(service web) has started 1 tasks in b to AZ Rebalance: (task ";
     assert!(events.iter().any(|event| event.starts_with(moved)), "{events:#?}");
+}
+
+#[test]
+fn a_task_set_is_not_placed_where_another_was_in_the_same_step() {
+    let mut world = world(
+        300,
+        ServiceSpec {
+            controller: DeploymentController::External,
+            ..spec(2)
+        },
+    );
+    for _ in 0..2 {
+        world.submit(&CreateTaskSet {
+            cluster: cluster(),
+            service: service(),
+            definition: web(),
+            scale: Scale::parse(Some(100.0), None).unwrap(),
+            external_id: None,
+            load_balancers: Arc::new([]),
+            network: None,
+            launch_type: LaunchType::Ec2,
+            capacity: Vec::new(),
+            by_default: false,
+            client_token: None,
+            tags: Vec::new(),
+        });
+    }
+    // Four are wanted, and three fit.
+    world.reconcile();
+    assert_eq!(world.state.tasks_of(ClusterKey(1), None).count(), 3);
+    assert_eq!(invariant::overcommitted(&world.state), Vec::new());
+    let service = world.state.services().next().unwrap();
+    let events: Vec<_> = service.events.iter().map(|event| &*event.message).collect();
+    let lacks = |event: &&str| event.contains("was unable to place a task");
+    assert_eq!(events.iter().filter(|event| lacks(event)).count(), 1, "{events:#?}");
 }
