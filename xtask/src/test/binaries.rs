@@ -88,6 +88,13 @@ impl Built {
 pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     cargo.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    // What cargo has told this program of its package is not for the packages that are built: some would be built anew.
+    for (name, _) in env::vars_os() {
+        let told = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+        if told.iter().any(|of| name.to_string_lossy().starts_with(of)) {
+            cargo.env_remove(name);
+        }
+    }
     cargo
 }
 
