@@ -402,7 +402,14 @@ fn check_services(world: &World) -> Result<(), Violation> {
             }
             continue;
         }
-        let desired = usize::try_from(service.spec.desired).unwrap_or(usize::MAX);
+        let desired = match service.is_daemon() {
+            true => world.hosts.len(),
+            false => usize::try_from(service.spec.desired).unwrap_or(usize::MAX),
+        };
+        let places: BTreeSet<_> = live.iter().map(|task| task.instance).collect();
+        if service.is_daemon() && places.len() != live.len() {
+            return wrong(format!("service {name} has two tasks on a host"));
+        }
         if live.len() != desired || live.iter().any(|task| task.last != TaskStatus::Running) {
             let running = live.iter().filter(|task| task.last == TaskStatus::Running).count();
             let said: Vec<&str> = service.events.iter().take(3).map(|event| &*event.message).collect();

@@ -29,10 +29,16 @@ use crate::standing::Standing;
 use crate::task_sets;
 
 /// What tasks run: for ever, for ever on a port of the host, a while, and for ever with hardly anything.
-pub(crate) const FAMILIES: [&str; 4] = ["web", "port", "batch", SMALL];
+pub(crate) const FAMILIES: [&str; 5] = ["web", "port", "batch", SMALL, TINY];
 /// Of it as many fit as there may be in task sets.
 pub(crate) const SMALL: &str = "small";
-const SERVICES: [&str; 3] = ["api", "front", "jobs"];
+/// Of it one fits on whatever host.
+const TINY: &str = "tiny";
+const SERVICES: [&str; 4] = ["api", BALANCED, "jobs", EVERYWHERE];
+/// Has as many tasks in one zone as in the other.
+const BALANCED: &str = "front";
+/// Has a task on every host.
+const EVERYWHERE: &str = "each";
 /// Tasks that all services together want, at most: they fit on what is left when one host is away.
 const DESIRED: usize = 3;
 
@@ -275,6 +281,7 @@ fn definition(family: &str) -> RegisterDefinition {
         "port" => serde_json::json!({"name": "app", "image": "i", "cpu": 128, "memory": 64,
             "portMappings": [{"containerPort": 80, "hostPort": 8080}]}),
         SMALL => serde_json::json!({"name": "app", "image": "i", "cpu": 16, "memory": 8}),
+        TINY => serde_json::json!({"name": "app", "image": "i", "memory": 6}),
         _ => serde_json::json!({"name": "app", "image": "i", "cpu": 128, "memory": 64}),
     };
     let side = serde_json::json!({"name": "side", "image": "i", "cpu": 32, "memory": 16, "essential": false});
@@ -331,6 +338,32 @@ pub(crate) fn service_spec(desired: u32) -> ServiceSpec {
     }
 }
 
+/// The service of the name.
+fn service_of(name: &str, desired: u32) -> ServiceSpec {
+    let plain = service_spec(desired);
+    match name {
+        BALANCED => ServiceSpec {
+            zone_rebalancing: true,
+            ..plain
+        },
+        EVERYWHERE => ServiceSpec {
+            scheduling: SchedulingStrategy::Daemon,
+            configuration: DeploymentConfiguration::default_of(SchedulingStrategy::Daemon),
+            desired: 0,
+            ..plain
+        },
+        _ => plain,
+    }
+}
+
+/// What the tasks of the service of the name run.
+fn runs(service: &str) -> DefinitionReference {
+    reference(match service {
+        EVERYWHERE => TINY,
+        _ => "web",
+    })
+}
+
 /// The command of a request.
 pub(crate) fn command(number: u64, request: &Request, mutant: Option<Mutant>) -> Ask {
     let waits = Waits::Client(number);
@@ -381,8 +414,8 @@ pub(crate) fn command(number: u64, request: &Request, mutant: Option<Mutant>) ->
                 by_default: false,
                 cluster: cluster(),
                 name: name(service, ServiceName::parse),
-                definition: Some(reference("web")),
-                spec: service_spec(*desired),
+                definition: Some(runs(service)),
+                spec: service_of(service, *desired),
                 load_balancers: Arc::from([]),
                 client_token: None,
             };
@@ -394,9 +427,9 @@ pub(crate) fn command(number: u64, request: &Request, mutant: Option<Mutant>) ->
             deploy,
         } => {
             let update = ServiceUpdate {
-                definition: deploy.then(|| reference("web")),
+                definition: deploy.then(|| runs(service)),
                 force_new_deployment: *deploy,
-                desired: Some(i32::try_from(*desired).unwrap_or(0)),
+                desired: (*service != EVERYWHERE).then(|| i32::try_from(*desired).unwrap_or(0)),
                 ..ServiceUpdate::default()
             };
             let command = UpdateService {

@@ -122,6 +122,9 @@ pub(crate) struct World {
     written: i64,
 }
 
+/// The attribute that names a host's zone.
+const ZONE: &str = "ecs.availability-zone";
+
 impl World {
     #[expect(clippy::expect_used, reason = "the names are constants")]
     pub(crate) fn new(seed: u64, mutant: Option<Mutant>, trace: bool) -> Self {
@@ -134,6 +137,7 @@ impl World {
                 cpu: CpuUnits(1024),
                 memory: MemoryMib(1024),
                 reserved_ports: PortSet::default(),
+                attributes: [(ZONE.to_owned(), Some(format!("zone-{}", at % 2)))].into(),
                 ..InstanceFacts::default()
             }),
             docker: Docker::default(),
