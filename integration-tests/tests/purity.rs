@@ -117,12 +117,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ),
     (
         "berth-simulation",
-        &[
-            "berth-agent-core",
-            "berth-model",
-            "berth-scheduler-core",
-            "berth-trust",
-        ],
+        &["berth-agent-core", "berth-model", "berth-scheduler-core", "berth-trust"],
     ),
     (
         "berth-integration-tests",

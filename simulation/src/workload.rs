@@ -306,6 +306,7 @@ fn call(number: u64, family: &str, token: Option<u64>) -> Call {
         launch_type: LaunchType::Ec2,
         capacity: Default::default(),
         has_network_configuration: false,
+        subnet: None,
         execute_command: false,
         client_token: token.map(|token| ClientToken {
             token: Arc::from(token.to_string()),

@@ -189,6 +189,7 @@ fn placed(task: usize, number: usize, demand: Demand) -> Result<Change> {
         launch_type: LaunchType::default(),
         provider: None,
         execute_command: false,
+        subnet: None,
         client_token: None,
         service: None,
         schedule: None,

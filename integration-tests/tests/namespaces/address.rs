@@ -1,6 +1,6 @@
 //! Network modes `awsvpc`, one address a task, and `none`.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::{Hosts, PAUSE, address, definition, shell};
@@ -32,8 +32,17 @@ pub(super) fn tasks_with_the_same_port_are_reached_at_their_own_addresses(bed: &
         let attachment = &task["attachments"][0];
         assert_eq!(attachment["type"], "ElasticNetworkInterface", "{attachment}");
         assert_eq!(attachment["status"], "ATTACHED", "{attachment}");
-        let detail = json!({"name": "privateIPv4Address", "value": address});
-        assert_eq!(attachment["details"], json!([detail]));
+        let details = attachment["details"].as_array().context("no details")?;
+        let detail = |name: &str| {
+            details
+                .iter()
+                .find(|detail| detail["name"] == name)
+                .map(|detail| &detail["value"])
+        };
+        assert_eq!(detail("privateIPv4Address"), Some(&json!(address)));
+        assert_eq!(detail("subnetId"), Some(&json!("any")), "{attachment}");
+        let interface = detail("networkInterfaceId").and_then(Value::as_str).unwrap_or_default();
+        ensure!(interface.starts_with("eni-") && interface.len() == 21, "{attachment}");
         let interface = &task["containers"][0]["networkInterfaces"][0];
         assert_eq!(interface["attachmentId"], attachment["id"]);
         assert_eq!(

@@ -43,6 +43,9 @@ pub struct Launch {
     /// Whether commands may be run in them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub execute_command: bool,
+    /// The first subnet that was named for them: nothing but a name here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subnet: Option<Arc<str>>,
     /// The token by which the caller may ask again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_token: Option<ClientToken>,

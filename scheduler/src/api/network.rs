@@ -14,11 +14,13 @@ use super::request::{given, one_of};
 /// Limits of ECS's AwsVpcConfiguration.
 const MAX_SUBNETS: usize = 16;
 const MAX_SECURITY_GROUPS: usize = 5;
+/// Hexadecimal digits in the id of an interface of EC2.
+const INTERFACE_DIGITS: usize = 17;
 
 /// Whether a network configuration is given. It is checked as ECS checks it; the address itself comes from the network
 /// of the host that a task is placed on, so that what it names has no effect. Fargate lets a task ask for a public address
 /// too, which it does not get either.
-pub(super) fn configuration(given_one: Option<&ecs::NetworkConfiguration>, is_fargate: bool) -> Result<bool, Fault> {
+fn configuration(given_one: Option<&ecs::NetworkConfiguration>, is_fargate: bool) -> Result<bool, Fault> {
     let Some(vpc) = given_one.and_then(|configuration| configuration.awsvpc_configuration.as_ref()) else {
         return Ok(false);
     };
@@ -84,16 +86,28 @@ pub(super) fn attachment(task: &Task, definition: &TaskDefinition) -> Option<ecs
         Some(_) => "ATTACHED",
         None => "PRECREATED",
     };
-    let detail = |address: &std::sync::Arc<str>| ecs::KeyValuePair {
-        name: Some("privateIPv4Address".to_owned()),
-        value: Some(address.to_string()),
+    let detail = |name: &str, value: String| ecs::KeyValuePair {
+        name: Some(name.to_owned()),
+        value: Some(value),
         ..ecs::KeyValuePair::default()
     };
+    // The order is ECS's.
+    let mut details = Vec::new();
+    details.extend(
+        task.launch
+            .subnet
+            .as_ref()
+            .map(|subnet| detail("subnetId", subnet.to_string())),
+    );
+    if let Some(address) = address {
+        details.push(detail("networkInterfaceId", interface_id(task.id)));
+        details.push(detail("privateIPv4Address", address.to_string()));
+    }
     Some(ecs::Attachment {
         id: Some(attachment_id(task.id)),
         r#type: Some("ElasticNetworkInterface".to_owned()),
         status: Some(status.to_owned()),
-        details: address.map(detail).into_iter().collect(),
+        details,
     })
 }
 
@@ -135,6 +149,13 @@ fn attachment_id(task: TaskId) -> String {
     let digits = task.to_string();
     let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| digits.get(part).unwrap_or_default());
     parts.join("-")
+}
+
+/// What the interface of the task is called, in the form that EC2 has for it: clients want a name, and ask EC2 of it at most.
+fn interface_id(task: TaskId) -> String {
+    let digits = task.to_string();
+    let last = digits.len().saturating_sub(INTERFACE_DIGITS);
+    format!("eni-{}", digits.get(last..).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -185,5 +206,6 @@ mod tests {
             attachment_id(TaskId::from_bits(0x2a)),
             "00000000-0000-0000-0000-00000000002a"
         );
+        assert_eq!(interface_id(TaskId::from_bits(0x2a)), "eni-0000000000000002a");
     }
 }

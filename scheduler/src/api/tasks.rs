@@ -17,6 +17,7 @@ use berth_scheduler_core::decide::start::{Chosen, StartTask};
 use berth_scheduler_core::decide::stop::StopTask;
 use berth_scheduler_core::keys::{ServiceKey, TaskKey};
 use berth_scheduler_core::launch::{CapacityWish, ClientToken};
+use berth_scheduler_core::service::NetworkConfiguration;
 
 use self::listed::Listed;
 use super::capacity::{Capacity, check_platform};
@@ -78,7 +79,7 @@ pub(super) fn command(api: &Api, request: ecs::RunTaskRequest, most: i32) -> Res
             strategy: capacity.strategy,
         },
         launch_type: request.launch_type,
-        has_network_configuration: network::configuration(request.network_configuration.as_ref(), is_fargate)?,
+        network: network::kept(request.network_configuration.as_ref(), is_fargate)?,
         managed_tags: request.enable_ecs_managed_tags == Some(true),
         execute_command: request.enable_execute_command == Some(true),
     };
@@ -113,7 +114,7 @@ pub(super) async fn start(
         propagate_tags: request.propagate_tags,
         capacity: CapacityWish::default(),
         launch_type: None,
-        has_network_configuration: network::configuration(request.network_configuration.as_ref(), false)?,
+        network: network::kept(request.network_configuration.as_ref(), false)?,
         managed_tags: request.enable_ecs_managed_tags == Some(true),
         execute_command: request.enable_execute_command == Some(true),
     };
@@ -168,7 +169,7 @@ struct Wishes {
     propagate_tags: Option<String>,
     capacity: CapacityWish,
     launch_type: Option<String>,
-    has_network_configuration: bool,
+    network: Option<NetworkConfiguration>,
     managed_tags: bool,
     execute_command: bool,
 }
@@ -202,7 +203,10 @@ impl Wishes {
             propagate_definition_tags: propagate == "TASK_DEFINITION",
             launch_type,
             capacity: self.capacity,
-            has_network_configuration: self.has_network_configuration,
+            has_network_configuration: self.network.is_some(),
+            subnet: self
+                .network
+                .and_then(|network| Some(network.subnets.into_iter().next()?.into())),
             execute_command: self.execute_command,
             client_token,
             schedule: None,

@@ -55,6 +55,9 @@ pub struct Call {
     /// Whether the caller says how tasks with an address of their own are to be connected.
     #[serde(default)]
     pub has_network_configuration: bool,
+    /// The first subnet that it names: nothing but a name here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subnet: Option<Arc<str>>,
     /// Whether commands may be run in its tasks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub execute_command: bool,
@@ -215,6 +218,7 @@ impl Admitted<'_> {
             launch_type: self.launch_type,
             provider: self.provider.clone(),
             execute_command: call.execute_command,
+            subnet: call.subnet.clone(),
             client_token: call.client_token.clone(),
             service: None,
             schedule: call.schedule.clone(),

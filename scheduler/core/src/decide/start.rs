@@ -156,6 +156,7 @@ mod tests {
                 launch_type: LaunchType::Ec2,
                 capacity: Default::default(),
                 has_network_configuration: false,
+                subnet: None,
                 execute_command: false,
                 client_token: None,
                 schedule: None,

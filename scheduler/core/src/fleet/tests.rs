@@ -112,6 +112,7 @@ impl World {
                     by_default: false,
                 },
                 has_network_configuration: false,
+                subnet: None,
                 execute_command: false,
                 client_token: None,
                 schedule: None,

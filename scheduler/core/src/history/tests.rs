@@ -70,6 +70,7 @@ fn launch(service: Option<ServiceName>) -> Arc<Launch> {
         launch_type: LaunchType::Ec2,
         provider: None,
         execute_command: false,
+        subnet: None,
         client_token: None,
         service: service.map(|service| ServiceLaunch {
             service,

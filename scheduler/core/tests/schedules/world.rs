@@ -70,6 +70,7 @@ pub(crate) fn run_task(count: u32) -> RunTask {
             launch_type: LaunchType::Ec2,
             capacity: Default::default(),
             has_network_configuration: false,
+            subnet: None,
             execute_command: false,
             client_token: None,
             schedule: None,

@@ -127,6 +127,7 @@ impl World {
                 launch_type: LaunchType::Ec2,
                 provider: None,
                 execute_command: false,
+                subnet: None,
                 client_token: None,
                 service: Some(ServiceLaunch {
                     service: name(),

@@ -85,6 +85,7 @@ fn plan(count: u32, expression: Option<&str>) -> Plan {
                 launch_type: LaunchType::default(),
                 capacity: Default::default(),
                 has_network_configuration: false,
+                subnet: None,
                 execute_command: false,
                 client_token: None,
                 schedule: None,

@@ -238,6 +238,7 @@ impl<'s> Placing<'s> {
             launch_type: self.route.launch_type,
             provider,
             execute_command: self.service.spec.execute_command,
+            subnet: spec_subnet(&self.spec),
             client_token: None,
             service: Some(ServiceLaunch {
                 service: self.service.name.clone(),
@@ -267,6 +268,12 @@ impl<'s> Placing<'s> {
         }
         tags
     }
+}
+
+/// What tasks of the service show as their subnet.
+fn spec_subnet(spec: &ServiceSpec) -> Option<Arc<str>> {
+    let subnet = spec.network.as_ref()?.subnets.first()?;
+    Some(Arc::from(subnet.as_str()))
 }
 
 impl Unplaced {

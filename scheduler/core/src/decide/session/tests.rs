@@ -42,6 +42,7 @@ fn state(enabled: bool, status: TaskStatus, containers: &[(&str, ContainerStatus
         launch_type: LaunchType::Ec2,
         provider: None,
         execute_command: enabled,
+        subnet: None,
         client_token: None,
         service: None,
         schedule: None,

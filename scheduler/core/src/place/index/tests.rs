@@ -310,6 +310,7 @@ impl World {
             launch_type: LaunchType::default(),
             provider: None,
             execute_command: false,
+            subnet: None,
             client_token: None,
             service: None,
             schedule: None,
