@@ -8,7 +8,7 @@ use berth_proto::v1 as wire;
 use berth_proto::v1::access_keys_client::AccessKeysClient;
 use berth_proto::v1::trust_client::TrustClient;
 use berth_tls::{Client, NewKey, connect, files};
-use berth_trust::{Identity, Member};
+use berth_trust::Identity;
 use tonic::Code;
 
 use super::scheduler::{PATIENCE, Scheduler, instance};
