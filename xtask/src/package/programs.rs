@@ -49,6 +49,9 @@ pub(crate) fn build_of(source: &Path, linkage: Linkage) -> anyhow::Result<PathBu
     });
     build.arg("--target-dir").arg(&into);
     build.env("RUSTFLAGS", flags(source, linkage)?);
+    // Of mimalloc the C compiler writes down when it was built, and ahash's numbers are drawn while it is: both are asked for
+    // the same each time.
+    build.env("SOURCE_DATE_EPOCH", "0").env("CONST_RANDOM_SEED", "berth");
     ensure!(
         build.status()?.success(),
         "the programs cannot be built; the reason is above"
