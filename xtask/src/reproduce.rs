@@ -44,7 +44,8 @@ pub(crate) fn check() -> anyhow::Result<()> {
         let [one, other] = [&here, &there].map(|built| digest(&built.join(name), &steps));
         let (one, other) = (one?, other?);
         let bytes = fs::metadata(here.join(name))?.len();
-        let (whole, tenth) = (bytes / 1_000_000, bytes / 100_000 % 10);
+        let tenths = (bytes + 50_000) / 100_000;
+        let (whole, tenth) = (tenths / 10, tenths % 10);
         steps.note(&format!("{name:<16} {whole:>3}.{tenth} MB  {one}"));
         if one != other {
             differ.push(format!("{name} ({other} there)"));

@@ -18,8 +18,8 @@ const MAX_SECURITY_GROUPS: usize = 5;
 const INTERFACE_DIGITS: usize = 17;
 
 /// Whether a network configuration is given. It is checked as ECS checks it; the address itself comes from the network
-/// of the host that a task is placed on, so that what it names has no effect. Fargate lets a task ask for a public address
-/// too, which it does not get either.
+/// of the host that a task is placed on, so that what it names is told and has no other effect. Fargate lets a task ask for
+/// a public address too, which it does not get either.
 fn configuration(given_one: Option<&ecs::NetworkConfiguration>, is_fargate: bool) -> Result<bool, Fault> {
     let Some(vpc) = given_one.and_then(|configuration| configuration.awsvpc_configuration.as_ref()) else {
         return Ok(false);

@@ -96,6 +96,10 @@ try:
 except botocore.exceptions.WaiterError as error:
     assert "terminal failure" in str(error), error
 
+ecs.delete_attributes(
+    cluster=CLUSTER,
+    attributes=[{"name": f"paging-{number}", "targetId": instance["containerInstanceArn"]} for number in range(3)],
+)
 for number in range(3):
     ecs.delete_service(cluster=PAGED, service=f"paging-{number}", force=True)
     ecs.delete_capacity_provider(capacityProvider=f"paging-{number}")
