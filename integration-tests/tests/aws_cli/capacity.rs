@@ -7,7 +7,7 @@ use super::{CLUSTER, Demo, text};
 const SLEEPER: &str = r#"[{"name": "main", "image": "busybox", "command": ["sleep", "600"], "stopTimeout": 1}]"#;
 const NETWORK: &str = "awsvpcConfiguration={subnets=[subnet-1],assignPublicIp=ENABLED}";
 
-/// The host names no provider: it is FARGATE's, and no other's.
+/// The host names no provider: it is of both of Fargate's, and of no other.
 pub(super) fn providers_live_and_fargate_runs_through_the_cli(demo: &Demo) -> Result<()> {
     let aws = &demo.aws;
     let group = "autoScalingGroupArn=typed-group,managedScaling={status=DISABLED,targetCapacity=80}";
@@ -30,6 +30,7 @@ pub(super) fn providers_live_and_fargate_runs_through_the_cli(demo: &Demo) -> Re
         "--capacity-providers",
         "typed",
         "FARGATE",
+        "FARGATE_SPOT",
         "--default-capacity-provider-strategy",
         "[]",
     ])?;
@@ -80,6 +81,12 @@ pub(super) fn providers_live_and_fargate_runs_through_the_cli(demo: &Demo) -> Re
     ]))?;
     assert_eq!(text(&by_strategy, "/tasks/0/capacityProviderName")?, "FARGATE");
     assert_eq!(text(&by_strategy, "/tasks/0/launchType")?, "FARGATE");
+    let both = "capacityProvider=FARGATE,weight=1 capacityProvider=FARGATE_SPOT,weight=1";
+    let mut args = run(&["--count", "2", "--capacity-provider-strategy"]);
+    args.extend(both.split(' ').map(str::to_owned));
+    let divided = words(args)?;
+    let provider = |nth: usize| text(&divided, &format!("/tasks/{nth}/capacityProviderName"));
+    assert_eq!((provider(0)?, provider(1)?), ("FARGATE", "FARGATE_SPOT"), "{divided}");
 
     let empty = r#"[{"name": "main", "image": "busybox", "memory": 16}]"#;
     aws.ecs(&[
@@ -107,7 +114,8 @@ pub(super) fn providers_live_and_fargate_runs_through_the_cli(demo: &Demo) -> Re
         "{}",
         refused.stderr
     );
-    for task in [task, text(&by_strategy, "/tasks/0/taskArn")?] {
+    let [one, other] = ["/tasks/0/taskArn", "/tasks/1/taskArn"].map(|path| text(&divided, path));
+    for task in [task, text(&by_strategy, "/tasks/0/taskArn")?, one?, other?] {
         aws.ecs(&["stop-task", "--cluster", CLUSTER, "--task", task])?;
         aws.ecs(&["wait", "tasks-stopped", "--cluster", CLUSTER, "--tasks", task])?;
     }

@@ -35,6 +35,13 @@ impl Memory {
         index.catch_up(state);
         index
     }
+
+    /// Returns from a state that further changes of `state` have made, and that will not be, or not yet.
+    pub(crate) fn go_back(&mut self, cluster: ClusterKey, state: &State, from: &State) {
+        if let Some(index) = self.indexes.get_mut(&cluster) {
+            index.go_back(state, from);
+        }
+    }
 }
 
 /// What a command leads to.

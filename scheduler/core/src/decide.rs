@@ -4,6 +4,7 @@
 
 pub mod access_key;
 pub mod account;
+mod ahead;
 pub mod attribute;
 pub mod capacity;
 pub mod cluster;

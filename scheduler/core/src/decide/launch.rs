@@ -102,7 +102,6 @@ pub enum Failure {
 
 /// A call that may go on: its tasks are not there yet and its definition can be run.
 pub(super) struct Admitted<'s> {
-    pub(super) state: &'s State,
     pub(super) cluster: ClusterKey,
     pub(super) registered: &'s RegisteredDefinition,
     pub(super) effective: Cow<'s, TaskDefinition>,
@@ -152,7 +151,6 @@ impl Call {
             .clone()
             .unwrap_or_else(|| format!("family:{}", registered.id.family).into());
         Ok(Admitted {
-            state,
             cluster,
             registered,
             effective,
@@ -191,13 +189,14 @@ impl Admitted<'_> {
     pub(super) fn placed(
         &self,
         call: &Call,
+        state: &State,
         instances: &[InstanceId],
         env: &mut Env<'_>,
     ) -> (Vec<TaskId>, Option<Change>) {
         if instances.is_empty() {
             return (Vec::new(), None);
         }
-        let (tasks, change) = self.place(self.launch(call, env), instances, env);
+        let (tasks, change) = self.place(self.launch(call, env), state, instances, env);
         (tasks, Some(change))
     }
 
@@ -227,8 +226,14 @@ impl Admitted<'_> {
     }
 
     /// The change that places one copy of a launch on each of the instances.
-    pub(super) fn place(&self, launch: Launch, instances: &[InstanceId], env: &mut Env<'_>) -> (Vec<TaskId>, Change) {
-        let mut dealer = Dealer::new(self.state, self.cluster);
+    pub(super) fn place(
+        &self,
+        launch: Launch,
+        state: &State,
+        instances: &[InstanceId],
+        env: &mut Env<'_>,
+    ) -> (Vec<TaskId>, Change) {
+        let mut dealer = Dealer::new(state, self.cluster);
         let placements: Vec<Placement> = instances
             .iter()
             .map(|instance| Placement {

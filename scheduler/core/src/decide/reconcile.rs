@@ -10,7 +10,6 @@ mod placing;
 mod tests;
 mod view;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use berth_model::fault::Fault;
@@ -23,8 +22,8 @@ use self::placing::{Placing, Unplaced};
 pub use self::view::places;
 use crate::change::Change;
 use crate::command::{Command, Decision, Env};
+use crate::decide::ahead::Ahead;
 use crate::decide::stop::requested;
-use crate::fold::fold;
 use crate::keys::{ServiceKey, TaskKey};
 use crate::place::Request;
 use crate::reconcile::{self, Launch, Step, Timing, View, events};
@@ -142,17 +141,14 @@ impl Pass<'_> {
     /// Places the tasks of all launches, each where those before it have left room.
     fn launch_all(&mut self, state: &State, launches: &[Launch], env: &mut Env<'_>) {
         let mut left = placing::AT_ONCE;
-        let mut ahead = Cow::Borrowed(state);
+        let mut ahead = Ahead::of(state);
+        let mut taken = self.changes.len();
         for launch in launches {
-            let known = self.changes.len();
-            self.launch(&ahead, launch, &mut left, env);
-            if launches.len() > 1 {
-                // What is placed are the first changes of the decision, so that the index, which follows this state, finds
-                // it to be the cluster's.
-                let state = ahead.to_mut();
-                self.changes[known..].iter().for_each(|change| fold(state, change));
-            }
+            ahead.take(&self.changes[taken..]);
+            taken = self.changes.len();
+            self.launch(ahead.state(), launch, &mut left, env);
         }
+        ahead.leave(self.service.cluster, env);
     }
 
     /// Places the tasks of a launch, and remembers that there was no place where there was none.

@@ -9,6 +9,7 @@ use berth_model::placement::{Constraint, MAX_CONSTRAINTS, Strategy};
 use berth_model::status::InstanceStatus;
 use serde::{Deserialize, Serialize};
 
+use super::ahead::Ahead;
 use super::launch::Admitted;
 pub use super::launch::{Call, Failure, Launched};
 use super::queue::{check_length, obstacle};
@@ -47,31 +48,13 @@ impl Command for RunTask {
         if let Some(earlier) = self.call.replay(state, cluster.key)? {
             return Ok(Decision::unchanged(earlier));
         }
-        let (route, mut admitted) = self.admit(state, cluster)?;
-        let mut sum = Decision::unchanged(Launched {
-            cluster: cluster.key,
-            tasks: Vec::new(),
-            failures: Vec::new(),
-            explanation: None,
-        });
-        let mut waiting = 0;
-        // No instance is of two providers, so that no part takes what another has.
-        for part in route.parts(state, &[], self.count) {
-            let patience = self.patience.or_else(|| part.patience(state));
-            admitted.provider = part.provider;
-            let request = admitted.request(self.constraints.clone(), self.strategies.clone());
-            let one = match patience {
-                None => self.place_now(part.count, state, &admitted, &request, env)?,
-                Some(patience) => self.place_or_wait(part.count, patience, &admitted, &request, env)?,
-            };
-            waiting += queued(&one.changes);
-            sum.changes.extend(one.changes);
-            sum.outcome.tasks.extend(one.outcome.tasks);
-            sum.outcome.failures.extend(one.outcome.failures);
-            sum.outcome.explanation = sum.outcome.explanation.or(one.outcome.explanation);
-        }
-        check_length(state, &self.call.cluster, waiting)?;
-        Ok(sum)
+        let (route, admitted) = self.admit(state, cluster)?;
+        let mut ahead = Ahead::of(state);
+        let decided = self.place(&route, admitted, &mut ahead, env);
+        ahead.leave(cluster.key, env);
+        let decision = decided?;
+        check_length(state, &self.call.cluster, queued(&decision.changes))?;
+        Ok(decision)
     }
 }
 
@@ -88,6 +71,40 @@ fn queued(changes: &[Change]) -> usize {
 }
 
 impl RunTask {
+    /// Places the parts of the call in turn, each where those before it have left room: an instance may be of both of
+    /// Fargate's providers.
+    fn place(
+        &self,
+        route: &Route,
+        mut admitted: Admitted<'_>,
+        ahead: &mut Ahead<'_>,
+        env: &mut Env<'_>,
+    ) -> Result<Decision<Launched>, Fault> {
+        let mut sum = Decision::unchanged(Launched {
+            cluster: admitted.cluster,
+            tasks: Vec::new(),
+            failures: Vec::new(),
+            explanation: None,
+        });
+        let mut taken = 0;
+        for part in route.parts(ahead.state(), &[], self.count) {
+            ahead.take(&sum.changes[taken..]);
+            taken = sum.changes.len();
+            let state = ahead.state();
+            let patience = self.patience.or_else(|| part.patience(state));
+            admitted.provider = part.provider;
+            let one = match patience {
+                None => self.place_now(part.count, state, &admitted, env)?,
+                Some(patience) => self.place_or_wait(part.count, patience, state, &admitted, env),
+            };
+            sum.changes.extend(one.changes);
+            sum.outcome.tasks.extend(one.outcome.tasks);
+            sum.outcome.failures.extend(one.outcome.failures);
+            sum.outcome.explanation = sum.outcome.explanation.or(one.outcome.explanation);
+        }
+        Ok(sum)
+    }
+
     /// What is to be placed and where it goes, where the call may go on.
     pub(super) fn admit<'s>(&self, state: &'s State, cluster: &Cluster) -> Result<(Route, Admitted<'s>), Fault> {
         let route = Route::of(cluster, self.call.launch_type, &self.call.capacity)?;
@@ -118,7 +135,11 @@ impl RunTask {
             ));
         }
         admitted.provider = part.and_then(|part| part.provider);
-        Ok(admitted.request(self.constraints.clone(), self.strategies.clone()))
+        Ok(self.request_of(&admitted))
+    }
+
+    fn request_of(&self, admitted: &Admitted<'_>) -> Request {
+        admitted.request(self.constraints.clone(), self.strategies.clone())
     }
 
     fn place_now(
@@ -126,16 +147,16 @@ impl RunTask {
         count: u32,
         state: &State,
         admitted: &Admitted<'_>,
-        request: &Request,
         env: &mut Env<'_>,
     ) -> Result<Decision<Launched>, Fault> {
         if !any_active(state, admitted.cluster) {
             return Err(Fault::invalid("No Container Instances were found in your cluster."));
         }
+        let request = self.request_of(admitted);
         let seed = env.draw();
         let index = env.memory().index(state, admitted.cluster);
-        let solution = index.place(state, request, count, seed);
-        let (tasks, change) = admitted.placed(&self.call, &solution.placed, env);
+        let solution = index.place(state, &request, count, seed);
+        let (tasks, change) = admitted.placed(&self.call, state, &solution.placed, env);
         let (listed, explanation) = match solution.refused {
             Some(refused) => (refused.listed, Some(refused.explanation)),
             None => (Vec::new(), None),
@@ -156,21 +177,21 @@ impl RunTask {
         &self,
         count: u32,
         patience: Duration,
+        state: &State,
         admitted: &Admitted<'_>,
-        request: &Request,
         env: &mut Env<'_>,
-    ) -> Result<Decision<Launched>, Fault> {
-        let (state, cluster) = (admitted.state, admitted.cluster);
-        let ahead = state.queue().shape(&ShapeKey::of(cluster, request));
+    ) -> Decision<Launched> {
+        let (cluster, request) = (admitted.cluster, self.request_of(admitted));
+        let ahead = state.queue().shape(&ShapeKey::of(cluster, &request));
         let solution = match ahead {
             Some(_) => Solution::default(),
             None => {
                 let seed = env.draw();
                 let index = env.memory().index(state, cluster);
-                index.place(state, request, count, seed)
+                index.place(state, &request, count, seed)
             }
         };
-        let (mut tasks, placed) = admitted.placed(&self.call, &solution.placed, env);
+        let (mut tasks, placed) = admitted.placed(&self.call, state, &solution.placed, env);
         let mut changes: Vec<Change> = placed.into_iter().collect();
         let waiting: Vec<TaskId> = (tasks.len()..usize::try_from(count).unwrap_or(usize::MAX))
             .map(|_| env.task_id())
@@ -201,7 +222,7 @@ impl RunTask {
                 tasks: waiting,
             });
         }
-        Ok(Decision {
+        Decision {
             changes,
             outcome: Launched {
                 cluster,
@@ -209,7 +230,7 @@ impl RunTask {
                 failures: Vec::new(),
                 explanation: None,
             },
-        })
+        }
     }
 }
 

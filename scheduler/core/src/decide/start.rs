@@ -61,7 +61,7 @@ impl Command for StartTask {
                 failures.push(Failure::Refused(Refusal { instance: *id, misfits }));
             }
         }
-        let (tasks, change) = admitted.placed(&self.call, &placed, env);
+        let (tasks, change) = admitted.placed(&self.call, state, &placed, env);
         Ok(Decision {
             changes: change.into_iter().collect(),
             outcome: Launched {

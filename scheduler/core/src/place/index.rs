@@ -33,7 +33,7 @@ use self::ports::Ports;
 use self::prepared::Remembered;
 use self::slots::Slots;
 use super::{Request, Solution, solve};
-use crate::keys::ClusterKey;
+use crate::keys::{ClusterKey, InstanceKey};
 use crate::state::{Instance, State};
 
 /// The ACTIVE instances of one cluster, ready to be chosen from.
@@ -71,7 +71,20 @@ impl Index {
 
     /// Takes in what has changed in the state.
     pub fn catch_up(&mut self, state: &State) {
-        let Some(changed) = state.instances_changed_since(self.seen) else {
+        let changed = state.instances_changed_since(self.seen);
+        self.follow(state, changed);
+    }
+
+    /// Returns to a state from one that further changes of it have made, and that will not be.
+    pub fn go_back(&mut self, state: &State, from: &State) {
+        if self.seen > state.instance_changes {
+            let changed = from.instances_changed_since(state.instance_changes);
+            self.follow(state, changed);
+        }
+    }
+
+    fn follow(&mut self, state: &State, changed: Option<impl Iterator<Item = InstanceKey>>) {
+        let Some(changed) = changed else {
             self.rebuild(state);
             return;
         };

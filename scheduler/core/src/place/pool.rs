@@ -29,12 +29,13 @@ impl Pool {
         &self.provider
     }
 
-    /// Whether the instance is of the provider: it is of one at most. One that names none is FARGATE's.
+    /// Whether the instance is of the provider. One that names none is of both of Fargate's, so that what asks for them
+    /// runs on hosts that were not told of them; any other is of one at most.
     #[must_use]
     pub fn has(&self, instance: &Instance) -> bool {
         match instance.attribute(PROVIDER_ATTRIBUTE).flatten() {
             Some(text) => text == self.provider.as_str() || self.group.as_deref() == Some(text),
-            None => self.provider.as_str() == ProviderName::FARGATE,
+            None => self.provider.is_fargate(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Capacity providers in histories: two that can be made, and instances that name them whether they are or not.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use berth_model::capacity::{GroupProvider, PROVIDER_ATTRIBUTE, RawGroupProvider, RawScaling, StrategyItem};
 use berth_model::fault::Fault;
@@ -9,7 +10,7 @@ use berth_model::time::Timestamp;
 use berth_scheduler_core::decide::capacity::{
     CreateCapacityProvider, DeleteCapacityProvider, SetClusterProviders, UpdateCapacityProvider,
 };
-use berth_scheduler_core::decide::run::RunTask;
+use berth_scheduler_core::decide::run::{Call, RunTask};
 use berth_scheduler_core::decide::service::{ServiceUpdate, UpdateService};
 use berth_scheduler_core::fleet::{Standing, needs};
 use berth_scheduler_core::invariant;
@@ -18,7 +19,7 @@ use berth_scheduler_core::observation::InstanceFacts;
 use proptest::prelude::*;
 
 use super::History;
-use super::request::{call, cluster, run_task, service};
+use super::request::{call, cluster, fargate_call, register_fargate, run_task, service};
 
 /// What is done with capacity providers; the first of two is meant where a choice is false.
 #[derive(Debug, Clone)]
@@ -43,6 +44,11 @@ pub(super) enum Act {
         base: u32,
         weights: [u32; 2],
     },
+    /// By a strategy of both of Fargate's providers, which share hosts that name none.
+    RunFargate {
+        count: u32,
+        waits: bool,
+    },
     /// Without a word of capacity, so that the cluster's strategy holds.
     RunByDefault {
         count: u32,
@@ -64,6 +70,7 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
         3 => (prop::array::uniform2(prop::bool::weighted(0.8)), prop::option::of(weights()))
             .prop_map(|(which, weights)| Act::Assign { which, weights }),
         4 => (1_u32..6, 0_u32..3, weights()).prop_map(|(count, base, weights)| Act::Run { count, base, weights }),
+        4 => (1_u32..8, any::<bool>()).prop_map(|(count, waits)| Act::RunFargate { count, waits }),
         1 => (1_u32..4).prop_map(|count| Act::RunByDefault { count }),
         2 => weights().prop_map(|weights| Act::Divide { weights }),
         1 => Just(Act::Judge),
@@ -104,6 +111,13 @@ fn group(second: bool) -> GroupProvider {
     GroupProvider::parse(&raw).unwrap()
 }
 
+fn by(strategy: Vec<StrategyItem>, by_default: bool) -> Call {
+    Call {
+        capacity: CapacityWish { strategy, by_default },
+        ..call()
+    }
+}
+
 impl History {
     pub(super) fn act(&mut self, act: &Act) -> Result<(), Fault> {
         match act {
@@ -125,29 +139,23 @@ impl History {
             Act::Delete { second } => self.submit(&DeleteCapacityProvider { name: name(*second) }).map(drop),
             Act::Assign { which, weights } => {
                 let chosen = [false, true].into_iter().zip(which).filter(|(_, chosen)| **chosen);
-                let providers: Vec<ProviderName> = chosen.map(|(second, _)| name(second)).collect();
+                let mut providers: Vec<ProviderName> = chosen.map(|(second, _)| name(second)).collect();
                 let mut strategy = weights.map_or_else(Vec::new, |weights| strategy(0, weights));
                 strategy.retain(|item| providers.contains(&item.provider));
+                providers.extend(fargate_call().capacity.strategy.into_iter().map(|item| item.provider));
                 self.submit(&SetClusterProviders {
                     cluster: cluster(),
                     providers,
                     strategy,
                 })
             }
-            Act::Run { count, base, weights } => self.run_by(
-                *count,
-                CapacityWish {
-                    strategy: strategy(*base, *weights),
-                    by_default: false,
-                },
-            ),
-            Act::RunByDefault { count } => self.run_by(
-                *count,
-                CapacityWish {
-                    strategy: Vec::new(),
-                    by_default: true,
-                },
-            ),
+            Act::Run { count, base, weights } => self.run_call(*count, by(strategy(*base, *weights), false), None),
+            Act::RunFargate { count, waits } => {
+                self.submit(&register_fargate())?;
+                let patience = waits.then_some(Duration::from_secs(60));
+                self.run_call(*count, fargate_call(), patience)
+            }
+            Act::RunByDefault { count } => self.run_call(*count, by(Vec::new(), true), None),
             Act::Divide { weights } => self
                 .submit(&UpdateService {
                     cluster: cluster(),
@@ -165,11 +173,13 @@ impl History {
         }
     }
 
-    fn run_by(&mut self, count: u32, capacity: CapacityWish) -> Result<(), Fault> {
+    fn run_call(&mut self, count: u32, call: Call, patience: Option<Duration>) -> Result<(), Fault> {
         let before = invariant::overcommitted(&self.state);
-        let mut run: RunTask = run_task(count, false, false);
-        run.call = call();
-        run.call.capacity = capacity;
+        let run = RunTask {
+            call,
+            patience,
+            ..run_task(count, false, false)
+        };
         let launched = self.submit(&run)?;
         assert!(launched.tasks.len() <= usize::try_from(count).unwrap());
         assert_eq!(

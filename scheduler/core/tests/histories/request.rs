@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use berth_model::arn::DefinitionReference;
+use berth_model::capacity::StrategyItem;
 use berth_model::gpu::GpuId;
-use berth_model::id::{ClusterName, Family, InstanceId, ServiceName};
+use berth_model::id::{ClusterName, Family, InstanceId, ProviderName, ServiceName};
 use berth_model::load_balancer::{GatewayProtocol, LoadBalancer, TargetSettings};
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, PackBy, Strategy};
@@ -16,6 +17,7 @@ use berth_scheduler_core::decide::definition::RegisterDefinition;
 use berth_scheduler_core::decide::run::{Call, RunTask};
 use berth_scheduler_core::decide::service::CreateService;
 use berth_scheduler_core::keys::{ClusterKey, InstanceKey, ServiceKey};
+use berth_scheduler_core::launch::CapacityWish;
 use berth_scheduler_core::observation::{ContainerState, InstanceFacts, NetworkBinding, Observation, TaskTimes};
 use berth_scheduler_core::service::ServiceSpec;
 
@@ -59,7 +61,9 @@ pub(super) fn facts(cpu: u32) -> Arc<InstanceFacts> {
         gpus: (0..=cpu / 1024)
             .map(|number| GpuId::parse(&format!("GPU-{number}")).unwrap())
             .collect(),
-        attributes: [(capability::GPU.to_owned(), None)].into(),
+        attributes: [capability::GPU, capability::TASK_ENI, capability::TASK_LIMIT]
+            .map(|name| (name.to_owned(), None))
+            .into(),
         ..InstanceFacts::default()
     })
 }
@@ -108,6 +112,40 @@ pub(super) fn call() -> Call {
         execute_command: false,
         client_token: None,
         schedule: None,
+    }
+}
+
+/// What Fargate runs.
+pub(super) fn register_fargate() -> RegisterDefinition {
+    let definition = serde_json::json!({
+        "family": "fargate", "networkMode": "awsvpc", "cpu": "256", "memory": "512", "requiresCompatibilities": ["FARGATE"],
+        "containerDefinitions": [{"name": "app", "image": "busybox"}],
+    });
+    RegisterDefinition {
+        family: Family::parse("fargate").unwrap(),
+        definition: Arc::new(serde_json::from_value(definition).unwrap()),
+        tags: Vec::new(),
+    }
+}
+
+/// A call of what Fargate runs, by a strategy of both its providers.
+pub(super) fn fargate_call() -> Call {
+    let item = |name: &str, weight| StrategyItem {
+        provider: ProviderName::parse(name).unwrap(),
+        base: 0,
+        weight,
+    };
+    Call {
+        definition: DefinitionReference {
+            family: Family::parse("fargate").unwrap(),
+            revision: None,
+        },
+        capacity: CapacityWish {
+            strategy: vec![item(ProviderName::FARGATE, 1), item(ProviderName::FARGATE_SPOT, 2)],
+            by_default: false,
+        },
+        has_network_configuration: true,
+        ..call()
     }
 }
 

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use std::time::Duration;
 
 use super::History;
-use super::request::{call, cluster, run_task};
+use super::request::{call, cluster, fargate_call, run_task};
 
 /// What a schedule is to be.
 #[derive(Debug, Clone)]
@@ -24,6 +24,7 @@ pub(super) struct Wish {
     window: Option<u32>,
     attempts: u32,
     waits: bool,
+    fargate: bool,
     ends: Option<i64>,
 }
 
@@ -41,22 +42,29 @@ pub(super) fn wish() -> impl Strategy<Value = Wish> {
         prop::option::of(1_u32..6),
         0_u32..4,
         any::<bool>(),
+        any::<bool>(),
         ends,
     )
-        .prop_map(|(minutes, count, overlap, window, attempts, waits, ends)| Wish {
-            minutes,
-            count,
-            overlap,
-            window,
-            attempts,
-            waits,
-            ends,
-        })
+        .prop_map(
+            |(minutes, count, overlap, window, attempts, waits, fargate, ends)| Wish {
+                minutes,
+                count,
+                overlap,
+                window,
+                attempts,
+                waits,
+                fargate,
+                ends,
+            },
+        )
 }
 
 impl Wish {
     fn spec(&self) -> ScheduleSpec {
-        let mut run = run_task(self.count, false, true);
+        let mut run = run_task(self.count, false, !self.fargate);
+        if self.fargate {
+            run.call = fargate_call();
+        }
         run.patience = self.waits.then(|| Duration::from_secs(60));
         ScheduleSpec {
             timing: Timing {

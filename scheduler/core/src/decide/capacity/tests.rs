@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use berth_model::arn::DefinitionReference;
 use berth_model::capacity::PROVIDER_ATTRIBUTE;
 use berth_model::id::{Family, InstanceId};
@@ -13,6 +15,7 @@ use crate::command::Memory;
 use crate::decide::cluster::CreateCluster;
 use crate::decide::definition::RegisterDefinition;
 use crate::decide::instance::ConnectInstance;
+use crate::decide::queue::MAX_QUEUED;
 use crate::decide::run::{Call, Failure, Launched, RunTask};
 use crate::fold::fold;
 use crate::keys::TaskKey;
@@ -25,6 +28,7 @@ const CLUSTER: ClusterKey = ClusterKey(1);
 struct World {
     state: State,
     now: i64,
+    memory: Memory,
 }
 
 fn provider(text: &str) -> ProviderName {
@@ -54,8 +58,7 @@ fn group(name: &str) -> GroupProvider {
 impl World {
     fn submit<C: Command>(&mut self, command: &C) -> Result<C::Outcome, Fault> {
         self.now += 10;
-        let mut memory = Memory::default();
-        let mut env = Env::new(Timestamp::from_millis(self.now), 7, &mut memory);
+        let mut env = Env::new(Timestamp::from_millis(self.now), 7, &mut self.memory);
         let decision = command.decide(&self.state, &mut env)?;
         for change in &decision.changes {
             fold(&mut self.state, change);
@@ -121,33 +124,7 @@ impl World {
     }
 
     fn run(&mut self, family: &str, count: u32, edit: impl FnOnce(&mut Call)) -> Result<Launched, Fault> {
-        let mut call = Call {
-            cluster: cluster(),
-            definition: DefinitionReference {
-                family: Family::parse(family).unwrap(),
-                revision: None,
-            },
-            overrides: TaskOverride::default(),
-            group: None,
-            started_by: None,
-            tags: Vec::new(),
-            propagate_definition_tags: false,
-            launch_type: LaunchType::Ec2,
-            capacity: CapacityWish::default(),
-            has_network_configuration: family == "fargate",
-            subnet: None,
-            execute_command: false,
-            client_token: None,
-            schedule: None,
-        };
-        edit(&mut call);
-        self.submit(&RunTask {
-            call,
-            count,
-            constraints: Vec::new(),
-            strategies: Vec::new(),
-            patience: None,
-        })
+        self.submit(&run_task(family, count, edit))
     }
 
     fn run_by(&mut self, strategy: &[StrategyItem], count: u32) -> Result<Launched, Fault> {
@@ -180,6 +157,36 @@ impl World {
             providers: providers.iter().map(|name| provider(name)).collect(),
             strategy: strategy.to_vec(),
         })
+    }
+}
+
+fn run_task(family: &str, count: u32, edit: impl FnOnce(&mut Call)) -> RunTask {
+    let mut call = Call {
+        cluster: cluster(),
+        definition: DefinitionReference {
+            family: Family::parse(family).unwrap(),
+            revision: None,
+        },
+        overrides: TaskOverride::default(),
+        group: None,
+        started_by: None,
+        tags: Vec::new(),
+        propagate_definition_tags: false,
+        launch_type: LaunchType::Ec2,
+        capacity: CapacityWish::default(),
+        has_network_configuration: family == "fargate",
+        subnet: None,
+        execute_command: false,
+        client_token: None,
+        schedule: None,
+    };
+    edit(&mut call);
+    RunTask {
+        call,
+        count,
+        constraints: Vec::new(),
+        strategies: Vec::new(),
+        patience: None,
     }
 }
 
@@ -364,6 +371,47 @@ fn fargate_is_what_names_no_provider_and_can_give_an_address() {
     );
     let launch = world.state.tasks_of(CLUSTER, None).last().unwrap().launch.launch_type;
     assert_eq!(launch, LaunchType::Fargate);
+}
+
+#[test]
+fn the_parts_of_a_call_share_hosts_that_name_no_provider_and_take_no_more_than_they_have() {
+    let mut world = World::new();
+    world.register(fargate());
+    world.connect(1, None);
+    world.connect(2, None);
+    world.connect(3, Some("FARGATE"));
+    world.connect(4, Some("FARGATE_SPOT"));
+    let strategy = [item("FARGATE", 0, 1), item("FARGATE_SPOT", 0, 1)];
+    let launched = world
+        .run("fargate", 8, |call| call.capacity.strategy = strategy.to_vec())
+        .unwrap();
+    let places = world.places(&launched);
+    let hosts: Vec<u128> = places.iter().map(|(instance, _)| *instance).collect();
+    assert_eq!(hosts, [1, 2, 3, 4], "each has room for one");
+    for (named, provider) in [(3, "FARGATE"), (4, "FARGATE_SPOT")] {
+        assert!(places.contains(&(named, provider.to_owned())), "{places:?}");
+    }
+    assert!(!launched.failures.is_empty());
+    assert_eq!(crate::invariant::overcommitted(&world.state), []);
+}
+
+#[test]
+fn what_a_refused_call_would_have_placed_takes_no_room() {
+    let mut world = World::new();
+    world.register(fargate());
+    world.connect(1, None);
+    world.connect(2, None);
+    let strategy = [item("FARGATE", 0, 1), item("FARGATE_SPOT", 0, 1)];
+    let by_strategy = |call: &mut Call| call.capacity.strategy = strategy.to_vec();
+    let too_many = RunTask {
+        patience: Some(Duration::from_secs(60)),
+        ..run_task("fargate", MAX_QUEUED + 10, by_strategy)
+    };
+    world.submit(&too_many).unwrap_err();
+    world.connect(3, None);
+    world.connect(4, None);
+    let launched = world.run("fargate", 4, by_strategy).unwrap();
+    assert_eq!(launched.tasks.len(), 4, "{:?}", launched.failures);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use berth_model::tag::Tag;
 use super::group;
 use crate::change::Change;
 use crate::command::Env;
+use crate::decide::ahead::Ahead;
 use crate::decide::launch::Admitted;
 use crate::decide::route::{Part, Route, provider};
 use crate::keys::InstanceKey;
@@ -56,7 +57,6 @@ impl<'s> Placing<'s> {
         let spec = service.spec.of(deployment);
         let route = Route::as_was(spec.launch_type, &spec.capacity);
         let admitted = Admitted {
-            state,
             cluster: service.cluster,
             registered,
             effective: Cow::Borrowed(&registered.definition),
@@ -162,12 +162,18 @@ impl<'s> Placing<'s> {
             }
         };
         let mut placed = Placed::default();
-        // No instance is of two providers, so that no part takes what another has.
+        let mut ahead = Ahead::of(state);
+        let mut taken = 0;
+        // In turn, as an instance may be of both of Fargate's providers.
         for part in self.parts(state, count) {
+            ahead.take(&placed.changes[taken..]);
+            taken = placed.changes.len();
+            let state = ahead.state();
             let request = self.of_provider(&request, part.provider.as_ref());
             let found = self.find(state, &request, part.count, env);
             self.take(state, part, found, &mut placed, env);
         }
+        ahead.leave(self.service.cluster, env);
         placed
     }
 
@@ -186,7 +192,7 @@ impl<'s> Placing<'s> {
         if !instances.is_empty() {
             let (tasks, change) = self
                 .admitted
-                .place(self.launch(state, part.provider, env), &instances, env);
+                .place(self.launch(state, part.provider, env), state, &instances, env);
             placed.tasks.extend(tasks);
             placed.changes.push(change);
         }
