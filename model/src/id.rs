@@ -112,6 +112,17 @@ hex_id! {
     InstanceId
 }
 
+impl InstanceId {
+    /// What its host is called where ECS has the id of an EC2 instance and it is none: `mi-` and 17 hex digits, the form
+    /// of Systems Manager's managed instances, which external instances of ECS are (ECS guide, "External instances").
+    #[must_use]
+    pub fn managed(self) -> String {
+        const DIGITS: u32 = 17;
+        let of_digits = self.to_bits() & ((1 << (4 * DIGITS)) - 1);
+        format!("mi-{of_digits:017x}")
+    }
+}
+
 fn parse_hex(text: &str) -> Option<u128> {
     let digits = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     (text.len() == 32 && text.bytes().all(digits))

@@ -17,6 +17,7 @@
 //! * A quoted value ends at the quote that began it and knows no escapes.
 //! * Dates without a zone are UTC, and a date without a time is its midnight. Dates compare in whole seconds.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -52,8 +53,8 @@ pub trait InstanceFacts {
     fn agent_connected(&self) -> bool;
     /// The version that the agent reported.
     fn agent_version(&self) -> Option<&str>;
-    /// The instance's EC2 id, where it has one.
-    fn ec2_instance_id(&self) -> Option<&str>;
+    /// The id of its host: EC2's, or one of that form.
+    fn ec2_instance_id(&self) -> Option<Cow<'_, str>>;
     /// When the instance registered.
     fn registered_at(&self) -> Timestamp;
     /// Tasks that run on the instance.

@@ -55,7 +55,7 @@ pub(crate) fn one(instance: Option<&ContainerInstance>, usage: &UsageByArn, now:
     let mut table = Table::pairs();
     table.pair("Container instance", text(ids::of_arn(arn)));
     table.pair("ARN", text(arn));
-    table.pair("EC2 instance", maybe(instance.ec2_instance_id.as_deref()));
+    table.pair("Host id", maybe(instance.ec2_instance_id.as_deref()));
     table.pair("Address", maybe(address(instance)));
     table.pair("Status", status(instance.status.as_deref()));
     if let Some(reason) = instance.status_reason.as_deref() {

@@ -144,6 +144,7 @@ fn kind(word: &str, before: &str) -> Option<&'static str> {
         36 if parts == [8, 4, 4, 4, 12] && word.split('-').all(hexadecimal) => Some("uuid"),
         19 if digits(word) => Some("number"),
         38 if word.strip_prefix("ecs-execute-command-").is_some_and(hexadecimal) => Some("session"),
+        20 if word.strip_prefix("mi-").is_some_and(hexadecimal) => Some("host"),
         21 if before.contains(":service-deployment/") && before.ends_with('/') => Some("deployment"),
         _ => None,
     }

@@ -27,8 +27,8 @@ impl InstanceFacts for Instance {
         self.version.as_deref()
     }
 
-    fn ec2_instance_id(&self) -> Option<&str> {
-        self.ec2.as_deref()
+    fn ec2_instance_id(&self) -> Option<Cow<'_, str>> {
+        self.ec2.as_deref().map(Cow::Borrowed)
     }
 
     fn registered_at(&self) -> Timestamp {

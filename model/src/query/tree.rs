@@ -161,7 +161,7 @@ impl Test {
                 let reported = instance.agent_version().and_then(Version::of_agent);
                 comparison.accepts(reported.map(|reported| reported.cmp(version)))
             }
-            Self::Ec2InstanceId(test) => test.holds(instance.ec2_instance_id().map(Some)),
+            Self::Ec2InstanceId(test) => test.holds(instance.ec2_instance_id().as_deref().map(Some)),
             Self::RegisteredAt(comparison, moment) => {
                 comparison.accepts(Some(moment.compare(instance.registered_at())))
             }

@@ -173,7 +173,7 @@ pub(crate) fn instance(
     };
     ecs::ContainerInstance {
         container_instance_arn: Some(namespace.instance(cluster, instance.id)),
-        ec2_instance_id: facts.ec2_instance_id.clone(),
+        ec2_instance_id: Some(instance.host_id().into_owned()),
         capacity_provider_name: state.provider_of(instance).map(|name| name.to_string()),
         version: i64::try_from(instance.version).ok(),
         version_info: Some(ecs::VersionInfo {

@@ -58,6 +58,10 @@ registered_resources = {resource["name"]: resource for resource in instance["reg
 assert remaining["CPU"]["integerValue"] < registered_resources["CPU"]["integerValue"], instance
 assert {"CPU", "MEMORY", "PORTS", "PORTS_UDP"} <= set(remaining), instance
 assert instance["registeredAt"].tzinfo is not None, instance
+host, arn = instance["ec2InstanceId"], instance["containerInstanceArn"]
+assert host == "mi-" + arn[-17:], instance
+named = ecs.list_container_instances(cluster=CLUSTER, filter=f"ec2InstanceId == {host}")
+assert named["containerInstanceArns"] == [arn], named
 attributes = {attribute["name"]: attribute.get("value") for attribute in instance["attributes"]}
 assert attributes["ecs.instance-type"] == "t2.small", attributes
 

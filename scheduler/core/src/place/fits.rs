@@ -1,5 +1,6 @@
 //! Whether an instance can take a copy: one rule for placing, for StartTask and for checking again before a write.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use berth_model::placement::Constraint;
@@ -254,8 +255,8 @@ impl query::InstanceFacts for Described<'_> {
         Some(&self.0.facts.agent_version)
     }
 
-    fn ec2_instance_id(&self) -> Option<&str> {
-        self.0.facts.ec2_instance_id.as_deref()
+    fn ec2_instance_id(&self) -> Option<Cow<'_, str>> {
+        Some(self.0.host_id())
     }
 
     fn registered_at(&self) -> Timestamp {

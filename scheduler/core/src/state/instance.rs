@@ -1,5 +1,6 @@
 //! Container instances.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -157,6 +158,13 @@ impl Instance {
     pub fn attribute(&self, name: &str) -> Option<Option<&str>> {
         let given = self.given_attributes.get(name);
         given.or_else(|| self.facts.attributes.get(name)).map(Option::as_deref)
+    }
+
+    /// What its host is called in `ec2InstanceId`: its EC2 id, and elsewhere one of the instance's own.
+    #[must_use]
+    pub fn host_id(&self) -> Cow<'_, str> {
+        let of_ec2 = self.facts.ec2_instance_id.as_deref();
+        of_ec2.map_or_else(|| self.id.managed().into(), Cow::Borrowed)
     }
 
     /// All its attributes with their values, by name.

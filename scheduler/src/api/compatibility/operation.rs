@@ -165,14 +165,17 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ),
     (
         "RunTask",
-        "with the tag `berth:queue` tasks wait for room (`docs/placement.md`); Fargate is any host, \
-         FARGATE_SPOT those that say so (`docs/capacity-providers.md`); no `volumeConfigurations`",
+        "with the tag `berth:queue` tasks wait for room (`docs/placement.md`); FARGATE and \
+         FARGATE_SPOT are any host that names no other provider (`docs/capacity-providers.md`); no `volumeConfigurations`",
     ),
     (
         "DescribeTasks",
         "`attachments` have an id of an interface that is made up (`docs/networking.md`)",
     ),
-    ("DescribeContainerInstances", "`ec2InstanceId` is of hosts on EC2 alone"),
+    (
+        "DescribeContainerInstances",
+        "`ec2InstanceId` of a host elsewhere than on EC2 is `mi-` and digits of its container instance's id",
+    ),
     (
         "StartTask",
         "`containerInstanceVersions` says what the caller has seen; no `volumeConfigurations`",
