@@ -175,6 +175,17 @@ impl TaskDefinition {
     }
 }
 
+/// Whether a definition without a member of this value, which nothing here reads, is the same.
+#[must_use]
+pub fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(members) => members.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
 fn sum<Q: std::ops::AddAssign + Default>(parts: impl Iterator<Item = Q>) -> Q {
     let mut total = Q::default();
     for part in parts {

@@ -15,7 +15,7 @@ use berth_scheduler_core::state::{Service, State};
 use crate::ask::{Answer, Ask, Waits};
 use crate::mutant::Mutant;
 use crate::random::Random;
-use crate::workload::{SMALL, cluster, name, reference, service_spec};
+use crate::workload::{SMALL, cluster, name, reference};
 
 const SERVICE: &str = "sets";
 /// The count that task sets have parts of.
@@ -161,7 +161,7 @@ pub(crate) fn command(number: u64, request: Request, waits: Waits, mutant: Optio
                 definition: None,
                 spec: ServiceSpec {
                     controller: DeploymentController::External,
-                    ..service_spec(DESIRED)
+                    ..ServiceSpec::replicas(DESIRED)
                 },
                 load_balancers: Arc::from([]),
                 client_token: None,

@@ -7,10 +7,9 @@ use std::time::Duration;
 use berth_model::arn::DefinitionReference;
 use berth_model::fault::Fault;
 use berth_model::id::{ClusterName, Family, ServiceName, TaskId};
-use berth_model::load_balancer::TargetSettings;
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, PackBy, SpreadKey, Strategy};
-use berth_model::service::{DeploymentConfiguration, DeploymentController, PropagateTags, SchedulingStrategy};
+use berth_model::service::{DeploymentConfiguration, SchedulingStrategy};
 use berth_model::status::LaunchType;
 use berth_model::time::Timestamp;
 use berth_scheduler_core::decide::cluster::CreateCluster;
@@ -316,32 +315,9 @@ fn call(number: u64, family: &str, token: Option<u64>) -> Call {
     }
 }
 
-pub(crate) fn service_spec(desired: u32) -> ServiceSpec {
-    let scheduling = SchedulingStrategy::Replica;
-    ServiceSpec {
-        scheduling,
-        desired,
-        configuration: DeploymentConfiguration::default_of(scheduling),
-        constraints: Vec::new(),
-        strategies: Vec::new(),
-        health_check_grace_seconds: 0,
-        zone_rebalancing: false,
-        network: None,
-        launch_type: LaunchType::Ec2,
-        capacity: Vec::new(),
-        tags: Vec::new(),
-        propagate_tags: PropagateTags::None,
-        managed_tags: false,
-        targets: TargetSettings::default(),
-        lost_grace_seconds: None,
-        execute_command: false,
-        controller: DeploymentController::Ecs,
-    }
-}
-
 /// The service of the name.
 fn service_of(name: &str, desired: u32) -> ServiceSpec {
-    let plain = service_spec(desired);
+    let plain = ServiceSpec::replicas(desired);
     match name {
         BALANCED => ServiceSpec {
             zone_rebalancing: true,

@@ -344,6 +344,31 @@ fn nothing_listens(load_balancers: &Arc<[LoadBalancer]>) -> bool {
 }
 
 impl ServiceSpec {
+    /// So many tasks, and of all else what holds where a caller says nothing (ECS API, CreateService).
+    #[must_use]
+    pub fn replicas(desired: u32) -> Self {
+        let scheduling = SchedulingStrategy::Replica;
+        Self {
+            scheduling,
+            controller: DeploymentController::default(),
+            desired,
+            configuration: DeploymentConfiguration::default_of(scheduling),
+            constraints: Vec::new(),
+            strategies: Vec::new(),
+            health_check_grace_seconds: 0,
+            zone_rebalancing: false,
+            network: None,
+            targets: TargetSettings::default(),
+            lost_grace_seconds: None,
+            launch_type: LaunchType::default(),
+            capacity: Vec::new(),
+            tags: Vec::new(),
+            propagate_tags: PropagateTags::default(),
+            managed_tags: false,
+            execute_command: false,
+        }
+    }
+
     /// What a service would be that consists of this deployment alone: a task set says for itself where its tasks run,
     /// and how many there are.
     #[must_use]

@@ -1,6 +1,6 @@
 //! Members of containers and volumes that nobody knows: they are kept, and named.
 
-use berth_model::task_definition::{ContainerDefinition, Volume};
+use berth_model::task_definition::{ContainerDefinition, Volume, says_nothing};
 use serde_json::{Map, Value as Json};
 
 /// The paths of what is found.
@@ -75,14 +75,4 @@ pub(super) fn of_volume(volume: &Volume, path: &str) -> Vec<String> {
         found.one(&format!("{path}.dockerVolumeConfiguration"), &docker.rest);
     }
     found.0
-}
-
-/// Whether leaving the member out would mean the same.
-fn says_nothing(value: &Json) -> bool {
-    match value {
-        Json::Null => true,
-        Json::Array(items) => items.is_empty(),
-        Json::Object(members) => members.is_empty(),
-        Json::Bool(_) | Json::Number(_) | Json::String(_) => false,
-    }
 }

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use anyhow::{Context, ensure};
+use berth_model::task_definition::says_nothing;
 use berth_proto::ecs::v1::RegisterTaskDefinitionRequest;
 use serde_json::Value;
 
@@ -61,16 +62,6 @@ fn unknown_member(given: &Value, understood: &Value, path: &str) -> Option<Strin
             .enumerate()
             .find_map(|(index, (given, understood))| unknown_member(given, understood, &format!("{path}[{index}]"))),
         _ => None,
-    }
-}
-
-/// Whether leaving the member out would mean the same.
-fn says_nothing(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(members) => members.is_empty(),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 

@@ -3,10 +3,8 @@ use std::time::Duration;
 
 use berth_model::arn::DefinitionReference;
 use berth_model::id::{ClusterName, Family};
-use berth_model::load_balancer::TargetSettings;
 use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{CpuUnits, MemoryMib};
-use berth_model::service::{DeploymentConfiguration, DeploymentController, PropagateTags, SchedulingStrategy};
 use berth_model::status::{DesiredStatus, LaunchType, TaskStatus};
 
 use super::*;
@@ -169,25 +167,7 @@ impl World {
             cluster: cluster(),
             name: service().service,
             definition: Some(definition()),
-            spec: ServiceSpec {
-                scheduling: SchedulingStrategy::Replica,
-                desired: 1,
-                configuration: DeploymentConfiguration::default_of(SchedulingStrategy::Replica),
-                constraints: Vec::new(),
-                strategies: Vec::new(),
-                health_check_grace_seconds: 0,
-                zone_rebalancing: false,
-                network: None,
-                launch_type: LaunchType::Ec2,
-                capacity: Vec::new(),
-                tags: Vec::new(),
-                propagate_tags: PropagateTags::None,
-                managed_tags: false,
-                targets: TargetSettings::default(),
-                lost_grace_seconds: None,
-                execute_command: false,
-                controller: DeploymentController::Ecs,
-            },
+            spec: ServiceSpec::replicas(1),
             load_balancers: Arc::new([]),
             client_token: None,
         });

@@ -1,8 +1,5 @@
 use berth_model::id::{DefinitionId, DefinitionRevision, Family, ServiceRevisionId};
-use berth_model::load_balancer::TargetSettings;
 use berth_model::quantity::{CpuUnits, MemoryMib};
-use berth_model::service::{DeploymentConfiguration, PropagateTags, SchedulingStrategy};
-use berth_model::status::LaunchType;
 
 use super::*;
 
@@ -27,28 +24,6 @@ fn deployment(number: u64, now: Timestamp) -> Deployment {
         Arc::new([]),
         now,
     )
-}
-
-fn spec(desired: u32) -> ServiceSpec {
-    ServiceSpec {
-        scheduling: SchedulingStrategy::Replica,
-        desired,
-        configuration: DeploymentConfiguration::default_of(SchedulingStrategy::Replica),
-        constraints: Vec::new(),
-        strategies: Vec::new(),
-        health_check_grace_seconds: 0,
-        zone_rebalancing: false,
-        network: None,
-        launch_type: LaunchType::Ec2,
-        capacity: Vec::new(),
-        tags: Vec::new(),
-        propagate_tags: PropagateTags::None,
-        managed_tags: false,
-        targets: TargetSettings::default(),
-        lost_grace_seconds: None,
-        execute_command: false,
-        controller: DeploymentController::Ecs,
-    }
 }
 
 fn running(number: u128, of: &Deployment, since: Timestamp) -> TaskView {
@@ -110,12 +85,12 @@ fn what_is_missing_is_started_and_what_is_too_much_is_stopped() {
             .collect()
     };
 
-    let missing = step(&view(&name, &spec(5), &deployments, tasks(2)), at(100));
+    let missing = step(&view(&name, &ServiceSpec::replicas(5), &deployments, tasks(2)), at(100));
     assert_eq!(missing.launches.len(), 1);
     assert_eq!(missing.launches[0].place, Place::Anywhere(3));
     assert_eq!(missing.stops, []);
 
-    let surplus = step(&view(&name, &spec(2), &deployments, tasks(5)), at(100));
+    let surplus = step(&view(&name, &ServiceSpec::replicas(2), &deployments, tasks(5)), at(100));
     assert_eq!(surplus.launches, []);
     assert_eq!(surplus.stops.len(), 3);
     assert_eq!(
@@ -126,7 +101,7 @@ fn what_is_missing_is_started_and_what_is_too_much_is_stopped() {
 
 #[test]
 fn a_deleted_service_stops_its_tasks_and_is_drained_when_the_last_is_over() {
-    let (name, spec, deployments) = (name(), spec(0), [deployment(1, at(0))]);
+    let (name, spec, deployments) = (name(), ServiceSpec::replicas(0), [deployment(1, at(0))]);
     let mut view = view(&name, &spec, &deployments, vec![running(1, &deployments[0], at(0))]);
     view.status = ServiceStatus::Draining;
     let stopping = step(&view, at(10));
@@ -141,7 +116,7 @@ fn a_deleted_service_stops_its_tasks_and_is_drained_when_the_last_is_over() {
 #[test]
 fn the_first_tasks_that_fail_are_told_with_why_and_the_breaker_repeats_the_first() {
     let name = name();
-    let mut spec = spec(10);
+    let mut spec = ServiceSpec::replicas(10);
     spec.configuration.circuit_breaker.enable = true;
     let mut deployments = [deployment(1, at(0))];
     let failed = |number: u128| TaskView {
@@ -186,7 +161,7 @@ fn the_first_tasks_that_fail_are_told_with_why_and_the_breaker_repeats_the_first
 
 #[test]
 fn a_task_that_turns_unhealthy_is_told_with_what_its_check_said() {
-    let (name, spec, deployments) = (name(), spec(1), [deployment(1, at(0))]);
+    let (name, spec, deployments) = (name(), ServiceSpec::replicas(1), [deployment(1, at(0))]);
     let sick = TaskView {
         has_check: true,
         health: HealthStatus::Unhealthy,

@@ -6,11 +6,11 @@ use berth_model::arn::DefinitionReference;
 use berth_model::capacity::StrategyItem;
 use berth_model::gpu::GpuId;
 use berth_model::id::{ClusterName, Family, InstanceId, ProviderName, ServiceName};
-use berth_model::load_balancer::{GatewayProtocol, LoadBalancer, TargetSettings};
+use berth_model::load_balancer::{GatewayProtocol, LoadBalancer};
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, PackBy, Strategy};
 use berth_model::quantity::{CpuUnits, MemoryMib, PortSet, Protocol};
-use berth_model::service::{DeploymentConfiguration, DeploymentController, PropagateTags, SchedulingStrategy};
+use berth_model::service::{DeploymentConfiguration, SchedulingStrategy};
 use berth_model::status::{ContainerStatus, HealthStatus, LaunchType, StopCode, TaskStatus};
 use berth_model::task_definition::capability;
 use berth_scheduler_core::decide::definition::RegisterDefinition;
@@ -172,22 +172,9 @@ pub(super) fn create_service(desired: u32, daemon: bool, breaker: bool, balanced
         definition: Some(call().definition),
         spec: ServiceSpec {
             scheduling,
-            desired: if daemon { 0 } else { desired },
             configuration,
-            constraints: Vec::new(),
-            strategies: Vec::new(),
-            health_check_grace_seconds: 0,
-            zone_rebalancing: false,
-            network: None,
-            launch_type: LaunchType::Ec2,
-            capacity: Vec::new(),
-            tags: Vec::new(),
-            propagate_tags: PropagateTags::None,
             managed_tags: true,
-            targets: TargetSettings::default(),
-            lost_grace_seconds: None,
-            execute_command: false,
-            controller: DeploymentController::Ecs,
+            ..ServiceSpec::replicas(if daemon { 0 } else { desired })
         },
         load_balancers: load_balancers(balanced),
         client_token: None,

@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use berth_model::arn::DefinitionReference;
 use berth_model::id::{ClusterName, Family, InstanceId, PolicyName, ServiceName, TaskId};
-use berth_model::load_balancer::TargetSettings;
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::scaling::{Metric, PredefinedMetric, RawTracking, TargetTracking};
-use berth_model::service::{DeploymentConfiguration, DeploymentController, PropagateTags, SchedulingStrategy};
-use berth_model::status::{DesiredStatus, LaunchType, StopCode, TaskStatus};
+use berth_model::status::{DesiredStatus, StopCode, TaskStatus};
 use berth_model::time::Timestamp;
 use berth_scheduler_core::change::{Entry, Record};
 use berth_scheduler_core::command::{Command, Env, Memory};
@@ -114,25 +112,7 @@ impl World {
             cluster: cluster(),
             name: key().service,
             definition: Some(definition()),
-            spec: ServiceSpec {
-                scheduling: SchedulingStrategy::Replica,
-                desired,
-                configuration: DeploymentConfiguration::default_of(SchedulingStrategy::Replica),
-                constraints: Vec::new(),
-                strategies: Vec::new(),
-                health_check_grace_seconds: 0,
-                zone_rebalancing: false,
-                network: None,
-                lost_grace_seconds: None,
-                targets: TargetSettings::default(),
-                launch_type: LaunchType::Ec2,
-                capacity: Vec::new(),
-                tags: Vec::new(),
-                propagate_tags: PropagateTags::None,
-                managed_tags: false,
-                execute_command: false,
-                controller: DeploymentController::Ecs,
-            },
+            spec: ServiceSpec::replicas(desired),
             load_balancers: Arc::new([]),
             client_token: None,
         });

@@ -7,14 +7,12 @@ use std::time::Duration;
 use berth_model::id::{
     DefinitionId, DefinitionRevision, DeploymentId, Family, InstanceId, ServiceName, ServiceRevisionId, TaskId,
 };
-use berth_model::load_balancer::TargetSettings;
 use berth_model::placement::parse_strategies;
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::service::{
-    CircuitBreaker, DeploymentConfiguration, DeploymentController, DeploymentStatus, PropagateTags, RolloutState,
-    SchedulingStrategy, ServiceStatus,
+    CircuitBreaker, DeploymentConfiguration, DeploymentStatus, RolloutState, SchedulingStrategy, ServiceStatus,
 };
-use berth_model::status::{HealthStatus, LaunchType, StopCode};
+use berth_model::status::{HealthStatus, StopCode};
 use berth_model::time::Timestamp;
 use berth_scheduler_core::reconcile::events::{self, Obstacle};
 use berth_scheduler_core::reconcile::{
@@ -112,28 +110,13 @@ pub(crate) fn seconds(seconds: i64) -> Duration {
 
 pub(crate) fn spec(desired: u32, minimum: u32, maximum: u32) -> ServiceSpec {
     ServiceSpec {
-        scheduling: SchedulingStrategy::Replica,
-        desired,
         configuration: DeploymentConfiguration {
             minimum_healthy_percent: minimum,
             maximum_percent: maximum,
             circuit_breaker: CircuitBreaker::default(),
             shift: None,
         },
-        constraints: Vec::new(),
-        strategies: Vec::new(),
-        health_check_grace_seconds: 0,
-        zone_rebalancing: false,
-        network: None,
-        launch_type: LaunchType::Ec2,
-        capacity: Vec::new(),
-        tags: Vec::new(),
-        propagate_tags: PropagateTags::None,
-        managed_tags: false,
-        targets: TargetSettings::default(),
-        lost_grace_seconds: None,
-        execute_command: false,
-        controller: DeploymentController::Ecs,
+        ..ServiceSpec::replicas(desired)
     }
 }
 

@@ -1,10 +1,8 @@
 use std::sync::Arc;
 
 use berth_model::id::{DefinitionId, DefinitionRevision, DeploymentId, Family, InstanceId, ServiceRevisionId, TaskId};
-use berth_model::load_balancer::TargetSettings;
 use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{CpuUnits, Demand, MemoryMib, Protocol};
-use berth_model::service::{DeploymentConfiguration, DeploymentController, PropagateTags, SchedulingStrategy};
 use berth_model::status::{ContainerStatus, LaunchType, StopCode};
 use berth_scheduler_core::change::Change;
 use berth_scheduler_core::fold::fold;
@@ -78,25 +76,7 @@ impl World {
             }),
             at: now(),
         });
-        let spec = ServiceSpec {
-            scheduling: SchedulingStrategy::Replica,
-            desired: 1,
-            configuration: DeploymentConfiguration::default_of(SchedulingStrategy::Replica),
-            constraints: Vec::new(),
-            strategies: Vec::new(),
-            health_check_grace_seconds: 0,
-            zone_rebalancing: false,
-            network: None,
-            targets: TargetSettings::default(),
-            lost_grace_seconds: None,
-            launch_type: LaunchType::Ec2,
-            capacity: Vec::new(),
-            tags: Vec::new(),
-            propagate_tags: PropagateTags::None,
-            managed_tags: false,
-            execute_command: false,
-            controller: DeploymentController::Ecs,
-        };
+        let spec = ServiceSpec::replicas(1);
         world.add(Change::ServiceCreated {
             cluster: CLUSTER,
             service: name(),

@@ -1,8 +1,7 @@
 use berth_model::arn::DefinitionReference;
 use berth_model::id::{ClusterName, Family, InstanceId, ServiceName};
-use berth_model::load_balancer::TargetSettings;
 use berth_model::quantity::{CpuUnits, MemoryMib};
-use berth_model::service::{DeploymentConfiguration, DeploymentController, PropagateTags, Scale, SchedulingStrategy};
+use berth_model::service::{DeploymentController, Scale};
 use berth_model::status::{LaunchType, TaskStatus};
 
 use super::*;
@@ -135,35 +134,13 @@ fn web() -> DefinitionReference {
     }
 }
 
-fn spec(desired: u32) -> ServiceSpec {
-    ServiceSpec {
-        scheduling: SchedulingStrategy::Replica,
-        desired,
-        configuration: DeploymentConfiguration::default_of(SchedulingStrategy::Replica),
-        constraints: Vec::new(),
-        strategies: Vec::new(),
-        health_check_grace_seconds: 0,
-        zone_rebalancing: false,
-        network: None,
-        targets: TargetSettings::default(),
-        lost_grace_seconds: None,
-        launch_type: LaunchType::Ec2,
-        capacity: Vec::new(),
-        tags: Vec::new(),
-        propagate_tags: PropagateTags::None,
-        managed_tags: false,
-        execute_command: false,
-        controller: DeploymentController::Ecs,
-    }
-}
-
 #[test]
 fn a_task_that_is_started_to_balance_zones_is_told_as_such() {
     let mut world = world(
         64,
         ServiceSpec {
             zone_rebalancing: true,
-            ..spec(2)
+            ..ServiceSpec::replicas(2)
         },
     );
     world.reconcile();
@@ -183,7 +160,7 @@ fn a_task_set_is_not_placed_where_another_was_in_the_same_step() {
         300,
         ServiceSpec {
             controller: DeploymentController::External,
-            ..spec(2)
+            ..ServiceSpec::replicas(2)
         },
     );
     for _ in 0..2 {

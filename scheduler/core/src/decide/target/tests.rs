@@ -5,8 +5,7 @@ use berth_model::fault::FaultClass;
 use berth_model::id::{ClusterName, Family, InstanceId, ServiceName};
 use berth_model::load_balancer::{GatewayProtocol, LoadBalancer, TargetSettings};
 use berth_model::quantity::{CpuUnits, MemoryMib};
-use berth_model::service::{DeploymentConfiguration, DeploymentController, PropagateTags, SchedulingStrategy};
-use berth_model::status::{DesiredStatus, LaunchType, StopCode, TaskStatus};
+use berth_model::status::{DesiredStatus, StopCode, TaskStatus};
 use berth_model::tag::Tag;
 use berth_model::time::Timestamp;
 
@@ -211,26 +210,11 @@ fn service(name: &str) -> CreateService {
             revision: None,
         }),
         spec: ServiceSpec {
-            scheduling: SchedulingStrategy::Replica,
-            desired: 1,
-            configuration: DeploymentConfiguration::default_of(SchedulingStrategy::Replica),
-            constraints: Vec::new(),
-            strategies: Vec::new(),
-            health_check_grace_seconds: 0,
-            zone_rebalancing: false,
-            network: None,
             targets: TargetSettings {
                 health_check: None,
                 deregistration_delay_seconds: 20,
             },
-            lost_grace_seconds: None,
-            launch_type: LaunchType::Ec2,
-            capacity: Vec::new(),
-            tags: Vec::new(),
-            propagate_tags: PropagateTags::None,
-            managed_tags: false,
-            execute_command: false,
-            controller: DeploymentController::Ecs,
+            ..ServiceSpec::replicas(1)
         },
         load_balancers: Arc::new([load_balancer(ARN, 80)]),
         client_token: None,
