@@ -43,6 +43,9 @@ const ALWAYS_LISTS: [&str; 8] = [
     "TaskDefinition",
 ];
 
+/// Of these, the list that ECS leaves out where it is empty: the service goes by its launch type then (ECS API, Service).
+const NEVER_EMPTY: [(&str, &str); 1] = [("Service", "capacityProviderStrategy")];
+
 /// Lists of a container definition that ECS sends also when they are empty.
 const ALWAYS_LISTS_OF_CONTAINER_DEFINITION: [&str; 4] = ["environment", "mountPoints", "portMappings", "volumesFrom"];
 
@@ -50,7 +53,12 @@ const ALWAYS_LISTS_OF_CONTAINER_DEFINITION: [&str; 4] = ["environment", "mountPo
 const UNKNOWN_MEMBERS: &str = "unknown_members";
 
 /// Messages that only tell an empty list from one that is absent, which proto3 does not: in JSON they are their list.
-const TRANSPARENT: [&str; 1] = ["berth.ecs.v1.LoadBalancerList"];
+const TRANSPARENT: [&str; 4] = [
+    "berth.ecs.v1.CapacityProviderStrategyItemList",
+    "berth.ecs.v1.LoadBalancerList",
+    "berth.ecs.v1.PlacementConstraintList",
+    "berth.ecs.v1.PlacementStrategyList",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
@@ -144,6 +152,7 @@ fn field_attributes(message: &DescriptorProto) -> Vec<(String, String)> {
             } else if field.label() == Label::Repeated {
                 let map = field.r#type() == Type::Message && is_map(field.type_name());
                 let keep_empty = !map
+                    && !NEVER_EMPTY.contains(&(message.name(), json))
                     && (always
                         || (message.name() == "ContainerDefinition"
                             && ALWAYS_LISTS_OF_CONTAINER_DEFINITION.contains(&json)));

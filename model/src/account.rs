@@ -100,6 +100,9 @@ impl SettingName {
                 self.values().join(", ")
             )));
         }
+        if value == "disabled" && self.name().ends_with("LongArnFormat") {
+            return Err(Fault::invalid("You can no longer disable Long Arn settings"));
+        }
         if !self.is_free() && value != self.default_value() {
             return Err(Fault::invalid(format!(
                 "value '{value}' of {self} cannot be had: it is always '{}' on this scheduler.",
@@ -133,7 +136,7 @@ mod tests {
             (
                 "taskLongArnFormat",
                 "disabled",
-                "it is always 'enabled' on this scheduler.",
+                "You can no longer disable Long Arn settings",
             ),
             ("guardDutyActivate", "on", "it is always 'off' on this scheduler."),
         ] {

@@ -315,10 +315,8 @@ impl Namespace {
 
     /// The id in `text`, which may be the bare id, `CLUSTER/ID` or an ARN.
     fn in_cluster<'t>(&self, kind: &str, field: &str, cluster: &ClusterName, text: &'t str) -> Result<&'t str, Fault> {
-        let Some(path) = self.resource(kind, text)? else {
-            return Ok(text);
-        };
-        // The short format of before 2021 has no cluster.
+        let path = self.resource(kind, text)?.unwrap_or(text);
+        // A bare id has no cluster, and the ARN of before 2021 has none.
         let Some((named, id)) = path.split_once('/') else {
             return Ok(path);
         };
@@ -429,6 +427,7 @@ mod tests {
         let id: TaskId = "00d6b2d3a1f04be8b4f00a1b2c3d4e5f".parse().unwrap();
         for text in [
             "00d6b2d3a1f04be8b4f00a1b2c3d4e5f",
+            "prod/00d6b2d3a1f04be8b4f00a1b2c3d4e5f",
             "arn:aws:ecs:us-east-1:000000000000:task/prod/00d6b2d3a1f04be8b4f00a1b2c3d4e5f",
             "arn:aws:ecs:us-east-1:000000000000:task/00d6b2d3a1f04be8b4f00a1b2c3d4e5f",
         ] {
@@ -456,6 +455,7 @@ mod tests {
                 "arn:aws:ecs:us-east-1:000000000000:service/prod/x",
                 "is not the ARN of a task",
             ),
+            ("test/00d6b2d3a1f04be8b4f00a1b2c3d4e5f", "is for cluster test"),
             ("arn:aws:s3:::bucket", "is not the ARN of a task"),
             ("arn:", "is not the ARN of a task"),
             ("nonsense", "32 lower-case hexadecimal digits"),

@@ -103,6 +103,14 @@ pub struct DeploymentConfiguration {
     /// are replaced bit by bit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shift: Option<Shift>,
+    /// The bake time that was given where tasks are replaced bit by bit, in minutes: kept, as only alarms would use it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub rolling_bake_minutes: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+const fn is_zero(minutes: &u32) -> bool {
+    *minutes == 0
 }
 
 /// When a deployment is given up (ECS API, `DeploymentCircuitBreaker`).
@@ -142,6 +150,7 @@ impl DeploymentConfiguration {
             maximum_percent,
             circuit_breaker: CircuitBreaker::default(),
             shift: None,
+            rolling_bake_minutes: 0,
         }
     }
 
@@ -215,6 +224,7 @@ mod tests {
             maximum_percent,
             circuit_breaker: CircuitBreaker::default(),
             shift: None,
+            rolling_bake_minutes: 0,
         }
     }
 

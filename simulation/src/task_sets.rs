@@ -179,6 +179,7 @@ pub(crate) fn command(number: u64, request: Request, waits: Waits, mutant: Optio
                 network: None,
                 launch_type: LaunchType::Ec2,
                 capacity: Vec::new(),
+                platform_version: None,
                 by_default: false,
                 client_token: Some(ClientToken {
                     token: Arc::from(number.to_string()),

@@ -1,6 +1,7 @@
 //! Capacity providers and Fargate through the AWS CLI.
 
 use anyhow::{Result, ensure};
+use serde_json::Value;
 
 use super::{CLUSTER, Demo, text};
 
@@ -22,6 +23,22 @@ pub(super) fn providers_live_and_fargate_runs_through_the_cli(demo: &Demo) -> Re
     ensure!(
         text(&created, "/capacityProvider/capacityProviderArn")?.ends_with(":capacity-provider/typed"),
         "{created}"
+    );
+    let ask = ["describe-capacity-providers", "--capacity-providers", "typed"];
+    assert_eq!(aws.ecs(&ask)?["capacityProviders"][0]["updateStatus"], Value::Null);
+    let drained = "managedScaling={status=DISABLED,targetCapacity=80},managedDraining=DISABLED";
+    let update = [
+        "update-capacity-provider",
+        "--name",
+        "typed",
+        "--auto-scaling-group-provider",
+        drained,
+    ];
+    aws.ecs(&update)?;
+    assert_eq!(
+        text(&aws.ecs(&ask)?, "/capacityProviders/0/updateStatus")?,
+        "UPDATE_COMPLETE",
+        "Terraform waits for it"
     );
     let put = aws.ecs(&[
         "put-cluster-capacity-providers",
@@ -88,6 +105,8 @@ pub(super) fn providers_live_and_fargate_runs_through_the_cli(demo: &Demo) -> Re
     let provider = |nth: usize| text(&divided, &format!("/tasks/{nth}/capacityProviderName"));
     assert_eq!((provider(0)?, provider(1)?), ("FARGATE", "FARGATE_SPOT"), "{divided}");
 
+    a_service_goes_back_to_its_launch_type(demo)?;
+
     let empty = r#"[{"name": "main", "image": "busybox", "memory": 16}]"#;
     aws.ecs(&[
         "register-task-definition",
@@ -130,5 +149,43 @@ pub(super) fn providers_live_and_fargate_runs_through_the_cli(demo: &Demo) -> Re
     ])?;
     let deleted = aws.ecs(&["delete-capacity-provider", "--capacity-provider", "typed"])?;
     assert_eq!(text(&deleted, "/capacityProvider/status")?, "INACTIVE");
+    Ok(())
+}
+
+fn a_service_goes_back_to_its_launch_type(demo: &Demo) -> Result<()> {
+    let aws = &demo.aws;
+    let of = |operation: &str, more: &[&str]| aws.ecs(&[&[operation, "--cluster", CLUSTER], more].concat());
+    let made = [
+        "--service-name",
+        "spot",
+        "--task-definition",
+        "fargate",
+        "--desired-count",
+        "0",
+        "--network-configuration",
+        NETWORK,
+        "--capacity-provider-strategy",
+        "capacityProvider=FARGATE_SPOT,weight=1",
+        "--platform-version",
+        "1.4.0",
+    ];
+    let created = of("create-service", &made)?;
+    let service = &created["service"];
+    assert_eq!(
+        service["capacityProviderStrategy"][0]["capacityProvider"], "FARGATE_SPOT",
+        "{service}"
+    );
+    assert_eq!(service["launchType"], Value::Null, "{service}");
+    assert_eq!(service["platformVersion"], "1.4.0", "{service}");
+    let vpc = &service["networkConfiguration"]["awsvpcConfiguration"];
+    assert_eq!(vpc["assignPublicIp"], "ENABLED", "{service}");
+    let back = of(
+        "update-service",
+        &["--service", "spot", "--capacity-provider-strategy", "[]"],
+    )?;
+    let service = &back["service"];
+    assert_eq!(service["launchType"], "FARGATE", "{service}");
+    assert_eq!(service["capacityProviderStrategy"], Value::Null, "{service}");
+    of("delete-service", &["--service", "spot"])?;
     Ok(())
 }

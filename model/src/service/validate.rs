@@ -176,6 +176,10 @@ pub fn configuration(
         next.circuit_breaker = circuit_breaker(breaker)?;
     }
     next.shift = shift::shift(raw, before.shift, scheduling)?;
+    next.rolling_bake_minutes = match next.shift {
+        Some(_) => 0,
+        None => shift::bake_minutes(raw)?.unwrap_or(before.rolling_bake_minutes),
+    };
     Ok(next)
 }
 

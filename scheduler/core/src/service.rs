@@ -64,6 +64,9 @@ pub struct ServiceSpec {
     /// How its tasks are divided among capacity providers; nothing where its launch type says where they run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capacity: Vec<StrategyItem>,
+    /// The version of Fargate's platform that was asked for, where one was; there is one alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform_version: Option<Arc<str>>,
     /// Its own tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
@@ -86,6 +89,9 @@ pub struct NetworkConfiguration {
     /// Security groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub security_groups: Vec<String>,
+    /// Whether a public address was asked for, which nobody gives.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub assign_public_ip: bool,
 }
 
 /// What is remembered of one deployment.
@@ -362,6 +368,7 @@ impl ServiceSpec {
             lost_grace_seconds: None,
             launch_type: LaunchType::default(),
             capacity: Vec::new(),
+            platform_version: None,
             tags: Vec::new(),
             propagate_tags: PropagateTags::default(),
             managed_tags: false,

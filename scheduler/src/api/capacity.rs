@@ -2,6 +2,7 @@
 //! PutClusterCapacityProviders.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use berth_model::arn::Namespace;
 use berth_model::capacity::{self, GroupProvider, RawGroupProvider, RawItem, RawScaling, StrategyItem};
@@ -136,12 +137,8 @@ pub(super) async fn update(
         },
     };
     api.submit(command, caller).await?;
-    let updated = one(api, &api.view(), &name).map(|provider| ecs::CapacityProvider {
-        update_status: Some("UPDATE_COMPLETE".to_owned()),
-        ..provider
-    });
     Ok(ecs::UpdateCapacityProviderResponse {
-        capacity_provider: updated,
+        capacity_provider: one(api, &api.view(), &name),
     })
 }
 
@@ -252,19 +249,21 @@ impl Capacity {
     }
 }
 
-/// Checks `platformVersion`: only Fargate has one, and this is the one that there is.
+/// `platformVersion`, where it is given: only Fargate has one, and this is the one that there is.
 ///
 /// # Errors
 /// `InvalidParameterException` for another launch type, `PlatformUnknownException` for another version.
-pub(super) fn check_platform(version: Option<&String>, is_fargate: bool) -> Result<(), Fault> {
-    let Some(version) = given(version) else { return Ok(()) };
+pub(super) fn platform_version(version: Option<&String>, is_fargate: bool) -> Result<Option<Arc<str>>, Fault> {
+    let Some(version) = given(version) else {
+        return Ok(None);
+    };
     if !is_fargate {
         return Err(Fault::invalid(
             "The platform version must be null when specifying an EC2 launch type.",
         ));
     }
     match version {
-        fargate::LATEST | fargate::PLATFORM_VERSION => Ok(()),
+        fargate::LATEST | fargate::PLATFORM_VERSION => Ok(Some(version.into())),
         _ => Err(Fault::new(
             FaultClass::PlatformUnknown,
             "The specified platform does not exist.",
@@ -295,6 +294,7 @@ fn made(provider: &CapacityProvider, namespace: &Namespace) -> ecs::CapacityProv
         capacity_provider_arn: Some(namespace.capacity_provider(&provider.name)),
         name: Some(provider.name.to_string()),
         status: Some("ACTIVE".to_owned()),
+        update_status: provider.updated.then(|| "UPDATE_COMPLETE".to_owned()),
         auto_scaling_group_provider: Some(ecs::AutoScalingGroupProvider {
             auto_scaling_group_arn: Some(group.group.clone()),
             managed_scaling: Some(ecs::ManagedScaling {

@@ -61,6 +61,7 @@ pub(super) fn kept(
     Ok(vpc.map(|vpc| NetworkConfiguration {
         subnets: vpc.subnets.clone(),
         security_groups: vpc.security_groups.clone(),
+        assign_public_ip: vpc.assign_public_ip.as_deref() == Some("ENABLED"),
     }))
 }
 
@@ -70,7 +71,14 @@ pub(super) fn shown(network: &NetworkConfiguration) -> ecs::NetworkConfiguration
         awsvpc_configuration: Some(ecs::AwsVpcConfiguration {
             subnets: network.subnets.clone(),
             security_groups: network.security_groups.clone(),
-            assign_public_ip: Some("DISABLED".to_owned()),
+            assign_public_ip: Some(
+                if network.assign_public_ip {
+                    "ENABLED"
+                } else {
+                    "DISABLED"
+                }
+                .to_owned(),
+            ),
         }),
     }
 }

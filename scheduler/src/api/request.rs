@@ -65,11 +65,14 @@ pub(super) fn raw_constraints(constraints: Vec<ecs::PlacementConstraint>) -> Vec
     raw.collect()
 }
 
-/// Strategies as the model reads them.
+/// Strategies as the model reads them. `host` is another word for `instanceId`, which is what ECS answers.
 pub(super) fn raw_strategies(strategies: Vec<ecs::PlacementStrategy>) -> Vec<RawStrategy> {
     let raw = strategies.into_iter().map(|strategy| RawStrategy {
         kind: strategy.r#type,
-        field: strategy.field,
+        field: strategy.field.map(|field| match field.as_str() {
+            "host" => "instanceId".to_owned(),
+            _ => field,
+        }),
     });
     raw.collect()
 }

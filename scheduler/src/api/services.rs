@@ -20,7 +20,7 @@ use berth_scheduler_core::keys::ServiceKey;
 use berth_scheduler_core::launch::{ClientToken, launches_on};
 use berth_scheduler_core::service::ServiceSpec;
 
-use super::capacity::{Capacity, check_platform, strategy};
+use super::capacity::{Capacity, platform_version, strategy};
 use super::describe::service as show;
 use super::page::Page;
 use super::request::{
@@ -38,10 +38,9 @@ pub(super) async fn create(
     request: ecs::CreateServiceRequest,
     caller: &Caller,
 ) -> Result<ecs::CreateServiceResponse, Fault> {
-    refuse_unsupported(&[("role", request.role.is_some())])?;
+    refuse_unsupported(&[("role", given(request.role.as_ref()).is_some())])?;
     let (launch, items) = (given(request.launch_type.as_ref()), &request.capacity_provider_strategy);
     let capacity = Capacity::read(api, request.cluster.as_ref(), launch, items)?;
-    check_platform(request.platform_version.as_ref(), capacity.is_fargate)?;
     refuse_elsewhere(&Elsewhere::of_create(&request))?;
     let cluster = api.cluster(given(request.cluster.as_ref()))?;
     let name = ServiceName::parse(required("serviceName", request.service_name.as_ref())?)?;
@@ -107,6 +106,7 @@ fn spec(
         health_check_grace_seconds: grace(request.health_check_grace_period_seconds)?.unwrap_or(0),
         network: network::kept(request.network_configuration.as_ref(), capacity.is_fargate)?,
         launch_type: launch_type(given(request.launch_type.as_ref()))?,
+        platform_version: platform_version(request.platform_version.as_ref(), capacity.is_fargate)?,
         capacity: capacity.strategy,
         targets,
         lost_grace_seconds: lost_grace(&tags)?,
@@ -249,10 +249,12 @@ pub(super) async fn update(
     let controller = controller(request.deployment_controller.as_ref())?;
     let cluster = api.cluster(given(request.cluster.as_ref()))?;
     let service = required("service", request.service.as_ref())?;
-    let strategy = strategy(&request.capacity_provider_strategy, &api.namespace)?;
+    let capacity = request.capacity_provider_strategy.as_ref();
+    let capacity = capacity.map(|list| strategy(&list.items, &api.namespace)).transpose()?;
     let launch = launch_type_of(api, &cluster, &api.namespace.parse_service(&cluster, service)?);
-    let is_fargate = launches_on(launch.unwrap_or_default(), &strategy) == LaunchType::Fargate;
-    check_platform(request.platform_version.as_ref(), is_fargate)?;
+    let is_fargate =
+        launches_on(launch.unwrap_or_default(), capacity.as_deref().unwrap_or_default()) == LaunchType::Fargate;
+    let platform_version = platform_version(request.platform_version.as_ref(), is_fargate)?;
     let definition = given(request.task_definition.as_ref());
     let listed = request.load_balancers.as_ref();
     let command = UpdateService {
@@ -268,12 +270,13 @@ pub(super) async fn update(
             force_new_deployment: request.force_new_deployment == Some(true),
             desired: request.desired_count,
             configuration: configuration::read(request.deployment_configuration.as_ref())?,
-            constraints: raw_constraints(request.placement_constraints),
-            strategies: raw_strategies(request.placement_strategy),
+            constraints: request.placement_constraints.map(|list| raw_constraints(list.items)),
+            strategies: request.placement_strategy.map(|list| raw_strategies(list.items)),
             health_check_grace_seconds: grace(request.health_check_grace_period_seconds)?,
             zone_rebalancing: rebalancing(request.availability_zone_rebalancing.as_ref())?,
             network: network::kept(request.network_configuration.as_ref(), is_fargate)?,
-            capacity: strategy,
+            capacity,
+            platform_version,
             propagate_tags: propagate_tags(request.propagate_tags.as_ref())?,
             managed_tags: request.enable_ecs_managed_tags,
             controller,

@@ -55,7 +55,12 @@ pub(super) async fn list(
     let arn = required("resourceArn", request.resource_arn.as_ref())?;
     let resource = api.namespace.parse_resource(arn)?;
     let state = api.view();
-    let tags = of(&state, &resource)?.ok_or_else(|| {
+    let found = of(&state, &resource).map_err(|fault| match fault == Fault::cluster_inactive() {
+        // What ListTagsForResource says of it on ECS, by which Terraform knows that it is gone.
+        true => Fault::invalid("The specified cluster is inactive. Specify an active cluster and try again."),
+        false => fault,
+    });
+    let tags = found?.ok_or_else(|| {
         Fault::new(
             FaultClass::ResourceNotFound,
             format!("The specified resource wasn't found: {arn}"),

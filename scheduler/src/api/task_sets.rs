@@ -9,7 +9,7 @@ use berth_scheduler_core::keys::ServiceKey;
 use berth_scheduler_core::launch::ClientToken;
 use berth_scheduler_core::state::{Service, State};
 
-use super::capacity::{Capacity, check_platform};
+use super::capacity::{Capacity, platform_version};
 use super::describe::{missing, task_set as show};
 use super::request::{at_most, fingerprint, given, includes, launch_type, refuse_unsupported, required, tags};
 use super::services::load_balancers;
@@ -28,7 +28,6 @@ pub(super) async fn create(
     let launch = given(request.launch_type.as_ref());
     let items = &request.capacity_provider_strategy;
     let capacity = Capacity::read(api, request.cluster.as_ref(), launch, items)?;
-    check_platform(request.platform_version.as_ref(), capacity.is_fargate)?;
     let definition = required("taskDefinition", request.task_definition.as_ref())?;
     let command = CreateTaskSet {
         definition: api.namespace.parse_definition(definition)?,
@@ -37,6 +36,7 @@ pub(super) async fn create(
         load_balancers: load_balancers(&request.load_balancers, &api.namespace)?,
         network: network::kept(request.network_configuration.as_ref(), capacity.is_fargate)?,
         launch_type: launch_type(launch)?,
+        platform_version: platform_version(request.platform_version.as_ref(), capacity.is_fargate)?,
         by_default: capacity.by_default,
         capacity: capacity.strategy,
         client_token: client_token(&request)?,

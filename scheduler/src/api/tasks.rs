@@ -20,7 +20,7 @@ use berth_scheduler_core::launch::{CapacityWish, ClientToken};
 use berth_scheduler_core::service::NetworkConfiguration;
 
 use self::listed::Listed;
-use super::capacity::{Capacity, check_platform};
+use super::capacity::{Capacity, platform_version};
 use super::page::Page;
 use super::request::{
     at_most, convert, fingerprint, given, includes, launch_type, one_of, raw_constraints, raw_strategies,
@@ -57,7 +57,7 @@ pub(super) fn command(api: &Api, request: ecs::RunTaskRequest, most: i32) -> Res
     let (launch, items) = (given(request.launch_type.as_ref()), &request.capacity_provider_strategy);
     let capacity = Capacity::read(api, request.cluster.as_ref(), launch, items)?;
     let is_fargate = capacity.is_fargate;
-    check_platform(request.platform_version.as_ref(), is_fargate)?;
+    platform_version(request.platform_version.as_ref(), is_fargate)?;
     let count = request.count.unwrap_or(1);
     let count = u32::try_from(count)
         .ok()

@@ -3,7 +3,8 @@
 use berth_compose::{Scheduling, Service};
 use berth_proto::ecs::v1::{
     CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, LoadBalancer, LoadBalancerList,
-    PlacementConstraint, PlacementStrategy, RegisterTaskDefinitionRequest, Tag, UpdateServiceRequest,
+    PlacementConstraint, PlacementConstraintList, PlacementStrategy, PlacementStrategyList,
+    RegisterTaskDefinitionRequest, Tag, UpdateServiceRequest,
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -97,8 +98,12 @@ pub(super) fn update(
     if settings {
         request.desired_count = scheduling(service).0;
         request.deployment_configuration = Some(configuration(service));
-        request.placement_constraints = constraints(service);
-        request.placement_strategy = strategies(service);
+        request.placement_constraints = Some(PlacementConstraintList {
+            items: constraints(service),
+        });
+        request.placement_strategy = Some(PlacementStrategyList {
+            items: strategies(service),
+        });
         request.load_balancers = Some(LoadBalancerList {
             load_balancers: load_balancers(service, cluster)?,
         });

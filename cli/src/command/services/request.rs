@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use berth_proto::ecs::v1::{
-    CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, LoadBalancerList, PlacementConstraint,
-    PlacementStrategy, Tag, UpdateServiceRequest,
+    CapacityProviderStrategyItemList, CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration,
+    LoadBalancerList, PlacementConstraint, PlacementConstraintList, PlacementStrategy, PlacementStrategyList, Tag,
+    UpdateServiceRequest,
 };
 use clap::{Args, ValueEnum};
 
@@ -214,12 +215,18 @@ impl UpdateArgs {
             enable_execute_command: self.enable_execute_command,
             deployment_configuration: self.rules.configuration(),
             health_check_grace_period_seconds: self.rules.grace(),
-            placement_constraints: self.rules.constraints(),
-            placement_strategy: self.rules.strategies(),
-            capacity_provider_strategy: capacity::items(&self.capacity_provider_strategy),
+            placement_constraints: said(self.rules.constraints()).map(|items| PlacementConstraintList { items }),
+            placement_strategy: said(self.rules.strategies()).map(|items| PlacementStrategyList { items }),
+            capacity_provider_strategy: said(capacity::items(&self.capacity_provider_strategy))
+                .map(|items| CapacityProviderStrategyItemList { items }),
             ..Default::default()
         })
     }
+}
+
+/// A list of options, where any was given: without them all stays as it is.
+fn said<T>(items: Vec<T>) -> Option<Vec<T>> {
+    (!items.is_empty()).then_some(items)
 }
 
 /// What ECS has no members for is said in tags.

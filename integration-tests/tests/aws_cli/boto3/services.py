@@ -23,6 +23,7 @@ for _ in range(2):
 
 asked = dict(
     cluster=CLUSTER,
+    role="",
     serviceName="serving",
     taskDefinition="serving:1",
     desiredCount=2,
@@ -31,6 +32,7 @@ asked = dict(
         "deploymentCircuitBreaker": {"enable": True, "rollback": True},
         "minimumHealthyPercent": 50,
         "maximumPercent": 150,
+        "bakeTimeInMinutes": 3,
     },
     placementStrategy=[{"type": "binpack", "field": "memory"}],
     tags=[{"key": "team", "value": "a"}],
@@ -41,6 +43,7 @@ created = ecs.create_service(**asked)["service"]
 assert created["status"] == "ACTIVE", created
 assert (created["desiredCount"], created["schedulingStrategy"]) == (2, "REPLICA"), created
 assert created["deploymentConfiguration"]["maximumPercent"] == 150, created
+assert created["deploymentConfiguration"]["bakeTimeInMinutes"] == 3, "kept, though only alarms would use it"
 assert isinstance(created["createdAt"], datetime.datetime), created
 assert ecs.create_service(**asked)["service"]["serviceArn"] == created["serviceArn"], "the same token"
 refused(
@@ -64,6 +67,21 @@ for task in ecs.describe_tasks(cluster=CLUSTER, tasks=arns, include=["TAGS"])["t
     assert tags == {"team": "a", "aws:ecs:clusterName": CLUSTER, "aws:ecs:serviceName": "serving"}, task
     assert (task["group"], task["startedBy"]) == ("service:serving", service["deployments"][0]["id"]), task
 
+# Clients that build a name from an ARN leave the cluster before it.
+[named] = ecs.describe_services(cluster=CLUSTER, services=[CLUSTER + "/serving"])["services"]
+assert named["serviceArn"] == service["serviceArn"], named
+assert (service["launchType"], service["placementStrategy"]) == ("EC2", asked["placementStrategy"]), service
+assert "capacityProviderStrategy" not in service, "a service with a launch type has none"
+
+distinct = [{"type": "distinctInstance"}]
+for given, kept in (({"placementConstraints": distinct}, distinct), ({}, distinct), ({"placementConstraints": []}, [])):
+    updated = ecs.update_service(cluster=CLUSTER, service="serving", **given)["service"]
+    assert updated["placementConstraints"] == kept, (given, updated)
+    assert updated["placementStrategy"] == asked["placementStrategy"], updated
+for given, kept in (([{"type": "spread", "field": "host"}], [{"type": "spread", "field": "instanceId"}]), ([], [])):
+    updated = ecs.update_service(cluster=CLUSTER, service="serving", placementStrategy=given)["service"]
+    assert updated["placementStrategy"] == kept, updated
+
 updated = ecs.update_service(cluster=CLUSTER, service="serving", taskDefinition="serving:2")["service"]
 assert [deployment["status"] for deployment in updated["deployments"]] == ["PRIMARY", "ACTIVE"], updated
 ecs.get_waiter("services_stable").wait(cluster=CLUSTER, services=["serving"], WaiterConfig=QUICK)
@@ -72,6 +90,9 @@ assert service["taskDefinition"].endswith("task-definition/serving:2"), service
 
 listed = ecs.list_service_deployments(cluster=CLUSTER, service="serving")["serviceDeployments"]
 assert [entry["serviceArn"] for entry in listed] == [service["serviceArn"]] * 2, listed
+# Terraform finds the deployment that it waits for by this.
+primary = service["deployments"][0]["id"].removeprefix("ecs-svc/")
+assert listed[0]["targetServiceRevisionArn"].endswith("/" + primary), (listed, service)
 newest = listed[0]["serviceDeploymentArn"]
 told = ecs.describe_service_deployments(serviceDeploymentArns=[newest])["serviceDeployments"][0]
 revision = told["targetServiceRevision"]["arn"]

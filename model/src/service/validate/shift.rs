@@ -68,11 +68,16 @@ pub(super) fn shift(
             "deploymentConfiguration.strategy {strategy} is not supported for services with the DAEMON scheduling strategy."
         )));
     }
-    let bake_minutes = match raw.bake_minutes {
-        Some(minutes) => in_range("deploymentConfiguration.bakeTimeInMinutes", minutes, 0..=LONGEST_BAKE)?,
-        None => before.map_or(0, |before| before.bake_minutes),
-    };
+    let bake_minutes = bake_minutes(raw)?.unwrap_or_else(|| before.map_or(0, |before| before.bake_minutes));
     Ok(Some(Shift { step, bake_minutes }))
+}
+
+/// `bakeTimeInMinutes`, where it is given.
+pub(super) fn bake_minutes(raw: &RawConfiguration) -> Result<Option<u32>, Fault> {
+    let given = raw.bake_minutes;
+    given
+        .map(|minutes| in_range("deploymentConfiguration.bakeTimeInMinutes", minutes, 0..=LONGEST_BAKE))
+        .transpose()
 }
 
 /// Percent and minutes of a step; the defaults are those of ECS (ECS API, `CanaryConfiguration`, `LinearConfiguration`).

@@ -90,6 +90,7 @@ impl Command for CreateCapacityProvider {
             name: self.name.clone(),
             group: self.group.clone(),
             tags: self.tags.clone(),
+            updated: false,
         }))
     }
 }
@@ -125,11 +126,12 @@ impl Command for UpdateCapacityProvider {
     fn decide(&self, state: &State, _env: &mut Env<'_>) -> Result<Decision<()>, Fault> {
         let known = made(state, &self.name, "updated")?;
         let group = known.group.updated(&self.change)?;
-        if group == known.group {
+        if group == known.group && known.updated {
             return Ok(Decision::unchanged(()));
         }
         Ok(set(CapacityProvider {
             group,
+            updated: true,
             ..CapacityProvider::clone(known)
         }))
     }
@@ -139,6 +141,11 @@ impl Command for DeleteCapacityProvider {
     type Outcome = Arc<CapacityProvider>;
 
     fn decide(&self, state: &State, _env: &mut Env<'_>) -> Result<Decision<Arc<CapacityProvider>>, Fault> {
+        if !self.name.is_fargate() && state.capacity_provider(&self.name).is_none() {
+            return Err(Fault::client(
+                "The specified capacity provider does not exist. Specify a valid name or ARN and try again.",
+            ));
+        }
         let known = made(state, &self.name, "deleted")?;
         let has = |cluster: &&crate::state::Cluster| {
             cluster.status == ClusterStatus::Active && cluster.providers.contains(&self.name)

@@ -64,18 +64,20 @@ pub struct ServiceUpdate {
     pub desired: Option<i32>,
     /// How deployments go.
     pub configuration: RawConfiguration,
-    /// Where its tasks may run; none leaves them as they are.
-    pub constraints: Vec<RawConstraint>,
-    /// Where its tasks should run; none leaves them as they are.
-    pub strategies: Vec<RawStrategy>,
+    /// Where its tasks may run.
+    pub constraints: Option<Vec<RawConstraint>>,
+    /// Where its tasks should run.
+    pub strategies: Option<Vec<RawStrategy>>,
     /// Seconds in which failed health checks do not count.
     pub health_check_grace_seconds: Option<u32>,
     /// Whether its tasks are moved until zones have equally many.
     pub zone_rebalancing: Option<bool>,
     /// How its tasks are connected; another configuration begins a deployment.
     pub network: Option<NetworkConfiguration>,
-    /// How its further tasks are divided among capacity providers; none leaves that as it is.
-    pub capacity: Vec<StrategyItem>,
+    /// How its further tasks are divided among capacity providers; they go by the launch type where the list is empty.
+    pub capacity: Option<Vec<StrategyItem>>,
+    /// The version of Fargate's platform.
+    pub platform_version: Option<Arc<str>>,
     /// What tags its tasks get.
     pub propagate_tags: Option<PropagateTags>,
     /// Whether its tasks get tags that name their cluster and service.
@@ -198,8 +200,10 @@ pub(super) fn new_deployment(
     load_balancers: &Arc<[LoadBalancer]>,
     env: &mut Env<'_>,
 ) -> Deployment {
-    let id = DeploymentId::from_random(env.draw());
-    let revision = ServiceRevisionId::from_random(env.draw());
+    // Both have the same number, as in ECS: clients find a deployment by it (Terraform, `wait_for_steady_state`).
+    let number = env.draw();
+    let id = DeploymentId::from_random(number);
+    let revision = ServiceRevisionId::from_random(number);
     Deployment::new(id, revision, definition.clone(), Arc::clone(load_balancers), env.now())
 }
 
@@ -323,11 +327,15 @@ impl Command for UpdateService {
         if spec.is_external() {
             return self.of_task_sets(state, service, spec, env);
         }
-        if !self.update.capacity.is_empty() {
+        if let Some(strategy) = &self.update.capacity {
             let wish = CapacityWish {
-                strategy: self.update.capacity.clone(),
+                strategy: strategy.clone(),
                 by_default: false,
             };
+            if strategy.is_empty() {
+                // What it goes back to is what its strategy stood for.
+                spec.launch_type = spec.launches_on();
+            }
             spec.capacity = Route::of(cluster, spec.launch_type, &wish)?.strategy;
         }
         let primary = service
@@ -384,7 +392,10 @@ impl UpdateService {
             ("update task definition", update.definition.is_some()),
             ("update load balancers", update.load_balancers.is_some()),
             ("update network configuration", update.network.is_some()),
-            ("update capacity provider strategy", !update.capacity.is_empty()),
+            (
+                "update capacity provider strategy",
+                update.capacity.as_ref().is_some_and(|strategy| !strategy.is_empty()),
+            ),
             ("force a new deployment", update.force_new_deployment),
         ];
         if let Some((what, _)) = of_sets.into_iter().find(|(_, asked)| *asked) {
@@ -432,13 +443,13 @@ impl ServiceUpdate {
             next.desired = validate::next_count(count, scheduling)?;
         }
         next.configuration = validate::configuration(&self.configuration, before.configuration, scheduling)?;
-        if !self.constraints.is_empty() {
-            parse_constraints(&self.constraints)?;
-            next.constraints.clone_from(&self.constraints);
+        if let Some(constraints) = &self.constraints {
+            parse_constraints(constraints)?;
+            next.constraints.clone_from(constraints);
         }
-        if !self.strategies.is_empty() {
-            validate::strategies(self.strategies.len(), scheduling)?;
-            next.strategies.clone_from(&self.strategies);
+        if let Some(strategies) = &self.strategies {
+            validate::strategies(strategies.len(), scheduling)?;
+            next.strategies.clone_from(strategies);
         }
         let strategies = parse_strategies(&next.strategies)?;
         next.zone_rebalancing = self.rebalancing(before, &next, &strategies)?;
@@ -447,6 +458,9 @@ impl ServiceUpdate {
         next.propagate_tags = self.propagate_tags.unwrap_or(next.propagate_tags);
         next.managed_tags = self.managed_tags.unwrap_or(next.managed_tags);
         next.execute_command = self.execute_command.unwrap_or(next.execute_command);
+        if self.platform_version.is_some() {
+            next.platform_version.clone_from(&self.platform_version);
+        }
         if self.network.is_some() {
             next.network.clone_from(&self.network);
         }

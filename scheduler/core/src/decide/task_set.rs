@@ -47,6 +47,8 @@ pub struct CreateTaskSet {
     pub launch_type: LaunchType,
     /// How they are divided among capacity providers.
     pub capacity: Vec<StrategyItem>,
+    /// The version of Fargate's platform, where the caller says one.
+    pub platform_version: Option<Arc<str>>,
     /// Whether the caller says neither a launch type nor a strategy, so that the cluster's strategy holds.
     pub by_default: bool,
     /// The token by which the caller may ask again.
@@ -187,6 +189,7 @@ impl Command for CreateTaskSet {
             external_id: self.external_id.clone(),
             launch_type: self.launch_type,
             capacity: route.strategy,
+            platform_version: self.platform_version.clone(),
             network: self.network.clone(),
             client_token: self.client_token.clone(),
             tags: self.tags.clone(),

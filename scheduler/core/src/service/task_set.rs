@@ -1,6 +1,8 @@
 //! Task sets: the deployments of a service whose controller is EXTERNAL. Each has a part of the service's count, and
 //! says itself where its tasks run.
 
+use std::sync::Arc;
+
 use berth_model::capacity::StrategyItem;
 use berth_model::service::{CircuitBreaker, DeploymentConfiguration, Scale, StabilityStatus, TaskSetStatus};
 use berth_model::status::LaunchType;
@@ -32,6 +34,9 @@ pub struct TaskSet {
     /// How its tasks are divided among capacity providers; nothing where its launch type says where they run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capacity: Vec<StrategyItem>,
+    /// The version of Fargate's platform that was asked for, where one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform_version: Option<Arc<str>>,
     /// How its tasks are connected, where they have an address of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<NetworkConfiguration>,

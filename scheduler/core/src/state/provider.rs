@@ -19,6 +19,9 @@ pub struct CapacityProvider {
     /// Its tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
+    /// Whether it was updated since it was made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub updated: bool,
 }
 
 impl CapacityProvider {

@@ -161,7 +161,7 @@ impl History {
                     cluster: cluster(),
                     service: service().service,
                     update: ServiceUpdate {
-                        capacity: strategy(0, *weights),
+                        capacity: Some(strategy(0, *weights)),
                         ..ServiceUpdate::default()
                     },
                 })

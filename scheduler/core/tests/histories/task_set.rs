@@ -59,6 +59,7 @@ impl History {
                     network: None,
                     launch_type: LaunchType::Ec2,
                     capacity: Vec::new(),
+                    platform_version: None,
                     by_default: false,
                     client_token: None,
                     tags: Vec::new(),

@@ -175,6 +175,7 @@ fn a_release_that_fails_is_rolled_back_and_none_that_runs_is_harmed() {
                 ..CircuitBreaker::default()
             },
             shift: None,
+            rolling_bake_minutes: 0,
         };
         if world.spec.scheduling == SchedulingStrategy::Daemon {
             world.spec.configuration.minimum_healthy_percent = 0;

@@ -36,6 +36,7 @@ fn add(world: &mut World, percent: f64, release: Release) -> DeploymentId {
             external_id: None,
             launch_type: LaunchType::Ec2,
             capacity: Vec::new(),
+            platform_version: None,
             network: None,
             client_token: None,
             tags: Vec::new(),

@@ -115,6 +115,7 @@ pub(crate) fn spec(desired: u32, minimum: u32, maximum: u32) -> ServiceSpec {
             maximum_percent: maximum,
             circuit_breaker: CircuitBreaker::default(),
             shift: None,
+            rolling_bake_minutes: 0,
         },
         ..ServiceSpec::replicas(desired)
     }

@@ -183,7 +183,7 @@ const DIFFERENCES: &[(&str, &str)] = &[
     (
         "CreateService",
         "`loadBalancers` are gateways (`docs/load-balancing.md`); no `serviceRegistries`, Service Connect, VPC Lattice, \
-         volumes, lifecycle hooks, alarms, or deployment controller `CODE_DEPLOY`",
+         volumes, lifecycle hooks, alarms, `role`, or deployment controller `CODE_DEPLOY`",
     ),
     ("UpdateService", "as CreateService"),
     (

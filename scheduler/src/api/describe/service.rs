@@ -83,7 +83,8 @@ pub(crate) fn service(state: &State, service: &Service, cluster: &ClusterName, n
         task_sets: sets.collect(),
         launch_type: shown_launch_type(spec).filter(|_| primary.is_some() || !service.spec.is_external()),
         capacity_provider_strategy: capacity::shown(&spec.capacity),
-        platform_version: platform(spec.launches_on()).map(|_| fargate::LATEST.to_owned()),
+        platform_version: platform(spec.launches_on())
+            .map(|_| spec.platform_version.as_deref().unwrap_or(fargate::LATEST).to_owned()),
         platform_family: platform(spec.launches_on()).map(|(_, family)| family),
         task_definition: primary.map(|primary| namespace.definition(&primary.definition)),
         deployment_configuration: Some(configuration(&spec.configuration)),
@@ -179,7 +180,11 @@ fn configuration(configuration: &DeploymentConfiguration) -> ecs::DeploymentConf
                 .map_or("ROLLING", |shift| shift.step.name())
                 .to_owned(),
         ),
-        bake_time_in_minutes: configuration.shift.and_then(|shift| number(shift.bake_minutes)),
+        bake_time_in_minutes: number(
+            configuration
+                .shift
+                .map_or(configuration.rolling_bake_minutes, |shift| shift.bake_minutes),
+        ),
         canary_configuration: configuration.shift.and_then(|shift| match shift.step {
             ShiftStep::Canary { percent, bake_minutes } => Some(ecs::CanaryConfiguration {
                 canary_percent: Some(f64::from(percent)),

@@ -3,7 +3,6 @@
 use berth_model::arn::Namespace;
 use berth_model::id::ClusterName;
 use berth_model::service::StabilityStatus;
-use berth_model::task_definition::fargate;
 use berth_model::time::Timestamp;
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::service::{Deployment, TaskSet};
@@ -43,7 +42,10 @@ pub(crate) fn task_set(
         updated_at: Some(deployment.updated_at.as_epoch_seconds()),
         launch_type: shown_launch_type(&spec),
         capacity_provider_strategy: capacity::shown(&spec.capacity),
-        platform_version: platform(spec.launches_on()).map(|_| fargate::PLATFORM_VERSION.to_owned()),
+        platform_version: platform(spec.launches_on()).map(|(version, _)| match &set.platform_version {
+            Some(asked) => asked.to_string(),
+            None => version,
+        }),
         platform_family: platform(spec.launches_on()).map(|(_, family)| family),
         network_configuration: spec.network.as_ref().map(network::shown),
         load_balancers: load_balancers(deployment),

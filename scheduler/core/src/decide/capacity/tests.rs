@@ -302,6 +302,10 @@ fn a_provider_in_use_is_neither_taken_from_its_cluster_nor_deleted() {
         )
     );
     let delete = |name: &str| DeleteCapacityProvider { name: provider(name) };
+    assert_eq!(
+        world.submit(&delete("ghost")).unwrap_err().message,
+        "The specified capacity provider does not exist. Specify a valid name or ARN and try again."
+    );
     let fault = world.submit(&delete("db")).unwrap_err();
     assert_eq!(
         fault.message,

@@ -174,6 +174,7 @@ fn a_task_set_is_not_placed_where_another_was_in_the_same_step() {
             network: None,
             launch_type: LaunchType::Ec2,
             capacity: Vec::new(),
+            platform_version: None,
             by_default: false,
             client_token: None,
             tags: Vec::new(),
