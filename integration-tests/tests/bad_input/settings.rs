@@ -149,7 +149,7 @@ fn account() -> Vec<Case> {
     cases.extend(put(
         "taskLongArnFormat",
         "disabled",
-        "it is always 'enabled' on this scheduler.",
+        "You can no longer disable Long Arn settings",
     ));
     cases.extend(put("", "enabled", "name can not be empty."));
     cases
