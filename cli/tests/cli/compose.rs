@@ -115,6 +115,12 @@ fn up_creates_in_order_then_changes_only_what_differs() -> anyhow::Result<()> {
             panic!("{:?}", state.updates);
         };
         assert_eq!((update.desired_count(), update.task_definition()), (5, ""));
+        let constraints = update.placement_constraints.as_ref();
+        assert_eq!(
+            constraints.map(|list| list.items.len()),
+            Some(0),
+            "what the file does not have is taken away"
+        );
         assert_eq!(state.definitions.len(), 2);
     }
 

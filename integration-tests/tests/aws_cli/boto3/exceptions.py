@@ -19,6 +19,12 @@ refused(x.UnsupportedFeatureException, "lifecycle hooks", ecs.continue_service_d
         serviceDeploymentArn="any", hookId="any")
 refused(x.ServiceNotFoundException, "Service not found.", ecs.describe_task_sets, cluster=CLUSTER, service="any")
 
+# Terraform knows by this that a cluster is gone with its tags.
+gone = ecs.create_cluster(clusterName="gone")["cluster"]["clusterArn"]
+ecs.delete_cluster(cluster=gone)
+refused(x.InvalidParameterException, "The specified cluster is inactive. Specify an active cluster and try again.",
+        ecs.list_tags_for_resource, resourceArn=gone)
+
 # What is asked for and not there is a failure in an answer, not an exception.
 answer = ecs.describe_tasks(cluster=CLUSTER, tasks=["0123456789abcdef0123456789abcdef"])
 assert answer["tasks"] == [] and answer["failures"][0]["reason"] == "MISSING", answer
