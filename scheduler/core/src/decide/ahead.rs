@@ -13,11 +13,17 @@ pub(super) struct Ahead<'s> {
     base: &'s State,
     /// Nothing where nothing has been decided yet.
     further: Option<State>,
+    /// How many changes are in it.
+    taken: usize,
 }
 
 impl<'s> Ahead<'s> {
     pub(super) const fn of(base: &'s State) -> Self {
-        Self { base, further: None }
+        Self {
+            base,
+            further: None,
+            taken: 0,
+        }
     }
 
     /// The state after all that was decided.
@@ -25,11 +31,13 @@ impl<'s> Ahead<'s> {
         self.further.as_ref().unwrap_or(self.base)
     }
 
-    /// Takes in what was decided next.
-    pub(super) fn take(&mut self, changes: &[Change]) {
-        if !changes.is_empty() {
+    /// Takes in what is new of all that was decided so far.
+    pub(super) fn take(&mut self, decided: &[Change]) {
+        let new = decided.get(self.taken..).unwrap_or_default();
+        self.taken = decided.len();
+        if !new.is_empty() {
             let state = self.further.get_or_insert_with(|| self.base.clone());
-            changes.iter().for_each(|change| fold(state, change));
+            new.iter().for_each(|change| fold(state, change));
         }
     }
 

@@ -142,10 +142,8 @@ impl Pass<'_> {
     fn launch_all(&mut self, state: &State, launches: &[Launch], env: &mut Env<'_>) {
         let mut left = placing::AT_ONCE;
         let mut ahead = Ahead::of(state);
-        let mut taken = self.changes.len();
         for launch in launches {
-            ahead.take(&self.changes[taken..]);
-            taken = self.changes.len();
+            ahead.take(&self.changes);
             self.launch(ahead.state(), launch, &mut left, env);
         }
         ahead.leave(self.service.cluster, env);

@@ -86,10 +86,8 @@ impl RunTask {
             failures: Vec::new(),
             explanation: None,
         });
-        let mut taken = 0;
         for part in route.parts(ahead.state(), &[], self.count) {
-            ahead.take(&sum.changes[taken..]);
-            taken = sum.changes.len();
+            ahead.take(&sum.changes);
             let state = ahead.state();
             let patience = self.patience.or_else(|| part.patience(state));
             admitted.provider = part.provider;

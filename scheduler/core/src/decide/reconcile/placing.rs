@@ -163,11 +163,9 @@ impl<'s> Placing<'s> {
         };
         let mut placed = Placed::default();
         let mut ahead = Ahead::of(state);
-        let mut taken = 0;
         // In turn, as an instance may be of both of Fargate's providers.
         for part in self.parts(state, count) {
-            ahead.take(&placed.changes[taken..]);
-            taken = placed.changes.len();
+            ahead.take(&placed.changes);
             let state = ahead.state();
             let request = self.of_provider(&request, part.provider.as_ref());
             let found = self.find(state, &request, part.count, env);
