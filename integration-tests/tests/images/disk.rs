@@ -97,12 +97,13 @@ pub(super) fn a_full_disk_is_cleaned_then_refuses_tasks_and_recovers(hosts: &Hos
     ensure!(has(&second.id)?, "more went than had to");
     ensure!(has(&kept.id)?, "an image in use is gone");
 
-    fill_to(&hosts.bed, 93)?;
+    // An image is gone before its layers are, which make room for a while yet.
     wait_until("the other unused image is gone too", SOON, || {
+        fill_to(&hosts.bed, 93)?;
         Ok(Seen::when(!has(&second.id)?, || "it is there".to_owned()))
     })?;
-    fill_to(&hosts.bed, 93)?;
     wait_until("the agent says that its disk is full", SOON, || {
+        fill_to(&hosts.bed, 93)?;
         let health = health(hosts)?;
         Ok(Seen::when(health["overallStatus"] == "IMPAIRED", || health.to_string()))
     })?;
