@@ -116,6 +116,11 @@ impl Config {
         self.cluster.rsplit('/').next().unwrap_or(&self.cluster)
     }
 
+    /// Whether tasks run without the credentials of their roles: only where there are none.
+    pub(crate) fn ignores_task_roles(&self) -> bool {
+        self.ignore_task_roles && self.credentials_file.is_none() && self.credentials_command.is_empty()
+    }
+
     /// The settings that say where the join token comes from, of those that are given.
     pub(crate) fn token_settings(&self) -> Vec<&'static str> {
         let given = [

@@ -76,6 +76,8 @@ pub(crate) struct Parts {
     pub(crate) publisher: Publisher,
     /// Whether tasks are told of the endpoint.
     pub(crate) endpoint: bool,
+    /// Whether tasks run without the credentials of their roles.
+    pub(crate) ignores_roles: bool,
     /// Commands in containers, and their logs.
     pub(crate) sessions: Sessions,
     /// What the host's end was told to be before the start.

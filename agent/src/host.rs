@@ -2,8 +2,12 @@
 
 pub(crate) mod address;
 mod facts;
+mod log_drivers;
 mod ports;
+#[cfg(test)]
+mod testing;
 mod usage;
 
 pub(crate) use facts::facts;
+pub(crate) use log_drivers::LogDrivers;
 pub(crate) use usage::Sampler;

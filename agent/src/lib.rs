@@ -210,6 +210,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     let sources = Sources {
         secrets,
         environment_files: config.environment_files_dir.clone(),
+        log_drivers: host::LogDrivers::of(&config),
     };
     let cgroups = find_cgroups(&config, &info).await;
     let grouped = match &cgroups {
@@ -259,6 +260,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
             instruments: Arc::clone(&instruments),
             publisher,
             endpoint: config.endpoint_address.is_some(),
+            ignores_roles: config.ignores_task_roles(),
             sessions: Sessions::new(docker.clone(), stop.clone()),
             notice: begun.notice,
             progress: begun.progress,

@@ -13,18 +13,20 @@ use std::time::Duration;
 use berth_agent_core::create::{CreateRequest, Forward};
 use berth_agent_core::failure::{Failure, FailureKind};
 
+use crate::host::LogDrivers;
 use crate::secrets::{Secret, Secrets};
 
 /// For all files of one container, which may lie on a file system of the network.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Where the host keeps what task definitions name.
+/// What the host has of what task definitions name, and where.
 #[derive(Debug, Clone)]
 pub(crate) struct Sources {
     /// Secrets, by name.
     pub(crate) secrets: Secrets,
     /// Files of environment variables, by bucket and key.
     pub(crate) environment_files: PathBuf,
+    pub(crate) log_drivers: LogDrivers,
 }
 
 /// What joins a create request on its way to Docker.
@@ -32,6 +34,8 @@ pub(crate) struct Sources {
 pub(crate) struct Prepared {
     /// Environment variables, which none of the request's own names.
     pub(crate) variables: BTreeMap<String, Secret>,
+    /// Docker's default log driver takes the place of the one that the request names.
+    pub(crate) default_log_driver: bool,
     /// Options of the log driver.
     pub(crate) log_options: BTreeMap<String, Secret>,
     /// The control group of its task; Docker's own choice where absent.
@@ -50,6 +54,13 @@ impl Sources {
     /// # Errors
     /// [`FailureKind::Unprepared`] with what is missing and who names it.
     pub(crate) async fn prepare(&self, request: &CreateRequest) -> Result<Prepared, Failure> {
+        let mut prepared = self.read_all(request).await?;
+        let log = request.host.log.as_ref();
+        prepared.default_log_driver = log.is_some_and(|(driver, _)| self.log_drivers.replaces(driver));
+        Ok(prepared)
+    }
+
+    async fn read_all(&self, request: &CreateRequest) -> Result<Prepared, Failure> {
         if request.environment_files.is_empty() && request.secrets.is_empty() && request.log_secrets.is_empty() {
             return Ok(Prepared::default());
         }
@@ -131,6 +142,7 @@ mod tests {
         Sources {
             secrets: Secrets::new(place.join("secrets")),
             environment_files: place.join("environment"),
+            log_drivers: LogDrivers::default(),
         }
     }
 

@@ -263,6 +263,7 @@ fn agent_arguments(args: &DevArgs, global: &GlobalArgs, directory: &Path) -> Vec
         ("--allow-host-path", "/,/var/run/docker.sock"),
         ("--allow-device", "/dev"),
         ("--allow-capability", "ALL"),
+        ("--ignore-task-roles", "true"),
     ];
     arguments.extend(open.map(|(flag, value)| format!("{flag}={value}").into()));
     // The disk of a machine that people work on may be fuller than that of a host should be.

@@ -28,6 +28,9 @@ pub struct TaskContext {
     /// GPUs of the host that containers have to themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gpus: Vec<ContainerGpus>,
+    /// It runs without the credentials of its role.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ignores_role: bool,
     /// What it is launched on, where that is not EC2.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub launch_type: String,
@@ -95,7 +98,8 @@ pub(crate) fn variables(spec: &TaskSpec, at: usize) -> Vec<(&'static str, String
         ("ECS_AGENT_URI", format!("{ENDPOINT}/api/{id}")),
         ("AWS_EXECUTION_ENV", format!("AWS_ECS_{}", spec.context.launch_type())),
     ];
-    if spec.role().is_some() {
+    // An SDK that finds the variable looks nowhere else.
+    if spec.role().is_some() && !spec.context.ignores_role {
         let path = format!("/v2/credentials/{}", access.credentials);
         variables.push(("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", path));
     }
@@ -131,6 +135,18 @@ mod tests {
         assert_eq!(told("ECS_AGENT_URI"), "http://169.254.170.2/api/m-0");
         assert_eq!(told("AWS_EXECUTION_ENV"), "AWS_ECS_EC2");
         assert_eq!(told("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"), "/v2/credentials/c");
+    }
+
+    #[test]
+    fn a_task_whose_role_is_ignored_asks_nobody_for_credentials() {
+        let mut spec = asking(Some("arn:aws:iam::0:role/web"));
+        spec.context.ignores_role = true;
+        let told = variables(&spec, 0);
+        assert_eq!(told.len(), 4);
+        assert!(
+            told.iter()
+                .all(|(name, _)| *name != "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
+        );
     }
 
     #[test]

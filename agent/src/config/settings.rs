@@ -164,7 +164,7 @@ settings! {
         cpu_units: Option<u32> {
             name: "cpu-units", value: "UNITS", default: Default::None("1024 a logical core"),
         } read optional(number(1..=u32::MAX));
-        /// Log driver that tasks may use, of those that Docker has; may be repeated
+        /// Log driver that tasks may use, of those that Docker has; may be repeated. Unless it is named, awslogs is Docker's default driver
         log_drivers: Vec<String> {
             name: "log-drivers", value: "NAME", form: Form::Many,
             default: Default::None("all that Docker has and that can work"),
@@ -387,6 +387,10 @@ settings! {
         credentials_command: Vec<String> {
             name: "credentials-command", value: "WORD", form: Form::Many, default: Default::None("none"),
         } read many(text);
+        /// Run tasks with a role without credentials, where neither of the two says where these come from
+        ignore_task_roles: bool {
+            name: "ignore-task-roles", value: "BOOL", form: Form::Switch, default: Default::Values(&["false"]),
+        } read one(switch);
     }
     "The end of the host" {
         /// Drain when EC2 takes the host, a Spot Instance, back

@@ -21,6 +21,9 @@ use bollard::models::{
 use super::{DockerInfo, Hint, Network, Process, time};
 use crate::prepare::Prepared;
 
+/// Options that Docker itself takes, whatever the log driver (Docker's documentation, "Configure logging drivers").
+const OF_EVERY_LOG_DRIVER: [&str; 2] = ["mode", "max-buffer-size"];
+
 pub(super) fn info(version: SystemVersion, info: SystemInfo) -> DockerInfo {
     let plugins = info.plugins.unwrap_or_default();
     let security = info.security_options.unwrap_or_default();
@@ -100,6 +103,15 @@ fn health_config(check: &HealthCheck) -> HealthConfig {
 }
 
 fn log_config(driver: &str, options: &BTreeMap<String, String>, prepared: &Prepared) -> HostConfigLogConfig {
+    if prepared.default_log_driver {
+        let kept = options
+            .iter()
+            .filter(|(name, _)| OF_EVERY_LOG_DRIVER.contains(&name.as_str()));
+        return HostConfigLogConfig {
+            typ: None,
+            config: Some(kept.map(|(name, value)| (name.clone(), value.clone())).collect()),
+        };
+    }
     let secret = prepared
         .log_options
         .iter()

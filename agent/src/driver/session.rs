@@ -309,6 +309,7 @@ impl Driver {
             definition,
             context: TaskContext {
                 access: self.parts.endpoint.then(|| self.parts.publisher.access(id)),
+                ignores_role: self.parts.ignores_roles,
                 ..context
             },
         };

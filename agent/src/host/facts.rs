@@ -1,18 +1,16 @@
 //! What the agent tells the scheduler of its host once, with the Hello.
 
-use std::path::Path;
-
 use berth_model::gpu::GpuId;
 use berth_model::task_definition::capability;
 use berth_proto::agent::v1::{HostAttribute, HostFacts};
 
-use super::usage;
+use super::{LogDrivers, usage};
 use crate::config::Config;
 use crate::docker::DockerInfo;
 use crate::gpus::Gpus;
 use crate::host_policy::Guard;
 
-const BYTES_PER_MIB: u64 = 1024 * 1024;
+pub(super) const BYTES_PER_MIB: u64 = 1024 * 1024;
 const UNITS_PER_CORE: u32 = 1024;
 /// The oldest version of Docker's API that ECS names in attributes.
 const OLDEST_API: u32 = 17;
@@ -23,8 +21,6 @@ const NVIDIA_DRIVER_PREFIX: &str = "ecs.capability.nvidia-driver-version.";
 const GPU_DRIVER: &str = "ecs.capability.gpu-driver-version";
 /// Gets credentials for ECR.
 const ECR_HELPER: &str = "docker-credential-ecr-login";
-/// Where Docker finds the host's journal.
-const JOURNAL_SOCKET: &str = "/run/systemd/journal/socket";
 /// Where a virtual machine of EC2 says which it is.
 const ASSET_TAG: &str = "/sys/devices/virtual/dmi/id/board_asset_tag";
 
@@ -69,8 +65,9 @@ fn attributes(config: &Config, docker: &DockerInfo, limits_tasks: bool, gpus: Op
         with("ecs.cpu-architecture", architecture()),
     ];
     attributes.extend((OLDEST_API..=api).map(|minor| capability(format!("{API_PREFIX}{minor}"))));
-    let drivers = log_drivers(&config.log_drivers, docker, Path::new(JOURNAL_SOCKET).exists());
-    attributes.extend(drivers.map(|driver| capability(format!("{}{driver}", capability::LOG_DRIVER_PREFIX))));
+    let drivers = LogDrivers::of(config);
+    let named = |driver| capability(format!("{}{driver}", capability::LOG_DRIVER_PREFIX));
+    attributes.extend(drivers.names(docker).map(named));
     let drivers = docker.volume_drivers.iter();
     attributes.extend(drivers.map(|driver| capability(format!("{}{driver}", capability::VOLUME_DRIVER_PREFIX))));
     let able = [
@@ -96,6 +93,9 @@ fn attributes(config: &Config, docker: &DockerInfo, limits_tasks: bool, gpus: Op
         (capability::PORT_RANGE, true),
         (capability::TASK_LIMIT, limits_tasks),
         (capability::GPU, gpus.is_some()),
+        // Where they can have credentials, the driver adds both once they do.
+        (capability::TASK_ROLE, config.ignores_task_roles()),
+        (capability::TASK_ROLE_HOST, config.ignores_task_roles()),
     ];
     let able = able.into_iter().filter(|(_, able)| *able);
     attributes.extend(able.map(|(name, _)| capability(name.to_owned())));
@@ -112,26 +112,6 @@ fn attributes(config: &Config, docker: &DockerInfo, limits_tasks: bool, gpus: Op
 fn has_program(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|directory| directory.join(name).is_file())
-}
-
-/// The log drivers that tasks may use: what the operator says, as far as Docker has it. Where he says nothing, none that
-/// needs an account with a cloud, which only he can know of, nor the journal where there is none.
-fn log_drivers<'a>(given: &[String], docker: &'a DockerInfo, journal: bool) -> impl Iterator<Item = &'a str> {
-    let default = move |driver: &str| match driver {
-        "awslogs" | "gcplogs" => false,
-        "journald" => journal,
-        _ => true,
-    };
-    let wanted = move |driver: &&str| {
-        if given.is_empty() {
-            default(driver)
-        } else {
-            given.iter().any(|given| given == driver)
-        }
-    };
-    // Docker always has `none` and seldom lists it.
-    let listed = docker.log_drivers.iter().map(String::as_str);
-    listed.filter(|driver| *driver != "none").chain(["none"]).filter(wanted)
 }
 
 /// As ECS names it.
@@ -155,31 +135,12 @@ fn ec2_instance_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::testing::docker;
 
     fn facts_of(flags: &[&str]) -> HostFacts {
         let given = ["berth-agent", "--scheduler", "http://a:1", "--cluster", "prod"];
         let config = Config::load(given.iter().chain(flags).map(std::ffi::OsString::from)).unwrap();
         facts(&config, &docker(), false, None)
-    }
-
-    fn docker() -> DockerInfo {
-        DockerInfo {
-            version: "20.10.24".to_owned(),
-            api_version: "1.41".to_owned(),
-            cores: 2,
-            memory_bytes: 1000 * BYTES_PER_MIB,
-            log_drivers: ["awslogs", "journald", "json-file", "syslog"]
-                .map(str::to_owned)
-                .to_vec(),
-            volume_drivers: vec!["local".to_owned()],
-            runtimes: ["runc".to_owned()].into(),
-            swap_limit: false,
-            cgroup_version: 2,
-            cgroup_driver: "systemd".to_owned(),
-            apparmor: true,
-            selinux: false,
-            root: "/var/lib/docker".into(),
-        }
     }
 
     #[test]
@@ -203,6 +164,18 @@ mod tests {
     }
 
     #[test]
+    fn tasks_with_a_role_come_where_they_have_credentials_or_are_to_run_without() {
+        let has = |flags: &[&str]| {
+            let facts = facts_of(flags);
+            let has = |name: &str| facts.attributes.iter().any(|one| one.name == name);
+            has(capability::TASK_ROLE) && has(capability::TASK_ROLE_HOST)
+        };
+        assert!(!has(&[]) && has(&["--ignore-task-roles"]));
+        // Not before it is known that they reach the endpoint.
+        assert!(!has(&["--ignore-task-roles", "--credentials-file", "/c.json"]));
+    }
+
+    #[test]
     fn only_what_the_agent_can_do_is_advertised() {
         let facts = facts_of(&["--attribute", "rack=r1"]);
         let value = |name: &str| {
@@ -215,6 +188,7 @@ mod tests {
         assert_eq!(value("ecs.os-type"), Some(Some("linux")));
         assert_eq!(value("rack"), Some(Some("r1")));
         assert_eq!(value("com.amazonaws.ecs.capability.logging-driver.syslog"), Some(None));
+        assert_eq!(value("com.amazonaws.ecs.capability.logging-driver.awslogs"), Some(None));
         assert_eq!(value("com.amazonaws.ecs.capability.docker-remote-api.1.41"), Some(None));
         assert_eq!(value(capability::REPOSITORY_CREDENTIALS), Some(None));
         assert_eq!(value(capability::TASK_ENI), Some(None));
@@ -224,13 +198,12 @@ mod tests {
         assert_eq!(value(capability::APPARMOR), Some(None));
         for absent in [
             "com.amazonaws.ecs.capability.docker-remote-api.1.42",
-            "com.amazonaws.ecs.capability.logging-driver.awslogs",
+            "com.amazonaws.ecs.capability.logging-driver.gcplogs",
             capability::SWAP_LIMIT,
             capability::SWAPPINESS,
             capability::SELINUX,
             capability::GPU,
             capability::TASK_LIMIT,
-            // The driver adds them once containers can have credentials.
             capability::TASK_ROLE,
             capability::TASK_ROLE_HOST,
         ] {
@@ -252,16 +225,5 @@ mod tests {
         assert!(has(capability::GPU, None));
         assert!(has("ecs.capability.nvidia-driver-version.535.104.12", None));
         assert!(has("ecs.capability.gpu-driver-version", Some("535.104.12")));
-    }
-
-    #[test]
-    fn log_drivers_are_those_that_work_here_or_those_that_the_operator_names() {
-        let names = |given: &[&str], journal| -> Vec<String> {
-            let given: Vec<String> = given.iter().map(|name| (*name).to_owned()).collect();
-            log_drivers(&given, &docker(), journal).map(str::to_owned).collect()
-        };
-        assert_eq!(names(&[], false), ["json-file", "syslog", "none"]);
-        assert_eq!(names(&[], true), ["journald", "json-file", "syslog", "none"]);
-        assert_eq!(names(&["awslogs", "splunk", "none"], false), ["awslogs", "none"]);
     }
 }

@@ -85,6 +85,7 @@ pub(crate) fn context(assignment: &wire::Assignment) -> Result<TaskContext, Stri
         tags: assignment.tags.iter().map(tag).collect(),
         access: None,
         gpus: gpus?,
+        ignores_role: false,
         launch_type: assignment.launch_type.clone(),
     })
 }

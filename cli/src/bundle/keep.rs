@@ -250,7 +250,7 @@ pub(crate) fn keep(value: &Value, shape: Shape) -> Value {
 }
 
 /// Settings of the agent whose values are told; of the others it is told that they are set.
-const AGENT_SETTINGS: [&str; 30] = [
+const AGENT_SETTINGS: [&str; 32] = [
     "scheduler",
     "cluster",
     "join-token-file",
@@ -260,6 +260,7 @@ const AGENT_SETTINGS: [&str; 30] = [
     "reserved-port",
     "memory",
     "cpu-units",
+    "log-drivers",
     "task-cpu-mem-limit",
     "cgroup-root",
     "task-cgroup",
@@ -276,6 +277,7 @@ const AGENT_SETTINGS: [&str; 30] = [
     "disk-low-percent",
     "disk-refuse-percent",
     "endpoint-address",
+    "ignore-task-roles",
     "introspection-address",
     "metrics-address",
     "usage-interval",

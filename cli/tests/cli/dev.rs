@@ -223,7 +223,8 @@ fn the_daemons_get_their_flags_and_end_behind_the_tasks() -> anyhow::Result<()> 
         "--scheduler http://{listen} --cluster default --state-dir {state}/agent --docker unix://{} --config /dev/null \
          --ecs-config /dev/null --endpoint-address off --disable-privileged=false \
          --allow-host-namespace=network,pid,ipc --allow-host-path=/,/var/run/docker.sock --allow-device=/dev \
-         --allow-capability=ALL --disk-low-percent 97 --disk-clean-percent 98 --disk-refuse-percent 99 --attribute zone=a\n",
+         --allow-capability=ALL --ignore-task-roles=true --disk-low-percent 97 --disk-clean-percent 98 \
+         --disk-refuse-percent 99 --attribute zone=a\n",
         docker.display()
     );
     assert_eq!(place.read("agent.started")?, agent);

@@ -43,6 +43,7 @@ impl Fixture for OneHost {
             &bed.data_dir("environment").to_string_lossy(),
             "--stopped-container-retention",
             RETENTION,
+            "--ignore-task-roles",
             // There is no registry to ask whether there is a newer image.
             "--image-pull-behavior",
             "prefer-cached",
@@ -97,6 +98,7 @@ fn main() -> ExitCode {
         endings::an_image_that_cannot_be_had_fails_the_task,
         endings::a_command_that_does_not_exist_fails_the_task,
         settings::image_digests_are_reported,
+        settings::a_definition_that_was_written_for_aws_runs_as_it_stands,
     ])
 }
 

@@ -101,3 +101,39 @@ pub(super) fn image_digests_are_reported(bed: &OneHost) -> Result<()> {
     assert_eq!(main["imageDigest"], container.inspect["Image"]);
     bed.stop(&arn).map(drop)
 }
+
+pub(super) fn a_definition_that_was_written_for_aws_runs_as_it_stands(bed: &OneHost) -> Result<()> {
+    let printer = with(
+        shell(
+            "printer",
+            "echo \"credentials: ${AWS_CONTAINER_CREDENTIALS_RELATIVE_URI-none}\"",
+        ),
+        &json!({"logConfiguration": {"logDriver": "awslogs", "options": {
+            "awslogs-group": "/ecs/printer",
+            "awslogs-region": "eu-central-1",
+            "awslogs-stream-prefix": "ecs",
+            "awslogs-create-group": "true",
+            "mode": "non-blocking",
+            "max-buffer-size": "4m",
+        }}}),
+    );
+    let mut definition = definition("written-for-aws", json!([printer]));
+    for role in ["taskRoleArn", "executionRoleArn"] {
+        definition[role] = json!("arn:aws:iam::123456789012:role/written-for-aws");
+    }
+    let arn = bed.cluster.run_one(&definition)?;
+    let task = bed.stopped(&arn)?;
+    assert_eq!(container_of(&task, "printer")?["exitCode"], 0, "{task}");
+    assert_eq!(bed.printed(&arn, "printer")?, "credentials: none\n");
+    let container = bed.container(&arn, "printer")?;
+    let log = &container.inspect["HostConfig"]["LogConfig"];
+    ensure!(
+        log["Type"] != "awslogs" && log["Config"]["mode"] == "non-blocking",
+        "{log}"
+    );
+    let input = json!({"taskDefinition": task["taskDefinitionArn"]});
+    let told = bed.cluster.ecs().call("DescribeTaskDefinition", &input)?;
+    let told = &told["taskDefinition"]["containerDefinitions"][0]["logConfiguration"];
+    assert_eq!(told["options"]["awslogs-group"], "/ecs/printer", "{told}");
+    Ok(())
+}

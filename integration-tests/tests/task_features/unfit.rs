@@ -12,8 +12,8 @@ pub(super) fn what_no_host_has_is_refused_at_placement_by_name(bed: &OneHost) ->
             "berth.capability.gpu",
         ),
         (
-            json!({"logConfiguration": {"logDriver": "awslogs", "options": {"awslogs-group": "a"}}}),
-            "com.amazonaws.ecs.capability.logging-driver.awslogs",
+            json!({"logConfiguration": {"logDriver": "gcplogs"}}),
+            "com.amazonaws.ecs.capability.logging-driver.gcplogs",
         ),
         (
             json!({"firelensConfiguration": {"type": "fluentbit"}}),

@@ -130,6 +130,8 @@ fn start_agent(place: &Place, steps: &Steps) -> anyhow::Result<()> {
             // The machine's network is not the demo's to change.
             "--endpoint-address",
             "off",
+            // Task definitions that were written for AWS are to run as they stand.
+            "--ignore-task-roles",
         ];
         daemon.start(&place.program("berth-agent"), &arguments)?;
     }

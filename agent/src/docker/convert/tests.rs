@@ -63,6 +63,32 @@ fn what_was_read_joins_the_environment_and_the_options_of_the_log_driver() {
 }
 
 #[test]
+fn the_default_log_driver_gets_the_options_that_every_driver_has() {
+    let options = [
+        ("awslogs-group", "a"),
+        ("mode", "non-blocking"),
+        ("max-buffer-size", "4m"),
+    ];
+    let options = options.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let prepared = Prepared {
+        default_log_driver: true,
+        log_options: BTreeMap::from([("awslogs-region".to_owned(), Secret::new("hunter2".to_owned()))]),
+        ..Prepared::default()
+    };
+    let config = log_config("awslogs", &BTreeMap::from(options), &prepared);
+    assert_eq!(config.typ, None);
+    let config = config.config.unwrap();
+    let kept: BTreeMap<&str, &str> = config
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    assert_eq!(
+        kept,
+        BTreeMap::from([("mode", "non-blocking"), ("max-buffer-size", "4m")])
+    );
+}
+
+#[test]
 fn a_health_check_has_the_figures_of_ecs() {
     let check = HealthCheck {
         command: vec!["CMD".to_owned(), "true".to_owned()],

@@ -198,7 +198,7 @@ const CONTAINER: &[Row] = &[
         "logConfiguration",
         Differs,
         r#"{"logDriver": "json-file", "options": {"max-size": "1m"}}"#,
-        "any driver of the host's Docker; `awslogs` is Docker's own",
+        "any driver of the host's Docker; `awslogs` is its default driver, unless the agent's `log-drivers` names it: then Docker's own",
     ),
     (
         "healthCheck",
