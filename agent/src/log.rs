@@ -32,27 +32,12 @@ pub(crate) fn tell(notes: &[Note]) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write};
-    use std::sync::{Arc, Mutex};
-
     use tracing_subscriber::EnvFilter;
     use tracing_subscriber::filter::filter_fn;
     use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Shown(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Shown {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::testing::Shown;
 
     #[test]
     fn dockers_client_shows_no_request_at_any_level() {
@@ -69,7 +54,7 @@ mod tests {
             tracing::warn!(target: CLIENT_LOG, "docker warns");
             tracing::trace!("of the agent");
         });
-        let shown = String::from_utf8(shown.0.lock().unwrap().clone()).unwrap();
+        let shown = shown.text();
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(
             shown.contains("docker warns") && shown.contains("of the agent"),

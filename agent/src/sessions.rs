@@ -3,12 +3,15 @@
 //! Each session is a call of its own to the scheduler that asked for it, on a connection of its own, and a task of its own: the
 //! driver starts it and hears no more of it. It ends with the command, the log, the call or the agent.
 
+mod recorder;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use berth_agent_core::failure::Failure;
 use berth_agent_core::stream::Source;
 use berth_daemon::chain;
+use berth_model::id::TaskId;
 use berth_proto::agent::v1::agent_link_client::AgentLinkClient;
 use berth_proto::agent::v1::open_session::Wish;
 use berth_proto::session::v1::{
@@ -21,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 use tonic::transport::Endpoint;
 
+use self::recorder::Recorder;
 use crate::docker::{Docker, ExecInput, ExecOutput, LogWish};
 
 /// Sessions at a time.
@@ -51,8 +55,18 @@ pub(crate) struct Asked {
     /// By what it is known there.
     pub(crate) id: String,
     pub(crate) wish: Option<Wish>,
-    /// Docker's id of the container, or why there is none.
-    pub(crate) container: Result<String, String>,
+    /// The container, or why there is none.
+    pub(crate) target: Result<Target, String>,
+}
+
+/// A container that is there.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) task: TaskId,
+    /// Its name in the definition.
+    pub(crate) container: String,
+    /// Docker's id of it.
+    pub(crate) runtime_id: String,
 }
 
 /// A call that was answered.
@@ -95,18 +109,18 @@ impl Sessions {
                 return;
             }
         };
-        let end = match (asked.container, asked.wish) {
+        let end = match (asked.target, asked.wish) {
             (Err(reason), _) => because(&reason),
-            (Ok(container), Some(Wish::Command(command))) => {
-                Box::pin(self.command(&container, command, &to, &mut from)).await
+            (Ok(target), Some(Wish::Command(command))) => {
+                Box::pin(self.command(&target, command, &to, &mut from)).await
             }
-            (Ok(container), Some(Wish::Log(log))) => {
+            (Ok(target), Some(Wish::Log(log))) => {
                 let wish = LogWish {
                     follow: log.follow,
                     tail: log.tail,
                     after_ns: log.after_ns,
                 };
-                Box::pin(self.log(&container, wish, &to, &mut from)).await
+                Box::pin(self.log(&target.runtime_id, wish, &to, &mut from)).await
             }
             (Ok(_), None) => because("this agent does not know what is asked for: it is older than the scheduler"),
         };
@@ -124,7 +138,7 @@ impl Sessions {
     /// Runs a command until it ends or the call does.
     async fn command(
         &self,
-        container: &str,
+        target: &Target,
         command: Command,
         to: &mpsc::Sender<FromContainer>,
         from: &mut Streaming<ToContainer>,
@@ -134,7 +148,10 @@ impl Sessions {
             terminal,
             input,
             size,
+            recording,
         } = command;
+        let container = &target.runtime_id;
+        let mut recorder = recording.map(|recording| Recorder::new(recording, target));
         let mut exec = match self.docker.exec(container, words, terminal, input).await {
             Ok(exec) => exec,
             Err(failure) => return because(&failure.message),
@@ -144,7 +161,7 @@ impl Sessions {
             self.resize(&id, rows, columns).await;
         }
         let ended = tokio::select! {
-            told = tell(&mut exec.output, to) => Some(told),
+            told = tell(&mut exec.output, recorder.as_mut(), to) => Some(told),
             () = self.take(exec.input, from, &id) => None,
         };
         match ended {
@@ -227,8 +244,12 @@ impl Sessions {
 }
 
 /// Tells what the command writes, until it has ended.
-async fn tell(output: &mut ExecOutput, to: &mpsc::Sender<FromContainer>) -> Result<(), Failure> {
-    while let Some((source, data)) = output.next().await? {
+async fn tell(
+    output: &mut ExecOutput,
+    mut recorder: Option<&mut Recorder>,
+    to: &mpsc::Sender<FromContainer>,
+) -> Result<(), Failure> {
+    while let Some((source, data)) = next(output, &mut recorder).await? {
         let output = Output {
             stream: stream(source).into(),
             data,
@@ -240,6 +261,26 @@ async fn tell(output: &mut ExecOutput, to: &mpsc::Sender<FromContainer>) -> Resu
         }
     }
     Ok(())
+}
+
+/// What the command writes next, which is recorded where it is to be.
+async fn next(
+    output: &mut ExecOutput,
+    recorder: &mut Option<&mut Recorder>,
+) -> Result<Option<(Source, Vec<u8>)>, Failure> {
+    let Some(recorder) = recorder else {
+        return output.next().await;
+    };
+    let written = loop {
+        match tokio::time::timeout_at(recorder.due(), output.next()).await {
+            Ok(written) => break written?,
+            Err(_elapsed) => recorder.record(),
+        }
+    };
+    if let Some((_, data)) = &written {
+        recorder.take(data);
+    }
+    Ok(written)
 }
 
 /// Calls the scheduler; whoever waits there is waited for.

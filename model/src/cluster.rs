@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::id::shortened;
+use crate::id::{LogGroup, shortened};
 use crate::status::named;
 
 named! {
@@ -20,13 +20,46 @@ named! {
     }
 }
 
-named! {
-    /// What becomes of the output of commands in containers.
-    ExecuteCommandLogging {
-        /// It goes to the caller alone.
-        None = "NONE",
-        /// It would also go where the container's own output goes.
-        Default = "DEFAULT",
+/// What becomes of the output of commands in containers, besides going to the caller (ECS API,
+/// ExecuteCommandConfiguration).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExecuteCommandLogging {
+    /// Nothing.
+    #[serde(rename = "NONE")]
+    None,
+    /// On ECS it goes where an `awslogs` container's own output goes; here nothing, as for any other container on ECS.
+    #[serde(rename = "DEFAULT")]
+    Default,
+    /// The container's host logs it.
+    #[serde(rename = "OVERRIDE")]
+    Override {
+        /// Under this name.
+        log_group: LogGroup,
+    },
+}
+
+impl ExecuteCommandLogging {
+    /// The names that ECS uses.
+    pub const NAMES: [&str; 3] = ["NONE", "DEFAULT", "OVERRIDE"];
+
+    /// The name that ECS uses.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        let [none, default, to_group] = Self::NAMES;
+        match self {
+            Self::None => none,
+            Self::Default => default,
+            Self::Override { .. } => to_group,
+        }
+    }
+
+    /// Under which name the host logs it, where it does.
+    #[must_use]
+    pub const fn log_group(&self) -> Option<&LogGroup> {
+        match self {
+            Self::None | Self::Default => None,
+            Self::Override { log_group } => Some(log_group),
+        }
     }
 }
 
@@ -36,7 +69,7 @@ pub struct ClusterSettings {
     /// `containerInsights`.
     #[serde(default)]
     pub container_insights: ContainerInsights,
-    /// `configuration.executeCommandConfiguration.logging`.
+    /// `configuration.executeCommandConfiguration`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execute_command_logging: Option<ExecuteCommandLogging>,
     /// `serviceConnectDefaults.namespace`: kept and told; no service uses Service Connect.
@@ -62,7 +95,10 @@ impl ClusterUpdate {
         let before = before.clone();
         ClusterSettings {
             container_insights: self.container_insights.unwrap_or(before.container_insights),
-            execute_command_logging: self.execute_command_logging.unwrap_or(before.execute_command_logging),
+            execute_command_logging: self
+                .execute_command_logging
+                .clone()
+                .unwrap_or(before.execute_command_logging),
             service_connect_namespace: match &self.service_connect_namespace {
                 None => before.service_connect_namespace,
                 Some(namespace) => Some(namespace.clone()).filter(|namespace| !namespace.is_empty()),

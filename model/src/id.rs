@@ -199,6 +199,29 @@ name! {
     UserName
 }
 
+name! {
+    /// The name of a group of logs: 1 to 512 of letters, digits and `_-/.#`, as CloudWatch's have.
+    LogGroup
+}
+
+impl LogGroup {
+    /// The name, when it is one (CloudWatch Logs API, CreateLogGroup); `member` is what the request calls it.
+    ///
+    /// # Errors
+    /// `InvalidParameterException` naming the rule that the text breaks.
+    pub fn parse(member: &str, text: &str) -> Result<Self, Fault> {
+        const MOST: usize = 512;
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-/.#".contains(&byte);
+        if text.is_empty() || text.len() > MOST || !text.bytes().all(allowed) {
+            return Err(Fault::invalid(format!(
+                "{member} '{}' must be 1 to {MOST} letters, digits and _-/.# characters.",
+                shortened(text)
+            )));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
 impl AccessKeyId {
     /// The id with these bits, of which 80 count, after four letters that say what it is.
     #[must_use]

@@ -19,7 +19,7 @@ use super::{Driver, drain, now};
 use crate::event::Session;
 use crate::failpoint::fail_point;
 use crate::link::wire::{self, Definition};
-use crate::sessions::Asked;
+use crate::sessions::{Asked, Target};
 
 /// The stream of the moment.
 #[derive(Debug)]
@@ -168,18 +168,22 @@ impl Driver {
             container,
             wish,
         } = asked;
-        let known = task_id_of(&task_arn).and_then(|id| self.tasks.get(&id));
-        let runtime_id = known.and_then(|task| {
-            let record = task.machine.record();
+        let task = task_id_of(&task_arn);
+        let target = task.and_then(|task| {
+            let record = self.tasks.get(&task)?.machine.record();
             let of_name = record.containers.iter().find(|known| known.name == container)?;
-            of_name.runtime_id.clone()
+            Some(Target {
+                task,
+                container: container.clone(),
+                runtime_id: of_name.runtime_id.clone()?,
+            })
         });
         self.parts.sessions.begin(Asked {
             scheduler: connected.session.scheduler.clone(),
             membership: connected.session.membership.clone(),
             id: session_id,
             wish,
-            container: runtime_id.ok_or_else(|| format!("container {container} is not there any more, or not yet")),
+            target: target.ok_or_else(|| format!("container {container} is not there any more, or not yet")),
         });
     }
 

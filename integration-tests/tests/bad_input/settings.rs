@@ -40,6 +40,10 @@ pub(super) fn cases() -> Vec<Case> {
 fn clusters() -> Vec<Case> {
     let insights = |value: &str| json!([{"name": "containerInsights", "value": value}]);
     let commands = |of: Value| json!({"executeCommandConfiguration": of});
+    let log = |logging: &str, group: &str| {
+        let configuration = json!({"cloudWatchLogGroupName": group});
+        json!({"logging": logging, "logConfiguration": configuration})
+    };
     let mut cases = Vec::new();
     for (operation, cluster) in [("CreateCluster", "clusterName"), ("UpdateCluster", "cluster")] {
         let of = |mut more: Value, class, says: &str| {
@@ -64,8 +68,28 @@ fn clusters() -> Vec<Case> {
             ),
             of(
                 json!({"configuration": commands(json!({"logging": "OVERRIDE"}))}),
+                INVALID,
+                "logConfiguration can not be empty where logging is OVERRIDE: a cloudWatchLogGroupName must be given.",
+            ),
+            of(
+                json!({"configuration": commands(log("OVERRIDE", "two words"))}),
+                INVALID,
+                "cloudWatchLogGroupName 'two words' must be 1 to 512 letters, digits and _-/.# characters.",
+            ),
+            of(
+                json!({"configuration": commands(log("DEFAULT", "/ecs/commands"))}),
+                INVALID,
+                "logging 'DEFAULT' should be OVERRIDE where logConfiguration is given.",
+            ),
+            of(
+                json!({"configuration": commands(json!({"logConfiguration": {"s3BucketName": "b"}}))}),
                 UNSUPPORTED,
-                "configuration.executeCommandConfiguration.logging OVERRIDE is not supported",
+                "configuration.executeCommandConfiguration.logConfiguration.s3BucketName is not supported",
+            ),
+            of(
+                json!({"configuration": commands(json!({"logConfiguration": {"cloudWatchEncryptionEnabled": true}}))}),
+                UNSUPPORTED,
+                "logConfiguration.cloudWatchEncryptionEnabled is not supported",
             ),
             of(
                 json!({"configuration": commands(json!({"logging": "LOUD"}))}),

@@ -11,7 +11,7 @@ use berth_integration_tests::{Seen, wait_until};
 use berth_proto::session::v1::{Begin, ToContainer, to_container};
 use berth_proto::v1::{ExecuteCommandRequest, ExecuteCommandResponse};
 use prost::Message;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{OneHost, SOON};
 
@@ -168,6 +168,48 @@ pub(super) fn who_ran_what_is_in_the_history_of_the_task(bed: &OneHost) -> Resul
         Ok(if told { Seen::Done(()) } else { Seen::NotYet(story) })
     })?;
     bed.stop(&task)
+}
+
+pub(super) fn a_host_logs_what_commands_write_where_the_cluster_says_so(bed: &OneHost) -> Result<()> {
+    let task = bed.idle("recorded")?;
+    let configure = |commands: Value| {
+        let configuration = json!({"executeCommandConfiguration": commands});
+        let input = json!({"cluster": bed.cluster.name(), "configuration": configuration});
+        bed.cluster.ecs().call("UpdateCluster", &input)
+    };
+    // Told apart from the command itself, which the log of the agent need not have.
+    let run = |number: usize| {
+        bed.printed(&[
+            "exec",
+            &task,
+            "--",
+            "sh",
+            "-c",
+            &format!("echo audit-$(({number} + 1))"),
+        ])
+    };
+    let log = || std::fs::read_to_string(bed.bed.lane().log_dir().join("a-agent.log")).context("the agent's log");
+
+    run(10)?;
+    let logging = json!({"logging": "OVERRIDE", "logConfiguration": {"cloudWatchLogGroupName": "/ecs/commands"}});
+    let told = configure(logging)?;
+    let told = &told["cluster"]["configuration"]["executeCommandConfiguration"]["logConfiguration"];
+    ensure!(told["cloudWatchLogGroupName"] == "/ecs/commands", "{told}");
+    run(20)?;
+    wait_until("what the command has written is in the log", SOON, || {
+        let log = log()?;
+        let record = log.lines().find(|line| line.contains("audit-21"));
+        Ok(Seen::when(
+            record.is_some_and(|record| record.contains("/ecs/commands") && record.contains("ecs-execute-command-")),
+            || log.clone(),
+        ))
+    })?;
+    configure(json!({"logging": "NONE"}))?;
+    run(30)?;
+    bed.stop(&task)?;
+    let log = log()?;
+    ensure!(!log.contains("audit-11") && !log.contains("audit-31"), "{log}");
+    Ok(())
 }
 
 /// Waits until so many processes of the line run in the task's container.

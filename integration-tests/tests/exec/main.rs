@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         commands::a_command_is_hung_up_on_when_nobody_is_there_any_more,
         commands::a_token_is_good_once,
         commands::who_ran_what_is_in_the_history_of_the_task,
+        commands::a_host_logs_what_commands_write_where_the_cluster_says_so,
         plugin::the_aws_cli_shows_a_command_in_a_terminal_of_its_size,
         plugin::what_is_typed_at_the_aws_cli_is_typed_in_the_container,
         plugin::a_terminal_of_the_aws_cli_that_changes_its_size_does_so_in_the_container,

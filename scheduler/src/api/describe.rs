@@ -5,8 +5,9 @@ pub(crate) mod service;
 pub(super) mod task_set;
 
 use berth_model::arn::Namespace;
+use berth_model::cluster::ExecuteCommandLogging;
 use berth_model::gpu::GpuId;
-use berth_model::id::{ClusterName, TaskId};
+use berth_model::id::{ClusterName, LogGroup, TaskId};
 use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{HostPort, Protocol};
 use berth_model::status::{ContainerStatus, LaunchType, TaskStatus};
@@ -80,19 +81,31 @@ pub(super) fn cluster(cluster: &Cluster, namespace: &Namespace) -> ecs::Cluster 
         configuration: cluster
             .settings
             .execute_command_logging
-            .map(|logging| ecs::ClusterConfiguration {
-                execute_command_configuration: Some(ecs::ExecuteCommandConfiguration {
-                    logging: Some(logging.name().to_owned()),
-                    ..ecs::ExecuteCommandConfiguration::default()
-                }),
-                ..ecs::ClusterConfiguration::default()
-            }),
+            .as_ref()
+            .map(cluster_configuration),
         service_connect_defaults: cluster.settings.service_connect_namespace.as_ref().map(|namespace| {
             ecs::ClusterServiceConnectDefaults {
                 namespace: Some(namespace.clone()),
             }
         }),
         ..ecs::Cluster::default()
+    }
+}
+
+fn cluster_configuration(logging: &ExecuteCommandLogging) -> ecs::ClusterConfiguration {
+    let log = |group: &LogGroup| ecs::ExecuteCommandLogConfiguration {
+        cloud_watch_log_group_name: Some(group.to_string()),
+        cloud_watch_encryption_enabled: Some(false),
+        s3_encryption_enabled: Some(false),
+        ..ecs::ExecuteCommandLogConfiguration::default()
+    };
+    ecs::ClusterConfiguration {
+        execute_command_configuration: Some(ecs::ExecuteCommandConfiguration {
+            logging: Some(logging.name().to_owned()),
+            log_configuration: logging.log_group().map(log),
+            ..ecs::ExecuteCommandConfiguration::default()
+        }),
+        ..ecs::ClusterConfiguration::default()
     }
 }
 

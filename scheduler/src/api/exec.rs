@@ -40,7 +40,7 @@ pub(super) async fn execute(
             words,
             terminal: true,
             input: true,
-            size: None,
+            ..session::Command::default()
         },
     };
     let opened = sessions::open(api, asked, caller).await?;

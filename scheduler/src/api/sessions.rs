@@ -6,7 +6,7 @@ use berth_model::fault::Fault;
 use berth_model::id::shortened;
 use berth_proto::session::v1 as session;
 use berth_proto::v1 as wire;
-use berth_scheduler_core::decide::session::{OpenSession, Place};
+use berth_scheduler_core::decide::session::{self as decide, OpenSession, Place};
 
 use super::request::{given, required};
 use super::{Api, Caller};
@@ -43,11 +43,18 @@ pub(super) async fn open(api: &Api, asked: Asked<'_>, caller: &Caller) -> Result
         command: asked.command.words.clone(),
         session: Arc::clone(&reserved.id),
     };
-    let place = api.submit(command, caller).await?;
+    let decide::Opened { place, log_group } = api.submit(command, caller).await?;
     let id = reserved.id.to_string();
     let task_arn = api.namespace.task(&cluster, task);
     let target = (place.clone(), task_arn.clone());
-    let token = api.sessions.offer(reserved, target, asked.command, &caller.principal)?;
+    let command = session::Command {
+        recording: log_group.map(|log_group| session::Recording {
+            log_group: log_group.to_string(),
+            session_id: id.clone(),
+        }),
+        ..asked.command
+    };
+    let token = api.sessions.offer(reserved, target, command, &caller.principal)?;
     Ok(Opened {
         id,
         token,
@@ -94,6 +101,7 @@ pub(super) async fn execute(
             terminal: request.terminal,
             input: request.input,
             size: (size.rows > 0 && size.columns > 0).then_some(size),
+            ..session::Command::default()
         },
     };
     let opened = open(api, asked, caller).await?;

@@ -22,6 +22,8 @@ call("ListClusters", maxResults=101)
 cli("list-clusters")
 
 call("UpdateCluster", cluster="shop", configuration={"executeCommandConfiguration": {"logging": "DEFAULT"}})
+LOGGED = {"logging": "OVERRIDE", "logConfiguration": {"cloudWatchLogGroupName": "/ecs/commands"}}
+call("UpdateCluster", cluster="shop", configuration={"executeCommandConfiguration": LOGGED})
 call("UpdateCluster", cluster="ghost")
 call("UpdateClusterSettings", cluster="shop", settings=[{"name": "containerInsights", "value": "disabled"}])
 call("UpdateClusterSettings", cluster="shop", settings=[{"name": "containerInsights", "value": "loud"}])

@@ -1,11 +1,13 @@
 //! ExecuteCommand: whether a command may be run in a container, and what is remembered of it.
 //!
 //! What is typed and what comes back is nowhere in the journal; who may run what, where and when, and how it ended, is.
+//! What comes back is logged by the host where the cluster wants it.
 
 use std::sync::Arc;
 
+use berth_model::cluster::ExecuteCommandLogging;
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{ClusterName, TaskId};
+use berth_model::id::{ClusterName, LogGroup, TaskId};
 use berth_model::status::{ContainerStatus, DesiredStatus, TaskStatus};
 
 use crate::change::Change;
@@ -45,6 +47,15 @@ pub struct Place {
     pub container: Arc<str>,
 }
 
+/// A session that may be entered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Where it leads.
+    pub place: Place,
+    /// Under which name the host logs what the command writes, where the cluster wants that.
+    pub log_group: Option<LogGroup>,
+}
+
 /// Says how a session has ended.
 #[derive(Debug, Clone)]
 pub struct EndSession {
@@ -57,10 +68,13 @@ pub struct EndSession {
 }
 
 impl Command for OpenSession {
-    type Outcome = Place;
+    type Outcome = Opened;
 
-    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<Place>, Fault> {
-        let cluster = state.active_cluster(&self.cluster)?.key;
+    fn decide(&self, state: &State, env: &mut Env<'_>) -> Result<Decision<Opened>, Fault> {
+        let cluster = state.active_cluster(&self.cluster)?;
+        let logging = cluster.settings.execute_command_logging.as_ref();
+        let log_group = logging.and_then(ExecuteCommandLogging::log_group).cloned();
+        let cluster = cluster.key;
         let key = TaskKey {
             cluster,
             task: self.task,
@@ -104,7 +118,7 @@ impl Command for OpenSession {
                 command: self.command.clone(),
                 at: env.now(),
             }],
-            outcome: place,
+            outcome: Opened { place, log_group },
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use berth_model::cluster::{self, ClusterUpdate, ExecuteCommandLogging};
 use berth_model::fault::Fault;
+use berth_model::id::LogGroup;
 use berth_proto::ecs::v1 as ecs;
 
 use crate::api::request::{given, one_of, refuse_unsupported};
@@ -42,27 +43,53 @@ fn check_namespace(namespace: &str) -> Result<(), Fault> {
 /// What becomes of the output of commands.
 fn logging(configuration: &ecs::ClusterConfiguration) -> Result<Option<ExecuteCommandLogging>, Fault> {
     const AT: &str = "configuration.executeCommandConfiguration";
-    let commands = configuration.execute_command_configuration.as_ref();
-    refuse_unsupported(&[
-        (
-            "configuration.managedStorageConfiguration",
-            configuration.managed_storage_configuration.is_some(),
-        ),
-        (
-            &format!("{AT}.kmsKeyId"),
-            commands.is_some_and(|commands| commands.kms_key_id.is_some()),
-        ),
-        (
-            &format!("{AT}.logConfiguration"),
-            commands.is_some_and(|commands| commands.log_configuration.is_some()),
-        ),
-    ])?;
-    let Some(text) = commands.and_then(|commands| given(commands.logging.as_ref())) else {
+    refuse_unsupported(&[(
+        "configuration.managedStorageConfiguration",
+        configuration.managed_storage_configuration.is_some(),
+    )])?;
+    let Some(commands) = &configuration.execute_command_configuration else {
         return Ok(None);
     };
-    let member = format!("{AT}.logging");
-    one_of(&member, text, &["NONE", "DEFAULT", "OVERRIDE"])?;
-    let logging = ExecuteCommandLogging::from_name(text);
-    refuse_unsupported(&[(&format!("{member} {text}"), logging.is_none())])?;
-    Ok(logging)
+    refuse_unsupported(&[(&format!("{AT}.kmsKeyId"), given(commands.kms_key_id.as_ref()).is_some())])?;
+    let log_group = commands
+        .log_configuration
+        .as_ref()
+        .map(log_group)
+        .transpose()?
+        .flatten();
+    let logging = given(commands.logging.as_ref());
+    if let Some(text) = logging {
+        one_of(&format!("{AT}.logging"), text, &ExecuteCommandLogging::NAMES)?;
+    }
+    match (logging, log_group) {
+        (None, None) => Ok(None),
+        (Some("OVERRIDE"), Some(log_group)) => Ok(Some(ExecuteCommandLogging::Override { log_group })),
+        (Some("OVERRIDE"), None) => Err(Fault::invalid(format!(
+            "{AT}.logConfiguration can not be empty where logging is OVERRIDE: a cloudWatchLogGroupName must be given."
+        ))),
+        (Some("NONE"), None) => Ok(Some(ExecuteCommandLogging::None)),
+        (Some(_), None) => Ok(Some(ExecuteCommandLogging::Default)),
+        (other, Some(_)) => Err(Fault::invalid(format!(
+            "{AT}.logging '{}' should be OVERRIDE where logConfiguration is given.",
+            other.unwrap_or_default()
+        ))),
+    }
+}
+
+/// The log group that is given; there are no buckets, and nothing is encrypted but on its way.
+fn log_group(log: &ecs::ExecuteCommandLogConfiguration) -> Result<Option<LogGroup>, Fault> {
+    const AT: &str = "configuration.executeCommandConfiguration.logConfiguration";
+    refuse_unsupported(&[
+        (
+            &format!("{AT}.cloudWatchEncryptionEnabled"),
+            log.cloud_watch_encryption_enabled == Some(true),
+        ),
+        (
+            &format!("{AT}.s3BucketName"),
+            given(log.s3_bucket_name.as_ref()).is_some(),
+        ),
+    ])?;
+    let name = given(log.cloud_watch_log_group_name.as_ref());
+    name.map(|name| LogGroup::parse(&format!("{AT}.cloudWatchLogGroupName"), name))
+        .transpose()
 }

@@ -152,7 +152,8 @@ const SUBJECTS: [(&str, &[&str]); 10] = [
 const DIFFERENCES: &[(&str, &str)] = &[
     (
         "CreateCluster",
-        "`configuration` holds `executeCommandConfiguration.logging` `NONE` or `DEFAULT` and nothing else",
+        "`configuration` holds `executeCommandConfiguration` with `logging` and, for `OVERRIDE`, a `cloudWatchLogGroupName`: \
+         hosts log what commands write under that name. Nothing else of `configuration` is there",
     ),
     ("UpdateCluster", "as CreateCluster"),
     (

@@ -1,3 +1,4 @@
+use berth_model::cluster::ClusterSettings;
 use berth_model::id::{DefinitionId, Family, InstanceId};
 use berth_model::overrides::TaskOverride;
 use berth_model::status::{HealthStatus, LaunchType};
@@ -92,7 +93,7 @@ fn task() -> TaskId {
     TaskId::from_bits(7)
 }
 
-fn open(state: &State, container: Option<&str>) -> Result<Decision<Place>, Fault> {
+fn open(state: &State, container: Option<&str>) -> Result<Decision<Opened>, Fault> {
     let command = OpenSession {
         cluster: ClusterName::parse("default").unwrap(),
         task: task(),
@@ -110,14 +111,45 @@ const RUNNING: ContainerStatus = ContainerStatus::Running;
 fn who_runs_what_and_where_is_remembered_and_changes_nothing() {
     let mut state = state(true, TaskStatus::Running, &[("web", RUNNING)]);
     let decision = open(&state, None).unwrap();
-    assert_eq!(&*decision.outcome.container, "web");
+    assert_eq!(&*decision.outcome.place.container, "web");
+    assert_eq!(decision.outcome.log_group, None);
     let [change @ Change::SessionOpened { command, .. }] = &decision.changes[..] else {
         panic!("{:?}", decision.changes);
     };
     assert_eq!(command, &["sh"]);
     let before = state.clone();
     fold(&mut state, change);
-    assert_eq!(state.task(decision.outcome.task), before.task(decision.outcome.task));
+    assert_eq!(
+        state.task(decision.outcome.place.task),
+        before.task(decision.outcome.place.task)
+    );
+}
+
+#[test]
+fn what_a_command_writes_is_logged_where_the_cluster_says_so() {
+    let mut state = state(true, TaskStatus::Running, &[("web", RUNNING)]);
+    let group = LogGroup::parse("log", "/ecs/commands").unwrap();
+    for (logging, expected) in [
+        (Some(ExecuteCommandLogging::None), None),
+        (Some(ExecuteCommandLogging::Default), None),
+        (
+            Some(ExecuteCommandLogging::Override {
+                log_group: group.clone(),
+            }),
+            Some(group),
+        ),
+        (None, None),
+    ] {
+        let changed = Change::ClusterUpdated {
+            name: ClusterName::parse("default").unwrap(),
+            settings: ClusterSettings {
+                execute_command_logging: logging,
+                ..ClusterSettings::default()
+            },
+        };
+        fold(&mut state, &changed);
+        assert_eq!(open(&state, None).unwrap().outcome.log_group, expected);
+    }
 }
 
 #[test]
@@ -155,7 +187,7 @@ fn only_running_containers_of_tasks_that_were_started_for_it_take_commands() {
         assert!(fault.message.contains(says), "{fault}");
     }
     let several = state(true, TaskStatus::Running, &[("web", stopped), ("log", RUNNING)]);
-    assert_eq!(&*open(&several, Some("log")).unwrap().outcome.container, "log");
+    assert_eq!(&*open(&several, Some("log")).unwrap().outcome.place.container, "log");
 }
 
 #[test]
