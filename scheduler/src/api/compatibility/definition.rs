@@ -33,7 +33,7 @@ const TASK: &[Row] = &[
         "taskRoleArn",
         Differs,
         r#""arn:aws:iam::1:role/x""#,
-        "needs an agent with credentials for roles",
+        "needs an agent with credentials for roles, or with `ignore-task-roles`",
     ),
     (
         "executionRoleArn",
