@@ -155,6 +155,12 @@ pub(super) const fn octave(amount: u32) -> u32 {
     }
 }
 
+/// Whether chance draws from all instances rather than from those that have an octave free: where these are not few among
+/// all, it is quicker to draw again than to find the nth of them.
+pub(super) const fn are_many(having: usize, all: usize) -> bool {
+    having.saturating_mul(4) >= all
+}
+
 /// The ranks, among so many instances in the order of their ids, that chance looks at for one copy.
 pub(super) fn draws(seed: u64, turn: u32, instances: usize) -> impl Iterator<Item = usize> {
     let count = if instances == 0 { 0 } else { DRAWS };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use berth_model::placement::{PackBy, SpreadKey, Strategy};
 
 use super::fits::{Misfit, eligibility, room};
-use super::order::{Chain, Order, draws, lot, octave};
+use super::order::{Chain, Order, are_many, draws, lot, octave};
 use super::{Explanation, LISTED, Refusal, Refused, Request, Solution};
 use crate::state::Instance;
 
@@ -139,11 +139,15 @@ impl Scan {
         let left = |at: &usize| self.seats[*at].left(&self.request);
         let by_cpu: Vec<usize> = (0..self.seats.len()).filter(|at| left(at).0 >= cpu).collect();
         let by_memory: Vec<usize> = (0..self.seats.len()).filter(|at| left(at).1 >= memory).collect();
-        if by_memory.len() < by_cpu.len() {
+        let fewer = if by_memory.len() < by_cpu.len() {
             by_memory
         } else {
             by_cpu
+        };
+        if are_many(fewer.len(), self.seats.len()) {
+            return (0..self.seats.len()).collect();
         }
+        fewer
     }
 
     fn compare(&self, at: usize, best_keys: &[u64]) -> Ordering {

@@ -23,7 +23,8 @@ const AHEAD: u32 = 64;
 #[derive(Debug, Default)]
 struct Draft {
     pool: Pool,
-    slots: Vec<Slot>,
+    /// Nothing where all draws are blanks.
+    slots: Vec<Option<Slot>>,
 }
 
 /// One call: what the choice depends on besides the index.
@@ -71,7 +72,7 @@ impl Index {
             if turn % AHEAD == 0 {
                 self.draw_ahead(&mut draft, question, turn..count.min(turn + AHEAD));
             }
-            let drafted = draft.slots.get((turn % AHEAD) as usize).copied();
+            let drafted = draft.slots.get((turn % AHEAD) as usize).copied().flatten();
             let drafted =
                 drafted.filter(|slot| self.pool(question) == draft.pool && self.takes(question, &plan.classes, *slot));
             let Some(slot) = drafted.or_else(|| self.choose_by_lot(question, turn, &plan.classes)) else {
@@ -133,11 +134,11 @@ impl Index {
     fn draw_ahead(&self, draft: &mut Draft, question: &Question<'_>, turns: Range<u32>) {
         draft.pool = self.pool(question);
         draft.slots.clear();
-        let firsts = turns.filter_map(|turn| self.drawn(question, turn).next());
+        let firsts = turns.map(|turn| self.drawn(question, turn).next());
         draft.slots.extend(firsts);
         // Nothing comes of it but that they are near.
         let read = |read, slot: &Slot| read ^ self.slots.free(*slot).cpu;
-        black_box(draft.slots.iter().fold(0, read));
+        black_box(draft.slots.iter().flatten().fold(0, read));
     }
 
     /// Tasks of the group in the domains of the class, by the facets that are spread over.

@@ -1,11 +1,14 @@
 //! The instances by the powers of two that they have free, for chance to draw from.
 //!
 //! Drawn from all instances, nearly all lots of a nearly full cluster would be blanks. Of those that have the greatest power of
-//! two that the request asks for, half or so can take a copy however full the cluster is.
+//! two that the request asks for, half or so can take a copy however full the cluster is. Where they are a quarter of all or
+//! more, all are drawn from and the blanks told by one bit: the nth of all needs no search, and stays the nth while copies are
+//! placed.
 
 use super::bitmap::Bitmap;
 use super::ranking::Slot;
 use super::slots::Free;
+use crate::place::order::are_many;
 
 /// One set of instances for each power of two, CPU and memory apart.
 #[derive(Debug)]
@@ -15,13 +18,16 @@ pub(super) struct Octaves {
     memory: Vec<Bitmap>,
 }
 
-/// From which instances chance draws. While instances only lose what they have free, an equal pool is the same pool.
+/// From which instances chance draws. While instances only lose what they have free, an equal pool is the same pool, or has
+/// only got more blanks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Pool {
     by_memory: bool,
-    /// The power of two that they have free; nothing where they are all.
+    /// The power of two that they have free; any do where there is none.
     power: Option<u32>,
-    /// How many they are.
+    /// They are drawn for among all: those without so much free are blanks.
+    among_all: bool,
+    /// From how many is drawn.
     pub(super) len: usize,
 }
 
@@ -58,19 +64,32 @@ impl Octaves {
             Pool {
                 by_memory,
                 power,
+                among_all: false,
                 len: power.map_or(self.slots, |power| self.set(by_memory, power).map_or(0, Bitmap::len)),
             }
         };
         let (by_cpu, by_memory) = (pool(false, cpu), pool(true, memory));
-        if by_memory.len < by_cpu.len { by_memory } else { by_cpu }
+        let fewer = if by_memory.len < by_cpu.len { by_memory } else { by_cpu };
+        if are_many(fewer.len, self.slots) {
+            return Pool {
+                among_all: true,
+                len: self.slots,
+                ..fewer
+            };
+        }
+        fewer
     }
 
-    /// The nth of a pool in the order of ids.
+    /// The nth of what is drawn from, in the order of ids; nothing where that is a blank.
     pub(super) fn nth(&self, pool: Pool, nth: usize) -> Option<Slot> {
-        match pool.power {
-            None => Slot::try_from(nth).ok(),
-            Some(power) => self.set(pool.by_memory, power)?.nth(nth),
+        let Some(power) = pool.power else {
+            return Slot::try_from(nth).ok();
+        };
+        let having = self.set(pool.by_memory, power)?;
+        if pool.among_all {
+            return Slot::try_from(nth).ok().filter(|slot| having.contains(*slot));
         }
+        having.nth(nth)
     }
 
     fn set(&self, by_memory: bool, power: u32) -> Option<&Bitmap> {
