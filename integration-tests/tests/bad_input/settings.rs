@@ -92,6 +92,16 @@ fn clusters() -> Vec<Case> {
                 "logConfiguration.cloudWatchEncryptionEnabled is not supported",
             ),
             of(
+                json!({"configuration": commands(json!({"logConfiguration": {"s3EncryptionEnabled": true}}))}),
+                UNSUPPORTED,
+                "logConfiguration.s3EncryptionEnabled is not supported",
+            ),
+            of(
+                json!({"configuration": commands(json!({"logConfiguration": {"s3KeyPrefix": "p"}}))}),
+                UNSUPPORTED,
+                "logConfiguration.s3KeyPrefix is not supported",
+            ),
+            of(
                 json!({"configuration": commands(json!({"logging": "LOUD"}))}),
                 INVALID,
                 "'LOUD' should be one of [NONE, DEFAULT, OVERRIDE].",

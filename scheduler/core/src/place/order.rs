@@ -155,8 +155,8 @@ pub(super) const fn octave(amount: u32) -> u32 {
     }
 }
 
-/// Whether chance draws from all instances rather than from those that have an octave free: where these are not few among
-/// all, it is quicker to draw again than to find the nth of them.
+/// Whether chance draws from all instances rather than from those that have an octave free: where these are a quarter of all
+/// or more, it is quicker to draw again than to find the nth of them, and [`DRAWS`] are as good as never all blanks.
 pub(super) const fn are_many(having: usize, all: usize) -> bool {
     having.saturating_mul(4) >= all
 }

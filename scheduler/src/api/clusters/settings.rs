@@ -88,6 +88,14 @@ fn log_group(log: &ecs::ExecuteCommandLogConfiguration) -> Result<Option<LogGrou
             &format!("{AT}.s3BucketName"),
             given(log.s3_bucket_name.as_ref()).is_some(),
         ),
+        (
+            &format!("{AT}.s3EncryptionEnabled"),
+            log.s3_encryption_enabled == Some(true),
+        ),
+        (
+            &format!("{AT}.s3KeyPrefix"),
+            given(log.s3_key_prefix.as_ref()).is_some(),
+        ),
     ])?;
     let name = given(log.cloud_watch_log_group_name.as_ref());
     name.map(|name| LogGroup::parse(&format!("{AT}.cloudWatchLogGroupName"), name))
