@@ -27,7 +27,7 @@ pub use address::{Address, AddressError};
 pub use import::EtcdImport;
 use keys::{Head, Keys, read_head, write_head, write_record};
 
-use super::reach::{Reach, Trouble};
+use super::reach::{self, Reach, Trouble};
 use super::{Appended, Beat, Followed, Found, Journal, JournalError, Kept, Snapshot, kept};
 
 /// Bytes of a record. etcd takes requests of 1.5 MiB and is at its best with a sixth of that.
@@ -368,7 +368,7 @@ impl Journal for Etcd {
     }
 
     fn trouble(&self) -> Option<Trouble> {
-        self.appending.trouble().or_else(|| self.reach.trouble())
+        reach::longest([&self.appending, &self.reach])
     }
 }
 

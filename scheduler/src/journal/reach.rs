@@ -37,3 +37,28 @@ impl Reach {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
+
+/// What has been wrong for longest: one who begins to miss answers late does not make the trouble young.
+pub(super) fn longest<'a>(reaches: impl IntoIterator<Item = &'a Reach>) -> Option<Trouble> {
+    let troubles = reaches.into_iter().filter_map(Reach::trouble);
+    troubles.min_by_key(|trouble| trouble.since)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_does_not_become_young_when_another_begins_to_miss() {
+        let (reads, appends) = (Reach::default(), Reach::default());
+        reads.missed(&"a read");
+        while reads.trouble().unwrap().since == Instant::now() {}
+        appends.missed(&"an append");
+        let reason = || longest([&appends, &reads]).map(|trouble| trouble.reason);
+        assert_eq!(reason().as_deref(), Some("a read"));
+        reads.reached();
+        assert_eq!(reason().as_deref(), Some("an append"));
+        appends.reached();
+        assert_eq!(reason(), None);
+    }
+}
