@@ -14,6 +14,7 @@ mod choose;
 mod class;
 mod explain;
 mod group;
+mod lot;
 mod merge;
 mod octaves;
 mod ports;

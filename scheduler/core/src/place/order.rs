@@ -158,7 +158,12 @@ pub(super) const fn octave(amount: u32) -> u32 {
 /// Whether chance draws from all instances rather than from those that have an octave free: where these are a quarter of all
 /// or more, it is quicker to draw again than to find the nth of them, and [`DRAWS`] are as good as never all blanks.
 pub(super) const fn are_many(having: usize, all: usize) -> bool {
-    having.saturating_mul(4) >= all
+    having >= fewest_of_many(all)
+}
+
+/// See [`are_many`].
+pub(super) const fn fewest_of_many(all: usize) -> usize {
+    all.div_ceil(4)
 }
 
 /// The ranks, among so many instances in the order of their ids, that chance looks at for one copy.

@@ -40,6 +40,11 @@ impl Bitmap {
         self.len
     }
 
+    /// Whether all slots are in it.
+    pub(super) const fn is_full(&self) -> bool {
+        self.len == self.slots
+    }
+
     pub(super) fn contains(&self, slot: Slot) -> bool {
         let word = self.words.get(slot as usize / WORD);
         word.is_some_and(|word| word & bit(slot) != 0)
@@ -65,9 +70,19 @@ impl Bitmap {
         }
     }
 
+    /// All of them, in order.
+    pub(super) fn all(&self) -> impl Iterator<Item = Slot> + '_ {
+        let words = (0..).step_by(WORD).zip(&self.words);
+        words.flat_map(|(first, word): (Slot, &u64)| {
+            let clear_lowest = |word: &u64| Some(word & (word - 1)).filter(|word| *word != 0);
+            let left = std::iter::successors(Some(*word).filter(|word| *word != 0), clear_lowest);
+            left.map(move |word| first + word.trailing_zeros())
+        })
+    }
+
     /// The slot before which there are so many.
     pub(super) fn nth(&self, nth: usize) -> Option<Slot> {
-        if self.len == self.slots {
+        if self.is_full() {
             return Slot::try_from(nth).ok().filter(|_| nth < self.slots);
         }
         let mut left = u32::try_from(nth).ok()?;
@@ -159,6 +174,7 @@ mod tests {
                 prop_assert_eq!(bitmap.nth(nth), Some(*slot));
             }
             prop_assert_eq!(bitmap.nth(set.len()), None);
+            prop_assert!(bitmap.all().eq(set));
         }
     }
 }

@@ -1,31 +1,16 @@
 //! The instance of the next copy, where no order decides alone: where candidates are few, or chance decides.
 
-use std::hint::black_box;
-use std::ops::Range;
-
 use berth_model::id::InstanceId;
 
 use super::Index;
 use super::class::ClassId;
-use super::octaves::Pool;
 use super::prepared::{Plan, needed_groups};
 use super::ranking::Slot;
 use crate::keys::InstanceKey;
 use crate::place::Request;
 use crate::place::fits::eligible;
-use crate::place::order::{draws, lot};
+use crate::place::order::lot;
 use crate::state::{Instance, State};
-
-/// Copies that are drawn for at once, at most.
-const AHEAD: u32 = 64;
-
-/// What chance looks at first for each of some copies, while it draws from the same instances.
-#[derive(Debug, Default)]
-struct Draft {
-    pool: Pool,
-    /// Nothing where all draws are blanks.
-    slots: Vec<Option<Slot>>,
-}
 
 /// One call: what the choice depends on besides the index.
 pub(super) struct Question<'a> {
@@ -63,27 +48,6 @@ impl Index {
         placed
     }
 
-    /// The same where chance decides among all: the instances that it looks at first are found for many copies at once.
-    fn place_by_lot(&mut self, question: &Question<'_>, count: u32) -> Vec<InstanceId> {
-        let plan = question.plan;
-        let mut placed = Vec::with_capacity(count.min(1024) as usize);
-        let mut draft = Draft::default();
-        for turn in 0..count {
-            if turn % AHEAD == 0 {
-                self.draw_ahead(&mut draft, question, turn..count.min(turn + AHEAD));
-            }
-            let drafted = draft.slots.get((turn % AHEAD) as usize).copied().flatten();
-            let drafted =
-                drafted.filter(|slot| self.pool(question) == draft.pool && self.takes(question, &plan.classes, *slot));
-            let Some(slot) = drafted.or_else(|| self.choose_by_lot(question, turn, &plan.classes)) else {
-                break;
-            };
-            placed.push(self.slots.id(slot));
-            self.take(question, slot, 1);
-        }
-        placed
-    }
-
     /// The best instance that can take a copy.
     fn choose(&mut self, question: &Question<'_>, turn: u32) -> Option<Slot> {
         let plan = question.plan;
@@ -115,65 +79,12 @@ impl Index {
         None
     }
 
-    /// What chance draws from.
-    fn pool(&self, question: &Question<'_>) -> Pool {
-        let (cpu, memory) = question.size(1);
-        let octaves = self.slots.octaves();
-        octaves.map_or_else(Pool::default, |octaves| octaves.pool(cpu, memory))
-    }
-
-    /// The instances that chance looks at for a copy.
-    fn drawn<'a>(&'a self, question: &Question<'_>, turn: u32) -> impl Iterator<Item = Slot> + use<'a> {
-        let pool = self.pool(question);
-        let octaves = self.slots.octaves();
-        draws(question.seed, turn, pool.len).filter_map(move |nth| octaves?.nth(pool, nth))
-    }
-
-    /// Finds the instances that chance looks at first for each of some copies, and reads them all at once: where they are more
-    /// than caches hold, each by itself would be waited for.
-    fn draw_ahead(&self, draft: &mut Draft, question: &Question<'_>, turns: Range<u32>) {
-        draft.pool = self.pool(question);
-        draft.slots.clear();
-        let firsts = turns.map(|turn| self.drawn(question, turn).next());
-        draft.slots.extend(firsts);
-        // Nothing comes of it but that they are near.
-        let read = |read, slot: &Slot| read ^ self.slots.free(*slot).cpu;
-        black_box(draft.slots.iter().flatten().fold(0, read));
-    }
-
     /// Tasks of the group in the domains of the class, by the facets that are spread over.
     fn domain_counts(&self, plan: &Plan, class: ClassId) -> Vec<u32> {
         let group = self.groups.get(plan.group);
         let class = self.classes.get(class);
         let count = |facet: &usize| group.in_domain(*facet, class.domain(*facet));
         plan.facets.iter().map(count).collect()
-    }
-
-    fn choose_by_lot(&mut self, question: &Question<'_>, turn: u32, classes: &[ClassId]) -> Option<Slot> {
-        let drawn = self
-            .drawn(question, turn)
-            .find(|slot| self.takes(question, classes, *slot));
-        if drawn.is_some() {
-            return drawn;
-        }
-        // So few can take it that chance did not meet one: those that can are looked up.
-        let order = question.plan.order;
-        self.rank(order, classes);
-        let demand = &question.request.demand;
-        let (span, other) = order.span(demand.cpu.0, demand.memory.0);
-        let mut fitting = Vec::new();
-        for ranking in classes
-            .iter()
-            .filter_map(|class| self.classes.get(*class).ranking(order))
-        {
-            let mut walk = ranking.seek(&span);
-            let accepts = |slot| self.accepts(question, slot);
-            while let Some((_, slot)) = ranking.next(&mut walk, *span.end(), other, accepts) {
-                fitting.push(slot);
-            }
-        }
-        let nth = lot(question.seed, turn, fitting.len());
-        (nth < fitting.len()).then(|| *fitting.select_nth_unstable(nth).1)
     }
 
     /// The best of a list, by everything that counts.
@@ -200,7 +111,7 @@ impl Index {
             }
         }
         if plan.random {
-            let drawn = self.drawn(question, turn).find(|slot| best.binary_search(slot).is_ok());
+            let drawn = self.draw(question, turn, |slot| best.binary_search(&slot).is_ok());
             return drawn.or_else(|| best.get(lot(question.seed, turn, best.len())).copied());
         }
         best.into_iter().min_by_key(|slot| (self.key(plan, *slot), *slot))
@@ -212,13 +123,14 @@ impl Index {
     }
 
     /// Whether the instance is of one of the classes and can take a copy.
+    #[inline]
     pub(super) fn takes(&self, question: &Question<'_>, classes: &[ClassId], slot: Slot) -> bool {
         let demand = &question.request.demand;
         let free = self.slots.free(slot);
         free.cpu >= demand.cpu.0
             && free.memory >= demand.memory.0
             && classes.binary_search(&self.slots.class(slot)).is_ok()
-            && self.accepts(question, slot)
+            && (!question.plan.asks_each() || self.accepts(question, slot))
     }
 
     /// Whether an instance that has enough CPU and memory and is of the right class can take a copy.

@@ -171,16 +171,26 @@ impl Class {
         self.rankings[order as usize].as_ref()
     }
 
-    /// Makes the ranking in the order, unless there is one.
+    /// Whether there is any ranking.
+    #[inline]
+    pub(super) fn is_ranked(&self) -> bool {
+        self.rankings.iter().any(Option::is_some)
+    }
+
+    /// Makes the ranking in the order, unless there is one: from now on it is kept.
     pub(super) fn rank(&mut self, order: Order, free: impl Fn(Slot) -> Free) {
-        let members = &self.members;
-        self.rankings[order as usize].get_or_insert_with(|| {
-            let entries = members.iter().map(|slot| {
-                let Free { cpu, memory, .. } = free(*slot);
-                (cpu, memory, *slot)
-            });
-            Ranking::of(order, entries)
+        if self.ranking(order).is_none() {
+            self.rankings[order as usize] = Some(self.ranked(order, free));
+        }
+    }
+
+    /// The instances in the order.
+    pub(super) fn ranked(&self, order: Order, free: impl Fn(Slot) -> Free) -> Ranking {
+        let entries = self.members.iter().map(|slot| {
+            let Free { cpu, memory, .. } = free(*slot);
+            (cpu, memory, *slot)
         });
+        Ranking::of(order, entries)
     }
 
     pub(super) fn join(&mut self, slot: Slot, free: Free) {

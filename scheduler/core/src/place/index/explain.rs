@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use berth_model::id::InstanceId;
 
+use super::lot::FEW;
 use super::ports::Asked;
 use super::prepared::Plan;
 use super::ranking::Slot;
@@ -40,7 +41,10 @@ impl Index {
                 tally.ask(slot, instance, placed(slot));
             }
         } else {
-            self.rank(plan.order, &plan.classes);
+            // Where chance decides, keeping rankings would be all that is not cheap.
+            if !plan.random || self.slots.len() > FEW {
+                self.rank(plan.order, &plan.classes);
+            }
             self.tally_classes(&mut tally, request, plan, &|slot| self.instance_of(state, slot));
         }
         let explanation = tally.finish(|slot| self.instance_of(state, slot), placed);
@@ -71,8 +75,13 @@ impl Index {
             if !tally.class(example, members, first) {
                 continue;
             }
-            let Some(ranking) = class.ranking(plan.order) else {
-                continue;
+            let made;
+            let ranking = match class.ranking(plan.order) {
+                Some(kept) => kept,
+                None => {
+                    made = class.ranked(plan.order, |slot| self.slots.free(slot));
+                    &made
+                }
             };
             for (key, slots) in ranking.runs() {
                 let (cpu, memory) = plan.order.free(key);

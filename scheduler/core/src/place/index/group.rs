@@ -109,13 +109,25 @@ impl Group {
     }
 
     /// An instance of the class has more or fewer than before.
+    #[inline]
     pub(super) fn change(&mut self, slot: Slot, before: u32, count: u32, id: ClassId, class: &Class) {
-        if before == 0 && count > 0 {
-            self.spans += 1;
-            self.members.iter_mut().for_each(|members| _ = members.insert(slot));
-        } else if before > 0 && count == 0 {
-            self.spans = self.spans.saturating_sub(1);
-            self.members.iter_mut().for_each(|members| _ = members.remove(&slot));
+        match (before, count) {
+            (0, 1..) => self.spans += 1,
+            (1.., 0) => self.spans = self.spans.saturating_sub(1),
+            _ => {}
+        }
+        if self.members.is_some() || self.levels.is_some() || !self.domains.is_empty() {
+            self.change_kept(slot, before, count, id, class);
+        }
+    }
+
+    /// The same in what is kept of the group because it was asked for.
+    fn change_kept(&mut self, slot: Slot, before: u32, count: u32, id: ClassId, class: &Class) {
+        if let Some(members) = &mut self.members {
+            match count {
+                0 => members.remove(&slot),
+                1.. => members.insert(slot),
+            };
         }
         if let Some(levels) = &mut self.levels {
             levels.remove(&(id, before, slot));

@@ -151,6 +151,11 @@ impl Plan {
         !self.random && !self.by_group && self.few().is_none()
     }
 
+    /// Whether more than room and class decides whether an instance can take a copy.
+    pub(super) const fn asks_each(&self) -> bool {
+        self.asks || self.distinct
+    }
+
     /// Whether chance alone decides among all that can take a copy.
     pub(super) fn is_by_lot(&self) -> bool {
         self.random && self.facets.is_empty() && !self.by_group && self.few().is_none()
@@ -221,7 +226,8 @@ impl Index {
         }
         // Where chance decides, an order is rarely asked for.
         if chain.random {
-            self.slots.keep_octaves();
+            let demand = &request.demand;
+            self.slots.keep_octaves(demand.cpu.0, demand.memory.0);
         } else {
             self.rank(chain.order, &classes);
         }

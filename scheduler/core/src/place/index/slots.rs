@@ -188,12 +188,11 @@ impl Slots {
         }
     }
 
-    /// Keeps from now on what chance draws from.
-    pub(super) fn keep_octaves(&mut self) {
-        if self.octaves.is_none() {
-            let all = self.all().map(|slot| (slot, self.free(slot)));
-            self.octaves = Some(Octaves::of(self.len(), all));
-        }
+    /// Keeps from now on what chance draws from for copies of the size.
+    pub(super) fn keep_octaves(&mut self, cpu: u32, memory: u32) {
+        let lines = &self.lines;
+        let octaves = self.octaves.get_or_insert_with(|| Octaves::new(lines.len()));
+        octaves.keep(cpu, memory, |slot| lines[slot as usize].free());
     }
 
     /// What chance draws from, where it is kept.
@@ -202,6 +201,7 @@ impl Slots {
     }
 
     /// Counts copies as placed: so much less is free, and more tasks of the group are there. Gives how many there were.
+    #[inline]
     pub(super) fn place(&mut self, slot: Slot, size: Free, group: GroupId, copies: u32) -> u32 {
         let line = &mut self.lines[slot as usize];
         let before = line.free();

@@ -149,10 +149,15 @@ impl Index {
     }
 
     /// Counts copies as placed.
+    #[inline]
     pub(super) fn take(&mut self, question: &Question<'_>, slot: Slot, copies: u32) {
-        let class = self.slots.class(slot);
-        let entry = (self.key(question.plan, slot), slot);
-        self.take_all(question, class, &[entry], None, copies);
+        let id = self.slots.class(slot);
+        if self.classes.get(id).is_ranked() {
+            let entry = (self.key(question.plan, slot), slot);
+            let size = question.size(copies);
+            self.classes.get_mut(id).take(question.plan.order, &[entry], size, None);
+        }
+        self.count_copies(question, id, std::iter::once(slot), copies);
     }
 
     /// Counts copies as placed on each of these instances of a class, which are in order. `met` is where a walk stands that
@@ -165,19 +170,24 @@ impl Index {
         met: Option<Cursor>,
         copies: u32,
     ) {
+        let size = question.size(copies);
+        self.classes.get_mut(id).take(question.plan.order, entries, size, met);
+        self.count_copies(question, id, entries.iter().map(|(_, slot)| *slot), copies);
+    }
+
+    /// Counts copies as placed on each of these instances of a class, but in the class.
+    #[inline]
+    fn count_copies(&mut self, question: &Question<'_>, id: ClassId, slots: impl Iterator<Item = Slot>, copies: u32) {
         let plan = question.plan;
         let (cpu, memory) = question.size(copies);
-        let class = self.classes.get_mut(id);
-        class.take(plan.order, entries, (cpu, memory), met);
-        let group = self.groups.get_mut(plan.group);
         let gpus = plan.gpus.saturating_mul(copies);
-        for (_, slot) in entries {
-            let before = self.slots.place(*slot, Free { cpu, memory, gpus }, plan.group, copies);
-            group.change(*slot, before, before + copies, id, class);
-        }
-        if plan.ports {
-            for (_, slot) in entries {
-                self.ports.take(*slot, question.request.demand.ports.iter());
+        let class = self.classes.get(id);
+        let group = self.groups.get_mut(plan.group);
+        for slot in slots {
+            let before = self.slots.place(slot, Free { cpu, memory, gpus }, plan.group, copies);
+            group.change(slot, before, before + copies, id, class);
+            if plan.ports {
+                self.ports.take(slot, question.request.demand.ports.iter());
             }
         }
     }
