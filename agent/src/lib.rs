@@ -43,7 +43,7 @@ use berth_agent_core::limits::LimitPolicy;
 use berth_agent_core::machine::Policy;
 use berth_daemon::service::{self, NotifyState};
 use berth_daemon::{Backoff, pages};
-use berth_model::id::ClusterName;
+use berth_model::name::ClusterName;
 use berth_model::quantity::{HostPort, PortSet, Protocol};
 use berth_tls::Membership;
 use berth_trust::{Member, Role};

@@ -28,7 +28,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use berth_daemon::log;
 use berth_daemon::service::{self, NotifyState};
-use berth_model::id::ClusterName;
+use berth_model::name::ClusterName;
 use berth_tls::Membership;
 use berth_trust::{Member, Role};
 use tokio::sync::{Semaphore, watch};

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fault::Fault;
-use crate::id::shortened;
+use crate::fault::{Fault, shortened};
 use crate::status::named;
 
 named! {

@@ -8,11 +8,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fault::Fault;
-use crate::id::{
-    ClusterName, DefinitionId, DefinitionRevision, DeploymentId, Family, InstanceId, PolicyName, ProviderName,
-    ScheduleName, ServiceName, TaskId, UserName, shortened,
-};
+use crate::fault::{Fault, shortened};
+use crate::id::{DefinitionId, DefinitionRevision, DeploymentId, InstanceId, TaskId};
+use crate::name::{ClusterName, Family, PolicyName, ProviderName, ScheduleName, ServiceName, UserName};
 
 pub use resource::Resource;
 

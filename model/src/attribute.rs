@@ -1,8 +1,7 @@
 //! Attributes of container instances that operators choose (ECS API, `Attribute`).
 
 use crate::capacity::PROVIDER_ATTRIBUTE;
-use crate::fault::Fault;
-use crate::id::shortened;
+use crate::fault::{Fault, shortened};
 
 /// Attributes in one PutAttributes or DeleteAttributes (ECS API).
 pub const MAX_IN_CALL: usize = 10;

@@ -5,8 +5,7 @@ mod strategy;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fault::Fault;
-use crate::id::shortened;
+use crate::fault::{Fault, shortened};
 
 pub use strategy::{MAX_BASE, MAX_ITEMS, MAX_WEIGHT, RawItem, StrategyItem, has_weight, next, parse, split};
 

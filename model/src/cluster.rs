@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fault::Fault;
-use crate::id::{LogGroup, shortened};
+use crate::fault::{Fault, shortened};
+use crate::name::LogGroup;
 use crate::status::named;
 
 named! {

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{ScheduleName, shortened};
+use crate::name::ScheduleName;
 
 /// The class of a fault, as ECS names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -220,4 +220,15 @@ impl Fault {
     pub fn unsupported(message: impl Into<String>) -> Self {
         Self::new(FaultClass::UnsupportedFeature, message)
     }
+}
+
+/// The text for an error message: cut where it would drown the message.
+#[must_use]
+pub fn shortened(text: &str) -> String {
+    const LONGEST: usize = 128;
+    if text.chars().count() <= LONGEST {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(LONGEST).collect();
+    format!("{head}...")
 }

@@ -11,6 +11,7 @@ pub mod fault;
 pub mod gpu;
 pub mod id;
 pub mod load_balancer;
+pub mod name;
 pub mod overrides;
 pub mod placement;
 pub mod policy;

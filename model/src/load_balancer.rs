@@ -8,8 +8,7 @@ mod settings;
 use serde::{Deserialize, Serialize};
 
 use crate::arn::Namespace;
-use crate::fault::Fault;
-use crate::id::shortened;
+use crate::fault::{Fault, shortened};
 use crate::status::named;
 use crate::task_definition::TaskDefinition;
 

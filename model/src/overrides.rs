@@ -5,8 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::fault::Fault;
-use crate::id::shortened;
+use crate::fault::{Fault, shortened};
 use crate::task_definition::{EnvironmentFile, KeyValuePair, ResourceRequirement, TaskDefinition};
 
 /// Characters of the overrides as JSON (ECS API, RunTask).

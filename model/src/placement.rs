@@ -3,8 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::fault::Fault;
-use crate::id::shortened;
+use crate::fault::{Fault, shortened};
 use crate::query::Expression;
 
 /// Constraints of a task, those of its definition included (ECS API, RunTask).

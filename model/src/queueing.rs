@@ -4,8 +4,7 @@
 
 use std::time::Duration;
 
-use crate::fault::Fault;
-use crate::id::shortened;
+use crate::fault::{Fault, shortened};
 use crate::span;
 use crate::tag::Tag;
 

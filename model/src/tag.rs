@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fault::Fault;
-use crate::id::shortened;
+use crate::fault::{Fault, shortened};
 
 /// Tags of one resource, at most (ECS service quotas).
 pub const MAX_TAGS: usize = 50;

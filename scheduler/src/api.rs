@@ -49,7 +49,7 @@ use std::sync::Arc;
 
 use berth_model::arn::Namespace;
 use berth_model::fault::Fault;
-use berth_model::id::ClusterName;
+use berth_model::name::ClusterName;
 use berth_scheduler_core::command::{Command, Principal};
 use berth_scheduler_core::keys::ReplicaId;
 

@@ -17,7 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use berth_model::arn::Namespace;
-use berth_model::id::{ServiceName, TaskId};
+use berth_model::id::TaskId;
+use berth_model::name::ServiceName;
 use berth_proto::gateway::v1::gateway_link_server::GatewayLink;
 use berth_proto::gateway::v1::{GatewayMessage, SchedulerMessage};
 use berth_scheduler_core::change::{Change, Record};

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::shortened;
+use berth_model::fault::{Fault, FaultClass, shortened};
 use berth_model::time::Timestamp;
 
 use crate::canonical::{ALGORITHM, SIGNATURE_PARAMETER, parameters_of, signing_key, string_to_sign};

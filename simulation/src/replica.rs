@@ -9,7 +9,8 @@ use std::mem;
 use std::sync::Arc;
 
 use berth_model::arn::Namespace;
-use berth_model::id::{ClusterName, InstanceId};
+use berth_model::id::InstanceId;
+use berth_model::name::ClusterName;
 use berth_model::time::Timestamp;
 use berth_scheduler_core::assign::{Sent, touched};
 use berth_scheduler_core::change::{Change, Record};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use berth_model::id::ScheduleName;
+use berth_model::name::ScheduleName;
 use berth_model::schedule::{
     ActionAfterCompletion, FlexibleTimeWindow, OverlapPolicy, RetryPolicy, RunOutcome, ScheduleState,
 };

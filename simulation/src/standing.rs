@@ -7,7 +7,7 @@ use std::time::Duration;
 use berth_model::account::SettingName;
 use berth_model::arn::Resource;
 use berth_model::capacity::{GroupProvider, ManagedScaling};
-use berth_model::id::{ProviderName, UserName};
+use berth_model::name::{ProviderName, UserName};
 use berth_model::policy::Policy;
 use berth_model::tag::Tag;
 use berth_scheduler_core::decide::access_key::CreateAccessKey;

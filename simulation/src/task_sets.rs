@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use berth_model::id::{DeploymentId, ServiceName};
+use berth_model::id::DeploymentId;
+use berth_model::name::ServiceName;
 use berth_model::service::{DeploymentController, Scale, StabilityStatus};
 use berth_model::status::{LaunchType, TaskStatus};
 use berth_scheduler_core::decide::service::CreateService;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use berth_model::arn::DefinitionReference;
 use berth_model::fault::Fault;
-use berth_model::id::{ClusterName, Family, ServiceName, TaskId};
+use berth_model::id::TaskId;
+use berth_model::name::{ClusterName, Family, ServiceName};
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, PackBy, SpreadKey, Strategy};
 use berth_model::service::{DeploymentConfiguration, SchedulingStrategy};

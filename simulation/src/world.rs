@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use berth_agent_core::record::Record;
 use berth_model::arn::Namespace;
-use berth_model::id::{ClusterName, InstanceId, TaskId};
+use berth_model::id::{InstanceId, TaskId};
+use berth_model::name::ClusterName;
 use berth_model::quantity::{CpuUnits, MemoryMib, PortSet};
 use berth_model::time::Timestamp;
 use berth_scheduler_core::keys::ReplicaId;

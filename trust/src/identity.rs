@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use berth_model::id::{AccessKeyId, ClusterName, InstanceId};
+use berth_model::id::{AccessKeyId, InstanceId};
+use berth_model::name::ClusterName;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The DNS name that the certificates of schedulers have besides those under which they are dialled: agents, gateways and

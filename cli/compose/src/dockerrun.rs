@@ -194,7 +194,7 @@ pub fn translate(text: &str, options: &Options) -> Result<Translation, Error> {
         Some("1") => single(&at, options, &mut notes)?,
         Some("2") => several(&at, given.clone(), options, &mut notes)?,
         Some(other) => {
-            let other = berth_model::id::shortened(other);
+            let other = berth_model::fault::shortened(other);
             return Err(Error::new(
                 VERSION,
                 format!("'{other}' must be 1 or 2; version 3 is a Compose file"),

@@ -90,7 +90,7 @@ impl<'t> Rest<'t> {
         if name.is_empty() || !name.chars().all(fits) {
             return Err(self.wrong(&format!(
                 "'{}' must be the name of a variable: letters, digits and _ . - [ ]",
-                berth_model::id::shortened(name)
+                berth_model::fault::shortened(name)
             )));
         }
         self.skip(end);

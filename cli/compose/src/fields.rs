@@ -128,7 +128,7 @@ impl<'n> At<'n> {
     /// What is given, and the rule that it breaks.
     pub(crate) fn wrong(&self, rule: &str) -> Error {
         match self.node.as_text() {
-            Some(text) => self.error(format!("'{}' must be {rule}", berth_model::id::shortened(text))),
+            Some(text) => self.error(format!("'{}' must be {rule}", berth_model::fault::shortened(text))),
             None => self.error(format!("it must be {rule}, it is {}", self.node.kind())),
         }
     }

@@ -187,7 +187,7 @@ impl Reader<'_> {
     fn invalid(&self, rule: &str) -> String {
         format!(
             "'{}' cannot be interpolated: {rule}",
-            berth_model::id::shortened(self.text)
+            berth_model::fault::shortened(self.text)
         )
     }
 }

@@ -6,7 +6,7 @@ mod task;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use berth_model::id::shortened;
+use berth_model::fault::shortened;
 
 use crate::Error;
 use crate::fields::{At, Field, Row, before, by, not, rows, walk};

@@ -155,7 +155,7 @@ impl Translation {
         if let Some(name) = names.iter().find(|name| self.service(name).is_none()) {
             let rule = format!("there is no such service; there are {}", self.names().join(", "));
             return Err(Error::new(
-                format!("services.{}", berth_model::id::shortened(name)),
+                format!("services.{}", berth_model::fault::shortened(name)),
                 rule,
             ));
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use berth_model::id::ClusterName;
+use berth_model::name::ClusterName;
 use berth_model::policy::{Policy, Role};
 use berth_proto::v1::{
     CreateCertificateRequest, GetSessionTokenRequest, RotateAccessKeyRequest, UpdateAccessKeyRequest,

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Result;
-use berth_model::id::{ClusterName, DefinitionId, DefinitionRevision, Family, InstanceId, TaskId};
+use berth_model::id::{DefinitionId, DefinitionRevision, InstanceId, TaskId};
+use berth_model::name::{ClusterName, Family};
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, Strategy};
 use berth_model::quantity::{CpuUnits, Demand, GpuCount, HostPort, MemoryMib, PortSet};

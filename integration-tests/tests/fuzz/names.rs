@@ -2,7 +2,7 @@
 
 use berth_agent_core::image::reference::Reference;
 use berth_model::arn::Namespace;
-use berth_model::id::ClusterName;
+use berth_model::name::ClusterName;
 use berth_model::time::Timestamp;
 
 pub(crate) const ARN_TOKENS: &[&str] = &[

@@ -1,8 +1,9 @@
 //! The ARN of anything that can have tags (ECS API, TagResource).
 
 use super::{DefinitionReference, Namespace};
-use crate::fault::Fault;
-use crate::id::{ClusterName, DeploymentId, InstanceId, ProviderName, ServiceName, TaskId, shortened};
+use crate::fault::{Fault, shortened};
+use crate::id::{DeploymentId, InstanceId, TaskId};
+use crate::name::{ClusterName, ProviderName, ServiceName};
 
 /// What an ARN names.
 #[derive(Debug, Clone, PartialEq, Eq)]

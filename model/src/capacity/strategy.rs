@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fault::Fault;
-use crate::id::ProviderName;
+use crate::name::ProviderName;
 
 /// Providers in one strategy, at most (ECS API, RunTask).
 pub const MAX_ITEMS: usize = 20;

@@ -6,8 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{GatewayProtocol, LoadBalancer};
-use crate::fault::Fault;
-use crate::id::shortened;
+use crate::fault::{Fault, shortened};
 use crate::span;
 use crate::tag::Tag;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::condition::{KEYS, Operator, TAG_KEYS, is_known_key};
 use super::glob::{matches, matches_ignoring_case, parts};
 use super::{OneOrMany, Policy, Statement, VERSION};
-use crate::id::shortened;
+use crate::fault::shortened;
 
 /// The version of before, which differs in policy variables alone: there are none here.
 const OLD_VERSION: &str = "2008-10-17";

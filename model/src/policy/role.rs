@@ -3,7 +3,7 @@
 
 use super::document::{Entries, OneOrMany, Text};
 use super::{Effect, Policy, Statement, VERSION};
-use crate::id::ClusterName;
+use crate::name::ClusterName;
 
 /// What somebody is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

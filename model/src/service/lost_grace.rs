@@ -2,8 +2,7 @@
 //!
 //! ECS has no member for it; a tag of the service says it, which every client can send.
 
-use crate::fault::Fault;
-use crate::id::shortened;
+use crate::fault::{Fault, shortened};
 use crate::span;
 use crate::tag::Tag;
 

@@ -5,8 +5,7 @@
 mod shift;
 
 use super::{CircuitBreaker, DeploymentConfiguration, SchedulingStrategy, Threshold, ThresholdType};
-use crate::fault::Fault;
-use crate::id::shortened;
+use crate::fault::{Fault, shortened};
 use crate::placement::{PackBy, SpreadKey, Strategy};
 
 pub use shift::RawShiftStep;

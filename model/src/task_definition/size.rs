@@ -1,7 +1,6 @@
 //! Task-level `cpu` and `memory`: figures with or without a unit, brought to digits.
 
-use crate::fault::Fault;
-use crate::id::shortened;
+use crate::fault::{Fault, shortened};
 
 /// CPU units that a task may have (ECS API, RegisterTaskDefinition).
 const CPU_RANGE: std::ops::RangeInclusive<u32> = 128..=196_608;

@@ -13,8 +13,8 @@ mod volume;
 use std::collections::BTreeSet;
 
 use super::{ContainerDefinition, NetworkMode, TaskDefinition, compatibility, fargate, size};
-use crate::fault::Fault;
-use crate::id::{Family, shortened};
+use crate::fault::{Fault, shortened};
+use crate::name::Family;
 use crate::placement;
 use container::ContainerRules;
 

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use berth_model::id::{AccessKeyId, UserName};
+use berth_model::id::AccessKeyId;
+use berth_model::name::UserName;
 use berth_model::policy::Policy;
 use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -9,9 +9,8 @@ use std::sync::Arc;
 use berth_model::account::SettingName;
 use berth_model::capacity::StrategyItem;
 use berth_model::cluster::ClusterSettings;
-use berth_model::id::{
-    AccessKeyId, ClusterName, DefinitionId, InstanceId, ProviderName, ScheduleName, ServiceName, TaskId,
-};
+use berth_model::id::{AccessKeyId, DefinitionId, InstanceId, TaskId};
+use berth_model::name::{ClusterName, ProviderName, ScheduleName, ServiceName};
 use berth_model::schedule::RunOutcome;
 use berth_model::status::{InstanceStatus, StopCode};
 use berth_model::tag::Tag;

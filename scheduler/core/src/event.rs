@@ -9,7 +9,8 @@ mod position;
 
 use std::sync::Arc;
 
-use berth_model::id::{DeploymentId, InstanceId, ServiceName, TaskId};
+use berth_model::id::{DeploymentId, InstanceId, TaskId};
+use berth_model::name::ServiceName;
 use berth_model::time::Timestamp;
 
 use crate::change::Record;

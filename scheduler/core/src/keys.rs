@@ -2,7 +2,8 @@
 
 use std::ops::Bound;
 
-use berth_model::id::{ClusterName, DefinitionId, InstanceId, ScheduleName, ServiceName, TaskId};
+use berth_model::id::{DefinitionId, InstanceId, TaskId};
+use berth_model::name::{ClusterName, ScheduleName, ServiceName};
 use serde::{Deserialize, Serialize};
 
 /// The number of a record in the journal: 1, 2, 3 ... without gaps. 0 is the state before the first.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use berth_model::capacity::StrategyItem;
 use berth_model::gpu::ContainerGpus;
-use berth_model::id::{DefinitionId, DeploymentId, InstanceId, ProviderName, ScheduleName, ServiceName, TaskId};
+use berth_model::id::{DefinitionId, DeploymentId, InstanceId, TaskId};
+use berth_model::name::{ProviderName, ScheduleName, ServiceName};
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, Strategy};
 use berth_model::quantity::Demand;

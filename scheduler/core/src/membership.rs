@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::ClusterName;
+use berth_model::name::ClusterName;
 use berth_model::status::InstanceStatus;
 use berth_model::time::Timestamp;
 use berth_trust::{Fingerprint, Identity, Member, Role};

@@ -27,8 +27,9 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_model::id::{DeploymentId, InstanceId, ServiceName, TaskId};
+use berth_model::id::{DeploymentId, InstanceId, TaskId};
 use berth_model::load_balancer::LoadBalancer;
+use berth_model::name::ServiceName;
 use berth_model::placement::Strategy;
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::service::{DeploymentController, SchedulingStrategy, ServiceStatus};

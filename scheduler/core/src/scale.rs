@@ -10,7 +10,7 @@ mod window;
 use std::fmt;
 use std::time::Duration;
 
-use berth_model::id::PolicyName;
+use berth_model::name::PolicyName;
 use berth_model::scaling::{Capacity, Suspended, TargetTracking};
 use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};

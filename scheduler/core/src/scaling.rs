@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use berth_model::id::PolicyName;
+use berth_model::name::PolicyName;
 use berth_model::scaling::{Capacity, Suspended, TargetTracking};
 use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};

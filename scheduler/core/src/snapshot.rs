@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use berth_model::account::SettingName;
 use berth_model::gpu::ContainerGpus;
-use berth_model::id::{DefinitionId, Family, InstanceId, TaskId};
+use berth_model::id::{DefinitionId, InstanceId, TaskId};
+use berth_model::name::Family;
 use berth_model::status::{DefinitionStatus, DesiredStatus, InstanceStatus, TaskStatus};
 use berth_model::tag::Tag;
 use berth_model::task_definition::TaskDefinition;

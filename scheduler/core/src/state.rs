@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 use berth_model::account::SettingName;
 use berth_model::fault::Fault;
-use berth_model::id::{AccessKeyId, ClusterName, DefinitionId, Family, InstanceId, ProviderName, ServiceName, TaskId};
+use berth_model::id::{AccessKeyId, DefinitionId, InstanceId, TaskId};
+use berth_model::name::{ClusterName, Family, ProviderName, ServiceName};
 use berth_model::status::ClusterStatus;
 use berth_model::time::Timestamp;
 use berth_trust::Member;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_model::fault::Fault;
-use berth_model::id::{AccessKeyId, UserName};
+use berth_model::id::AccessKeyId;
+use berth_model::name::UserName;
 use berth_model::policy::Policy;
 use berth_model::time::Timestamp;
 use berth_proto::v1 as wire;

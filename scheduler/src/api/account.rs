@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use berth_model::account::SettingName;
-use berth_model::fault::Fault;
-use berth_model::id::shortened;
+use berth_model::fault::{Fault, shortened};
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::decide::account::SetAccountSetting;
 

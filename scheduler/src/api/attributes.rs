@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use berth_model::attribute;
 use berth_model::fault::Fault;
-use berth_model::id::{ClusterName, InstanceId};
+use berth_model::id::InstanceId;
+use berth_model::name::ClusterName;
 use berth_model::status::InstanceStatus;
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::decide::attribute::{Attributes, DeleteAttributes, PutAttributes};

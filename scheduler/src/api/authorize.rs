@@ -5,7 +5,7 @@ mod rules;
 
 use berth_model::arn::Resource;
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{ClusterName, ServiceName};
+use berth_model::name::{ClusterName, ServiceName};
 use berth_model::policy::{Access, Context, Verdict};
 use berth_scheduler_core::decide::definition::find;
 use berth_scheduler_core::keys::TaskKey;

@@ -4,7 +4,7 @@
 pub(super) mod describe;
 
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{ClusterName, PolicyName, ServiceName};
+use berth_model::name::{ClusterName, PolicyName, ServiceName};
 use berth_model::scaling::{Metric, PredefinedMetric, RawTracking, TargetTracking};
 use berth_proto::v1 as wire;
 use berth_scheduler_core::decide::scaling::{

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use berth_model::arn::Namespace;
 use berth_model::capacity::{self, GroupProvider, RawGroupProvider, RawItem, RawScaling, StrategyItem};
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::ProviderName;
+use berth_model::name::ProviderName;
 use berth_model::task_definition::fargate;
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::decide::capacity::{

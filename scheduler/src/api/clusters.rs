@@ -4,7 +4,7 @@ mod settings;
 mod statistics;
 
 use berth_model::fault::Fault;
-use berth_model::id::ClusterName;
+use berth_model::name::ClusterName;
 use berth_model::status::ClusterStatus;
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::decide::cluster::{CreateCluster, CreateConfiguredCluster, DeleteCluster, UpdateCluster};

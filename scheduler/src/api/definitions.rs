@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use berth_model::arn::DefinitionReference;
 use berth_model::fault::Fault;
-use berth_model::id::{DefinitionId, Family};
+use berth_model::id::DefinitionId;
+use berth_model::name::Family;
 use berth_model::status::DefinitionStatus;
 use berth_model::task_definition::TaskDefinition;
 use berth_proto::ecs::v1 as ecs;

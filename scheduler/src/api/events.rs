@@ -93,7 +93,7 @@ fn start(request: &WatchRequest) -> Result<Start, Fault> {
 
 fn position(name: &str, text: &str) -> Result<Position, Fault> {
     let position = text.parse();
-    position.map_err(|error| Fault::invalid(format!("{name} is '{}': {error}.", berth_model::id::shortened(text))))
+    position.map_err(|error| Fault::invalid(format!("{name} is '{}': {error}.", berth_model::fault::shortened(text))))
 }
 
 /// What the query of a URL asks for. How far the reader was when its connection broke takes the place of where it began.

@@ -1,7 +1,6 @@
 //! ECS's ExecuteCommand, for the session-manager-plugin. Berth's own call of the name is in `sessions`.
 
-use berth_model::fault::Fault;
-use berth_model::id::shortened;
+use berth_model::fault::{Fault, shortened};
 use berth_model::words;
 use berth_proto::ecs::v1 as ecs;
 use berth_proto::session::v1 as session;

@@ -3,8 +3,7 @@
 //! A token is the key of the last item, in hex so that nobody takes it for something to be written by hand. The next
 //! page begins after that key, wherever the list has changed meanwhile.
 
-use berth_model::fault::Fault;
-use berth_model::id::shortened;
+use berth_model::fault::{Fault, shortened};
 
 /// Items of one page, at most and mostly by default (ECS API).
 const MAX_RESULTS: usize = 100;

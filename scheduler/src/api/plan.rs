@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::ClusterName;
+use berth_model::name::ClusterName;
 use berth_model::placement::PackBy;
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_proto::ecs::v1::Attribute;

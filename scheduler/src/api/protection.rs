@@ -1,7 +1,8 @@
 //! UpdateTaskProtection, GetTaskProtection.
 
 use berth_model::fault::Fault;
-use berth_model::id::{ClusterName, TaskId};
+use berth_model::id::TaskId;
+use berth_model::name::ClusterName;
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::decide::protection::{self, SetProtection};
 

@@ -1,7 +1,6 @@
 //! Reading members of requests: what several operations check in the same way.
 
-use berth_model::fault::Fault;
-use berth_model::id::shortened;
+use berth_model::fault::{Fault, shortened};
 use berth_model::placement::{RawConstraint, RawStrategy};
 use berth_model::status::LaunchType;
 use berth_model::tag::{self, Tag};

@@ -5,7 +5,7 @@ mod describe;
 use std::sync::Arc;
 
 use berth_model::fault::Fault;
-use berth_model::id::{ClusterName, ScheduleName};
+use berth_model::name::{ClusterName, ScheduleName};
 use berth_model::schedule::{
     ActionAfterCompletion, FlexibleTimeWindow, FlexibleTimeWindowMode, OverlapPolicy, RetryPolicy, ScheduleState, Zone,
 };

@@ -6,9 +6,9 @@ pub(super) mod deployments;
 use std::sync::Arc;
 
 use berth_model::arn::Namespace;
-use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{ClusterName, ServiceName, shortened};
+use berth_model::fault::{Fault, FaultClass, shortened};
 use berth_model::load_balancer::{self, LoadBalancer, RawLoadBalancer, TargetSettings};
+use berth_model::name::{ClusterName, ServiceName};
 use berth_model::placement;
 use berth_model::service::{
     DeploymentConfiguration, DeploymentController, PropagateTags, SchedulingStrategy, lost_grace, validate,

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use berth_model::fault::Fault;
-use berth_model::id::shortened;
+use berth_model::fault::{Fault, shortened};
 use berth_proto::session::v1 as session;
 use berth_proto::v1 as wire;
 use berth_scheduler_core::decide::session::{self as decide, OpenSession, Place};

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use berth_model::fault::Fault;
+use berth_model::fault::{Fault, shortened};
 use berth_model::gpu::GpuId;
-use berth_model::id::{ClusterName, TaskId, shortened};
+use berth_model::id::TaskId;
+use berth_model::name::ClusterName;
 use berth_model::quantity::{CpuUnits, HostPort, MemoryMib, PortSet, Protocol};
 use berth_model::status::{ContainerStatus, HealthStatus, StopCode, TaskStatus};
 use berth_model::time::Timestamp;

@@ -1,7 +1,8 @@
 //! CreateTaskSet, DescribeTaskSets, UpdateTaskSet, DeleteTaskSet, UpdateServicePrimaryTaskSet.
 
 use berth_model::fault::Fault;
-use berth_model::id::{ClusterName, DeploymentId, ServiceName};
+use berth_model::id::DeploymentId;
+use berth_model::name::{ClusterName, ServiceName};
 use berth_model::service::{Scale, validate};
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::decide::task_set::{CreateTaskSet, DeleteTaskSet, Named, SetPrimaryTaskSet, UpdateTaskSet};

@@ -5,7 +5,8 @@ mod listed;
 use std::sync::Arc;
 
 use berth_model::fault::Fault;
-use berth_model::id::{ClusterName, InstanceId, TaskId};
+use berth_model::id::{InstanceId, TaskId};
+use berth_model::name::ClusterName;
 use berth_model::overrides::TaskOverride;
 use berth_model::placement;
 use berth_model::queueing;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_model::fault::Fault;
+use berth_model::fault::{Fault, shortened};
 use berth_model::id::InstanceId;
 use berth_model::{attribute, id};
 use berth_proto::v1 as wire;
@@ -199,7 +199,7 @@ fn role(name: Option<&String>) -> Result<Role, Fault> {
 
 /// `NAME` or `NAME=VALUE`.
 fn claim(text: &str) -> Result<Claim, Fault> {
-    let wrong = |rule: String| Fault::invalid(format!("attribute '{}' {rule}.", id::shortened(text)));
+    let wrong = |rule: String| Fault::invalid(format!("attribute '{}' {rule}.", shortened(text)));
     let (name, value) = match text.split_once('=') {
         Some((name, value)) => (name, Some(value)),
         None => (text, None),

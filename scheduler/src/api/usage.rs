@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use berth_model::fault::Fault;
-use berth_model::id::{ClusterName, InstanceId, TaskId};
+use berth_model::id::{InstanceId, TaskId};
+use berth_model::name::ClusterName;
 use berth_model::status::InstanceStatus;
 use berth_proto::ecs::v1::Failure;
 use berth_proto::v1::{ClusterUsage, DescribeUsageRequest, DescribeUsageResponse};

@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use berth_model::fault::FaultClass;
-use berth_model::id::{AccessKeyId, UserName};
+use berth_model::id::AccessKeyId;
+use berth_model::name::UserName;
 use berth_model::policy::Policy;
 use berth_scheduler_core::access_key::AccessKeyStatus;
 use berth_scheduler_core::change::Change;

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_model::arn::Namespace;
-use berth_model::id::{InstanceId, ProviderName};
+use berth_model::id::InstanceId;
+use berth_model::name::ProviderName;
 use berth_model::status::InstanceStatus;
 use berth_model::time::Timestamp;
 use berth_scheduler_core::decide::instance::SetInstancesStatus;

@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use berth_model::id::ClusterName;
+use berth_model::name::ClusterName;
 use berth_scheduler_core::change::{Change, Entry};
 use berth_scheduler_core::command::{Decision, Env};
 use berth_scheduler_core::decide::cluster::{CreateCluster, DeleteCluster};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use berth_model::arn::Namespace;
-use berth_model::id::{ClusterName, ServiceName};
+use berth_model::name::{ClusterName, ServiceName};
 use berth_model::time::Timestamp;
 use berth_scheduler_core::event::{Action, Deployed, DetailType, Event, Position, Said, Subject};
 use berth_scheduler_core::keys::{InstanceKey, TaskKey};

@@ -1,8 +1,8 @@
 //! Which events are wanted.
 
 use berth_model::arn::Namespace;
-use berth_model::fault::Fault;
-use berth_model::id::{ClusterName, shortened};
+use berth_model::fault::{Fault, shortened};
+use berth_model::name::ClusterName;
 use berth_scheduler_core::event::DetailType;
 
 use super::Told;

@@ -99,7 +99,7 @@ pub(super) fn take(events: impl Iterator<Item = Arc<Told>>) -> Vec<Arc<Told>> {
 
 #[cfg(test)]
 mod tests {
-    use berth_model::id::ClusterName;
+    use berth_model::name::ClusterName;
     use berth_model::time::Timestamp;
     use berth_scheduler_core::event::DetailType;
 

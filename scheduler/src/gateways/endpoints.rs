@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use berth_model::arn::Namespace;
-use berth_model::id::{ClusterName, ServiceName};
 use berth_model::load_balancer::{GatewayProtocol, LoadBalancer};
+use berth_model::name::{ClusterName, ServiceName};
 use berth_model::status::{HealthStatus, TaskStatus};
 use berth_model::task_definition::{NetworkMode, TaskDefinition};
 use berth_model::time::Timestamp;

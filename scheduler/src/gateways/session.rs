@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use berth_model::arn::Namespace;
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{ClusterName, InstanceId};
+use berth_model::id::InstanceId;
+use berth_model::name::ClusterName;
 use berth_proto::gateway::v1::gateway_message::Message as FromGateway;
 use berth_proto::gateway::v1::scheduler_message::Message as ToGateway;
 use berth_proto::gateway::v1::{GatewayMessage, Heartbeat, Hello, SchedulerMessage, TargetReport};

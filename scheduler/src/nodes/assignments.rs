@@ -1,7 +1,7 @@
 //! What one agent must be told, as it goes over the wire.
 
 use berth_model::arn::Namespace;
-use berth_model::id::ClusterName;
+use berth_model::name::ClusterName;
 use berth_model::status::LaunchType;
 use berth_proto::agent::v1::{Assignment, Assignments};
 use berth_scheduler_core::assign::Update;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use berth_model::arn::Namespace;
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{ClusterName, InstanceId};
+use berth_model::id::InstanceId;
+use berth_model::name::ClusterName;
 use berth_model::status::TaskStatus;
 use berth_proto::agent::v1::agent_message::Message as FromAgent;
 use berth_proto::agent::v1::protection_answer::Answer;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use berth_model::arn::Namespace;
-use berth_model::id::{ClusterName, TaskId};
+use berth_model::id::TaskId;
+use berth_model::name::ClusterName;
 use berth_model::status::ContainerStatus;
 use berth_proto::agent::v1::open_session::Wish;
 use berth_proto::session::v1::{FromContainer, Log, Stream, from_container};

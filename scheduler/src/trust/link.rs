@@ -56,7 +56,7 @@ impl Link {
         let member: Member = request.member.parse().map_err(|rule: &str| {
             Fault::invalid(format!(
                 "member '{}' is none: {rule}.",
-                berth_model::id::shortened(&request.member)
+                berth_model::fault::shortened(&request.member)
             ))
         })?;
         let secret = match request.token_secret.as_str() {

@@ -1,6 +1,7 @@
 //! Operators who call by a certificate: what they may do is what the access key may that it was made for.
 
-use berth_model::id::{AccessKeyId, ClusterName};
+use berth_model::id::AccessKeyId;
+use berth_model::name::ClusterName;
 use berth_model::policy::{Policy, Role as Duty};
 use berth_proto::ecs::v1::ecs_client::EcsClient;
 use berth_proto::ecs::v1::{CreateClusterRequest, ListServicesRequest};

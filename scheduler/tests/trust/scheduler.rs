@@ -7,7 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use berth_model::id::{ClusterName, InstanceId};
+use berth_model::id::InstanceId;
+use berth_model::name::ClusterName;
 use berth_proto::agent::v1::agent_link_client::AgentLinkClient;
 use berth_proto::agent::v1::agent_message::Message as ToScheduler;
 use berth_proto::agent::v1::scheduler_message::Message as FromScheduler;

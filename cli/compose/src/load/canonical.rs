@@ -179,7 +179,7 @@ fn port(item: &Node, at: &str) -> Result<Vec<Node>, Error> {
     };
     let wrong = |rule: &str| {
         let form = "it must be [[ADDRESS:]PUBLISHED:]TARGET[/PROTOCOL]";
-        Error::new(at, format!("'{}': {form}; {rule}", berth_model::id::shortened(text)))
+        Error::new(at, format!("'{}': {form}; {rule}", berth_model::fault::shortened(text)))
     };
     let (place, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
     let (front, target) = match place.rsplit_once(':') {
@@ -243,7 +243,7 @@ fn volume(item: &Node, at: &str, directory: &str, home: Option<&str>) -> Result<
         let rule = "it must be [SOURCE:]TARGET[:OPTIONS]";
         return Err(Error::new(
             at,
-            format!("'{}': {rule}", berth_model::id::shortened(text)),
+            format!("'{}': {rule}", berth_model::fault::shortened(text)),
         ));
     }
     let mut mount = match second {
@@ -286,7 +286,7 @@ fn volume(item: &Node, at: &str, directory: &str, home: Option<&str>) -> Result<
             }
             other if is_bind => ("bind", "propagation", other),
             other => {
-                let other = berth_model::id::shortened(other);
+                let other = berth_model::fault::shortened(other);
                 return Err(Error::new(
                     at,
                     format!("'{other}' is no option of a volume: ro, rw, nocopy, z and Z are"),

@@ -34,7 +34,7 @@ pub(super) fn order(drafts: &mut [(String, Draft)], inactive: &BTreeSet<String>)
             if names.contains(&need.service) || !need.required {
                 continue;
             }
-            let other = berth_model::id::shortened(&need.service);
+            let other = berth_model::fault::shortened(&need.service);
             let rule = match inactive.contains(&need.service) {
                 true => format!("no active profile has the service '{other}'"),
                 false => format!("there is no service '{other}'"),

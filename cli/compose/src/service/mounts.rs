@@ -101,7 +101,7 @@ pub(crate) fn volumes(draft: &mut Draft, at: &At<'_>, notes: &mut Vec<Note>) -> 
 
 fn place(draft: &mut Draft, at: &At<'_>, mount: Mount, notes: &mut Vec<Note>) -> Result<(), Error> {
     if !mount.target.starts_with('/') || mount.target.contains(':') {
-        let target = berth_model::id::shortened(&mount.target);
+        let target = berth_model::fault::shortened(&mount.target);
         return Err(at.error(format!(
             "the target is '{target}', it must be an absolute path without ':'"
         )));
@@ -121,7 +121,7 @@ fn place(draft: &mut Draft, at: &At<'_>, mount: Mount, notes: &mut Vec<Note>) ->
         "bind" => {
             let source = mount.source.as_deref().unwrap_or_default();
             if !source.starts_with('/') || source.contains(':') {
-                let source = berth_model::id::shortened(source);
+                let source = berth_model::fault::shortened(source);
                 return Err(at.error(format!("the source is '{source}', it must be a path without ':'")));
             }
             let says = format!("{source} is a path of each host: nothing is copied there");

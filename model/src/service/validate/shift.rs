@@ -1,8 +1,7 @@
 //! How traffic moves, as requests say it.
 
 use super::{RawConfiguration, in_range};
-use crate::fault::Fault;
-use crate::id::shortened;
+use crate::fault::{Fault, shortened};
 use crate::service::{SchedulingStrategy, Shift, ShiftStep};
 
 /// Minutes of a bake time, at most (ECS API, `DeploymentConfiguration.bakeTimeInMinutes`).

@@ -1,7 +1,7 @@
 //! The rules of one container of a task definition.
 
-use crate::fault::Fault;
-use crate::id::{is_name, shortened};
+use crate::fault::{Fault, shortened};
+use crate::name::is_name;
 use crate::task_definition::{ContainerDefinition, Link, NetworkMode, TaskDefinition};
 
 const MAX_IMAGE: usize = 255;

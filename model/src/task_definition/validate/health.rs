@@ -3,8 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::container::ContainerRules;
-use crate::fault::Fault;
-use crate::id::shortened;
+use crate::fault::{Fault, shortened};
 
 const INTERVAL: RangeInclusive<i32> = 5..=300;
 const TIMEOUT: RangeInclusive<i32> = 2..=60;

@@ -1,8 +1,7 @@
 //! The rules of `linuxParameters` and `systemControls` (ECS API, LinuxParameters and SystemControl).
 
 use super::container::ContainerRules;
-use crate::fault::Fault;
-use crate::id::shortened;
+use crate::fault::{Fault, shortened};
 use crate::task_definition::capability::CAPABILITIES;
 use crate::task_definition::{Device, LinuxParameters, NetworkMode, Tmpfs};
 

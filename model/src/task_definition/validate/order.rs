@@ -3,8 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::fault::Fault;
-use crate::id::shortened;
+use crate::fault::{Fault, shortened};
 use crate::task_definition::{Condition, ContainerDefinition, Link, TaskDefinition};
 
 /// Seconds of `restartAttemptPeriod` (ECS API, ContainerRestartPolicy).

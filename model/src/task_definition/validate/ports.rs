@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::container::ContainerRules;
-use crate::fault::Fault;
-use crate::id::shortened;
+use crate::fault::{Fault, shortened};
 use crate::task_definition::{NetworkMode, PortMapping, PortRange};
 
 const PORTS: std::ops::RangeInclusive<i32> = 0..=65_535;

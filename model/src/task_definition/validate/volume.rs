@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::fault::Fault;
-use crate::id::{is_name, shortened};
+use crate::fault::{Fault, shortened};
+use crate::name::is_name;
 use crate::task_definition::{DockerVolume, TaskDefinition, Volume};
 
 /// Members of a volume, each of which makes it a volume of another kind.

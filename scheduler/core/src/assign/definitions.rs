@@ -56,7 +56,8 @@ impl Definitions {
 
 #[cfg(test)]
 mod tests {
-    use berth_model::id::{DefinitionRevision, Family};
+    use berth_model::id::DefinitionRevision;
+    use berth_model::name::Family;
 
     use super::*;
 

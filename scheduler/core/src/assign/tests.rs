@@ -9,7 +9,7 @@ use crate::fold::fold;
 use crate::keys::ClusterKey;
 use crate::observation::{InstanceFacts, Observation, TaskTimes};
 use berth_model::arn::DefinitionReference;
-use berth_model::id::{ClusterName, Family};
+use berth_model::name::{ClusterName, Family};
 use berth_model::overrides::TaskOverride;
 use berth_model::status::{LaunchType, TaskStatus};
 use berth_model::time::Timestamp;

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use berth_model::id::ClusterName;
+use berth_model::name::ClusterName;
 
 use super::*;
 use crate::command::Command;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{AccessKeyId, UserName, shortened};
+use berth_model::fault::{Fault, FaultClass, shortened};
+use berth_model::id::AccessKeyId;
+use berth_model::name::UserName;
 use berth_model::policy::Policy;
 use berth_model::time::Timestamp;
 

@@ -43,7 +43,7 @@ impl Command for SetAccountSetting {
 #[cfg(test)]
 mod tests {
     use berth_model::cluster::ContainerInsights;
-    use berth_model::id::ClusterName;
+    use berth_model::name::ClusterName;
     use berth_model::time::Timestamp;
 
     use super::*;

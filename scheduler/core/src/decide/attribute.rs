@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use berth_model::attribute::MAX_GIVEN;
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{ClusterName, InstanceId};
+use berth_model::id::InstanceId;
+use berth_model::name::ClusterName;
 use berth_model::status::InstanceStatus;
 
 use crate::change::Change;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use berth_model::capacity::{GroupProvider, MAX_PROVIDERS, RawGroupProvider, StrategyItem};
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{ClusterName, ProviderName};
+use berth_model::name::{ClusterName, ProviderName};
 use berth_model::service::ServiceStatus;
 use berth_model::status::ClusterStatus;
 use berth_model::tag::{MAX_TAGS, Tag};

@@ -6,7 +6,7 @@ use berth_model::account::SettingName;
 use berth_model::capacity::StrategyItem;
 use berth_model::cluster::{ClusterSettings, ClusterUpdate, ContainerInsights};
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{ClusterName, ProviderName};
+use berth_model::name::{ClusterName, ProviderName};
 use berth_model::service::ServiceStatus;
 use berth_model::status::ClusterStatus;
 use berth_model::tag::Tag;

@@ -54,7 +54,7 @@ impl<'s> Dealer<'s> {
 
 #[cfg(test)]
 mod tests {
-    use berth_model::id::ClusterName;
+    use berth_model::name::ClusterName;
     use berth_model::time::Timestamp;
     use serde_json::json;
 

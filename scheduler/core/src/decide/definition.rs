@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use berth_model::arn::DefinitionReference;
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{DefinitionId, DefinitionRevision, Family};
+use berth_model::id::{DefinitionId, DefinitionRevision};
+use berth_model::name::Family;
 use berth_model::status::DefinitionStatus;
 use berth_model::tag::Tag;
 use berth_model::task_definition::TaskDefinition;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use berth_model::fault::Fault;
-use berth_model::id::{ClusterName, InstanceId};
+use berth_model::id::InstanceId;
+use berth_model::name::ClusterName;
 use berth_model::status::{InstanceStatus, StopCode, TaskStatus};
 use berth_model::time::Timestamp;
 

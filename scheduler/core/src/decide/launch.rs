@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use berth_model::arn::DefinitionReference;
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{ClusterName, InstanceId, ScheduleName, TaskId};
+use berth_model::id::{InstanceId, TaskId};
+use berth_model::name::{ClusterName, ScheduleName};
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, Strategy};
 use berth_model::status::LaunchType;

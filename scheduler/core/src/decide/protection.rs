@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_model::fault::Fault;
-use berth_model::id::{ClusterName, TaskId};
+use berth_model::id::TaskId;
+use berth_model::name::ClusterName;
 use berth_model::time::Timestamp;
 
 use crate::change::Change;

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{ClusterName, InstanceId, TaskId};
+use berth_model::id::{InstanceId, TaskId};
+use berth_model::name::ClusterName;
 use berth_model::status::StopCode;
 use berth_model::task_definition::TaskDefinition;
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use berth_model::attribute::BY_CALLS;
 use berth_model::fault::Fault;
-use berth_model::id::{ClusterName, InstanceId};
+use berth_model::id::InstanceId;
+use berth_model::name::ClusterName;
 use berth_model::status::InstanceStatus;
 use berth_model::tag::Tag;
 

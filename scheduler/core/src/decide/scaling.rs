@@ -6,7 +6,7 @@ pub mod scale;
 use std::sync::Arc;
 
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{ClusterName, PolicyName, ServiceName};
+use berth_model::name::{ClusterName, PolicyName, ServiceName};
 use berth_model::scaling::{Capacity, Suspended, TargetTracking};
 
 use crate::change::Change;

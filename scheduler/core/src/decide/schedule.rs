@@ -6,7 +6,7 @@ pub mod run;
 use std::sync::Arc;
 
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{ClusterName, ScheduleName};
+use berth_model::name::{ClusterName, ScheduleName};
 use berth_model::schedule::{
     ActionAfterCompletion, FlexibleTimeWindow, OverlapPolicy, RetryPolicy, RunOutcome, ScheduleState,
 };

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use berth_model::arn::DefinitionReference;
 use berth_model::capacity::StrategyItem;
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{ClusterName, DefinitionId, DeploymentId, ServiceName, ServiceRevisionId};
+use berth_model::id::{DefinitionId, DeploymentId, ServiceRevisionId};
 use berth_model::load_balancer::LoadBalancer;
+use berth_model::name::{ClusterName, ServiceName};
 use berth_model::placement::{
     MAX_CONSTRAINTS, RawConstraint, RawStrategy, Strategy, parse_constraints, parse_strategies,
 };

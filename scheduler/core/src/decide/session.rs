@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use berth_model::cluster::ExecuteCommandLogging;
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{ClusterName, LogGroup, TaskId};
+use berth_model::id::TaskId;
+use berth_model::name::{ClusterName, LogGroup};
 use berth_model::status::{ContainerStatus, DesiredStatus, TaskStatus};
 
 use crate::change::Change;

@@ -79,7 +79,7 @@ mod tests {
     use std::sync::Arc;
 
     use berth_model::arn::DefinitionReference;
-    use berth_model::id::{ClusterName, Family};
+    use berth_model::name::{ClusterName, Family};
     use berth_model::overrides::TaskOverride;
     use berth_model::quantity::{CpuUnits, MemoryMib};
     use berth_model::status::LaunchType;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use berth_model::fault::Fault;
-use berth_model::id::{ClusterName, TaskId};
+use berth_model::id::TaskId;
+use berth_model::name::ClusterName;
 use berth_model::status::{DesiredStatus, StopCode};
 use berth_model::time::Timestamp;
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use berth_model::arn::{DefinitionReference, Resource};
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{ClusterName, DefinitionId, DeploymentId, InstanceId, ServiceName, TaskId};
+use berth_model::id::{DefinitionId, DeploymentId, InstanceId, TaskId};
 use berth_model::load_balancer::{self, TargetSettings};
+use berth_model::name::{ClusterName, ServiceName};
 use berth_model::service::{ServiceStatus, lost_grace};
 use berth_model::status::InstanceStatus;
 use berth_model::tag::{MAX_TAGS, Tag};
@@ -315,7 +316,7 @@ mod tests {
         let mut state = state();
         let reference = |revision| {
             Resource::Definition(DefinitionReference {
-                family: berth_model::id::Family::parse("web").unwrap(),
+                family: berth_model::name::Family::parse("web").unwrap(),
                 revision,
             })
         };

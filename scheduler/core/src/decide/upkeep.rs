@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use berth_model::fault::Fault;
-use berth_model::id::{DefinitionId, ServiceName, TaskId};
+use berth_model::id::{DefinitionId, TaskId};
+use berth_model::name::ServiceName;
 use berth_model::status::DefinitionStatus;
 use berth_model::time::Timestamp;
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use berth_model::id::{InstanceId, ServiceName, TaskId};
+use berth_model::id::{InstanceId, TaskId};
+use berth_model::name::ServiceName;
 use berth_model::service::RolloutState;
 
 use super::{Action, Deployed, DeploymentEvent, Said, Subject};

@@ -2,7 +2,7 @@ use std::slice::from_ref;
 use std::time::Duration;
 
 use berth_model::arn::DefinitionReference;
-use berth_model::id::{ClusterName, Family};
+use berth_model::name::{ClusterName, Family};
 use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::status::{DesiredStatus, LaunchType, TaskStatus};

@@ -1,6 +1,7 @@
 use berth_model::arn::DefinitionReference;
 use berth_model::capacity::{GroupProvider, PROVIDER_ATTRIBUTE, RawGroupProvider, RawScaling, StrategyItem};
-use berth_model::id::{ClusterName, Family, InstanceId, ProviderName};
+use berth_model::id::InstanceId;
+use berth_model::name::{ClusterName, Family, ProviderName};
 use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::status::LaunchType;

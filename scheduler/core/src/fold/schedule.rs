@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use berth_model::id::ScheduleName;
+use berth_model::name::ScheduleName;
 use berth_model::schedule::ScheduleState;
 use berth_model::status::StopCode;
 use berth_model::task_definition::ContainerDefinition;

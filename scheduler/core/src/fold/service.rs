@@ -12,7 +12,7 @@ use crate::state::{Service, State, Task};
 
 /// Adds a change that is about a service; others are not its own.
 pub(super) fn fold(state: &mut State, change: &Change) {
-    let key = |cluster: &ClusterKey, service: &berth_model::id::ServiceName| ServiceKey {
+    let key = |cluster: &ClusterKey, service: &berth_model::name::ServiceName| ServiceKey {
         cluster: *cluster,
         service: service.clone(),
     };

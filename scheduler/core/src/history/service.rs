@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use berth_model::id::{DeploymentId, ServiceName};
+use berth_model::id::DeploymentId;
+use berth_model::name::ServiceName;
 use berth_model::service::SchedulingStrategy;
 
 use super::{Told, launch_words, stop_words, told};

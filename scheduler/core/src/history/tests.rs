@@ -1,6 +1,5 @@
-use berth_model::id::{
-    ClusterName, DefinitionId, DefinitionRevision, DeploymentId, Family, InstanceId, ServiceName, TaskId,
-};
+use berth_model::id::{DefinitionId, DefinitionRevision, DeploymentId, InstanceId, TaskId};
+use berth_model::name::{ClusterName, Family, ServiceName};
 use berth_model::service::{DeploymentConfiguration, SchedulingStrategy};
 use berth_model::status::{ContainerStatus, HealthStatus, InstanceStatus, LaunchType, TaskStatus};
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! What is true of capacity providers.
 
-use berth_model::id::ProviderName;
+use berth_model::name::ProviderName;
 use berth_model::status::ClusterStatus;
 
 use crate::state::State;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use berth_model::capacity::PROVIDER_ATTRIBUTE;
-use berth_model::id::ProviderName;
+use berth_model::name::ProviderName;
 
 use crate::state::Instance;
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use berth_model::id::{DeploymentId, InstanceId, ServiceName, TaskId};
+use berth_model::id::{DeploymentId, InstanceId, TaskId};
+use berth_model::name::ServiceName;
 
 use super::{Launch, Place, Presence, TaskView};
 use crate::target::TargetHealth;

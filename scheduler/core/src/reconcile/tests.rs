@@ -1,4 +1,5 @@
-use berth_model::id::{DefinitionId, DefinitionRevision, Family, ServiceRevisionId};
+use berth_model::id::{DefinitionId, DefinitionRevision, ServiceRevisionId};
+use berth_model::name::Family;
 use berth_model::quantity::{CpuUnits, MemoryMib};
 
 use super::*;

@@ -1,6 +1,6 @@
 //! The times at which a schedule is due, and when within their windows they begin.
 
-use berth_model::id::ScheduleName;
+use berth_model::name::ScheduleName;
 use berth_model::schedule::{FlexibleTimeWindow, Recurrence, RetryPolicy};
 use berth_model::time::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 
 use berth_model::capacity::StrategyItem;
 use berth_model::cluster::ClusterSettings;
-use berth_model::id::{ClusterName, ProviderName};
+use berth_model::name::{ClusterName, ProviderName};
 use berth_model::status::ClusterStatus;
 use berth_model::tag::Tag;
 use berth_model::time::Timestamp;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use berth_model::capacity::{GroupProvider, PROVIDER_ATTRIBUTE};
-use berth_model::id::ProviderName;
+use berth_model::name::ProviderName;
 use berth_model::tag::Tag;
 use serde::{Deserialize, Serialize};
 

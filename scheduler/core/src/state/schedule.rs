@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use berth_model::id::{ScheduleName, TaskId};
+use berth_model::id::TaskId;
+use berth_model::name::ScheduleName;
 use berth_model::time::Timestamp;
 use imbl::{OrdMap, OrdSet, Vector};
 use serde::{Deserialize, Serialize};

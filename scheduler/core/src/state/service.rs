@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use berth_model::id::{DeploymentId, ServiceName, TaskId};
+use berth_model::id::{DeploymentId, TaskId};
 use berth_model::load_balancer::LoadBalancer;
+use berth_model::name::ServiceName;
 use berth_model::service::{DeploymentStatus, RolloutState, SchedulingStrategy, ServiceStatus};
 use berth_model::time::Timestamp;
 use imbl::{OrdSet, Vector};

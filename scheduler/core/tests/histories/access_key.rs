@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_model::fault::Fault;
-use berth_model::id::UserName;
+use berth_model::name::UserName;
 use berth_model::policy::Policy;
 use berth_scheduler_core::access_key::AccessKeyStatus;
 use berth_scheduler_core::decide::access_key::{CreateAccessKey, DeleteAccessKey, RotateAccessKey, UpdateAccessKey};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use berth_model::capacity::{GroupProvider, PROVIDER_ATTRIBUTE, RawGroupProvider, RawScaling, StrategyItem};
 use berth_model::fault::Fault;
-use berth_model::id::ProviderName;
+use berth_model::name::ProviderName;
 use berth_model::time::Timestamp;
 use berth_scheduler_core::decide::capacity::{
     CreateCapacityProvider, DeleteCapacityProvider, SetClusterProviders, UpdateCapacityProvider,

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_model::fault::Fault;
-use berth_model::id::{ClusterName, InstanceId};
+use berth_model::id::InstanceId;
+use berth_model::name::ClusterName;
 use berth_scheduler_core::decide::membership::{CreateJoinToken, Enroll, RemoveMember, Renew, RevokeJoinToken};
 use berth_scheduler_core::membership::Claim;
 use berth_trust::{Fingerprint, Member, Role};

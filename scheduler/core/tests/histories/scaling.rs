@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use berth_model::fault::Fault;
-use berth_model::id::PolicyName;
+use berth_model::name::PolicyName;
 use berth_model::scaling::{Metric, PredefinedMetric, RawTracking, TargetTracking};
 use berth_model::time::Timestamp;
 use berth_scheduler_core::decide::scaling::scale::{Measured, ScaleService, verdict};

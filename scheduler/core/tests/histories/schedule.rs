@@ -1,7 +1,7 @@
 //! What histories ask of a schedule.
 
 use berth_model::fault::Fault;
-use berth_model::id::ScheduleName;
+use berth_model::name::ScheduleName;
 use berth_model::schedule::{ActionAfterCompletion, FlexibleTimeWindow, OverlapPolicy, RetryPolicy, ScheduleState};
 use berth_model::time::Timestamp;
 use berth_scheduler_core::decide::schedule::run::{FireSchedule, RunSchedule};

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use berth_model::arn::DefinitionReference;
-use berth_model::id::{ClusterName, Family, InstanceId, PolicyName, ServiceName, TaskId};
+use berth_model::id::{InstanceId, TaskId};
+use berth_model::name::{ClusterName, Family, PolicyName, ServiceName};
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::scaling::{Metric, PredefinedMetric, RawTracking, TargetTracking};
 use berth_model::status::{DesiredStatus, StopCode, TaskStatus};

@@ -2,7 +2,8 @@
 
 use berth_model::arn::DefinitionReference;
 use berth_model::fault::FaultClass;
-use berth_model::id::{DefinitionRevision, Family, InstanceId};
+use berth_model::id::{DefinitionRevision, InstanceId};
+use berth_model::name::Family;
 use berth_model::schedule::{ActionAfterCompletion, FlexibleTimeWindow, OverlapPolicy, RunOutcome, ScheduleState};
 use berth_model::status::{DesiredStatus, StopCode};
 use berth_model::time::Timestamp;

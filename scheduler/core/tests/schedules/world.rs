@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use berth_model::arn::DefinitionReference;
 use berth_model::fault::Fault;
-use berth_model::id::{ClusterName, Family, InstanceId, ScheduleName, TaskId};
+use berth_model::id::{InstanceId, TaskId};
+use berth_model::name::{ClusterName, Family, ScheduleName};
 use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::schedule::{ActionAfterCompletion, FlexibleTimeWindow, OverlapPolicy, RetryPolicy, ScheduleState};

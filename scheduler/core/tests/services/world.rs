@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use berth_model::id::{
-    DefinitionId, DefinitionRevision, DeploymentId, Family, InstanceId, ServiceName, ServiceRevisionId, TaskId,
-};
+use berth_model::id::{DefinitionId, DefinitionRevision, DeploymentId, InstanceId, ServiceRevisionId, TaskId};
+use berth_model::name::{Family, ServiceName};
 use berth_model::placement::parse_strategies;
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::service::{

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{ClusterName, ServiceName};
+use berth_model::name::{ClusterName, ServiceName};
 use berth_model::scaling::{Metric, TargetTracking};
 use berth_proto::v1 as wire;
 use berth_scheduler_core::decide::scaling::scale::running;

@@ -2,7 +2,7 @@
 
 use berth_model::cluster::{self, ClusterUpdate, ExecuteCommandLogging};
 use berth_model::fault::Fault;
-use berth_model::id::LogGroup;
+use berth_model::name::LogGroup;
 use berth_proto::ecs::v1 as ecs;
 
 use crate::api::request::{given, one_of, refuse_unsupported};

@@ -1,7 +1,7 @@
 //! A task without an instance, as a client sees it.
 
 use berth_model::arn::Namespace;
-use berth_model::id::ClusterName;
+use berth_model::name::ClusterName;
 use berth_model::status::{ContainerStatus, DesiredStatus, HealthStatus, StopCode, TaskStatus};
 use berth_model::task_definition::ContainerDefinition;
 use berth_proto::ecs::v1 as ecs;

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use berth_model::arn::Namespace;
-use berth_model::id::{ClusterName, DeploymentId};
+use berth_model::id::DeploymentId;
+use berth_model::name::ClusterName;
 use berth_model::service::{DeploymentConfiguration, DeploymentStatus, RolloutState, ShiftStep};
 use berth_model::status::{DesiredStatus, TaskStatus};
 use berth_model::task_definition::fargate;

@@ -1,7 +1,7 @@
 //! How a task set looks to a client.
 
 use berth_model::arn::Namespace;
-use berth_model::id::ClusterName;
+use berth_model::name::ClusterName;
 use berth_model::service::StabilityStatus;
 use berth_model::time::Timestamp;
 use berth_proto::ecs::v1 as ecs;

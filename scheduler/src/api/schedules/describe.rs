@@ -1,7 +1,7 @@
 //! From the state to the shapes of schedules and their runs.
 
 use berth_model::arn::{DefinitionReference, Namespace};
-use berth_model::id::ClusterName;
+use berth_model::name::ClusterName;
 use berth_model::placement::{Constraint, PackBy, SpreadKey, Strategy};
 use berth_model::schedule::{FlexibleTimeWindow, FlexibleTimeWindowMode, RetryPolicy};
 use berth_model::status::LaunchType;

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use berth_model::arn::Namespace;
 use berth_model::fault::{Fault, FaultClass};
-use berth_model::id::{ClusterName, ServiceName};
+use berth_model::name::{ClusterName, ServiceName};
 use berth_model::time::Timestamp;
 use berth_proto::ecs::v1 as ecs;
 use berth_scheduler_core::decide::service::StopDeployment;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use berth_model::arn::Namespace;
-use berth_model::id::ClusterName;
+use berth_model::name::ClusterName;
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::task_definition::ContainerDefinition;
 use berth_proto::v1::{Amount, ContainerUsage, GroupUsage, HostFigures, InstanceUsage, Percent, TaskUsage, Used};

@@ -204,7 +204,7 @@ impl Observer for Watch {
 
 #[cfg(test)]
 mod tests {
-    use berth_model::id::ServiceName;
+    use berth_model::name::ServiceName;
     use berth_model::scaling::PredefinedMetric;
     use berth_scheduler_core::keys::ClusterKey;
 

@@ -1,7 +1,8 @@
 use std::time::Instant;
 
 use berth_model::arn::DefinitionReference;
-use berth_model::id::{ClusterName, Family, InstanceId, TaskId};
+use berth_model::id::{InstanceId, TaskId};
+use berth_model::name::{ClusterName, Family};
 use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::status::{LaunchType, StopCode, TaskStatus};

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use berth_model::id::{DefinitionId, DefinitionRevision, DeploymentId, Family, InstanceId, ServiceRevisionId, TaskId};
+use berth_model::id::{DefinitionId, DefinitionRevision, DeploymentId, InstanceId, ServiceRevisionId, TaskId};
+use berth_model::name::Family;
 use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{CpuUnits, Demand, MemoryMib, Protocol};
 use berth_model::status::{ContainerStatus, LaunchType, StopCode};

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use berth_model::arn::DefinitionReference;
 use berth_model::capacity::PROVIDER_ATTRIBUTE;
-use berth_model::id::{Family, InstanceId};
+use berth_model::id::InstanceId;
+use berth_model::name::Family;
 use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::status::LaunchType;

@@ -1,5 +1,5 @@
 use berth_model::arn::DefinitionReference;
-use berth_model::id::{ClusterName, Family};
+use berth_model::name::{ClusterName, Family};
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, PackBy, Strategy};
 use berth_model::query::Expression;

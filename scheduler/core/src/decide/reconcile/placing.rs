@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use berth_model::id::{InstanceId, ServiceName, TaskId};
+use berth_model::id::{InstanceId, TaskId};
+use berth_model::name::ServiceName;
 use berth_model::placement::{Constraint, parse_constraints, parse_strategies};
 use berth_model::query::Expression;
 use berth_model::service::PropagateTags;

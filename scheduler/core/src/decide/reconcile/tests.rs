@@ -1,5 +1,6 @@
 use berth_model::arn::DefinitionReference;
-use berth_model::id::{ClusterName, Family, InstanceId, ServiceName};
+use berth_model::id::InstanceId;
+use berth_model::name::{ClusterName, Family, ServiceName};
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::service::{DeploymentController, Scale};
 use berth_model::status::{LaunchType, TaskStatus};

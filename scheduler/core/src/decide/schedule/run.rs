@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use berth_model::fault::Fault;
-use berth_model::id::{ClusterName, ScheduleName, TaskId};
+use berth_model::id::TaskId;
+use berth_model::name::{ClusterName, ScheduleName};
 use berth_model::schedule::{ActionAfterCompletion, OverlapPolicy, RetryPolicy, RunOutcome};
 use berth_model::status::{DesiredStatus, StopCode};
 use berth_model::time::Timestamp;

@@ -1,5 +1,6 @@
 use berth_model::cluster::ClusterSettings;
-use berth_model::id::{DefinitionId, Family, InstanceId};
+use berth_model::id::{DefinitionId, InstanceId};
+use berth_model::name::Family;
 use berth_model::overrides::TaskOverride;
 use berth_model::status::{HealthStatus, LaunchType};
 use berth_model::time::Timestamp;

@@ -2,8 +2,9 @@ mod change;
 
 use berth_model::arn::{DefinitionReference, Resource};
 use berth_model::fault::FaultClass;
-use berth_model::id::{ClusterName, Family, InstanceId, ServiceName};
+use berth_model::id::InstanceId;
 use berth_model::load_balancer::{GatewayProtocol, LoadBalancer, TargetSettings};
+use berth_model::name::{ClusterName, Family, ServiceName};
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::status::{DesiredStatus, StopCode, TaskStatus};
 use berth_model::tag::Tag;

@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use berth_model::capacity::PROVIDER_ATTRIBUTE;
 use berth_model::gpu::{ContainerGpus, GpuId};
-use berth_model::id::{ClusterName, DefinitionId, DefinitionRevision, Family, InstanceId, ProviderName, TaskId};
+use berth_model::id::{DefinitionId, DefinitionRevision, InstanceId, TaskId};
+use berth_model::name::{ClusterName, Family, ProviderName};
 use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, PackBy, SpreadKey, Strategy as Placing};
 use berth_model::quantity::{CpuUnits, Demand, GpuCount, HostPort, MemoryMib, PortSet, Protocol};
