@@ -231,6 +231,38 @@ fn an_update_says_where_gateways_listen_from_now_on_or_that_they_listen_no_more(
 }
 
 #[test]
+fn an_update_says_by_what_is_placed_from_now_on_or_that_nothing_is_asked() -> anyhow::Result<()> {
+    let fake = with_web()?;
+    let update = |words: &[&str]| berth(&fake.url, &[&["services", "update", "web"], words].concat());
+    let calls: [&[&str]; 3] = [
+        &["--constraint", "distinctInstance", "--strategy", "random"],
+        &["--no-constraint", "--no-strategy"],
+        &["--count", "2"],
+    ];
+    for words in calls {
+        let ran = update(words)?;
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    }
+    let state = fake.state();
+    let numbers = state.updates.iter().map(|update| {
+        let constraints = update.placement_constraints.as_ref().map(|list| list.items.len());
+        let strategy = update.placement_strategy.as_ref().map(|list| list.items.len());
+        (constraints, strategy)
+    });
+    let numbers: Vec<_> = numbers.collect();
+    drop(state);
+    assert_eq!(numbers, [(Some(1), Some(1)), (Some(0), Some(0)), (None, None)]);
+    for both in [
+        ["--no-constraint", "--constraint", "distinctInstance"],
+        ["--no-strategy", "--strategy", "random"],
+    ] {
+        let ran = update(&both)?;
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn what_ecs_has_no_members_for_is_said_in_tags_of_the_service() -> anyhow::Result<()> {
     let fake = with_web()?;
     let ran = berth(

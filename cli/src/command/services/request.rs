@@ -90,6 +90,12 @@ pub(crate) struct UpdateArgs {
     /// Replace all tasks although nothing else changes
     #[arg(long)]
     force_new_deployment: bool,
+    /// Place further tasks without constraints, but for those of the task definition
+    #[arg(long, conflicts_with = "constraint")]
+    no_constraint: bool,
+    /// Place further tasks by the default strategy
+    #[arg(long, conflicts_with = "strategy")]
+    no_strategy: bool,
     #[command(flatten)]
     rules: RuleArgs,
     #[command(flatten)]
@@ -205,9 +211,9 @@ impl UpdateArgs {
     pub(super) fn request(self, cluster: Option<&str>) -> anyhow::Result<UpdateServiceRequest> {
         let named = self.name.rsplit('/').next().unwrap_or_default();
         let load_balancers = listener::load_balancers(&self.load_balancer, named, cluster.unwrap_or_default())?;
-        let changes = self.no_load_balancer || !load_balancers.is_empty();
         Ok(UpdateServiceRequest {
-            load_balancers: changes.then_some(LoadBalancerList { load_balancers }),
+            load_balancers: said(load_balancers, self.no_load_balancer)
+                .map(|load_balancers| LoadBalancerList { load_balancers }),
             service: Some(self.name),
             task_definition: self.task_definition,
             desired_count: self.count.map(i32::from),
@@ -215,18 +221,20 @@ impl UpdateArgs {
             enable_execute_command: self.enable_execute_command,
             deployment_configuration: self.rules.configuration(),
             health_check_grace_period_seconds: self.rules.grace(),
-            placement_constraints: said(self.rules.constraints()).map(|items| PlacementConstraintList { items }),
-            placement_strategy: said(self.rules.strategies()).map(|items| PlacementStrategyList { items }),
-            capacity_provider_strategy: said(capacity::items(&self.capacity_provider_strategy))
+            placement_constraints: said(self.rules.constraints(), self.no_constraint)
+                .map(|items| PlacementConstraintList { items }),
+            placement_strategy: said(self.rules.strategies(), self.no_strategy)
+                .map(|items| PlacementStrategyList { items }),
+            capacity_provider_strategy: said(capacity::items(&self.capacity_provider_strategy), false)
                 .map(|items| CapacityProviderStrategyItemList { items }),
             ..Default::default()
         })
     }
 }
 
-/// A list of options, where any was given: without them all stays as it is.
-fn said<T>(items: Vec<T>) -> Option<Vec<T>> {
-    (!items.is_empty()).then_some(items)
+/// A list of options, where any was given or there are to be none: otherwise all stays as it is.
+fn said<T>(items: Vec<T>, none: bool) -> Option<Vec<T>> {
+    (none || !items.is_empty()).then_some(items)
 }
 
 /// What ECS has no members for is said in tags.

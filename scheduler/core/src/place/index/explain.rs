@@ -41,7 +41,7 @@ impl Index {
                 tally.ask(slot, instance, placed(slot));
             }
         } else {
-            // Where chance decides, keeping rankings would be all that is not cheap.
+            // Where chance decides, every copy from then on would change rankings that nothing else asks for.
             if !plan.random || self.slots.len() > FEW {
                 self.rank(plan.order, &plan.classes);
             }
