@@ -1,4 +1,5 @@
-//! The instance of the next copy, where no order decides alone: where candidates are few, or chance decides.
+//! The instance of the next copy, where no order decides alone: where candidates are few, or chance decides among those that
+//! are spread over equally.
 
 use berth_model::id::InstanceId;
 
