@@ -133,7 +133,8 @@ impl Engine {
 
     /// Decides the command and answers when what it changed is durable and in [`Engine::view`].
     ///
-    /// Dropping the future does not take the command back.
+    /// Dropping the future does not take the command back. Where the journal is not reached for a while it is taken back,
+    /// unless its record is on its way.
     ///
     /// # Errors
     /// The fault that the command was refused with; `ThrottlingException` when too many wait; `ServerException` when
@@ -146,6 +147,7 @@ impl Engine {
         }
         let (answer, mut answered) = oneshot::channel();
         let waiting = Box::new(Submitted::new(command, by, answer, Arc::clone(&self.instruments)));
+        let hold = waiting.hold();
         self.queue
             .send_timeout(waiting, PATIENCE)
             .await
@@ -162,9 +164,11 @@ impl Engine {
                 Ok(answer) => return answer.map_err(|_| closed())?,
                 Err(_) => {
                     if let Some(reason) = self.cut_off() {
-                        return Err(Fault::unavailable(format!(
-                            "{reason}. It is not known whether anything was changed: look before you try again."
-                        )));
+                        let outcome = match hold.take_back() {
+                            true => "Nothing was changed. Try again later.",
+                            false => "It is not known whether anything was changed: look before you try again.",
+                        };
+                        return Err(Fault::unavailable(format!("{reason}. {outcome}")));
                     }
                 }
             }

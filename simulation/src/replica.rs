@@ -248,7 +248,7 @@ impl Replica {
                     self.effects.push(Effect::Head);
                     return;
                 }
-                Next::Append { after, record } => {
+                Next::Append { after, record, .. } => {
                     self.appends += 1;
                     let id = AppendId {
                         replica: self.index,

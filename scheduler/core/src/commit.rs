@@ -61,6 +61,8 @@ pub enum Next<'a, P> {
         after: Revision,
         /// What to append.
         record: &'a Record,
+        /// Whose record it is.
+        commands: &'a [P],
     },
     /// What waits changes nothing: see that the published state is the journal's newest ([`GroupCommit::confirmed`]). A
     /// state that others have gone beyond may say that all is as asked for when it is not so any more.
@@ -167,9 +169,11 @@ impl<P: Pending> GroupCommit<P> {
         self.confirmed = false;
         let after = Batch::on(&self.next.state);
         let batch = mem::replace(&mut self.next, after);
+        let Batch { record, commands, .. } = self.flying.insert(batch);
         Next::Append {
             after: self.published.revision(),
-            record: &self.flying.insert(batch).record,
+            record,
+            commands,
         }
     }
 

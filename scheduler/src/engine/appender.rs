@@ -94,7 +94,16 @@ impl<J: Journal> Appender<J> {
     async fn proceed(&mut self) -> Result<(), EngineError> {
         while self.resume.is_none() {
             match self.commit.proceed() {
-                Next::Append { after, record } => {
+                Next::Append {
+                    after,
+                    record,
+                    commands,
+                } => {
+                    // All are told, also behind one that stays: none is taken back from now on.
+                    if commands.iter().filter(|command| !command.leave()).count() > 0 {
+                        self.leave_out();
+                        continue;
+                    }
                     let bytes = encode(record);
                     if bytes.len() > self.journal.max_record() {
                         self.part(bytes.len());
@@ -165,6 +174,13 @@ impl<J: Journal> Appender<J> {
         }
         self.commit.confirmed();
         Ok(())
+    }
+
+    /// What waits is decided again without the commands that their callers have taken back.
+    fn leave_out(&mut self) {
+        let mut commands = self.commit.withdraw();
+        commands.retain(|command| command.leave());
+        self.commit.take(commands, clock::now());
     }
 
     /// A record that the journal does not take is made again of fewer commands; one alone is refused.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Instant;
 
 use berth_model::fault::Fault;
@@ -22,6 +23,33 @@ pub(super) trait Answerable: Pending + Send {
 
     /// Tells the caller that nothing came of it, whatever was decided.
     fn refuse(self: Box<Self>, fault: Fault);
+
+    /// Its record is about to leave. False where the caller has taken it back, which it cannot do any more where it has not.
+    fn leave(&self) -> bool;
+}
+
+/// Whether a command can be taken back: by its caller, until its record leaves.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Hold(Arc<AtomicU8>);
+
+const WAITS: u8 = 0;
+const LEFT: u8 = 1;
+const TAKEN_BACK: u8 = 2;
+
+impl Hold {
+    /// Whether nothing will come of the command. False where its record has left: what becomes of that is not known yet.
+    pub(super) fn take_back(&self) -> bool {
+        self.turn(TAKEN_BACK)
+    }
+
+    fn leave(&self) -> bool {
+        self.turn(LEFT)
+    }
+
+    fn turn(&self, to: u8) -> bool {
+        let turned = self.0.compare_exchange(WAITS, to, Ordering::AcqRel, Ordering::Acquire);
+        turned.is_ok() || turned == Err(to)
+    }
 }
 
 impl Pending for Waiting {
@@ -40,6 +68,7 @@ pub(super) struct Submitted<C: Command> {
     by: Principal,
     decided: Option<Result<C::Outcome, Fault>>,
     caller: oneshot::Sender<Result<C::Outcome, Fault>>,
+    hold: Hold,
     instruments: Arc<Instruments>,
 }
 
@@ -55,8 +84,14 @@ impl<C: Command> Submitted<C> {
             by,
             decided: None,
             caller,
+            hold: Hold::default(),
             instruments,
         }
+    }
+
+    /// What its caller takes it back by.
+    pub(super) fn hold(&self) -> Hold {
+        self.hold.clone()
     }
 }
 
@@ -94,6 +129,10 @@ impl<C: Command + 'static> Answerable for Submitted<C> {
 
     fn refuse(self: Box<Self>, fault: Fault) {
         drop(self.caller.send(Err(fault)));
+    }
+
+    fn leave(&self) -> bool {
+        self.hold.leave()
     }
 }
 

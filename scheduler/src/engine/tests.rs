@@ -1,4 +1,5 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use berth_model::name::ClusterName;
 use berth_scheduler_core::change::{Change, Entry};
@@ -119,6 +120,36 @@ async fn commands_that_come_while_a_record_is_written_share_the_next() {
     assert_eq!(journal.head().await.unwrap(), Revision(2));
     assert_eq!(engine.view().revision(), Revision(2));
     assert_eq!(engine.view().clusters().count(), 51);
+}
+
+#[tokio::test]
+async fn of_what_waits_when_the_journal_is_lost_only_what_had_left_is_not_known() {
+    let journal = Arc::new(Memory::held());
+    let engine = start(&journal);
+    let mut submitted = submit_while_writing(&engine, &journal, 5).await;
+    journal.say_trouble(Some(Instant::now() - CUT_OFF));
+    let first = submitted.remove(0).await.unwrap().unwrap_err();
+    assert!(first.message.ends_with("look before you try again."), "{first}");
+    for command in submitted {
+        let fault = command.await.unwrap().unwrap_err();
+        assert!(
+            fault.message.ends_with("Nothing was changed. Try again later."),
+            "{fault}"
+        );
+    }
+    journal.say_trouble(None);
+    let last = tokio::spawn({
+        let engine = engine.clone();
+        async move { engine.submit(create("last"), "test".into()).await }
+    });
+    journal.let_through(2);
+    last.await.unwrap().unwrap();
+    let names: Vec<_> = engine
+        .view()
+        .clusters()
+        .map(|cluster| cluster.name.to_string())
+        .collect();
+    assert_eq!(names, ["first", "last"]);
 }
 
 #[tokio::test]
@@ -292,9 +323,9 @@ async fn a_record_that_cannot_be_understood_keeps_the_scheduler_from_starting() 
 
 /// Waits until a state is as it should be.
 async fn until(engine: &Engine, what: impl Fn(&State) -> bool) {
-    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while !what(&engine.view()) {
-        assert!(std::time::Instant::now() < deadline, "{:?}", engine.view());
+        assert!(Instant::now() < deadline, "{:?}", engine.view());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use berth_scheduler_core::keys::Revision;
 use futures_util::Stream;
 use tokio::sync::{Semaphore, watch};
 
 use super::frame::{seal, unseal};
-use super::{Appended, Followed, Found, Journal, JournalError, Kept, Snapshot, Subject, follow, kept};
+use super::{Appended, Followed, Found, Journal, JournalError, Kept, Snapshot, Subject, Trouble, follow, kept};
 
 /// Where it all lies, in messages.
 const LIES: &str = "memory";
@@ -56,6 +57,7 @@ struct Log {
     /// The record that another writer gets in before the next append.
     rival: Option<Vec<u8>>,
     appends: usize,
+    trouble: Option<Trouble>,
 }
 
 impl Log {
@@ -141,6 +143,15 @@ impl Memory {
     /// Lets an operation fail once. Failures happen in the order in which they were asked for.
     pub fn fail(&self, operation: Operation, failure: Failure) {
         self.log().failures.push_back((operation, failure));
+    }
+
+    /// Says from now on that it is out of reach, since then, or that it is not.
+    pub fn say_trouble(&self, since: Option<Instant>) {
+        let trouble = since.map(|since| Trouble {
+            since,
+            reason: ASKED_FOR.to_owned(),
+        });
+        self.log().trouble = trouble;
     }
 
     /// Gets another writer's record in just before the next append.
@@ -270,6 +281,10 @@ impl Journal for Memory {
 
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        self.log().trouble.clone()
     }
 
     fn max_record(&self) -> usize {

@@ -36,7 +36,7 @@ impl Pending for Make {
 
 fn revision_of(next: &Next<'_, Make>) -> Option<u64> {
     match next {
-        Next::Append { after, record } => {
+        Next::Append { after, record, .. } => {
             assert_eq!(after.next(), record.revision);
             Some(record.revision.0)
         }
