@@ -5,7 +5,7 @@
 //! as full as it is. What is measured is the index that the scheduler places with; the journal and the wire are in the
 //! other table. The bars stand behind the rows, and behind them what exact placement saves in machines. The beginning
 //! of a kind's name as an argument measures that kind alone, `machines` only the machines, `refused` only what
-//! refusals cost.
+//! refusals cost, `memory` only what one read of memory takes.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a bench talks to people")]
 
@@ -14,6 +14,7 @@ mod clock;
 mod cluster;
 mod kind;
 mod machines;
+mod memory;
 mod refused;
 mod row;
 
@@ -52,6 +53,9 @@ fn main() -> Result<()> {
     }
     if part.as_deref().is_none_or(|part| "refused".starts_with(part)) {
         refused::print()?;
+    }
+    if part.as_deref().is_none_or(|part| "memory".starts_with(part)) {
+        memory::print();
     }
     Ok(())
 }
