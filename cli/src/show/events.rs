@@ -5,9 +5,7 @@ use serde_json::Value;
 
 use super::ids;
 
-/// Characters of a task's id that are shown.
-const OF_TASK: usize = 12;
-/// Of an instance's.
+/// Characters of an instance's id that are shown.
 const OF_INSTANCE: usize = 8;
 
 /// `TIME  POSITION  what happened; who asked for it`.
@@ -36,19 +34,19 @@ fn text<'v>(detail: &'v Value, member: &str) -> &'v str {
     detail[member].as_str().unwrap_or_default()
 }
 
-fn short(arn: &str, length: usize) -> &str {
+fn instance_id(arn: &str) -> &str {
     let id = ids::of_arn(arn);
-    id.get(..length).unwrap_or(id)
+    id.get(..OF_INSTANCE).unwrap_or(id)
 }
 
-/// `task 0123456789ab web:3 RUNNING on 89abcdef, wanted STOPPED (service:web): Task stopped by user [app exit 1]`
+/// `task 0123456789abcdef01 web:3 RUNNING on 89abcdef, wanted STOPPED (service:web): Task stopped by user [app exit 1]`
 fn task(detail: &Value) -> String {
-    let id = short(text(detail, "taskArn"), OF_TASK);
+    let id = ids::of_task(text(detail, "taskArn"));
     let (last, desired) = (text(detail, "lastStatus"), text(detail, "desiredStatus"));
     let mut line = format!("task {id} {} {last}", ids::of_arn(text(detail, "taskDefinitionArn")));
     let instance = text(detail, "containerInstanceArn");
     if !instance.is_empty() {
-        line.push_str(&format!(" on {}", short(instance, OF_INSTANCE)));
+        line.push_str(&format!(" on {}", instance_id(instance)));
     }
     if desired == "STOPPED" && last != "STOPPED" {
         line.push_str(", to be STOPPED");
@@ -81,7 +79,7 @@ fn task(detail: &Value) -> String {
 
 /// `instance 89abcdef ACTIVE, connected, free: 960 CPU, 1008 MiB`
 fn instance(detail: &Value) -> String {
-    let id = short(text(detail, "containerInstanceArn"), OF_INSTANCE);
+    let id = instance_id(text(detail, "containerInstanceArn"));
     let connected = match detail["agentConnected"].as_bool() {
         Some(true) => "connected",
         _ => "disconnected",
@@ -160,15 +158,15 @@ mod tests {
         let of_task = |detail: Value, expected| check("ECS Task State Change", "", &detail, "", expected);
         of_task(
             task("PENDING", "RUNNING", "", None),
-            "task 0123456789ab web:3 PENDING on 89abcdef (service:web)",
+            "task 0123456789abcdef01 web:3 PENDING on 89abcdef (service:web)",
         );
         of_task(
             task("RUNNING", "STOPPED", "Task stopped\nby user", None),
-            "task 0123456789ab web:3 RUNNING on 89abcdef, to be STOPPED (service:web): Task stopped by user",
+            "task 0123456789abcdef01 web:3 RUNNING on 89abcdef, to be STOPPED (service:web): Task stopped by user",
         );
         of_task(
             task("STOPPED", "STOPPED", "Essential container in task exited", Some(1)),
-            "task 0123456789ab web:3 STOPPED on 89abcdef (service:web): Essential container in task exited \
+            "task 0123456789abcdef01 web:3 STOPPED on 89abcdef (service:web): Essential container in task exited \
              [exit codes: app 1]",
         );
         check(

@@ -4,12 +4,17 @@ use std::collections::BTreeSet;
 
 /// The fewest characters of an instance's id that are shown: they are random.
 const OF_INSTANCE: usize = 8;
-/// Of a task's: they begin with the time, and differ from others' of the same minute only behind that.
-const OF_TASK: usize = 12;
+/// Of a task's: the first 13 are the time, the same for all that were placed at once, and the version.
+const OF_TASK: usize = 18;
 
 /// What stands behind the last slash of an ARN: the id of a task or an instance, the name of a cluster, `family:revision`.
 pub(crate) fn of_arn(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
+}
+
+/// The id of a task that is shown where it is not known which others will be: all but surely another's is different.
+pub(crate) fn of_task(arn: &str) -> &str {
+    Short(OF_TASK).of(arn)
 }
 
 /// The length to which ids can be cut and still differ from each other.
@@ -64,6 +69,13 @@ mod tests {
             arns.map(|arn| short.of(arn)),
             ["0123456789a", "0123456789c", "fffffffffff"]
         );
+    }
+
+    #[test]
+    fn tasks_that_were_placed_at_once_are_told_apart() {
+        let of = super::of_task;
+        assert_eq!(of("t/01a20742c90f73f1bc77adf3c8c905e7"), "01a20742c90f73f1bc");
+        assert_eq!(of("t/01a20742c90f72c2af6490186c42032d"), "01a20742c90f72c2af");
     }
 
     #[test]

@@ -17,8 +17,6 @@ const COLOURS: [AnsiColor; 6] = [
     AnsiColor::Blue,
     AnsiColor::Red,
 ];
-/// Characters of a task's id, which begins with the time of its start.
-const OF_TASK: usize = 12;
 
 /// How lines look.
 #[derive(Clone, Copy, Debug)]
@@ -100,9 +98,7 @@ impl Lines {
 
 /// Task and container, short.
 fn name(line: &LogLine) -> String {
-    let id = ids::of_arn(&line.task_arn);
-    let short = id.get(..OF_TASK).unwrap_or(id);
-    format!("{short}/{}", line.container_name)
+    format!("{}/{}", ids::of_task(&line.task_arn), line.container_name)
 }
 
 fn time(time_ns: i64) -> String {
@@ -178,7 +174,7 @@ mod tests {
         let one = line("0123456789abcdef", "app", "hello");
         assert_eq!(
             shown(&mut all, &one),
-            "0123456789ab/app | 1970-01-01T00:00:01.500Z hello\n"
+            "0123456789abcdef/app | 1970-01-01T00:00:01.500Z hello\n"
         );
         let colour = |text: Vec<u8>| text.split(|byte| *byte == b'm').next().unwrap().to_vec();
         let other = line("fedcba9876543210", "app", "hello");
@@ -219,6 +215,6 @@ mod tests {
         let mut gone = line("0123456789abcdef", "app", "no such container");
         gone.stream = "NOTICE".to_owned();
         let all = lines(false, false);
-        assert_eq!(all.notice(&gone).unwrap(), "0123456789ab/app: no such container");
+        assert_eq!(all.notice(&gone).unwrap(), "0123456789abcdef/app: no such container");
     }
 }

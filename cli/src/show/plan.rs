@@ -118,10 +118,11 @@ fn score(score: &[Criterion]) -> String {
     let words = |criterion: &Criterion| {
         let value = criterion.value.as_deref();
         match (criterion.tasks, criterion.cpu_units, criterion.memory_mib) {
-            (Some(tasks), _, _) if criterion.rule.starts_with("spread:attribute:") => {
-                format!("{tasks} in {}", value.unwrap_or("none"))
-            }
-            (Some(tasks), _, _) => format!("{tasks} there"),
+            (Some(tasks), _, _) => match (value, criterion.rule.strip_prefix("spread:attribute:")) {
+                (Some(value), Some(_)) => format!("{tasks} in {value}"),
+                (None, Some(attribute)) => format!("{tasks} without {attribute}"),
+                (_, None) => format!("{tasks} there"),
+            },
             (None, Some(cpu), Some(memory)) => format!("{cpu} units, {memory} MiB free"),
             (None, Some(cpu), None) => format!("{cpu} units free"),
             (None, None, Some(memory)) => format!("{memory} MiB free"),

@@ -224,8 +224,8 @@ mod tests {
         };
         assert_eq!(
             tasks(&[row]).render(),
-            "TASK          DEFINITION  INSTANCE  CPU  CPU %  MEMORY  MEM %  NET IN  NET OUT  READ  WRITTEN  PIDS  AGE\n\
-             0123456789ab  web:1       aaaabbbb    -      -  3.0MiB      -      0B       0B    0B       0B     2   4s\n"
+            "TASK              DEFINITION  INSTANCE  CPU  CPU %  MEMORY  MEM %  NET IN  NET OUT  READ  WRITTEN  PIDS  AGE\n\
+             0123456789abcdef  web:1       aaaabbbb    -      -  3.0MiB      -      0B       0B    0B       0B     2   4s\n"
         );
     }
 }

@@ -56,7 +56,7 @@ fn what_happened_is_listed_up_to_the_newest() -> anyhow::Result<()> {
         &["events", "--detail-type", "task", "--group", "service:web"],
     )?;
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
-    let first = "2026-11-21T22:41:03Z  5.1         task 0123456789ab web:1 RUNNING; by somebody";
+    let first = "2026-11-21T22:41:03Z  5.1         task 0123456789abcdef web:1 RUNNING; by somebody";
     let lines: Vec<&str> = ran.stdout.lines().collect();
     assert_eq!((lines.len(), lines.first()), (3, Some(&first)), "{ran:?}");
     let asked = fake.state().watches.pop().context("nothing was asked")?;

@@ -62,7 +62,11 @@ fn what_was_not_placed_is_told_by_reason_and_fails() -> anyhow::Result<()> {
         "{}",
         ran.stdout
     );
-    assert!(ran.stdout.starts_with("TASK          DEFINITION"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.starts_with("TASK                DEFINITION"),
+        "{}",
+        ran.stdout
+    );
     Ok(())
 }
 

@@ -26,8 +26,8 @@ fn tasks_are_a_table() -> anyhow::Result<()> {
     let ran = berth(&fake.url, &["ps", "bbbb"])?;
     assert_eq!(
         ran.stdout,
-        "TASK          DEFINITION  STATUS   DESIRED  INSTANCE  PORTS      STARTED\n\
-         bbbb00000000  web:1       RUNNING  RUNNING  12345678  32768->80  -\n"
+        "TASK                DEFINITION  STATUS   DESIRED  INSTANCE  PORTS      STARTED\n\
+         bbbb00000000000000  web:1       RUNNING  RUNNING  12345678  32768->80  -\n"
     );
     assert_eq!(ran.code, Some(0));
     Ok(())
@@ -37,11 +37,19 @@ fn tasks_are_a_table() -> anyhow::Result<()> {
 fn stopped_tasks_are_listed_only_when_asked_for() -> anyhow::Result<()> {
     let fake = with_tasks()?;
     let running = berth(&fake.url, &["ps"])?;
-    assert_eq!(ids(&running), ["aaaa11110000", "aaaa22220000", "bbbb00000000"]);
+    assert_eq!(
+        ids(&running),
+        ["aaaa11110000000000", "aaaa22220000000000", "bbbb00000000000000"]
+    );
     let all = berth(&fake.url, &["ps", "--all"])?;
     assert_eq!(
         ids(&all),
-        ["aaaa11110000", "aaaa22220000", "bbbb00000000", "aabb00000000"]
+        [
+            "aaaa11110000000000",
+            "aaaa22220000000000",
+            "bbbb00000000000000",
+            "aabb00000000000000"
+        ]
     );
     let other = berth(&fake.url, &["ps", "--all", "--family", "api"])?;
     assert!(ids(&other).is_empty(), "{other:?}");
@@ -51,7 +59,7 @@ fn stopped_tasks_are_listed_only_when_asked_for() -> anyhow::Result<()> {
 #[test]
 fn a_stopped_task_can_be_named_too() -> anyhow::Result<()> {
     let fake = with_tasks()?;
-    assert_eq!(ids(&berth(&fake.url, &["ps", "aabb"])?), ["aabb00000000"]);
+    assert_eq!(ids(&berth(&fake.url, &["ps", "aabb"])?), ["aabb00000000000000"]);
     Ok(())
 }
 
@@ -62,7 +70,7 @@ fn a_whole_id_that_is_unknown_fails_beside_what_is_known() -> anyhow::Result<()>
     let known = format!("{:0<32}", "bbbb");
     let ran = berth(&fake.url, &["ps", &unknown, &known])?;
     assert_eq!(ran.code, Some(1));
-    assert_eq!(ids(&ran), ["bbbb00000000"]);
+    assert_eq!(ids(&ran), ["bbbb00000000000000"]);
     assert_eq!(ran.stderr, format!("error: task \"{unknown}\": MISSING\n"));
     Ok(())
 }

@@ -113,7 +113,7 @@ fn containers_are_selected_and_sorted_by_the_scheduler() -> anyhow::Result<()> {
     ];
     let ran = berth(&fake.url, &arguments)?;
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let row = "0123456789ab  app        aaaa0000  64.0MiB  300   117%  48.0MiB    75%  2.0KiB      10B    0B   3.0MiB     4   0s";
+    let row = "0123456789abcdef01  app        aaaa0000  64.0MiB  300   117%  48.0MiB    75%  2.0KiB      10B    0B   3.0MiB     4   0s";
     assert_eq!(ran.stdout.lines().nth(1), Some(row), "{ran:?}");
     let state = fake.state();
     let [asked] = state.usage_calls.as_slice() else {
