@@ -31,6 +31,14 @@ pub struct DefinitionReference {
     pub revision: Option<DefinitionRevision>,
 }
 
+impl DefinitionReference {
+    /// Whatever is the newest ACTIVE revision when it is looked up.
+    #[must_use]
+    pub const fn newest(family: Family) -> Self {
+        Self { family, revision: None }
+    }
+}
+
 impl Namespace {
     /// The namespace of a region and an account.
     ///

@@ -8,10 +8,8 @@ use berth_model::arn::DefinitionReference;
 use berth_model::fault::Fault;
 use berth_model::id::TaskId;
 use berth_model::name::{ClusterName, Family, ServiceName};
-use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, PackBy, SpreadKey, Strategy};
 use berth_model::service::{DeploymentConfiguration, SchedulingStrategy};
-use berth_model::status::LaunchType;
 use berth_model::time::Timestamp;
 use berth_scheduler_core::decide::cluster::CreateCluster;
 use berth_scheduler_core::decide::definition::RegisterDefinition;
@@ -268,10 +266,7 @@ pub(crate) fn name<T>(text: &str, parse: impl Fn(&str) -> Result<T, Fault>) -> T
 }
 
 pub(crate) fn reference(family: &str) -> DefinitionReference {
-    DefinitionReference {
-        family: name(family, Family::parse),
-        revision: None,
-    }
+    DefinitionReference::newest(name(family, Family::parse))
 }
 
 #[expect(clippy::expect_used, reason = "the definitions are constants")]
@@ -296,23 +291,12 @@ fn definition(family: &str) -> RegisterDefinition {
 
 fn call(number: u64, family: &str, token: Option<u64>) -> Call {
     Call {
-        cluster: cluster(),
-        definition: reference(family),
-        overrides: TaskOverride::default(),
-        group: None,
         started_by: Some(number.to_string().into()),
-        tags: Vec::new(),
-        propagate_definition_tags: false,
-        launch_type: LaunchType::Ec2,
-        capacity: Default::default(),
-        has_network_configuration: false,
-        subnet: None,
-        execute_command: false,
         client_token: token.map(|token| ClientToken {
             token: Arc::from(token.to_string()),
             fingerprint: 1,
         }),
-        schedule: None,
+        ..Call::of(cluster(), reference(family))
     }
 }
 

@@ -4,9 +4,8 @@ use std::pin::Pin;
 use berth_model::arn::DefinitionReference;
 use berth_model::id::{InstanceId, TaskId};
 use berth_model::name::{ClusterName, Family};
-use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{CpuUnits, MemoryMib};
-use berth_model::status::{LaunchType, TaskStatus};
+use berth_model::status::TaskStatus;
 use berth_scheduler_core::change::Record;
 use berth_scheduler_core::command::Command;
 use berth_scheduler_core::decide::cluster::CreateCluster;
@@ -110,25 +109,7 @@ impl World {
     }
 
     async fn run(&self, count: u32) -> Vec<TaskId> {
-        let call = Call {
-            cluster: cluster(),
-            definition: DefinitionReference {
-                family: Family::parse("web").unwrap(),
-                revision: None,
-            },
-            overrides: TaskOverride::default(),
-            group: None,
-            started_by: None,
-            tags: Vec::new(),
-            propagate_definition_tags: false,
-            launch_type: LaunchType::Ec2,
-            capacity: Default::default(),
-            has_network_configuration: false,
-            subnet: None,
-            execute_command: false,
-            client_token: None,
-            schedule: None,
-        };
+        let call = Call::of(cluster(), DefinitionReference::newest(Family::parse("web").unwrap()));
         let launched = self.submit(RunTask {
             call,
             count,

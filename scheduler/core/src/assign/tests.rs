@@ -10,8 +10,7 @@ use crate::keys::ClusterKey;
 use crate::observation::{InstanceFacts, Observation, TaskTimes};
 use berth_model::arn::DefinitionReference;
 use berth_model::name::{ClusterName, Family};
-use berth_model::overrides::TaskOverride;
-use berth_model::status::{LaunchType, TaskStatus};
+use berth_model::status::TaskStatus;
 use berth_model::time::Timestamp;
 
 use super::*;
@@ -85,25 +84,7 @@ impl World {
     }
 
     fn run(&mut self) -> TaskId {
-        let call = Call {
-            cluster: cluster(),
-            definition: DefinitionReference {
-                family: Family::parse("web").unwrap(),
-                revision: None,
-            },
-            overrides: TaskOverride::default(),
-            group: None,
-            started_by: None,
-            tags: Vec::new(),
-            propagate_definition_tags: false,
-            launch_type: LaunchType::Ec2,
-            capacity: Default::default(),
-            has_network_configuration: false,
-            subnet: None,
-            execute_command: false,
-            client_token: None,
-            schedule: None,
-        };
+        let call = Call::of(cluster(), DefinitionReference::newest(Family::parse("web").unwrap()));
         let launched = self.submit(&RunTask {
             call,
             count: 1,

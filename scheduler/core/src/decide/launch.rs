@@ -70,6 +70,29 @@ pub struct Call {
     pub schedule: Option<ScheduleName>,
 }
 
+impl Call {
+    /// A call that says nothing else.
+    #[must_use]
+    pub fn of(cluster: ClusterName, definition: DefinitionReference) -> Self {
+        Self {
+            cluster,
+            definition,
+            overrides: TaskOverride::default(),
+            group: None,
+            started_by: None,
+            tags: Vec::new(),
+            propagate_definition_tags: false,
+            launch_type: LaunchType::default(),
+            capacity: CapacityWish::default(),
+            has_network_configuration: false,
+            subnet: None,
+            execute_command: false,
+            client_token: None,
+            schedule: None,
+        }
+    }
+}
+
 /// What became of the call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launched {

@@ -80,9 +80,7 @@ mod tests {
 
     use berth_model::arn::DefinitionReference;
     use berth_model::name::{ClusterName, Family};
-    use berth_model::overrides::TaskOverride;
     use berth_model::quantity::{CpuUnits, MemoryMib};
-    use berth_model::status::LaunchType;
     use berth_model::time::Timestamp;
     use serde_json::json;
 
@@ -142,25 +140,10 @@ mod tests {
             version: *version,
         });
         StartTask {
-            call: Call {
-                cluster: ClusterName::parse("default").unwrap(),
-                definition: DefinitionReference {
-                    family: Family::parse("web").unwrap(),
-                    revision: None,
-                },
-                overrides: TaskOverride::default(),
-                group: None,
-                started_by: None,
-                tags: Vec::new(),
-                propagate_definition_tags: false,
-                launch_type: LaunchType::Ec2,
-                capacity: Default::default(),
-                has_network_configuration: false,
-                subnet: None,
-                execute_command: false,
-                client_token: None,
-                schedule: None,
-            },
+            call: Call::of(
+                ClusterName::parse("default").unwrap(),
+                DefinitionReference::newest(Family::parse("web").unwrap()),
+            ),
             instances: chosen.collect(),
         }
     }

@@ -3,9 +3,8 @@ use std::time::Duration;
 
 use berth_model::arn::DefinitionReference;
 use berth_model::name::{ClusterName, Family};
-use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{CpuUnits, MemoryMib};
-use berth_model::status::{DesiredStatus, LaunchType, TaskStatus};
+use berth_model::status::{DesiredStatus, TaskStatus};
 
 use super::*;
 use crate::change::Entry;
@@ -51,10 +50,7 @@ fn service() -> ServiceKey {
 }
 
 fn definition() -> DefinitionReference {
-    DefinitionReference {
-        family: Family::parse("web").unwrap(),
-        revision: None,
-    }
+    DefinitionReference::newest(Family::parse("web").unwrap())
 }
 
 impl World {
@@ -121,22 +117,7 @@ impl World {
     }
 
     fn run(&mut self, patience: Option<Duration>) -> TaskId {
-        let call = Call {
-            cluster: cluster(),
-            definition: definition(),
-            overrides: TaskOverride::default(),
-            group: None,
-            started_by: None,
-            tags: Vec::new(),
-            propagate_definition_tags: false,
-            launch_type: LaunchType::Ec2,
-            capacity: Default::default(),
-            has_network_configuration: false,
-            subnet: None,
-            execute_command: false,
-            client_token: None,
-            schedule: None,
-        };
+        let call = Call::of(cluster(), definition());
         let launched = self.submit(&RunTask {
             call,
             count: 1,

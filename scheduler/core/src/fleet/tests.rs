@@ -2,9 +2,7 @@ use berth_model::arn::DefinitionReference;
 use berth_model::capacity::{GroupProvider, PROVIDER_ATTRIBUTE, RawGroupProvider, RawScaling, StrategyItem};
 use berth_model::id::InstanceId;
 use berth_model::name::{ClusterName, Family, ProviderName};
-use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{CpuUnits, MemoryMib};
-use berth_model::status::LaunchType;
 use serde_json::json;
 
 use super::*;
@@ -93,17 +91,6 @@ impl World {
     fn run(&mut self, count: u32) {
         self.submit(&RunTask {
             call: Call {
-                cluster: cluster(),
-                definition: DefinitionReference {
-                    family: Family::parse("app").unwrap(),
-                    revision: None,
-                },
-                overrides: TaskOverride::default(),
-                group: None,
-                started_by: None,
-                tags: Vec::new(),
-                propagate_definition_tags: false,
-                launch_type: LaunchType::Ec2,
                 capacity: CapacityWish {
                     strategy: vec![StrategyItem {
                         provider: name(),
@@ -112,11 +99,7 @@ impl World {
                     }],
                     by_default: false,
                 },
-                has_network_configuration: false,
-                subnet: None,
-                execute_command: false,
-                client_token: None,
-                schedule: None,
+                ..Call::of(cluster(), DefinitionReference::newest(Family::parse("app").unwrap()))
             },
             count,
             constraints: Vec::new(),

@@ -8,11 +8,10 @@ use berth_model::gpu::GpuId;
 use berth_model::id::InstanceId;
 use berth_model::load_balancer::{GatewayProtocol, LoadBalancer};
 use berth_model::name::{ClusterName, Family, ProviderName, ServiceName};
-use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, PackBy, Strategy};
 use berth_model::quantity::{CpuUnits, MemoryMib, PortSet, Protocol};
 use berth_model::service::{DeploymentConfiguration, SchedulingStrategy};
-use berth_model::status::{ContainerStatus, HealthStatus, LaunchType, StopCode, TaskStatus};
+use berth_model::status::{ContainerStatus, HealthStatus, StopCode, TaskStatus};
 use berth_model::task_definition::capability;
 use berth_scheduler_core::decide::definition::RegisterDefinition;
 use berth_scheduler_core::decide::run::{Call, RunTask};
@@ -95,24 +94,9 @@ pub(super) fn register(cpu: u32, memory: u32, port: u16, gpus: u32) -> RegisterD
 
 pub(super) fn call() -> Call {
     Call {
-        cluster: cluster(),
-        definition: DefinitionReference {
-            family: family(),
-            revision: None,
-        },
-        overrides: TaskOverride::default(),
         // A service's tasks can be protected; to all else a group is a name.
         group: Some("service:web".into()),
-        started_by: None,
-        tags: Vec::new(),
-        propagate_definition_tags: false,
-        launch_type: LaunchType::Ec2,
-        capacity: Default::default(),
-        has_network_configuration: false,
-        subnet: None,
-        execute_command: false,
-        client_token: None,
-        schedule: None,
+        ..Call::of(cluster(), DefinitionReference::newest(family()))
     }
 }
 
@@ -137,10 +121,7 @@ pub(super) fn fargate_call() -> Call {
         weight,
     };
     Call {
-        definition: DefinitionReference {
-            family: Family::parse("fargate").unwrap(),
-            revision: None,
-        },
+        definition: DefinitionReference::newest(Family::parse("fargate").unwrap()),
         capacity: CapacityWish {
             strategy: vec![item(ProviderName::FARGATE, 1), item(ProviderName::FARGATE_SPOT, 2)],
             by_default: false,

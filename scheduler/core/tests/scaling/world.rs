@@ -55,10 +55,7 @@ fn key() -> ServiceKey {
 }
 
 fn definition() -> DefinitionReference {
-    DefinitionReference {
-        family: Family::parse("web").unwrap(),
-        revision: None,
-    }
+    DefinitionReference::newest(Family::parse("web").unwrap())
 }
 
 /// A policy with cooldowns of five minutes, and steps where they are given: out, then in.

@@ -7,10 +7,9 @@ use berth_model::arn::DefinitionReference;
 use berth_model::fault::Fault;
 use berth_model::id::{InstanceId, TaskId};
 use berth_model::name::{ClusterName, Family, ScheduleName};
-use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{CpuUnits, MemoryMib};
 use berth_model::schedule::{ActionAfterCompletion, FlexibleTimeWindow, OverlapPolicy, RetryPolicy, ScheduleState};
-use berth_model::status::{ContainerStatus, HealthStatus, LaunchType, StopCode, TaskStatus};
+use berth_model::status::{ContainerStatus, HealthStatus, StopCode, TaskStatus};
 use berth_model::time::Timestamp;
 use berth_scheduler_core::change::{Change, Entry, Record};
 use berth_scheduler_core::command::{Command, Env, Memory};
@@ -57,25 +56,7 @@ pub(crate) fn key(text: &str) -> ScheduleKey {
 /// A RunTask of copies of 100 MiB.
 pub(crate) fn run_task(count: u32) -> RunTask {
     RunTask {
-        call: Call {
-            cluster: cluster(),
-            definition: DefinitionReference {
-                family: Family::parse("job").unwrap(),
-                revision: None,
-            },
-            overrides: TaskOverride::default(),
-            group: None,
-            started_by: None,
-            tags: Vec::new(),
-            propagate_definition_tags: false,
-            launch_type: LaunchType::Ec2,
-            capacity: Default::default(),
-            has_network_configuration: false,
-            subnet: None,
-            execute_command: false,
-            client_token: None,
-            schedule: None,
-        },
+        call: Call::of(cluster(), DefinitionReference::newest(Family::parse("job").unwrap())),
         count,
         constraints: Vec::new(),
         strategies: Vec::new(),

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 use berth_model::arn::DefinitionReference;
 use berth_model::id::{InstanceId, TaskId};
 use berth_model::name::{ClusterName, Family};
-use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{CpuUnits, MemoryMib};
-use berth_model::status::{LaunchType, StopCode, TaskStatus};
+use berth_model::status::{StopCode, TaskStatus};
 use berth_model::time::Timestamp;
 use berth_scheduler_core::command::{Command, Env, Memory};
 use berth_scheduler_core::decide::cluster::CreateCluster;
@@ -83,23 +82,8 @@ impl Bench {
     /// Runs copies that may wait; a group of its own makes a shape of its own.
     fn run(&mut self, count: u32, group: u32) -> Vec<TaskId> {
         let call = Call {
-            cluster: cluster(),
-            definition: DefinitionReference {
-                family: Family::parse("web").unwrap(),
-                revision: None,
-            },
-            overrides: TaskOverride::default(),
             group: Some(group.to_string().into()),
-            started_by: None,
-            tags: Vec::new(),
-            propagate_definition_tags: false,
-            launch_type: LaunchType::Ec2,
-            capacity: Default::default(),
-            has_network_configuration: false,
-            subnet: None,
-            execute_command: false,
-            client_token: None,
-            schedule: None,
+            ..Call::of(cluster(), DefinitionReference::newest(Family::parse("web").unwrap()))
         };
         let run = RunTask {
             call,

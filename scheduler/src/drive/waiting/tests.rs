@@ -3,9 +3,8 @@ use std::time::Instant;
 use berth_model::arn::DefinitionReference;
 use berth_model::id::{InstanceId, TaskId};
 use berth_model::name::{ClusterName, Family};
-use berth_model::overrides::TaskOverride;
 use berth_model::quantity::{CpuUnits, MemoryMib};
-use berth_model::status::{LaunchType, StopCode, TaskStatus};
+use berth_model::status::{StopCode, TaskStatus};
 use berth_scheduler_core::command::Command;
 use berth_scheduler_core::decide::cluster::CreateCluster;
 use berth_scheduler_core::decide::definition::RegisterDefinition;
@@ -99,25 +98,7 @@ impl World {
     }
 
     async fn run(&self, count: u32, patience: Duration) -> Vec<TaskId> {
-        let call = Call {
-            cluster: cluster(),
-            definition: DefinitionReference {
-                family: Family::parse("web").unwrap(),
-                revision: None,
-            },
-            overrides: TaskOverride::default(),
-            group: None,
-            started_by: None,
-            tags: Vec::new(),
-            propagate_definition_tags: false,
-            launch_type: LaunchType::Ec2,
-            capacity: Default::default(),
-            has_network_configuration: false,
-            subnet: None,
-            execute_command: false,
-            client_token: None,
-            schedule: None,
-        };
+        let call = Call::of(cluster(), DefinitionReference::newest(Family::parse("web").unwrap()));
         let run = RunTask {
             call,
             count,

@@ -20,7 +20,6 @@ use crate::decide::queue::MAX_QUEUED;
 use crate::decide::run::{Call, Failure, Launched, RunTask};
 use crate::fold::fold;
 use crate::keys::TaskKey;
-use crate::launch::CapacityWish;
 use crate::observation::InstanceFacts;
 
 const CLUSTER: ClusterKey = ClusterKey(1);
@@ -163,23 +162,8 @@ impl World {
 
 fn run_task(family: &str, count: u32, edit: impl FnOnce(&mut Call)) -> RunTask {
     let mut call = Call {
-        cluster: cluster(),
-        definition: DefinitionReference {
-            family: Family::parse(family).unwrap(),
-            revision: None,
-        },
-        overrides: TaskOverride::default(),
-        group: None,
-        started_by: None,
-        tags: Vec::new(),
-        propagate_definition_tags: false,
-        launch_type: LaunchType::Ec2,
-        capacity: CapacityWish::default(),
         has_network_configuration: family == "fargate",
-        subnet: None,
-        execute_command: false,
-        client_token: None,
-        schedule: None,
+        ..Call::of(cluster(), DefinitionReference::newest(Family::parse(family).unwrap()))
     };
     edit(&mut call);
     RunTask {
@@ -439,23 +423,13 @@ fn fargate_takes_only_what_it_runs() {
             ..TaskOverride::default()
         };
         let call = Call {
-            cluster: cluster(),
-            definition: DefinitionReference {
-                family: Family::parse("fargate").unwrap(),
-                revision: None,
-            },
             overrides,
-            group: None,
-            started_by: None,
-            tags: Vec::new(),
-            propagate_definition_tags: false,
             launch_type: LaunchType::Fargate,
-            capacity: CapacityWish::default(),
             has_network_configuration: true,
-            subnet: None,
-            execute_command: false,
-            client_token: None,
-            schedule: None,
+            ..Call::of(
+                cluster(),
+                DefinitionReference::newest(Family::parse("fargate").unwrap()),
+            )
         };
         world.submit(&RunTask {
             call,

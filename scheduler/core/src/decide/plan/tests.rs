@@ -1,9 +1,7 @@
 use berth_model::arn::DefinitionReference;
 use berth_model::name::{ClusterName, Family};
-use berth_model::overrides::TaskOverride;
 use berth_model::placement::{Constraint, PackBy, Strategy};
 use berth_model::query::Expression;
-use berth_model::status::LaunchType;
 use berth_model::time::Timestamp;
 use serde_json::json;
 
@@ -71,25 +69,10 @@ fn plan(count: u32, expression: Option<&str>) -> Plan {
     let constraint = |text| Constraint::MemberOf(Expression::parse(text).unwrap());
     Plan {
         run: RunTask {
-            call: Call {
-                cluster: ClusterName::parse("default").unwrap(),
-                definition: DefinitionReference {
-                    family: Family::parse("web").unwrap(),
-                    revision: None,
-                },
-                overrides: TaskOverride::default(),
-                group: None,
-                started_by: None,
-                tags: Vec::new(),
-                propagate_definition_tags: false,
-                launch_type: LaunchType::default(),
-                capacity: Default::default(),
-                has_network_configuration: false,
-                subnet: None,
-                execute_command: false,
-                client_token: None,
-                schedule: None,
-            },
+            call: Call::of(
+                ClusterName::parse("default").unwrap(),
+                DefinitionReference::newest(Family::parse("web").unwrap()),
+            ),
             count,
             constraints: expression.map(constraint).into_iter().collect(),
             strategies: vec![Strategy::Binpack(PackBy::Memory)],

@@ -129,10 +129,7 @@ fn service() -> ServiceName {
 }
 
 fn web() -> DefinitionReference {
-    DefinitionReference {
-        family: Family::parse("web").unwrap(),
-        revision: None,
-    }
+    DefinitionReference::newest(Family::parse("web").unwrap())
 }
 
 #[test]

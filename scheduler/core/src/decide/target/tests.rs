@@ -206,10 +206,7 @@ fn service(name: &str) -> CreateService {
         by_default: false,
         cluster: ClusterName::parse("test").unwrap(),
         name: ServiceName::parse(name).unwrap(),
-        definition: Some(DefinitionReference {
-            family: Family::parse("web").unwrap(),
-            revision: None,
-        }),
+        definition: Some(DefinitionReference::newest(Family::parse("web").unwrap())),
         spec: ServiceSpec {
             targets: TargetSettings {
                 health_check: None,
