@@ -1,6 +1,7 @@
 //! What the words of services mean: how they are scheduled, and how many tasks a deployment may stop and start.
 
 mod lost_grace;
+mod percent;
 mod shift;
 mod task_set;
 pub mod validate;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::status::named;
 
 pub use lost_grace::{LOST_GRACE_TAG, lost_grace};
+pub use percent::Percent;
 pub use shift::{Shift, ShiftStep};
 pub use task_set::{DeploymentController, Scale, StabilityStatus, TaskSetStatus};
 

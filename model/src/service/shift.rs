@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// All of the traffic.
-const ALL: u32 = 100;
+use super::Percent;
 
 /// How traffic moves, and for how long the tasks that had it stay after that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,15 +23,15 @@ pub enum ShiftStep {
     AllAtOnce,
     /// A part, and after a while the rest: CANARY.
     Canary {
-        /// Percent that moves first.
-        percent: u32,
+        /// What moves first.
+        percent: Percent,
         /// Minutes until the rest does.
         bake_minutes: u32,
     },
     /// As much again and again: LINEAR.
     Linear {
-        /// Percent that moves each time.
-        percent: u32,
+        /// What moves each time.
+        percent: Percent,
         /// Minutes between.
         bake_minutes: u32,
     },
@@ -51,21 +50,21 @@ impl ShiftStep {
 }
 
 impl Shift {
-    /// The share of the traffic, in percent, that follows after so much.
+    /// The share of the traffic that follows after so much.
     #[must_use]
-    pub fn after(&self, percent: u32) -> u32 {
+    pub fn after(&self, percent: Percent) -> Percent {
         match self.step {
-            ShiftStep::Canary { percent: first, .. } if percent == 0 => first.min(ALL),
-            ShiftStep::AllAtOnce | ShiftStep::Canary { .. } => ALL,
-            ShiftStep::Linear { percent: more, .. } => percent.saturating_add(more).min(ALL),
+            ShiftStep::Canary { percent: first, .. } if percent == Percent::default() => first,
+            ShiftStep::AllAtOnce | ShiftStep::Canary { .. } => Percent::ALL,
+            ShiftStep::Linear { percent: more, .. } => percent.and(more),
         }
     }
 
     /// How long it stays at this share before the next is due, or before the tasks that had the traffic may stop.
     #[must_use]
-    pub fn pause_at(&self, percent: u32) -> Duration {
+    pub fn pause_at(&self, percent: Percent) -> Duration {
         let minutes = match self.step {
-            _ if percent >= ALL => self.bake_minutes,
+            _ if percent >= Percent::ALL => self.bake_minutes,
             ShiftStep::AllAtOnce => 0,
             ShiftStep::Canary { bake_minutes, .. } | ShiftStep::Linear { bake_minutes, .. } => bake_minutes,
         };
@@ -77,30 +76,30 @@ impl Shift {
 mod tests {
     use super::*;
 
-    /// The shares with the minutes that each is held.
-    fn course(step: ShiftStep) -> Vec<(u32, u64)> {
+    /// The shares in percent with the minutes that each is held.
+    fn course(step: ShiftStep) -> Vec<(f64, u64)> {
         let shift = Shift { step, bake_minutes: 30 };
         let mut shares = Vec::new();
-        let mut percent = 0;
-        while percent < ALL {
+        let mut percent = Percent::default();
+        while percent < Percent::ALL {
             percent = shift.after(percent);
-            shares.push((percent, shift.pause_at(percent).as_secs() / 60));
+            shares.push((percent.as_f64(), shift.pause_at(percent).as_secs() / 60));
         }
         shares
     }
 
     #[test]
     fn traffic_moves_at_once_in_two_parts_or_step_by_step() {
-        assert_eq!(course(ShiftStep::AllAtOnce), [(100, 30)]);
+        assert_eq!(course(ShiftStep::AllAtOnce), [(100.0, 30)]);
         let canary = ShiftStep::Canary {
-            percent: 10,
+            percent: Percent::parse(0.5).unwrap(),
             bake_minutes: 5,
         };
-        assert_eq!(course(canary), [(10, 5), (100, 30)]);
+        assert_eq!(course(canary), [(0.5, 5), (100.0, 30)]);
         let linear = ShiftStep::Linear {
-            percent: 40,
+            percent: Percent::parse(33.3).unwrap(),
             bake_minutes: 2,
         };
-        assert_eq!(course(linear), [(40, 2), (80, 2), (100, 30)]);
+        assert_eq!(course(linear), [(33.3, 2), (66.6, 2), (99.9, 2), (100.0, 30)]);
     }
 }

@@ -12,7 +12,8 @@ use berth_model::id::{DefinitionId, DeploymentId, ServiceRevisionId, TaskId};
 use berth_model::load_balancer::{LoadBalancer, TargetSettings};
 use berth_model::placement::{RawConstraint, RawStrategy};
 use berth_model::service::{
-    DeploymentConfiguration, DeploymentController, DeploymentStatus, PropagateTags, RolloutState, SchedulingStrategy,
+    DeploymentConfiguration, DeploymentController, DeploymentStatus, Percent, PropagateTags, RolloutState,
+    SchedulingStrategy,
 };
 use berth_model::status::LaunchType;
 use berth_model::tag::Tag;
@@ -153,7 +154,7 @@ pub struct Deployment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
     /// Of all; what is left is the last deployment's.
-    pub percent: u32,
+    pub percent: Percent,
     /// Since when.
     pub since: Timestamp,
 }

@@ -135,9 +135,9 @@ fn shares(service: &Service) -> Vec<wire::Share> {
     let current: Vec<Deployment> = service.current().cloned().collect();
     let shares = shift::shares(&service.spec, &current).into_iter();
     shares
-        .map(|(deployment, weight)| wire::Share {
+        .map(|(deployment, percent)| wire::Share {
             deployment: deployment.to_string(),
-            weight,
+            weight: percent.tenths(),
         })
         .collect()
 }

@@ -48,9 +48,8 @@ impl FromStr for Part {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (percent, pause) = text.split_once(':').ok_or(RULE)?;
-        let percent: u8 = percent.parse().map_err(|_| RULE)?;
         Ok(Self {
-            percent: f64::from(percent),
+            percent: percent.parse().map_err(|_| RULE)?,
             minutes: minutes(pause)?,
         })
     }
@@ -113,6 +112,7 @@ mod tests {
             ("blue-green", Traffic::BlueGreen),
             ("canary", Traffic::Canary(None)),
             ("canary=10:5m", Traffic::Canary(part(10.0, 5))),
+            ("canary=0.5:5m", Traffic::Canary(part(0.5, 5))),
             ("linear=20:0m", Traffic::Linear(part(20.0, 0))),
         ] {
             assert_eq!(text.parse(), Ok(traffic), "{text}");

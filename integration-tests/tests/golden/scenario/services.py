@@ -86,3 +86,11 @@ def inactive():
 eventually("the service is gone", inactive)
 call("UpdateService", cluster=CLUSTER, service="front", desiredCount=1)
 
+
+CANARY = {"strategy": "CANARY", "canaryConfiguration": {"canaryPercent": 0.5, "canaryBakeTimeInMinutes": 3}, "bakeTimeInMinutes": 2}
+call("CreateService", cluster=CLUSTER, serviceName="parted", taskDefinition="sleeper", desiredCount=0, deploymentConfiguration=CANARY)
+LINEAR = {"strategy": "LINEAR", "linearConfiguration": {"stepPercent": 12.5}}
+call("UpdateService", cluster=CLUSTER, service="parted", deploymentConfiguration=LINEAR)
+LINEAR["linearConfiguration"]["stepPercent"] = 12.25
+call("UpdateService", cluster=CLUSTER, service="parted", deploymentConfiguration=LINEAR)
+call("DeleteService", cluster=CLUSTER, service="parted")

@@ -2,10 +2,36 @@
 
 use super::{RawConfiguration, in_range};
 use crate::fault::{Fault, shortened};
-use crate::service::{SchedulingStrategy, Shift, ShiftStep};
+use crate::service::{Percent, SchedulingStrategy, Shift, ShiftStep};
 
 /// Minutes of a bake time, at most (ECS API, `DeploymentConfiguration.bakeTimeInMinutes`).
 const LONGEST_BAKE: i32 = 1440;
+
+/// What ECS lets a step be, and what it is where nothing is said.
+struct StepRule {
+    /// What its members' names begin with.
+    name: &'static str,
+    /// The fewest percent.
+    least: f64,
+    percent: u32,
+    minutes: i32,
+}
+
+/// ECS API, `CanaryConfiguration`.
+const CANARY: StepRule = StepRule {
+    name: "canary",
+    least: 0.1,
+    percent: 5,
+    minutes: 10,
+};
+
+/// ECS API, `LinearConfiguration`.
+const LINEAR: StepRule = StepRule {
+    name: "step",
+    least: 3.0,
+    percent: 10,
+    minutes: 6,
+};
 
 /// How much traffic moves at a time, as a request has it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -44,14 +70,14 @@ pub(super) fn shift(
         "CANARY" => match (raw.canary, last) {
             (None, Some(last)) => last,
             (given, _) => {
-                let (percent, bake_minutes) = shift_step("canary", given.unwrap_or_default(), 5, 10)?;
+                let (percent, bake_minutes) = shift_step(&CANARY, given.unwrap_or_default())?;
                 ShiftStep::Canary { percent, bake_minutes }
             }
         },
         "LINEAR" => match (raw.linear, last) {
             (None, Some(last)) => last,
             (given, _) => {
-                let (percent, bake_minutes) = shift_step("step", given.unwrap_or_default(), 10, 6)?;
+                let (percent, bake_minutes) = shift_step(&LINEAR, given.unwrap_or_default())?;
                 ShiftStep::Linear { percent, bake_minutes }
             }
         },
@@ -79,25 +105,22 @@ pub(super) fn bake_minutes(raw: &RawConfiguration) -> Result<Option<u32>, Fault>
         .transpose()
 }
 
-/// Percent and minutes of a step; the defaults are those of ECS (ECS API, `CanaryConfiguration`, `LinearConfiguration`).
-fn shift_step(name: &str, raw: RawShiftStep, percent: u32, minutes: i32) -> Result<(u32, u32), Fault> {
+/// Percent and minutes of a step.
+fn shift_step(rule: &StepRule, raw: RawShiftStep) -> Result<(Percent, u32), Fault> {
+    let StepRule {
+        name, least, percent, ..
+    } = *rule;
     let percent = match raw.percent {
-        None => percent,
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "it is between 1 and 100"
-        )]
-        Some(given) if (1.0..=100.0).contains(&given) && given.fract() == 0.0 => given as u32,
-        Some(given) => {
-            return Err(Fault::invalid(format!(
-                "{name}Percent {given} should be a whole number between 1 and 100."
-            )));
-        }
+        None => Percent::whole(percent),
+        Some(given) => Percent::parse(given).filter(|_| given >= least).ok_or_else(|| {
+            Fault::invalid(format!(
+                "{name}Percent {given} should be a multiple of 0.1 between {least:.1} and 100.0."
+            ))
+        })?,
     };
     let minutes = in_range(
         &format!("{name}BakeTimeInMinutes"),
-        raw.bake_minutes.unwrap_or(minutes),
+        raw.bake_minutes.unwrap_or(rule.minutes),
         0..=LONGEST_BAKE,
     )?;
     Ok((percent, minutes))
@@ -132,7 +155,7 @@ mod tests {
         assert_eq!(shift(&asked("BLUE_GREEN")), Ok(Some(blue_green)));
         let canary = RawConfiguration {
             canary: Some(RawShiftStep {
-                percent: Some(20.0),
+                percent: Some(0.3),
                 bake_minutes: None,
             }),
             bake_minutes: Some(3),
@@ -140,7 +163,7 @@ mod tests {
         };
         let expected = Shift {
             step: ShiftStep::Canary {
-                percent: 20,
+                percent: Percent::parse(0.3).unwrap(),
                 bake_minutes: 10,
             },
             bake_minutes: 3,
@@ -169,6 +192,20 @@ mod tests {
             ..asked("BLUE_GREEN")
         };
         assert!(shift(&long).unwrap_err().contains("bakeTimeInMinutes 1441"));
+        let linear = |percent: f64| RawConfiguration {
+            linear: Some(RawShiftStep {
+                percent: Some(percent),
+                bake_minutes: None,
+            }),
+            ..asked("LINEAR")
+        };
+        assert!(shift(&linear(3.0)).is_ok());
+        for percent in [2.9, 12.34, 100.1, f64::NAN] {
+            assert_eq!(
+                shift(&linear(percent)).unwrap_err(),
+                format!("stepPercent {percent} should be a multiple of 0.1 between 3.0 and 100.0.")
+            );
+        }
         assert!(configured(&asked("LINEAR"), DAEMON).unwrap_err().contains("DAEMON"));
     }
 }

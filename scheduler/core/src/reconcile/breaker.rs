@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use berth_model::id::DeploymentId;
-use berth_model::service::{DeploymentStatus, RolloutState};
+use berth_model::service::{DeploymentStatus, Percent, RolloutState};
 
 use super::events;
 use super::pass::Pass;
@@ -103,7 +103,7 @@ fn go_back(pass: &mut Pass<'_>, from: DeploymentId, target: DeploymentId, reason
     if let Some(target) = pass.deployment_mut(target) {
         // Its tasks are there: it gets all traffic back at once.
         target.traffic = shifts.then_some(Traffic {
-            percent: 100,
+            percent: Percent::ALL,
             since: now,
         });
         target.status = DeploymentStatus::Primary;

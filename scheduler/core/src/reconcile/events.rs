@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use berth_model::id::{DeploymentId, InstanceId, TaskId};
 use berth_model::name::ServiceName;
+use berth_model::service::Percent;
 
 use super::{Launch, Place, Presence, TaskView};
 use crate::target::TargetHealth;
@@ -130,7 +131,7 @@ pub(super) fn draining(service: &ServiceName, deployment: DeploymentId, tasks: u
 }
 
 /// So much of the traffic goes to a deployment from now on. ECS tells it by the deployment's lifecycle stage alone.
-pub(super) fn traffic_shifted(service: &ServiceName, deployment: DeploymentId, percent: u32) -> String {
+pub(super) fn traffic_shifted(service: &ServiceName, deployment: DeploymentId, percent: Percent) -> String {
     format!("(service {service}) (deployment {deployment}) has {percent} percent of the production traffic.")
 }
 

@@ -8,15 +8,12 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use berth_model::id::{DeploymentId, TaskId};
-use berth_model::service::{RolloutState, Shift};
+use berth_model::service::{Percent, RolloutState, Shift};
 
 use super::census::{Member, Standing};
 use super::events;
 use super::pass::Pass;
 use crate::service::{Deployment, ServiceSpec, Traffic};
-
-/// All of the traffic.
-const ALL: u32 = 100;
 
 /// Moves the traffic on where that is due.
 pub(super) fn advance(pass: &mut Pass<'_>) {
@@ -32,14 +29,14 @@ pub(super) fn advance(pass: &mut Pass<'_>) {
     }
     let now = pass.now;
     let percent = match traffic {
-        None => shift.after(0),
+        None => shift.after(Percent::default()),
         Some(traffic) => {
             let due = traffic.since + shift.pause_at(traffic.percent);
             if now < due {
                 pass.wake_at(due);
                 return;
             }
-            if traffic.percent >= ALL {
+            if traffic.percent >= Percent::ALL {
                 return;
             }
             shift.after(traffic.percent)
@@ -64,7 +61,7 @@ pub(super) fn lacking(pass: &Pass<'_>) -> Option<(DeploymentId, usize)> {
 
 /// Whether the deployment before this one has traffic.
 fn leaves_some(primary: &Deployment) -> bool {
-    primary.traffic.is_none_or(|traffic| traffic.percent < ALL)
+    primary.traffic.is_none_or(|traffic| traffic.percent < Percent::ALL)
 }
 
 fn is_fit(member: &Member<'_>) -> bool {
@@ -79,8 +76,9 @@ pub(super) fn held(pass: &Pass<'_>) -> BTreeSet<TaskId> {
     let Some((shift, primary)) = moving(pass) else {
         return BTreeSet::new();
     };
-    let is_over =
-        |traffic: Traffic| traffic.percent >= ALL && traffic.since + shift.pause_at(traffic.percent) <= pass.now;
+    let is_over = |traffic: Traffic| {
+        traffic.percent >= Percent::ALL && traffic.since + shift.pause_at(traffic.percent) <= pass.now
+    };
     let last = last(&pass.deployments).filter(|_| !primary.traffic.is_some_and(is_over));
     let Some(last) = last else {
         return BTreeSet::new();
@@ -128,9 +126,9 @@ fn last(deployments: &[Deployment]) -> Option<&Deployment> {
         .max_by_key(|deployment| deployment.completed_at)
 }
 
-/// How the traffic of a service is shared between deployments, in percent; empty where it goes by their tasks.
+/// How the traffic of a service is shared between deployments; empty where it goes by their tasks.
 #[must_use]
-pub fn shares(spec: &ServiceSpec, current: &[Deployment]) -> Vec<(DeploymentId, u32)> {
+pub fn shares(spec: &ServiceSpec, current: &[Deployment]) -> Vec<(DeploymentId, Percent)> {
     let primary = current.iter().find(|deployment| deployment.is_primary());
     let (Some(_), Some(primary)) = (spec.configuration.shift, primary) else {
         return Vec::new();
@@ -141,12 +139,12 @@ pub fn shares(spec: &ServiceSpec, current: &[Deployment]) -> Vec<(DeploymentId, 
     if primary.rollout.state != RolloutState::InProgress {
         return Vec::new();
     }
-    let own = primary.traffic.map_or(0, |traffic| traffic.percent.min(ALL));
+    let own = primary.traffic.map_or(Percent::default(), |traffic| traffic.percent);
     let share = |deployment: &Deployment| {
         let percent = match deployment.id {
             id if id == primary.id => own,
-            id if id == last.id => ALL - own,
-            _ => 0,
+            id if id == last.id => own.rest(),
+            _ => Percent::default(),
         };
         (deployment.id, percent)
     };

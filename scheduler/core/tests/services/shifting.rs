@@ -1,7 +1,7 @@
 //! Traffic that moves to a deployment which is there whole: BLUE_GREEN, CANARY and LINEAR.
 
 use berth_model::id::{DeploymentId, InstanceId, TaskId};
-use berth_model::service::{CircuitBreaker, RolloutState, Shift, ShiftStep};
+use berth_model::service::{CircuitBreaker, Percent, RolloutState, Shift, ShiftStep};
 use berth_model::status::HealthStatus;
 use berth_scheduler_core::reconcile::Phase;
 use berth_scheduler_core::reconcile::shift::shares;
@@ -33,7 +33,7 @@ fn wanted(world: &World, of: DeploymentId) -> usize {
 }
 
 /// The share of the traffic that the deployment has; none where it goes by tasks.
-fn share(world: &World, of: DeploymentId) -> Option<u32> {
+fn share(world: &World, of: DeploymentId) -> Option<Percent> {
     let shares = shares(&world.spec, &world.deployments);
     shares.iter().find(|(id, _)| *id == of).map(|(_, percent)| *percent)
 }
@@ -58,14 +58,17 @@ fn all_tasks_of_the_last_deployment_stay_until_the_next_has_had_all_traffic_for_
     let blue = world.primary().id;
     let green = world.deploy(Release::Good);
     settle(&mut world);
-    assert_eq!((share(&world, blue), share(&world, green)), (Some(100), Some(0)));
+    assert_eq!(
+        (share(&world, blue), share(&world, green)),
+        (Some(Percent::ALL), Some(Percent::default()))
+    );
     assert_eq!(
         (wanted(&world, blue), wanted(&world, green)),
         (3, 3),
         "though the maximum is 100 percent"
     );
-    until(&mut world, |world| share(world, green) == Some(100));
-    assert_eq!(share(&world, blue), Some(0));
+    until(&mut world, |world| share(world, green) == Some(Percent::ALL));
+    assert_eq!(share(&world, blue), Some(Percent::default()));
     assert_eq!((wanted(&world, blue), wanted(&world, green)), (3, 3));
     let baked = until(&mut world, |world| wanted(world, blue) < 3);
     assert_eq!(baked, 10);
@@ -77,18 +80,19 @@ fn all_tasks_of_the_last_deployment_stay_until_the_next_has_had_all_traffic_for_
 
 #[test]
 fn a_canary_has_its_part_before_it_has_all() {
+    let (part, rest) = (Percent::parse(0.5).unwrap(), Percent::parse(99.5).unwrap());
     let mut world = steady(Shift {
         step: ShiftStep::Canary {
-            percent: 10,
+            percent: part,
             bake_minutes: 5,
         },
         bake_minutes: 2,
     });
     let old = world.primary().id;
     let new = world.deploy(Release::Good);
-    until(&mut world, |world| share(world, new) == Some(10));
-    assert_eq!(share(&world, old), Some(90));
-    assert_eq!(until(&mut world, |world| share(world, new) == Some(100)), 5);
+    until(&mut world, |world| share(world, new) == Some(part));
+    assert_eq!(share(&world, old), Some(rest));
+    assert_eq!(until(&mut world, |world| share(world, new) == Some(Percent::ALL)), 5);
     assert_eq!(until(&mut world, |world| wanted(world, old) == 0), 2);
 }
 
@@ -96,13 +100,13 @@ fn a_canary_has_its_part_before_it_has_all() {
 fn traffic_waits_for_tasks_that_are_missing() {
     let mut world = steady(Shift {
         step: ShiftStep::Linear {
-            percent: 50,
+            percent: Percent::whole(50),
             bake_minutes: 1,
         },
         bake_minutes: 0,
     });
     let new = world.deploy(Release::Good);
-    until(&mut world, |world| share(world, new) == Some(50));
+    until(&mut world, |world| share(world, new) == Some(Percent::whole(50)));
     let task = world
         .tasks
         .iter()
@@ -111,7 +115,7 @@ fn traffic_waits_for_tasks_that_are_missing() {
         .unwrap();
     world.advance(world.now + seconds(59));
     world.crash(task);
-    until(&mut world, |world| share(world, new) == Some(100));
+    until(&mut world, |world| share(world, new) == Some(Percent::ALL));
     let healthy = world
         .tasks
         .values()
@@ -132,7 +136,10 @@ fn a_release_that_fails_gets_no_traffic_and_costs_none_of_the_tasks_before_it() 
         let before: Vec<_> = world.tasks.keys().copied().collect();
         let green = world.deploy(release);
         until(&mut world, |world| {
-            assert!(share(world, green).is_none_or(|share| share == 0), "{release:?}");
+            assert!(
+                share(world, green).is_none_or(|share| share == Percent::default()),
+                "{release:?}"
+            );
             world.primary().id == blue
         });
         converge(&mut world);
@@ -147,7 +154,7 @@ fn a_user_who_goes_back_has_all_traffic_there_at_once() {
     let blue = world.primary().id;
     let before: Vec<_> = world.tasks.keys().copied().collect();
     let green = world.deploy(Release::Good);
-    until(&mut world, |world| share(world, green) == Some(100));
+    until(&mut world, |world| share(world, green) == Some(Percent::ALL));
     world.deployments[0].rollback = Some(Rollback {
         to: None,
         at: world.now,
@@ -157,7 +164,7 @@ fn a_user_who_goes_back_has_all_traffic_there_at_once() {
     settle(&mut world);
     assert_eq!(world.primary().id, blue);
     assert!(
-        share(&world, blue).is_none_or(|share| share == 100),
+        share(&world, blue).is_none_or(|share| share == Percent::ALL),
         "{:?}",
         share(&world, blue)
     );
@@ -182,7 +189,11 @@ fn a_first_deployment_and_one_of_no_tasks_have_nothing_to_wait_for() {
 /// ceiling, its own pauses after failures and the hosts allow it.
 fn whoever_has_traffic_is_whole(world: &World, seed: u64) {
     let shares = shares(&world.spec, &world.deployments);
-    let has_traffic = |id: DeploymentId| shares.iter().any(|(of, percent)| *of == id && *percent > 0);
+    let has_traffic = |id: DeploymentId| {
+        shares
+            .iter()
+            .any(|(of, percent)| *of == id && *percent > Percent::default())
+    };
     let Some(last) = world
         .deployments
         .iter()
@@ -215,14 +226,14 @@ fn whoever_has_traffic_is_whole(world: &World, seed: u64) {
 fn tasks_that_end_are_replaced_as_long_as_their_deployment_has_traffic() {
     let mut world = steady(Shift {
         step: ShiftStep::Canary {
-            percent: 10,
+            percent: Percent::whole(10),
             bake_minutes: 5,
         },
         bake_minutes: 5,
     });
     let old = world.primary().id;
     let new = world.deploy(Release::Good);
-    until(&mut world, |world| share(world, new) == Some(10));
+    until(&mut world, |world| share(world, new) == Some(Percent::whole(10)));
     let crash = |world: &mut World| {
         let of_old = |(_, task): &(&TaskId, &crate::world::SimTask)| task.view.deployment == old && task.view.wanted;
         let task = *world.tasks.iter().find(of_old).unwrap().0;
@@ -231,8 +242,8 @@ fn tasks_that_end_are_replaced_as_long_as_their_deployment_has_traffic() {
     };
     crash(&mut world);
     until(&mut world, |world| wanted(world, old) == 3);
-    assert_eq!(share(&world, old), Some(90));
-    until(&mut world, |world| share(world, new) == Some(100));
+    assert_eq!(share(&world, old), Some(Percent::whole(90)));
+    until(&mut world, |world| share(world, new) == Some(Percent::ALL));
     assert_eq!((wanted(&world, old), wanted(&world, new)), (3, 3));
     crash(&mut world);
     let next = world.next_event().unwrap();
@@ -246,14 +257,14 @@ fn tasks_that_end_are_replaced_as_long_as_their_deployment_has_traffic() {
 fn a_host_that_drains_while_traffic_moves_takes_one_task_at_a_time_from_who_has_it() {
     let mut world = steady(Shift {
         step: ShiftStep::Canary {
-            percent: 10,
+            percent: Percent::whole(10),
             bake_minutes: 60,
         },
         bake_minutes: 0,
     });
     let old = world.primary().id;
     let new = world.deploy(Release::Good);
-    until(&mut world, |world| share(world, new) == Some(10));
+    until(&mut world, |world| share(world, new) == Some(Percent::whole(10)));
     let hosts: Vec<InstanceId> = world.hosts.keys().copied().collect();
     let on = |world: &World, drains: bool| {
         let of_old = |task: &&crate::world::SimTask| task.view.deployment == old && task.view.wanted;
@@ -275,7 +286,7 @@ fn a_host_that_drains_while_traffic_moves_takes_one_task_at_a_time_from_who_has_
         assert!(healthy(world) >= 2, "{} healthy", healthy(world));
         on(world, true) == 0 && healthy(world) == 3
     });
-    assert_eq!(share(&world, old), Some(90));
+    assert_eq!(share(&world, old), Some(Percent::whole(90)));
 }
 
 #[test]
@@ -286,11 +297,11 @@ fn whatever_happens_while_traffic_moves_it_comes_to_an_end() {
             step: match random.below(3) {
                 0 => ShiftStep::AllAtOnce,
                 1 => ShiftStep::Canary {
-                    percent: 5,
+                    percent: Percent::whole(5),
                     bake_minutes: 1,
                 },
                 _ => ShiftStep::Linear {
-                    percent: 30,
+                    percent: Percent::whole(30),
                     bake_minutes: 1,
                 },
             },
@@ -327,8 +338,11 @@ fn whatever_happens_while_traffic_moves_it_comes_to_an_end() {
             world.advance(to);
             settle(&mut world);
             let shares = shares(&world.spec, &world.deployments);
-            let sum: u32 = shares.iter().map(|(_, percent)| percent).sum();
-            assert!(shares.is_empty() || sum == 100, "seed {seed}: {shares:?}");
+            let sum: u32 = shares.iter().map(|(_, percent)| percent.tenths()).sum();
+            assert!(
+                shares.is_empty() || sum == Percent::ALL.tenths(),
+                "seed {seed}: {shares:?}"
+            );
             whoever_has_traffic_is_whole(&world, seed);
         }
         for host in world.hosts.values_mut() {

@@ -188,14 +188,14 @@ fn configuration(configuration: &DeploymentConfiguration) -> ecs::DeploymentConf
         ),
         canary_configuration: configuration.shift.and_then(|shift| match shift.step {
             ShiftStep::Canary { percent, bake_minutes } => Some(ecs::CanaryConfiguration {
-                canary_percent: Some(f64::from(percent)),
+                canary_percent: Some(percent.as_f64()),
                 canary_bake_time_in_minutes: number(bake_minutes),
             }),
             ShiftStep::AllAtOnce | ShiftStep::Linear { .. } => None,
         }),
         linear_configuration: configuration.shift.and_then(|shift| match shift.step {
             ShiftStep::Linear { percent, bake_minutes } => Some(ecs::LinearConfiguration {
-                step_percent: Some(f64::from(percent)),
+                step_percent: Some(percent.as_f64()),
                 step_bake_time_in_minutes: number(bake_minutes),
             }),
             ShiftStep::AllAtOnce | ShiftStep::Canary { .. } => None,
