@@ -1,11 +1,11 @@
 """A service from its creation through an update to its end."""
 
 
-def settled():
+def settled(name="front"):
     """The service, when its last deployment is through."""
 
     def look():
-        [service] = ecs.describe_services(cluster=CLUSTER, services=["front"])["services"]
+        [service] = ecs.describe_services(cluster=CLUSTER, services=[name])["services"]
         deployments = service["deployments"]
         through = len(deployments) == 1 and deployments[0]["rolloutState"] == "COMPLETED"
         return through and service["runningCount"] == service["desiredCount"] and service["pendingCount"] == 0
@@ -89,8 +89,10 @@ call("UpdateService", cluster=CLUSTER, service="front", desiredCount=1)
 
 CANARY = {"strategy": "CANARY", "canaryConfiguration": {"canaryPercent": 0.5, "canaryBakeTimeInMinutes": 3}, "bakeTimeInMinutes": 2}
 call("CreateService", cluster=CLUSTER, serviceName="parted", taskDefinition="sleeper", desiredCount=0, deploymentConfiguration=CANARY)
+settled("parted")
 LINEAR = {"strategy": "LINEAR", "linearConfiguration": {"stepPercent": 12.5}}
 call("UpdateService", cluster=CLUSTER, service="parted", deploymentConfiguration=LINEAR)
 LINEAR["linearConfiguration"]["stepPercent"] = 12.25
 call("UpdateService", cluster=CLUSTER, service="parted", deploymentConfiguration=LINEAR)
+settled("parted")
 call("DeleteService", cluster=CLUSTER, service="parted")
