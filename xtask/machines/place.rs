@@ -80,6 +80,9 @@ impl Place {
         line(&format!("{inside} address add {NETWORK}.{}/24 dev host0", 10 + number))?;
         line(&format!("{inside} link set host0 up"))?;
         line(&format!("{inside} link set lo up"))?;
+        // Docker does it on a host; a machine cannot write there, and has what the host happened to have when this was made.
+        let forward = "echo 1 > /proc/sys/net/ipv4/ip_forward";
+        run(Command::new("ip").args(["netns", "exec", &namespace, "sh", "-c", forward]))?;
         Ok(namespace)
     }
 
