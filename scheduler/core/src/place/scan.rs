@@ -9,7 +9,7 @@ use std::sync::Arc;
 use berth_model::placement::{PackBy, SpreadKey, Strategy};
 
 use super::fits::{Misfit, eligibility, room};
-use super::order::{Chain, Order, are_many, draws, lot, octave};
+use super::order::{AHEAD, Chain, Order, are_many, draws, lot, octave};
 use super::{Explanation, LISTED, Refusal, Refused, Request, Solution};
 use crate::state::Instance;
 
@@ -28,6 +28,16 @@ pub(super) struct Scan {
     rules: Vec<Rule>,
     /// Whether chance decides what the rules leave.
     random: bool,
+    /// What it takes the first from that it looks at.
+    ahead: Pool,
+}
+
+/// Seats from which chance draws, by id.
+#[derive(Debug, Default)]
+struct Pool {
+    all: Vec<usize>,
+    /// Those of them that are no blanks.
+    having: Vec<usize>,
 }
 
 /// A candidate and what this scan has put there.
@@ -77,6 +87,7 @@ impl Scan {
             group,
             rules,
             random: chain.random,
+            ahead: Pool::default(),
         }
     }
 
@@ -107,7 +118,10 @@ impl Scan {
 
     /// The seat of the next copy: each rule keeps the best of what the one before it left; then chance, or the smallest
     /// id, which is the first, as seats are in the order of ids.
-    fn choose(&self, seed: u64, turn: u32) -> Option<usize> {
+    fn choose(&mut self, seed: u64, turn: u32) -> Option<usize> {
+        if self.random && turn.is_multiple_of(AHEAD) {
+            self.ahead = self.pool();
+        }
         let mut open = self.open.iter().copied();
         let mut best = open.next()?;
         let mut best_keys: Vec<u64> = self.rules.iter().map(|rule| self.key(rule, best)).collect();
@@ -123,17 +137,28 @@ impl Scan {
             return Some(best);
         }
         let equal = |at: &usize| self.compare(*at, &best_keys) == Ordering::Equal;
-        let pool = self.pool();
-        let mut drawn = draws(seed, turn, pool.len()).map(|nth| pool[nth]);
-        let drawn = drawn.find(|at| self.open.binary_search(at).is_ok() && equal(at));
-        drawn.or_else(|| {
+        let best = |at: &usize| self.open.binary_search(at).is_ok() && equal(at);
+        self.draw(seed, turn, best).or_else(|| {
             let fitting: Vec<usize> = self.open.iter().copied().filter(equal).collect();
             fitting.get(lot(seed, turn, fitting.len())).copied()
         })
     }
 
+    /// The first seat that chance looks at that passes the test.
+    fn draw(&self, seed: u64, turn: u32, passes: impl Fn(&usize) -> bool) -> Option<usize> {
+        let ahead = &self.ahead;
+        let mut firsts = draws(seed, turn, 0, ahead.all.len()).map(|(draw, nth)| (draw, ahead.all[nth]));
+        let (draw, first) = firsts.find(|(_, at)| ahead.having.binary_search(at).is_ok())?;
+        if passes(&first) {
+            return Some(first);
+        }
+        let pool = self.pool();
+        let mut drawn = draws(seed, turn, draw + 1, pool.all.len()).map(|(_, nth)| pool.all[nth]);
+        drawn.find(passes)
+    }
+
     /// The seats from which chance draws, whether or not they can take a copy.
-    fn pool(&self) -> Vec<usize> {
+    fn pool(&self) -> Pool {
         let demand = &self.request.demand;
         let (cpu, memory) = (octave(demand.cpu.0), octave(demand.memory.0));
         let left = |at: &usize| self.seats[*at].left(&self.request);
@@ -144,10 +169,11 @@ impl Scan {
         } else {
             by_cpu
         };
-        if are_many(fewer.len(), self.seats.len()) {
-            return (0..self.seats.len()).collect();
-        }
-        fewer
+        let all = match are_many(fewer.len(), self.seats.len()) {
+            true => (0..self.seats.len()).collect(),
+            false => fewer.clone(),
+        };
+        Pool { all, having: fewer }
     }
 
     fn compare(&self, at: usize, best_keys: &[u64]) -> Ordering {

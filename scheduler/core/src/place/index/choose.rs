@@ -5,6 +5,7 @@ use berth_model::id::InstanceId;
 
 use super::Index;
 use super::class::ClassId;
+use super::lot::{Draft, Turn};
 use super::prepared::{Plan, needed_groups};
 use super::ranking::Slot;
 use crate::keys::InstanceKey;
@@ -35,14 +36,15 @@ impl Question<'_> {
 impl Index {
     /// Places up to `count` copies, each on the instance that is best for it.
     pub(super) fn place_one_by_one(&mut self, question: &Question<'_>, count: u32) -> Vec<InstanceId> {
-        if question.plan.is_by_lot() && count > 1 {
+        if question.plan.is_by_lot() {
             return self.place_by_lot(question, count);
         }
         let mut placed = Vec::new();
-        while let Some(turn) = u32::try_from(placed.len()).ok().filter(|turn| *turn < count)
-            && let Some(slot) = self.choose(question, turn)
-        {
-            let copies = self.copies(question, slot, count - turn);
+        let mut draft = Draft::default();
+        while let Some(number) = u32::try_from(placed.len()).ok().filter(|number| *number < count) {
+            let turn = self.turn(&mut draft, question, number, count);
+            let Some(slot) = self.choose(question, turn) else { break };
+            let copies = self.copies(question, slot, count - number);
             placed.extend(std::iter::repeat_n(self.slots.id(slot), copies as usize));
             self.take(question, slot, copies);
         }
@@ -50,7 +52,7 @@ impl Index {
     }
 
     /// The best instance that can take a copy.
-    fn choose(&mut self, question: &Question<'_>, turn: u32) -> Option<Slot> {
+    fn choose(&mut self, question: &Question<'_>, turn: Turn) -> Option<Slot> {
         let plan = question.plan;
         if let Some(few) = plan.few() {
             return self.choose_from(question, turn, few.iter().copied());
@@ -89,7 +91,7 @@ impl Index {
     }
 
     /// The best of a list, by everything that counts.
-    fn choose_from(&self, question: &Question<'_>, turn: u32, list: impl Iterator<Item = Slot>) -> Option<Slot> {
+    fn choose_from(&self, question: &Question<'_>, turn: Turn, list: impl Iterator<Item = Slot>) -> Option<Slot> {
         let plan = question.plan;
         let rules = |slot: Slot| {
             let level = if plan.by_instance {
@@ -113,7 +115,7 @@ impl Index {
         }
         if plan.random {
             let drawn = self.draw(question, turn, |slot| best.binary_search(&slot).is_ok());
-            return drawn.or_else(|| best.get(lot(question.seed, turn, best.len())).copied());
+            return drawn.or_else(|| best.get(lot(question.seed, turn.number, best.len())).copied());
         }
         best.into_iter().min_by_key(|slot| (self.key(plan, *slot), *slot))
     }

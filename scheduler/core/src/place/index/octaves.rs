@@ -8,7 +8,7 @@
 use super::bitmap::Bitmap;
 use super::ranking::Slot;
 use super::slots::Free;
-use crate::place::order::{are_many, fewest_of_many};
+use crate::place::order::are_many;
 
 /// One set of instances for each power of two that was asked for, CPU and memory apart.
 #[derive(Debug)]
@@ -21,45 +21,21 @@ pub(super) struct Octaves {
 /// The sets of one resource by power.
 type Sets = [Option<Bitmap>; u32::BITS as usize];
 
-/// From which instances chance draws. While instances only lose what they have free, an equal pool is the same pool, or has
-/// only got more blanks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Pool {
-    by_memory: bool,
-    /// The power of two that they have free; any do where there is none.
-    power: Option<u32>,
-    /// They are drawn for among all: those without so much free are blanks.
-    among_all: bool,
-    /// From how many is drawn.
-    len: usize,
-    /// After how many copies, at least, chance still takes the same from it as from the pool of then.
-    lasts: usize,
-}
-
-impl Pool {
-    /// Whether what was drawn from it is what would be drawn, so many copies later.
-    #[inline]
-    pub(super) const fn outlasts(self, copies: usize) -> bool {
-        copies <= self.lasts
-    }
-}
-
-/// A pool with its instances.
+/// The instances from which chance draws for a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lots<'a> {
-    pool: Pool,
-    /// The instances that have the power of two free; nothing where any do.
+    /// From how many is drawn.
+    len: usize,
+    /// All are drawn from: those that are not among `having` are blanks.
+    among_all: bool,
+    /// Those that have the power of two free; nothing where any do.
     having: Option<&'a Bitmap>,
 }
 
 impl<'a> Lots<'a> {
-    pub(super) const fn pool(self) -> Pool {
-        self.pool
-    }
-
     /// From how many is drawn.
     pub(super) const fn len(self) -> usize {
-        self.pool.len
+        self.len
     }
 
     /// All that are no blanks, in the order of ids, where they are so many at most.
@@ -75,7 +51,7 @@ impl<'a> Lots<'a> {
         match self.having {
             None => slot,
             // Nobody is a blank where all have so much.
-            Some(having) if self.pool.among_all => slot.filter(|slot| having.is_full() || having.contains(*slot)),
+            Some(having) if self.among_all => slot.filter(|slot| having.is_full() || having.contains(*slot)),
             Some(having) => having.nth(nth),
         }
     }
@@ -106,46 +82,32 @@ impl Octaves {
         change(&mut self.memory, slot, (before.memory, after.memory));
     }
 
-    /// What chance draws from for a request: the smaller of the sets of its two resources.
+    /// What chance draws from for a request: the smaller of the sets of its two resources. Nothing where they are not kept.
     #[inline]
-    pub(super) fn pool(&self, cpu: u32, memory: u32) -> Pool {
-        let pool = |by_memory: bool, amount: u32| {
-            let power = amount.checked_ilog2();
-            Pool {
-                by_memory,
-                power,
-                among_all: false,
-                len: power.map_or(self.slots, |power| self.set(by_memory, power).map_or(0, Bitmap::len)),
-                lasts: 0,
-            }
+    pub(super) fn lots(&self, cpu: u32, memory: u32) -> Option<Lots<'_>> {
+        let by_cpu = of(&self.cpu, cpu)?;
+        let by_memory = of(&self.memory, memory)?;
+        let len = |set: Option<&Bitmap>| set.map_or(self.slots, Bitmap::len);
+        let having = if len(by_memory) < len(by_cpu) {
+            by_memory
+        } else {
+            by_cpu
         };
-        let (by_cpu, by_memory) = (pool(false, cpu), pool(true, memory));
-        let fewer = if by_memory.len < by_cpu.len { by_memory } else { by_cpu };
-        if are_many(fewer.len, self.slots) {
-            return Pool {
-                among_all: true,
-                len: self.slots,
-                lasts: fewer.len - fewest_of_many(self.slots),
-                ..fewer
-            };
-        }
-        fewer
+        let among_all = are_many(len(having), self.slots);
+        Some(Lots {
+            len: if among_all { self.slots } else { len(having) },
+            among_all,
+            having,
+        })
     }
+}
 
-    /// The pool with its instances; nothing where it has none.
-    #[inline]
-    pub(super) fn lots(&self, pool: Pool) -> Option<Lots<'_>> {
-        let having = match pool.power {
-            Some(power) => Some(self.set(pool.by_memory, power)?),
-            None => None,
-        };
-        Some(Lots { pool, having })
-    }
-
-    #[inline]
-    fn set(&self, by_memory: bool, power: u32) -> Option<&Bitmap> {
-        let sets = if by_memory { &self.memory } else { &self.cpu };
-        sets.get(power as usize)?.as_ref()
+/// The set of those that have the power of two of the amount; all where the amount is none.
+#[inline]
+fn of(sets: &Sets, amount: u32) -> Option<Option<&Bitmap>> {
+    match amount.checked_ilog2() {
+        None => Some(None),
+        Some(power) => sets.get(power as usize)?.as_ref().map(Some),
     }
 }
 
