@@ -20,7 +20,7 @@ mod row;
 
 use anyhow::Result;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Interruptions};
 use crate::kind::{KINDS, Kind};
 use crate::row::{Cell, Row};
 
@@ -86,11 +86,13 @@ fn measure(kinds: &[&Kind]) -> Result<Vec<Row>> {
 }
 
 fn print(rows: &[Row]) {
+    let Interruptions { rate, mean } = Interruptions::measure();
     println!(
         "Times are of one copy: single placements by the wall's clock, calls of more copies by the thread's time, each\n\
          divided by its copies, less what reading the clock takes ({:?} and {:?}). Upkeep is what the index takes for a\n\
          copy when the state has changed. Instances/s are those that the copies of a call went to: what one takes at once costs\n\
-         little more than one copy. * Fewer copies of some request fit: those that do are asked for.\n",
+         little more than one copy. * Fewer copies of some request fit: those that do are asked for. This machine interrupts a\n\
+         thread {rate:.0} times a second for {mean:.0} us: where 1 % of the calls of a row meet that, it is their p99.\n",
         Clock::Wall.own_time(),
         Clock::Thread.own_time(),
     );

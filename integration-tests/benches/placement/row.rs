@@ -10,8 +10,10 @@ use crate::clock::{Clock, thread_time};
 use crate::cluster::{self, CLUSTER, HOST, LARGEST};
 use crate::kind::Kind;
 
-/// How long each row is measured, in time of the thread.
-const SPAN: Duration = Duration::from_millis(250);
+/// How long each row is measured at a time, in time of the thread.
+const SPAN: Duration = Duration::from_millis(100);
+/// How often: the median of each figure counts, so that a burst of something else on the machine does not.
+const SPANS: usize = 3;
 /// Copies, at most, that are placed before the index is told what the state says, which is that none of them runs.
 const AHEAD: usize = 1024;
 
@@ -65,10 +67,26 @@ impl Row {
         );
         let fewer = asked.iter().any(|(_, copies)| *copies < cell.copies);
         // Once without counting, for memory and caches as they are in the long run.
-        run(&mut index, state, &asked, cell, SPAN / 10);
-        let times = run(&mut index, state, &asked, cell, SPAN);
-        Ok(times.row(kind.name, cell, fewer))
+        run(&mut index, state, &asked, cell, SPAN / 4);
+        let spans = (0..SPANS).map(|_| run(&mut index, state, &asked, cell, SPAN));
+        let rows: Vec<Self> = spans.map(|times| times.row(kind.name, cell, fewer)).collect();
+        Ok(Self {
+            kind: kind.name,
+            cell,
+            fewer,
+            rate: median(&rows, |row| row.rate),
+            touched: median(&rows, |row| row.touched),
+            p50: median(&rows, |row| row.p50),
+            p99: median(&rows, |row| row.p99),
+            upkeep: median(&rows, |row| row.upkeep),
+        })
     }
+}
+
+fn median(rows: &[Row], of: impl Fn(&Row) -> f64) -> f64 {
+    let mut each: Vec<f64> = rows.iter().map(of).collect();
+    each.sort_unstable_by(f64::total_cmp);
+    each.get(each.len() / 2).copied().unwrap_or_default()
 }
 
 impl Cell {
