@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 /// The fewest characters of an instance's id that are shown: they are random.
 const OF_INSTANCE: usize = 8;
-/// Of a task's: the first 13 are the time, the same for all that were placed at once, and the version.
+/// Of a task's: the first 13 are the time and the version, the same for all that were placed at once.
 const OF_TASK: usize = 18;
 
 /// What stands behind the last slash of an ARN: the id of a task or an instance, the name of a cluster, `family:revision`.
