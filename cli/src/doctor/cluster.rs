@@ -11,6 +11,7 @@ use berth_trust::Life;
 use super::gather::Shown;
 use super::trust::{Unreached, Whose, advice_on, judge_life, judge_members, judge_name};
 use super::{Finding, listed};
+use crate::show::ids::of_arn;
 
 /// How long a task may be on its way to RUNNING: pulls of large images take as long.
 const STUCK_SECONDS: f64 = 600.0;
@@ -162,7 +163,7 @@ fn judge_instances(cluster: &Contents) -> Vec<Finding> {
     for instance in &cluster.instances {
         for check in instance.health_status.iter().flat_map(|health| &health.details) {
             if check.status() == "IMPAIRED" {
-                let id = short(instance.container_instance_arn());
+                let id = of_arn(instance.container_instance_arn());
                 findings.push(Finding::problem(
                     "instances",
                     format!(
@@ -241,7 +242,7 @@ fn judge_tasks(cluster: &Contents, now: f64) -> Vec<Finding> {
         .tasks
         .iter()
         .filter(is_stuck)
-        .map(|task| short(task.task_arn()).to_owned())
+        .map(|task| of_arn(task.task_arn()).to_owned())
         .collect();
     if stuck.is_empty() {
         findings.push(Finding::ok(
@@ -292,11 +293,6 @@ fn queue_reason(task: &Task) -> Option<&str> {
 
 fn ids<'i>(instances: impl Iterator<Item = &'i ContainerInstance>) -> Vec<String> {
     instances
-        .map(|instance| short(instance.container_instance_arn()).to_owned())
+        .map(|instance| of_arn(instance.container_instance_arn()).to_owned())
         .collect()
-}
-
-/// What stands behind the last slash of an ARN.
-fn short(arn: &str) -> &str {
-    arn.rsplit('/').next().unwrap_or(arn)
 }

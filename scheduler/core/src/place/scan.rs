@@ -137,8 +137,8 @@ impl Scan {
             return Some(best);
         }
         let equal = |at: &usize| self.compare(*at, &best_keys) == Ordering::Equal;
-        let best = |at: &usize| self.open.binary_search(at).is_ok() && equal(at);
-        self.draw(seed, turn, best).or_else(|| {
+        let is_best = |at: &usize| self.open.binary_search(at).is_ok() && equal(at);
+        self.draw(seed, turn, is_best).or_else(|| {
             let fitting: Vec<usize> = self.open.iter().copied().filter(equal).collect();
             fitting.get(lot(seed, turn, fitting.len())).copied()
         })

@@ -2,8 +2,7 @@
 //!
 //! Drawn from all instances, nearly all lots of a nearly full cluster would be blanks. Of those that have the greatest power of
 //! two that the request asks for, half or so can take a copy however full the cluster is. Where they are a quarter of all or
-//! more, all are drawn from and the blanks told by one bit: the nth of all needs no search, and stays the nth while copies are
-//! placed.
+//! more, all are drawn from and the blanks told by one bit: the nth of all needs no search.
 
 use super::bitmap::Bitmap;
 use super::ranking::Slot;
